@@ -1,0 +1,492 @@
+//! Reading JSON so that one bad field costs that field and not the rest. A value of the wrong type, a field that is there
+//! twice and text that breaks off half-way leave everything else read, so that what can still be saved is saved.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::error::Problem;
+use crate::scope::Scopes;
+
+/// A JSON object that knows its fields. Implemented by [`json_object!`].
+pub(crate) trait Object<'a>: Default {
+    /// Reads the value that stands under `key`, and gives the key's name if it stood there before.
+    fn field<A: MapAccess<'a>>(
+        &mut self,
+        key: &str,
+        object: &mut A,
+    ) -> Result<Option<&'static str>, A::Error>;
+}
+
+/// Declares the fields of a JSON object: `field: Type = "key"`, where the type is a [`Scalar`] or a [`Field`].
+macro_rules! json_object {
+    ($(#[$doc:meta])* struct $name:ident<$a:lifetime> { $($field:ident: $kind:ty = $key:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Default)]
+        struct $name<$a> {
+            $($field: $kind,)*
+        }
+
+        impl<$a> $crate::answer::Object<$a> for $name<$a> {
+            fn field<A: serde::de::MapAccess<$a>>(
+                &mut self,
+                key: &str,
+                object: &mut A,
+            ) -> Result<Option<&'static str>, A::Error> {
+                match key {
+                    $($key => {
+                        let before = std::mem::replace(&mut self.$field, object.next_value()?);
+                        Ok((!before.is_absent()).then_some($key))
+                    })*
+                    _ => object.next_value::<serde::de::IgnoredAny>().map(|_| None),
+                }
+            }
+        }
+    };
+}
+pub(crate) use json_object;
+
+/// Reads a body. Whatever comes out beside an object that could not be read whole is what stood before the break.
+pub(crate) fn read<'a, O: Object<'a>>(body: &'a [u8]) -> (O, Result<(), Problem>) {
+    let mut object = O::default();
+    let mut repeated = None;
+    // RFC 8259 §8.1 lets a reader ignore a byte order mark.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if body.trim_ascii().is_empty() {
+        return (object, Err(Problem::Empty));
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let outcome = (&mut json).deserialize_any(ObjectVisitor {
+        object: &mut object,
+        repeated: &mut repeated,
+    });
+    let outcome = match (outcome.and_then(|()| json.end()), repeated) {
+        (Err(error), _) if error.is_data() => Err(Problem::NotAnObject),
+        (Err(_), _) => Err(Problem::NotJson),
+        (Ok(()), Some(key)) => Err(Problem::Repeated(key)),
+        (Ok(()), None) => Ok(()),
+    };
+    (object, outcome)
+}
+
+struct ObjectVisitor<'o, O> {
+    object: &'o mut O,
+    repeated: &'o mut Option<&'static str>,
+}
+
+impl<'a, O: Object<'a>> Visitor<'a> for ObjectVisitor<'_, O> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<(), A::Error> {
+        while let Some(Text(key)) = object.next_key()? {
+            if let Some(key) = self.object.field(&key, &mut object)? {
+                *self.repeated = Some(key);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A JSON scalar, or the fact that something else stands there.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) enum Scalar<'a> {
+    #[default]
+    Absent,
+    Bool(bool),
+    Integer(i64),
+    Text(Cow<'a, str>),
+    Other,
+}
+
+impl<'a> Scalar<'a> {
+    pub(crate) fn is_absent(&self) -> bool {
+        *self == Self::Absent
+    }
+
+    /// What is wrong with this as the value of a needed field that could not be read.
+    pub(crate) fn problem(&self, field: &'static str) -> Problem {
+        match self {
+            Self::Absent => Problem::Missing(field),
+            Self::Bool(_) | Self::Other => Problem::WrongType(field),
+            Self::Integer(_) | Self::Text(_) => Problem::Invalid(field),
+        }
+    }
+
+    pub(crate) fn text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn integer(&self) -> Option<i64> {
+        match self {
+            Self::Integer(integer) => Some(*integer),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn boolean(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Deserialize<'a> for Scalar<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'a> Visitor<'a> for ScalarVisitor {
+    type Value = Scalar<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Scalar<'a>, E> {
+        Ok(Scalar::Absent)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar<'a>, E> {
+        Ok(Scalar::Bool(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Scalar<'a>, E> {
+        Ok(Scalar::Integer(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Scalar<'a>, E> {
+        Ok(i64::try_from(value).map_or(Scalar::Other, Scalar::Integer))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Scalar<'a>, E> {
+        Ok(Scalar::Other)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Scalar<'a>, E> {
+        Ok(Scalar::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'a str) -> Result<Scalar<'a>, E> {
+        Ok(Scalar::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<Scalar<'a>, A::Error> {
+        drain_list(&mut list)?;
+        Ok(Scalar::Other)
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<Scalar<'a>, A::Error> {
+        // With serde_json's feature `arbitrary_precision`, which any crate in a build may switch on for all, a number
+        // arrives as an object with this one key.
+        let mut number = None;
+        while let Some(Text(key)) = object.next_key()? {
+            if key == "$serde_json::private::Number" {
+                number = object.next_value::<Text<'_>>()?.0.parse().ok();
+            } else {
+                object.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(number.map_or(Scalar::Other, Scalar::Integer))
+    }
+}
+
+/// A list or an object read as a `T`, or the fact that nothing or something else stands there.
+#[derive(Default)]
+pub(crate) enum Field<T> {
+    #[default]
+    Absent,
+    Wrong,
+    Read(T),
+}
+
+impl<T> Field<T> {
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    pub(crate) fn read(self) -> Option<T> {
+        match self {
+            Self::Read(value) => Some(value),
+            Self::Absent | Self::Wrong => None,
+        }
+    }
+}
+
+/// What a [`Field`] can be read as: from a list, from an object, or from neither.
+pub(crate) trait Shape<'a>: Sized {
+    fn from_list<A: SeqAccess<'a>>(_: &mut A) -> Result<Option<Self>, A::Error> {
+        Ok(None)
+    }
+
+    fn from_object<A: MapAccess<'a>>(_: &mut A) -> Result<Option<Self>, A::Error> {
+        Ok(None)
+    }
+}
+
+impl<'a, T: Shape<'a>> Deserialize<'a> for Field<T> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FieldVisitor(PhantomData))
+    }
+}
+
+struct FieldVisitor<T>(PhantomData<T>);
+
+impl<'a, T: Shape<'a>> Visitor<'a> for FieldVisitor<T> {
+    type Value = Field<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Field<T>, E> {
+        Ok(Field::Absent)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Field<T>, E> {
+        Ok(Field::Wrong)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Field<T>, E> {
+        Ok(Field::Wrong)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Field<T>, E> {
+        Ok(Field::Wrong)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Field<T>, E> {
+        Ok(Field::Wrong)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Field<T>, E> {
+        Ok(Field::Wrong)
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<Field<T>, A::Error> {
+        let value = T::from_list(&mut list)?;
+        drain_list(&mut list)?;
+        Ok(value.map_or(Field::Wrong, Field::Read))
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<Field<T>, A::Error> {
+        let value = T::from_object(&mut object)?;
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(value.map_or(Field::Wrong, Field::Read))
+    }
+}
+
+/// Everything that is wrong with a body. Fields that are missing because the body broke off are not worth naming.
+pub(crate) fn problems(outcome: Result<(), Problem>, mut fields: Vec<Problem>) -> Vec<Problem> {
+    if let Err(problem) = outcome {
+        fields.retain(|field| !matches!(field, Problem::Missing(_)));
+        fields.insert(0, problem);
+    }
+    fields
+}
+
+/// Reads a nested object field by field.
+pub(crate) fn nested<'a, O: Object<'a>, A: MapAccess<'a>>(map: &mut A) -> Result<O, A::Error> {
+    let mut object = O::default();
+    while let Some(Text(key)) = map.next_key()? {
+        object.field(&key, map)?;
+    }
+    Ok(object)
+}
+
+impl<'a> Shape<'a> for Scopes {
+    fn from_list<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
+        let mut scopes = Vec::with_capacity(list.size_hint().unwrap_or(8).min(64));
+        while let Some(scope) = list.next_element::<Scalar<'_>>()? {
+            match scope {
+                Scalar::Text(scope) => scopes.push(scope),
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(Self::from_answer(scopes)))
+    }
+}
+
+impl<'a> Shape<'a> for Vec<String> {
+    fn from_list<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
+        let mut texts = Self::new();
+        while let Some(text) = list.next_element::<Scalar<'_>>()? {
+            texts.extend(text.text().map(Cow::into_owned));
+        }
+        Ok(Some(texts))
+    }
+}
+
+impl<'a> Shape<'a> for BTreeMap<String, String> {
+    fn from_object<A: MapAccess<'a>>(object: &mut A) -> Result<Option<Self>, A::Error> {
+        let mut map = Self::new();
+        while let Some((Text(key), value)) = object.next_entry::<_, Scalar<'_>>()? {
+            map.extend(value.text().map(|value| (key.into_owned(), value.into_owned())));
+        }
+        Ok(Some(map))
+    }
+}
+
+impl<'a> Shape<'a> for BTreeMap<String, Vec<String>> {
+    fn from_object<A: MapAccess<'a>>(object: &mut A) -> Result<Option<Self>, A::Error> {
+        let mut map = Self::new();
+        while let Some((Text(key), value)) = object.next_entry::<_, Field<Vec<String>>>()? {
+            map.extend(value.read().map(|value| (key.into_owned(), value)));
+        }
+        Ok(Some(map))
+    }
+}
+
+/// A text borrowed from the body where it stands there unescaped. (serde's own `Cow` always copies.)
+struct Text<'a>(Cow<'a, str>);
+
+impl<'a> Deserialize<'a> for Text<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl<'a> Visitor<'a> for TextVisitor {
+            type Value = Text<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'a>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'a str) -> Result<Text<'a>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+        }
+
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+fn drain_list<'a, A: SeqAccess<'a>>(list: &mut A) -> Result<(), A::Error> {
+    while list.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    json_object! {
+        struct Sample<'a> {
+            text: Scalar<'a> = "text",
+            number: Scalar<'a> = "number",
+            scopes: Field<Scopes> = "scopes",
+            links: Field<BTreeMap<String, String>> = "links",
+        }
+    }
+
+    fn sample(body: &[u8]) -> (Sample<'_>, Result<(), Problem>) {
+        read(body)
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_costs_only_itself() {
+        let (read, outcome) =
+            sample(br#"{"text":["email protected"],"number":"1","scopes":{"a":[1]},"links":{"a":"b","c":[[]]},"x":{}}"#);
+        assert_eq!(outcome, Ok(()));
+        assert_eq!(
+            (read.text, read.number.text().as_deref()),
+            (Scalar::Other, Some("1"))
+        );
+        assert!(matches!(read.scopes, Field::Wrong));
+        assert_eq!(
+            read.links.read(),
+            Some(BTreeMap::from([("a".to_owned(), "b".to_owned())]))
+        );
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent() {
+        let (read, outcome) = sample(br#"{"text":null,"scopes":null}"#);
+        assert_eq!(outcome, Ok(()));
+        assert!(read.text.is_absent() && read.scopes.is_absent());
+    }
+
+    #[test]
+    fn what_stood_before_a_break_is_kept() {
+        let (read, outcome) = sample(br#"{"text":"kept","number":17,"scopes":["a","b"#);
+        assert_eq!(outcome, Err(Problem::NotJson));
+        assert_eq!(
+            (read.text.text().as_deref(), read.number.integer()),
+            (Some("kept"), Some(17))
+        );
+    }
+
+    #[test]
+    fn a_repeated_field_is_named() {
+        let (read, outcome) = sample(br#"{"text":"a","text":"b"}"#);
+        assert_eq!(outcome, Err(Problem::Repeated("text")));
+        assert_eq!(read.text.text().as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_says_so() {
+        let nested = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
+        for (body, problem) in [
+            (&b""[..], Problem::Empty),
+            (b" \r\n", Problem::Empty),
+            (b"\xef\xbb\xbf", Problem::Empty),
+            (b"[1]", Problem::NotAnObject),
+            (b"null", Problem::NotAnObject),
+            (b"\"text\"", Problem::NotAnObject),
+            (b"<html>", Problem::NotJson),
+            (b"{}{}", Problem::NotJson),
+            (b"{\"text\":\"\xff\"}", Problem::NotJson),
+        ] {
+            assert_eq!(sample(body).1, Err(problem), "{body:?}");
+        }
+        assert!(sample(&nested).1.is_err());
+        let inside = [b"{\"text\":", &nested[..], b"}"].concat();
+        assert_eq!(sample(&inside).0.text, Scalar::Other);
+        let unknown = [b"{\"x\":", &nested[..], b"}"].concat();
+        assert_eq!(sample(&unknown).1, Ok(()));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        let (read, outcome) = sample(b"\xef\xbb\xbf{\"number\":1}");
+        assert_eq!((read.number.integer(), outcome), (Some(1), Ok(())));
+    }
+
+    #[test]
+    fn numbers_are_whole_and_fit_64_bits_or_are_something_else() {
+        for (json, number) in [
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-1", Some(-1)),
+            ("9223372036854775808", None),
+            ("1e3", None),
+            ("1.5", None),
+            ("1e400", None),
+        ] {
+            let body = format!("{{\"number\":{json}}}");
+            assert_eq!(sample(body.as_bytes()).0.number.integer(), number, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_read_with_arbitrary_precision_switched_on_elsewhere_in_the_build() {
+        let entry = std::iter::once(("$serde_json::private::Number", "1800"));
+        let map = serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(entry);
+        assert_eq!(Scalar::deserialize(map).unwrap(), Scalar::Integer(1800));
+    }
+}

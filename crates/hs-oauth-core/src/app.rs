@@ -1,0 +1,539 @@
+use std::env::VarError;
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use http::Uri;
+use zeroize::Zeroizing;
+
+use crate::form;
+use crate::invalid_argument::{InvalidArgument, Reason};
+use crate::secret::{self, ClientAssertion, ClientSecret};
+use crate::version::{self, ApiVersion, Resource};
+
+const API_BASE: &str = "https://api.hubapi.com";
+const APP_BASE: &str = "https://app.hubspot.com";
+const MCP_BASE: &str = "https://mcp.hubspot.com";
+const LONGEST_URL: usize = 2048;
+
+/// An app as HubSpot knows it: who it is, where it is sent back to, which generation of the API it speaks, and where.
+///
+/// Checked once, when it is made; building a request from it cannot fail. Credentials go to https addresses only, or
+/// to plain http on loopback.
+///
+/// ```
+/// use hs_oauth_core::{ApiVersion, App, ClientSecret};
+///
+/// let app = App::hubspot("a1b2c3d4-e5f6-7890-abcd-ef1234567890", ClientSecret::new("s3cret")?)
+///     .redirect_uri("https://myapp.example.com/oauth/callback")
+///     .version(ApiVersion::LATEST)
+///     .build()?;
+/// assert_eq!(app.version().to_string(), "2026-09");
+/// # Ok::<(), hs_oauth_core::InvalidArgument>(())
+/// ```
+#[derive(Clone)]
+pub struct App {
+    client_id: String,
+    credential: Credential,
+    redirect_uri: Option<String>,
+    version: ApiVersion,
+    kind: Kind,
+    api_base: String,
+    app_base: String,
+    /// `client_id=…&client_secret=…`, encoded once.
+    client_form: Zeroizing<String>,
+    token_uri: Uri,
+    introspect_uri: Uri,
+    revoke_uri: Uri,
+}
+
+/// How an app proves who it is. Always sent in the body of a request, never in a URL or a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Credential {
+    /// `client_secret` (RFC 6749 §2.3.1).
+    Secret(ClientSecret),
+    /// `client_assertion` with the JWT bearer type (RFC 7523 §2.2). HubSpot's files name it for `v3` and `2026-03`.
+    Assertion(ClientAssertion),
+    /// Nothing: a public client (RFC 6749 §2.1). Enough to build an authorization URL; HubSpot's token endpoint refuses it.
+    Public,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Standard,
+    Mcp,
+}
+
+/// An [`App`] being put together; see [`App::hubspot`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is checked until build() is called"]
+pub struct AppBuilder {
+    client_id: String,
+    credential: Credential,
+    redirect_uri: Option<String>,
+    version: ApiVersion,
+    kind: Kind,
+    api_base: String,
+    app_base: String,
+}
+
+impl App {
+    /// An app of HubSpot's: authorizes at `https://app.hubspot.com`, gets tokens at `https://api.hubapi.com`, speaks
+    /// [`ApiVersion::LATEST`].
+    pub fn hubspot(client_id: impl Into<String>, credential: impl Into<Credential>) -> AppBuilder {
+        AppBuilder {
+            client_id: client_id.into(),
+            credential: credential.into(),
+            redirect_uri: None,
+            version: ApiVersion::LATEST,
+            kind: Kind::Standard,
+            api_base: API_BASE.to_owned(),
+            app_base: APP_BASE.to_owned(),
+        }
+    }
+
+    /// An MCP auth app: both authorizes and gets tokens at `https://mcp.hubspot.com`, speaks `v3`, sends no scopes when
+    /// it authorizes (HubSpot decides them) and always uses PKCE, which HubSpot requires there.
+    pub fn hubspot_mcp(client_id: impl Into<String>, credential: impl Into<Credential>) -> AppBuilder {
+        AppBuilder {
+            version: ApiVersion::V3,
+            kind: Kind::Mcp,
+            api_base: MCP_BASE.to_owned(),
+            app_base: MCP_BASE.to_owned(),
+            ..Self::hubspot(client_id, credential)
+        }
+    }
+
+    /// The app the environment describes: `HUBSPOT_CLIENT_ID` and `HUBSPOT_CLIENT_SECRET`, and if they are set
+    /// `HUBSPOT_REDIRECT_URI`, `HUBSPOT_API_VERSION`, `HUBSPOT_API_BASE` and `HUBSPOT_APP_BASE`. An empty variable
+    /// counts as not set.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`] naming the variable that is missing or that cannot be used.
+    pub fn from_env() -> Result<Self, InvalidArgument> {
+        Self::from_vars(std::env::var)
+    }
+
+    /// [`App::from_env`] with the variables answered by `var`, as [`std::env::var`] would.
+    ///
+    /// # Errors
+    /// As [`App::from_env`].
+    pub fn from_vars(
+        var: impl Fn(&'static str) -> Result<String, VarError>,
+    ) -> Result<Self, InvalidArgument> {
+        let optional = |name| match var(name) {
+            Ok(value) if value.is_empty() => Ok(None),
+            Ok(value) => Ok(Some(value)),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(InvalidArgument::new(name, Reason::NotUnicode)),
+        };
+        let required = |name| optional(name)?.ok_or(InvalidArgument::new(name, Reason::Missing));
+
+        let secret = ClientSecret::new(required("HUBSPOT_CLIENT_SECRET")?)
+            .map_err(|invalid| invalid.named("HUBSPOT_CLIENT_SECRET"))?;
+        let mut app = Self::hubspot(required("HUBSPOT_CLIENT_ID")?, secret);
+        if let Some(uri) = optional("HUBSPOT_REDIRECT_URI")? {
+            app = app.redirect_uri(uri);
+        }
+        if let Some(version) = optional("HUBSPOT_API_VERSION")? {
+            let version = version.parse::<ApiVersion>();
+            app = app.version(version.map_err(|invalid| invalid.named("HUBSPOT_API_VERSION"))?);
+        }
+        if let Some(base) = optional("HUBSPOT_API_BASE")? {
+            app = app.api_base(base);
+        }
+        if let Some(base) = optional("HUBSPOT_APP_BASE")? {
+            app = app.app_base(base);
+        }
+        app.build().map_err(|invalid| {
+            invalid.named(match invalid.argument {
+                "client_id" => "HUBSPOT_CLIENT_ID",
+                "redirect_uri" => "HUBSPOT_REDIRECT_URI",
+                "api_base" => "HUBSPOT_API_BASE",
+                "app_base" => "HUBSPOT_APP_BASE",
+                other => other,
+            })
+        })
+    }
+
+    /// The public half of the app's identity.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The secret half.
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// Where HubSpot sends the browser after consent, if the app has such a place.
+    pub fn redirect_uri(&self) -> Option<&str> {
+        self.redirect_uri.as_deref()
+    }
+
+    /// The generation of the API the app speaks.
+    pub fn version(&self) -> ApiVersion {
+        self.version
+    }
+
+    /// The address token requests go under, without a slash at the end.
+    pub fn api_base(&self) -> &str {
+        &self.api_base
+    }
+
+    /// The address the browser is sent to for consent, without a slash at the end.
+    pub fn app_base(&self) -> &str {
+        &self.app_base
+    }
+
+    pub(crate) fn client_form(&self) -> &str {
+        &self.client_form
+    }
+
+    /// The text of the credential, to be kept out of everything that is printed.
+    pub(crate) fn credential_text(&self) -> Option<&str> {
+        match &self.credential {
+            Credential::Secret(secret) => Some(secret.expose()),
+            Credential::Assertion(assertion) => Some(assertion.expose()),
+            Credential::Public => None,
+        }
+    }
+
+    pub(crate) fn uri(&self, resource: Resource<'_>) -> Uri {
+        match resource {
+            Resource::Token => self.token_uri.clone(),
+            Resource::Introspect => self.introspect_uri.clone(),
+            Resource::Revoke => self.revoke_uri.clone(),
+            // Always a URI: the base was one when the app was made, the path is escaped, and the limits on both keep the
+            // whole under the 64 KiB a `Uri` holds.
+            Resource::AccessToken(_) | Resource::RefreshToken(_) => {
+                Uri::try_from(format!("{}{}", self.api_base, self.version.path(resource))).unwrap_or_default()
+            }
+        }
+    }
+
+    pub(crate) fn authorize_url(&self, hub_id: Option<i64>) -> String {
+        let path = match self.kind {
+            Kind::Standard => version::authorize_path(hub_id),
+            Kind::Mcp => version::MCP_AUTHORIZE_PATH.to_owned(),
+        };
+        format!("{}{path}", self.app_base)
+    }
+
+    pub(crate) fn is_mcp(&self) -> bool {
+        self.kind == Kind::Mcp
+    }
+}
+
+impl AppBuilder {
+    /// Where HubSpot sends the browser after consent. Must equal one of the app's registered URIs to the byte; needed
+    /// for authorization, not for refreshing.
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(uri.into());
+        self
+    }
+
+    /// The generation of the API to speak.
+    pub fn version(mut self, version: ApiVersion) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Where token requests go instead of HubSpot: an emulator, a proxy. A path in it is kept.
+    pub fn api_base(mut self, url: impl Into<String>) -> Self {
+        self.api_base = url.into();
+        self
+    }
+
+    /// Where the browser goes for consent instead of `https://app.hubspot.com`: an emulator, or
+    /// `https://app-eu1.hubspot.com`.
+    pub fn app_base(mut self, url: impl Into<String>) -> Self {
+        self.app_base = url.into();
+        self
+    }
+
+    /// Checks everything and makes the app.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`] naming `client_id`, `redirect_uri`, `api_base` or `app_base`: empty or too long, with characters
+    /// that may not stand there, not an absolute URL, neither https nor loopback, or with a user name, a fragment or (in a
+    /// base) a query.
+    pub fn build(self) -> Result<App, InvalidArgument> {
+        secret::check(&self.client_id, secret::is_printable)
+            .map_err(|reason| InvalidArgument::new("client_id", reason))?;
+        if let Some(uri) = &self.redirect_uri {
+            check_url("redirect_uri", uri)?;
+        }
+        let api_base = check_base("api_base", self.api_base)?;
+        let app_base = check_base("app_base", self.app_base)?;
+
+        let uri = |resource| {
+            Uri::try_from(format!("{api_base}{}", self.version.path(resource)))
+                .map_err(|_| InvalidArgument::new("api_base", Reason::NotAUrl))
+        };
+        Ok(App {
+            token_uri: uri(Resource::Token)?,
+            introspect_uri: uri(Resource::Introspect)?,
+            revoke_uri: uri(Resource::Revoke)?,
+            client_form: client_form(&self.client_id, &self.credential),
+            client_id: self.client_id,
+            credential: self.credential,
+            redirect_uri: self.redirect_uri,
+            version: self.version,
+            kind: self.kind,
+            api_base,
+            app_base,
+        })
+    }
+}
+
+impl From<ClientSecret> for Credential {
+    fn from(secret: ClientSecret) -> Self {
+        Self::Secret(secret)
+    }
+}
+
+impl From<ClientAssertion> for Credential {
+    fn from(assertion: ClientAssertion) -> Self {
+        Self::Assertion(assertion)
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("client_id", &self.client_id)
+            .field("credential", &self.credential)
+            .field("redirect_uri", &self.redirect_uri)
+            .field("version", &self.version)
+            .field("api_base", &self.api_base)
+            .field("app_base", &self.app_base)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The assertion type of RFC 7523 §2.2.
+pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+fn client_form(client_id: &str, credential: &Credential) -> Zeroizing<String> {
+    let fields = match credential {
+        Credential::Secret(secret) => [("client_secret", secret.expose()), ("", "")],
+        Credential::Assertion(assertion) => [
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", assertion.expose()),
+        ],
+        Credential::Public => [("", ""); 2],
+    };
+    let fields = || {
+        std::iter::once(("client_id", client_id))
+            .chain(fields)
+            .filter(|(name, _)| !name.is_empty())
+    };
+    // The room is made at once: a string that grows leaves copies of the secret behind.
+    let room = fields().map(|(name, value)| form::room_for(name, value)).sum();
+    let mut encoded = Zeroizing::new(String::with_capacity(room));
+    for (name, value) in fields() {
+        form::push(&mut encoded, name, value);
+    }
+    encoded
+}
+
+fn check_base(argument: &'static str, url: String) -> Result<String, InvalidArgument> {
+    check_url(argument, &url)?;
+    if url.contains('?') {
+        return Err(InvalidArgument::new(argument, Reason::UrlPart("a query")));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn check_url(argument: &'static str, url: &str) -> Result<(), InvalidArgument> {
+    let invalid = |reason| Err(InvalidArgument::new(argument, reason));
+    if url.is_empty() {
+        return invalid(Reason::Missing);
+    }
+    if url.len() > LONGEST_URL {
+        return invalid(Reason::TooLong { limit: LONGEST_URL });
+    }
+    if let Some(at) = url
+        .bytes()
+        .position(|byte| !byte.is_ascii_graphic() || byte == b'\\')
+    {
+        return invalid(Reason::Character { at });
+    }
+    if url.contains('#') {
+        return invalid(Reason::UrlPart("a fragment"));
+    }
+    let Ok(uri) = url.parse::<Uri>() else {
+        return invalid(Reason::NotAUrl);
+    };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return invalid(Reason::NotAUrl);
+    };
+    if authority.as_str().contains('@') {
+        return invalid(Reason::UrlPart("a user name or password"));
+    }
+    match scheme {
+        _ if authority.host().is_empty() => invalid(Reason::NotAUrl),
+        "https" => Ok(()),
+        "http" if is_loopback(authority.host()) => Ok(()),
+        "http" => invalid(Reason::NotHttps),
+        _ => invalid(Reason::NotAUrl),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host == "[::1]"
+        || host
+            .parse::<Ipv4Addr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builder() -> AppBuilder {
+        App::hubspot("id", ClientSecret::new("s3cret").unwrap())
+    }
+
+    #[test]
+    fn the_presets_go_to_hubspots_own_hosts() {
+        let app = builder().build().unwrap();
+        assert_eq!(
+            app.uri(Resource::Token),
+            "https://api.hubapi.com/oauth/2026-09/token"
+        );
+        assert_eq!(
+            app.authorize_url(Some(7)),
+            "https://app.hubspot.com/oauth/7/authorize"
+        );
+
+        let mcp = App::hubspot_mcp("id", ClientSecret::new("s3cret").unwrap())
+            .build()
+            .unwrap();
+        assert_eq!(mcp.uri(Resource::Token), "https://mcp.hubspot.com/oauth/v3/token");
+        assert_eq!(
+            mcp.authorize_url(Some(7)),
+            "https://mcp.hubspot.com/oauth/authorize/user"
+        );
+    }
+
+    #[test]
+    fn credentials_go_to_https_or_loopback_only() {
+        for base in [
+            "https://example.com",
+            "https://example.com:8443/proxy/",
+            "http://localhost:1",
+            "http://LOCALHOST",
+        ] {
+            assert!(builder().api_base(base).build().is_ok(), "{base}");
+        }
+        for base in ["http://127.0.0.1:4380", "http://127.9.9.9", "http://[::1]:80"] {
+            assert!(builder().api_base(base).build().is_ok(), "{base}");
+        }
+        for (base, reason) in [
+            ("", Reason::Missing),
+            ("http://example.com", Reason::NotHttps),
+            ("http://localhost.example.com", Reason::NotHttps),
+            ("http://127.0.0.1.example.com", Reason::NotHttps),
+            ("http://127.1", Reason::NotHttps),
+            ("http://10.0.0.1", Reason::NotHttps),
+            ("http://0.0.0.0", Reason::NotHttps),
+            (
+                "http://127.0.0.1@example.com",
+                Reason::UrlPart("a user name or password"),
+            ),
+            (
+                "https://user:pass@example.com",
+                Reason::UrlPart("a user name or password"),
+            ),
+            ("https://example.com/?a=b", Reason::UrlPart("a query")),
+            ("https://example.com/#a", Reason::UrlPart("a fragment")),
+            ("http://127.0.0.1\\@example.com", Reason::Character { at: 16 }),
+            ("https://exam ple.com", Reason::Character { at: 12 }),
+            ("https://ex\u{e4}mple.com", Reason::Character { at: 10 }),
+            ("ftp://example.com", Reason::NotAUrl),
+            ("example.com", Reason::NotAUrl),
+            ("/oauth", Reason::NotAUrl),
+            ("https://", Reason::NotAUrl),
+            ("https://:80", Reason::NotAUrl),
+        ] {
+            let invalid = builder().api_base(base).build().unwrap_err();
+            assert_eq!(invalid, InvalidArgument::new("api_base", reason), "{base}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_uri_keeps_its_query_to_the_byte() {
+        let uri = "https://myapp.example.com/cb?tenant=a%20b&x=";
+        assert_eq!(
+            builder().redirect_uri(uri).build().unwrap().redirect_uri(),
+            Some(uri)
+        );
+        assert_eq!(
+            builder().redirect_uri("myapp://cb").build().unwrap_err().argument,
+            "redirect_uri"
+        );
+    }
+
+    #[test]
+    fn the_environment_names_the_variable_that_is_wrong() {
+        let from = |pairs: &'static [(&str, &str)]| {
+            App::from_vars(|name| {
+                pairs
+                    .iter()
+                    .find(|pair| pair.0 == name)
+                    .map(|pair| pair.1.to_owned())
+                    .ok_or(VarError::NotPresent)
+            })
+        };
+        const ID: (&str, &str) = ("HUBSPOT_CLIENT_ID", "id");
+        const SECRET: (&str, &str) = ("HUBSPOT_CLIENT_SECRET", "s3cret");
+        assert_eq!(
+            from(&[ID, SECRET, ("HUBSPOT_API_VERSION", "")])
+                .unwrap()
+                .version(),
+            ApiVersion::LATEST
+        );
+        assert_eq!(
+            from(&[ID, SECRET, ("HUBSPOT_API_VERSION", "v1")])
+                .unwrap()
+                .version(),
+            ApiVersion::V1
+        );
+        for (app, variable) in [
+            (from(&[SECRET]), "HUBSPOT_CLIENT_ID"),
+            (from(&[ID]), "HUBSPOT_CLIENT_SECRET"),
+            (
+                from(&[ID, ("HUBSPOT_CLIENT_SECRET", "")]),
+                "HUBSPOT_CLIENT_SECRET",
+            ),
+            (
+                from(&[("HUBSPOT_CLIENT_ID", "a\tb"), SECRET]),
+                "HUBSPOT_CLIENT_ID",
+            ),
+            (
+                from(&[ID, SECRET, ("HUBSPOT_API_VERSION", "v2")]),
+                "HUBSPOT_API_VERSION",
+            ),
+            (
+                from(&[ID, SECRET, ("HUBSPOT_API_BASE", "http://example.com")]),
+                "HUBSPOT_API_BASE",
+            ),
+            (from(&[ID, SECRET, ("HUBSPOT_APP_BASE", "x")]), "HUBSPOT_APP_BASE"),
+            (
+                from(&[ID, SECRET, ("HUBSPOT_REDIRECT_URI", "x")]),
+                "HUBSPOT_REDIRECT_URI",
+            ),
+        ] {
+            assert_eq!(app.unwrap_err().argument, variable);
+        }
+    }
+
+    #[test]
+    fn debug_hides_the_secret_everywhere() {
+        let builder = App::hubspot("id", ClientSecret::new("canary").unwrap());
+        assert!(!format!("{builder:?} {:#?}", builder.clone().build().unwrap()).contains("canary"));
+    }
+}

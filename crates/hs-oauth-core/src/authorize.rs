@@ -1,0 +1,349 @@
+//! The way to a first token: the URL a browser is sent to, what the application keeps meanwhile, and the callback.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::error::NextStep;
+use crate::form;
+use crate::invalid_argument::{InvalidArgument, Reason};
+use crate::scope::Scopes;
+use crate::secret::{Code, CodeVerifier, State};
+
+/// The longest callback query that is read, in bytes. HubSpot's have a few hundred.
+pub const LONGEST_CALLBACK: usize = 16 * 1024;
+
+/// What an application asks an account for. [`Authorize::begin`] makes the URL of it.
+///
+/// ```
+/// use hs_oauth_core::{App, Authorize, ClientSecret};
+///
+/// let app = App::hubspot("client-id", ClientSecret::new("s3cret")?)
+///     .redirect_uri("https://myapp.example.com/oauth/callback")
+///     .build()?;
+/// let authorization = Authorize::scopes("oauth crm.objects.contacts.read".parse()?).begin(&app)?;
+/// // Send the browser to `authorization.url`; keep `authorization.pending` in its session.
+/// assert!(authorization.url.starts_with("https://app.hubspot.com/oauth/authorize?client_id=client-id&"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "nothing happens until begin() is called"]
+pub struct Authorize {
+    scopes: Scopes,
+    optional_scopes: Scopes,
+    hub_id: Option<i64>,
+    pkce: bool,
+}
+
+/// An authorization under way.
+#[derive(Clone, Debug)]
+pub struct Authorization {
+    /// Where to send the browser.
+    pub url: AuthorizationUrl,
+    /// What to keep, in that browser's session, until it comes back.
+    pub pending: PendingAuthorization,
+}
+
+/// The address of HubSpot's consent page, with everything the app asks for in it. Displays as the URL; its `Debug` form
+/// leaves the query out, which holds the `state`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthorizationUrl(String);
+
+/// What an application keeps in the browser's session between sending it away and getting it back. Serializable, for
+/// sessions that are stored; it holds secrets, so the store must be one the browser cannot read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingAuthorization {
+    state: State,
+    code_verifier: Option<CodeVerifier>,
+    redirect_uri: String,
+}
+
+/// A code out of a callback whose `state` was checked, with all that its exchange needs.
+///
+/// [`PendingAuthorization::accept`] is the way to one, so that the check against cross-site request forgery (RFC 6749
+/// §10.12) cannot be forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizationCode {
+    code: Code,
+    code_verifier: Option<CodeVerifier>,
+    redirect_uri: String,
+}
+
+/// The random bytes an authorization is made of. Each may be used once.
+#[derive(Clone)]
+pub struct Randomness(Zeroizing<[u8; 64]>);
+
+impl Authorize {
+    /// Asks for these scopes. All must be granted or the install fails.
+    pub const fn scopes(scopes: Scopes) -> Self {
+        Self {
+            scopes,
+            optional_scopes: Scopes::NONE,
+            hub_id: None,
+            pkce: true,
+        }
+    }
+
+    /// Asks for these besides; HubSpot leaves out those the account cannot grant.
+    pub fn optional_scopes(mut self, scopes: Scopes) -> Self {
+        self.optional_scopes = scopes;
+        self
+    }
+
+    /// Preselects the account.
+    pub const fn hub_id(mut self, hub_id: i64) -> Self {
+        self.hub_id = Some(hub_id);
+        self
+    }
+
+    /// Leaves PKCE out. Only for an app whose exchange is done by software that cannot send a `code_verifier`; an MCP
+    /// auth app has it all the same.
+    pub const fn without_pkce(mut self) -> Self {
+        self.pkce = false;
+        self
+    }
+
+    /// Begins an authorization with random bytes from the operating system.
+    ///
+    /// # Errors
+    /// [`BeginError`] if the app has no redirect URI or the operating system gives no random bytes.
+    #[cfg(feature = "os-random")]
+    pub fn begin(&self, app: &App) -> Result<Authorization, BeginError> {
+        Ok(self.begin_with(app, Randomness::from_os()?)?)
+    }
+
+    /// Begins an authorization with the random bytes given: 32 make the `state`, 32 the code verifier.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`] naming `redirect_uri` if the app has none.
+    pub fn begin_with(&self, app: &App, randomness: Randomness) -> Result<Authorization, InvalidArgument> {
+        let redirect_uri = app
+            .redirect_uri()
+            .ok_or(InvalidArgument::new("redirect_uri", Reason::Missing))?;
+        let (state, verifier) = randomness.0.split_at(32);
+        let state = State::new(URL_SAFE_NO_PAD.encode(state))?;
+        let code_verifier = match self.pkce || app.is_mcp() {
+            true => Some(CodeVerifier::new(URL_SAFE_NO_PAD.encode(verifier))?),
+            false => None,
+        };
+        let pending = PendingAuthorization {
+            state,
+            code_verifier,
+            redirect_uri: redirect_uri.to_owned(),
+        };
+        Ok(Authorization {
+            url: self.url(app, &pending),
+            pending,
+        })
+    }
+
+    fn url(&self, app: &App, pending: &PendingAuthorization) -> AuthorizationUrl {
+        let mut query = String::with_capacity(512);
+        form::push(&mut query, "client_id", app.client_id());
+        form::push(&mut query, "redirect_uri", &pending.redirect_uri);
+        if !app.is_mcp() {
+            form::push(&mut query, "scope", &self.scopes.to_string());
+            if !self.optional_scopes.is_empty() {
+                form::push(&mut query, "optional_scope", &self.optional_scopes.to_string());
+            }
+        }
+        form::push(&mut query, "state", pending.state.expose());
+        if let Some(verifier) = &pending.code_verifier {
+            form::push(&mut query, "code_challenge", &verifier.challenge());
+            form::push(&mut query, "code_challenge_method", "S256");
+        }
+        AuthorizationUrl(format!("{}?{query}", app.authorize_url(self.hub_id)))
+    }
+}
+
+impl AuthorizationUrl {
+    /// The URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for AuthorizationUrl {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AuthorizationUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for AuthorizationUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self
+            .0
+            .split_once('?')
+            .map_or(self.0.as_str(), |(address, _)| address);
+        write!(f, "AuthorizationUrl({address}?[redacted])")
+    }
+}
+
+impl PendingAuthorization {
+    /// Reads the query HubSpot sent the browser back with (`code=…&state=…`, with or without the `?`) and gives the code
+    /// if the callback belongs to this authorization.
+    ///
+    /// # Errors
+    /// [`CallbackError`], always before the code is looked at if the `state` is not the one sent: missing, repeated or
+    /// different. Nothing is lost by an error; the right callback may still come.
+    pub fn accept(&self, query: &str) -> Result<AuthorizationCode, CallbackError> {
+        if query.len() > LONGEST_CALLBACK {
+            return Err(CallbackError::TooLong);
+        }
+        let query = query.strip_prefix('?').unwrap_or(query).as_bytes();
+        let one = |name: &'static str| {
+            let mut values = form_urlencoded::parse(query)
+                .filter(|pair| pair.0 == name)
+                .map(|pair| pair.1);
+            match (values.next(), values.next()) {
+                (_, Some(_)) => Err(CallbackError::Repeated(name)),
+                (value, None) => Ok(value.filter(|value| !value.is_empty())),
+            }
+        };
+
+        let state = one("state")?.ok_or(CallbackError::Missing("state"))?;
+        if !State::new(state).is_ok_and(|state| state == self.state) {
+            return Err(CallbackError::StateMismatch);
+        }
+        if let Some(error) = one("error")? {
+            let description = one("error_description")?;
+            return Err(CallbackError::Refused {
+                error: crate::error::printable(&error),
+                description: description.map(|text| crate::error::printable(&text)),
+            });
+        }
+        let code = one("code")?.ok_or(CallbackError::Missing("code"))?;
+        Ok(AuthorizationCode {
+            code: Code::new(Cow::into_owned(code)).map_err(|_| CallbackError::Malformed("code"))?,
+            code_verifier: self.code_verifier.clone(),
+            redirect_uri: self.redirect_uri.clone(),
+        })
+    }
+}
+
+impl AuthorizationCode {
+    /// A code from a callback whose `state` **the caller has checked**, or that no browser brought: a code pasted into
+    /// a terminal, a test. A web application that calls this invites cross-site request forgery; it wants
+    /// [`PendingAuthorization::accept`].
+    ///
+    /// `redirect_uri` is the one the authorization was begun with, `code_verifier` the PKCE secret if there was one.
+    pub fn from_caller_who_checked_state(
+        code: Code,
+        redirect_uri: impl Into<String>,
+        code_verifier: Option<CodeVerifier>,
+    ) -> Self {
+        Self {
+            code,
+            code_verifier,
+            redirect_uri: redirect_uri.into(),
+        }
+    }
+
+    /// The code.
+    pub fn code(&self) -> &Code {
+        &self.code
+    }
+
+    /// The PKCE secret, if the authorization has one.
+    pub fn code_verifier(&self) -> Option<&CodeVerifier> {
+        self.code_verifier.as_ref()
+    }
+
+    /// The redirect URI the authorization was begun with.
+    pub fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+}
+
+impl Randomness {
+    /// 64 bytes from a source nobody can predict.
+    pub fn new(bytes: [u8; 64]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// 64 bytes from the operating system.
+    ///
+    /// # Errors
+    /// [`BeginError::Randomness`] if it gives none.
+    #[cfg(feature = "os-random")]
+    pub fn from_os() -> Result<Self, BeginError> {
+        let mut bytes = Zeroizing::new([0; 64]);
+        getrandom::fill(&mut *bytes)
+            .map_err(|error| BeginError::Randomness(RandomnessError(error.to_string())))?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Debug for Randomness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Randomness([redacted])")
+    }
+}
+
+/// Why an authorization could not begin.
+#[cfg(feature = "os-random")]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BeginError {
+    /// The app has no redirect URI.
+    #[error(transparent)]
+    App(#[from] InvalidArgument),
+    /// The operating system gave no random bytes.
+    #[error("the operating system gives no random bytes")]
+    Randomness(#[source] RandomnessError),
+}
+
+/// What the operating system said when it gave no random bytes.
+#[cfg(feature = "os-random")]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RandomnessError(String);
+
+/// Why a callback gave no code. The authorization has to be begun again, or was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallbackError {
+    /// A parameter is not there, or empty. Without `state` the callback may be forged.
+    #[error("the callback has no `{0}`")]
+    Missing(&'static str),
+    /// A parameter is there more than once (RFC 6749 §3.1).
+    #[error("the callback has `{0}` more than once")]
+    Repeated(&'static str),
+    /// The `state` is not the one this authorization was begun with: another tab's, an old one, or forged.
+    #[error("the callback's `state` belongs to another authorization")]
+    StateMismatch,
+    /// A parameter has characters that may not stand in it.
+    #[error("the callback's `{0}` has characters that may not stand in it")]
+    Malformed(&'static str),
+    /// The person or HubSpot refused (RFC 6749 §4.1.2.1).
+    #[error("the authorization was refused: {error}{}", .description.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    Refused {
+        /// The error code: `access_denied` when the person said no.
+        error: String,
+        /// What HubSpot says about it. Control characters are replaced and the text is cut at 512 characters.
+        description: Option<String>,
+    },
+    /// The query is longer than [`LONGEST_CALLBACK`].
+    #[error("the callback is longer than {LONGEST_CALLBACK} bytes")]
+    TooLong,
+}
+
+impl CallbackError {
+    /// Always [`NextStep::RestartAuthorization`]: nothing was spent and nothing can be repaired.
+    pub const fn next_step(&self) -> NextStep {
+        NextStep::RestartAuthorization
+    }
+}

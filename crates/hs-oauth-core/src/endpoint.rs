@@ -1,0 +1,136 @@
+//! The five things HubSpot's OAuth API does, one file each. A value of any of them is a request; the same value reads the
+//! answer.
+
+mod client_credentials;
+mod exchange_code;
+mod introspect;
+mod refresh;
+mod revoke;
+
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+
+pub use client_credentials::ClientCredentials;
+pub use exchange_code::ExchangeCode;
+pub use introspect::{
+    AccessTokenInfo, Introspect, Introspection, RefreshTokenInfo, SignedAccessToken, Token,
+};
+pub use refresh::Refresh;
+pub use revoke::Revoke;
+
+use crate::answer::Scalar;
+use crate::app::App;
+use crate::error::{ApiError, Error, Operation, Problem};
+use crate::form;
+use crate::timestamp::Timestamp;
+
+/// A request to HubSpot's OAuth API and the reading of its answer: `to_http`, move the bytes, `from_http`.
+///
+/// ```
+/// use hs_oauth_core::{App, ClientSecret, Endpoint, Refresh, RefreshToken, Timestamp};
+///
+/// let app = App::hubspot("client-id", ClientSecret::new("s3cret")?).build()?;
+/// let refresh = Refresh::new(RefreshToken::new("na1-6f18f26a")?);
+///
+/// let sent_at = Timestamp::from_millis(0); // the caller's clock
+/// let request = refresh.to_http(&app);
+/// assert_eq!(request.uri(), "https://api.hubapi.com/oauth/2026-09/token");
+///
+/// let response = http::Response::new(br#"{"access_token":"CK","token_type":"bearer","expires_in":1800}"#);
+/// let tokens = refresh.from_http(&app, sent_at, &response)?;
+/// assert_eq!(tokens.expires_at, Timestamp::from_secs(1800));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Endpoint {
+    /// What a successful answer is read as.
+    type Output;
+
+    /// What this does, for errors and logs, and for the rules of repeating it.
+    const OPERATION: Operation;
+
+    /// Builds the request for the app's version. The body and, on `v1`, the path hold secrets; headers do not.
+    fn to_http(&self, app: &App) -> Request<Vec<u8>>;
+
+    /// Reads the answer to that request. `sent_at` is the time just before the request was sent.
+    ///
+    /// # Errors
+    /// [`Error::Api`] if the status is not 200 to 299, [`Error::Answer`] if it is and the body is not what was asked for.
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "it pairs with to_http: the request reads its answer"
+    )]
+    fn from_http<B: AsRef<[u8]>>(
+        &self,
+        app: &App,
+        sent_at: Timestamp,
+        response: &Response<B>,
+    ) -> Result<Self::Output, Error>;
+}
+
+/// A POST with a form of `fixed` (`name=value`, needing no escapes), the app's credentials and `fields`.
+fn post(uri: Uri, app: &App, fixed: &str, fields: &[(&str, &str)]) -> Request<Vec<u8>> {
+    let client = app.client_form();
+    // The room is made at once: a body that grows leaves copies of the secrets behind.
+    let room = fields
+        .iter()
+        .map(|(name, value)| form::room_for(name, value))
+        .sum::<usize>();
+    let mut body = String::with_capacity(fixed.len() + 1 + client.len() + room);
+    for part in [fixed, client] {
+        if !body.is_empty() && !part.is_empty() {
+            body.push('&');
+        }
+        body.push_str(part);
+    }
+    for (name, value) in fields {
+        form::push(&mut body, name, value);
+    }
+    let mut request = request(Method::POST, uri, body.into_bytes());
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    request.headers_mut().insert(CONTENT_TYPE, form);
+    request
+}
+
+/// A request of `v1` whose only argument is in its path.
+fn bare(method: Method, uri: Uri) -> Request<Vec<u8>> {
+    request(method, uri, Vec::new())
+}
+
+fn request(method: Method, uri: Uri, body: Vec<u8>) -> Request<Vec<u8>> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    *request.headers_mut() = headers;
+    request
+}
+
+/// Reads an answer without success. `secret` is what the request held beside the app's credential.
+fn refusal<B: AsRef<[u8]>>(
+    operation: Operation,
+    app: &App,
+    secret: &str,
+    sent_at: Timestamp,
+    response: &Response<B>,
+) -> ApiError {
+    match app.credential_text() {
+        Some(credential) => ApiError::read(operation, response, sent_at, &[credential, secret]),
+        None => ApiError::read(operation, response, sent_at, &[secret]),
+    }
+}
+
+/// Reads a field the caller cannot do without, or notes what is wrong with it.
+pub(crate) fn needed<'a, T>(
+    name: &'static str,
+    value: Scalar<'a>,
+    problems: &mut Vec<Problem>,
+    read: impl FnOnce(Scalar<'a>) -> Option<T>,
+) -> Option<T> {
+    let problem = value.problem(name);
+    let read = read(value);
+    if read.is_none() {
+        problems.push(problem);
+    }
+    read
+}

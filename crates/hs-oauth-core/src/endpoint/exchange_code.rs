@@ -1,0 +1,70 @@
+//! `POST /oauth/{version}/token`, `grant_type=authorization_code` (RFC 6749 §4.1.3, RFC 7636 §4.5).
+
+use http::{Request, Response};
+
+use super::{Endpoint, post, refusal};
+use crate::app::App;
+use crate::authorize::AuthorizationCode;
+use crate::error::{Error, Operation};
+use crate::timestamp::Timestamp;
+use crate::token_set::TokenSet;
+use crate::version::Resource;
+
+/// Exchanges an authorization code for a grant's first tokens.
+///
+/// A code is good once and for a short time: this may be sent again only if the request surely never left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExchangeCode {
+    code: AuthorizationCode,
+}
+
+impl ExchangeCode {
+    /// Exchanges `code`.
+    pub const fn new(code: AuthorizationCode) -> Self {
+        Self { code }
+    }
+
+    /// The code to be exchanged.
+    pub const fn code(&self) -> &AuthorizationCode {
+        &self.code
+    }
+}
+
+impl Endpoint for ExchangeCode {
+    type Output = TokenSet;
+
+    const OPERATION: Operation = Operation::ExchangeCode;
+
+    fn to_http(&self, app: &App) -> Request<Vec<u8>> {
+        let verifier = self
+            .code
+            .code_verifier()
+            .map(|verifier| ("code_verifier", verifier.expose()));
+        let fields = [
+            ("code", self.code.code().expose()),
+            ("redirect_uri", self.code.redirect_uri()),
+        ];
+        let mut all = Vec::with_capacity(3);
+        all.extend(fields);
+        all.extend(verifier);
+        post(
+            app.uri(Resource::Token),
+            app,
+            "grant_type=authorization_code",
+            &all,
+        )
+    }
+
+    fn from_http<B: AsRef<[u8]>>(
+        &self,
+        app: &App,
+        sent_at: Timestamp,
+        response: &Response<B>,
+    ) -> Result<TokenSet, Error> {
+        if response.status().is_success() {
+            TokenSet::read(Self::OPERATION, None, sent_at, response)
+        } else {
+            Err(refusal(Self::OPERATION, app, self.code.code().expose(), sent_at, response).into())
+        }
+    }
+}

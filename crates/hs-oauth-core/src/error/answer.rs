@@ -1,0 +1,120 @@
+use std::fmt;
+
+use http::StatusCode;
+
+use super::{NextStep, Operation, printable};
+use crate::secret::{AccessToken, RefreshToken};
+
+/// A successful status with a body that is not what was asked for.
+///
+/// Holds no part of the body but the tokens that could be read out of it, which print as `[redacted]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AnswerError {
+    /// What was asked for.
+    pub operation: Operation,
+    /// The status, 200 to 299.
+    pub status: StatusCode,
+    /// The answer's content type, if it has one.
+    pub content_type: Option<String>,
+    /// Everything that is wrong with the body.
+    pub problems: Vec<Problem>,
+    /// The tokens that could be read all the same. Boxed with the error; a token that replaced another exists nowhere
+    /// else.
+    pub rescued: Rescued,
+}
+
+/// The tokens in an answer that could otherwise not be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rescued {
+    /// The access token.
+    pub access_token: Option<AccessToken>,
+    /// The refresh token.
+    pub refresh_token: Option<RefreshToken>,
+}
+
+/// What is wrong with the body of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// There is no body.
+    Empty,
+    /// The body is not one whole JSON text.
+    NotJson,
+    /// The body is JSON, but not an object.
+    NotAnObject,
+    /// A field stands there more than once.
+    Repeated(&'static str),
+    /// A needed field is not there, or null.
+    Missing(&'static str),
+    /// A needed field has another type than it should.
+    WrongType(&'static str),
+    /// A field's value cannot be: a token with a line break, a lifetime of zero, a token type other than `bearer`.
+    Invalid(&'static str),
+}
+
+impl AnswerError {
+    pub(crate) fn new<B>(operation: Operation, response: &http::Response<B>, problems: Vec<Problem>) -> Self {
+        let content_type = response.headers().get(http::header::CONTENT_TYPE);
+        Self {
+            operation,
+            status: response.status(),
+            content_type: content_type.map(|value| printable(&String::from_utf8_lossy(value.as_bytes()))),
+            problems,
+            rescued: Rescued::default(),
+        }
+    }
+
+    /// Always [`NextStep::ReportBug`].
+    pub const fn next_step(&self) -> NextStep {
+        NextStep::ReportBug
+    }
+}
+
+impl Problem {
+    /// The field it is about, by HubSpot's name for it; none if it is the whole body.
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Empty | Self::NotJson | Self::NotAnObject => None,
+            Self::Repeated(field) | Self::Missing(field) | Self::WrongType(field) | Self::Invalid(field) => {
+                Some(field)
+            }
+        }
+    }
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "asked to {}, the server answered {}",
+            self.operation,
+            self.status.as_u16()
+        )?;
+        if let Some(content_type) = &self.content_type {
+            write!(f, " ({content_type})")?;
+        }
+        f.write_str(" with a body that cannot be used: ")?;
+        for (index, problem) in self.problems.iter().enumerate() {
+            write!(f, "{}{problem}", if index > 0 { ", " } else { "" })?;
+        }
+        write!(f, "; next: {}", self.next_step())
+    }
+}
+
+impl std::error::Error for AnswerError {}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("it is empty"),
+            Self::NotJson => f.write_str("it is not JSON"),
+            Self::NotAnObject => f.write_str("it is not a JSON object"),
+            Self::Repeated(field) => write!(f, "`{field}` is there twice"),
+            Self::Missing(field) => write!(f, "`{field}` is missing"),
+            Self::WrongType(field) => write!(f, "`{field}` is of the wrong type"),
+            Self::Invalid(field) => write!(f, "`{field}` has a value that cannot be"),
+        }
+    }
+}

@@ -1,0 +1,470 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
+use percent_encoding::utf8_percent_encode;
+use serde::de::MapAccess;
+use serde::{Serialize, Serializer};
+
+use super::{NextStep, Operation, printable};
+use crate::answer::{self, Field, Scalar, Shape, json_object};
+use crate::form::UNRESERVED;
+use crate::timestamp::Timestamp;
+
+/// The longest wait a `Retry-After` is believed: HubSpot names up to 24 hours while it moves an account.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// HubSpot's refusal, in either of its two shapes or a mix of both (RFC 6749 §5.2 and HubSpot's own).
+///
+/// Everything but operation and status may be absent. Codes are open sets. Texts have the request's secrets taken out,
+/// control characters replaced, and end at 512 characters. The body itself is not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ApiError {
+    /// What was refused.
+    pub operation: Operation,
+    /// The HTTP status. 300 to 399 is a redirect, which is never followed.
+    pub status: StatusCode,
+    /// `error`: the code of RFC 6749.
+    pub error: Option<OAuthCode>,
+    /// `error_description`.
+    pub error_description: Option<String>,
+    /// `status` in the body, where HubSpot puts its own code; its other use, `"error"`, is left out.
+    pub code: Option<HubSpotCode>,
+    /// `subCategory`, where newer endpoints put that code.
+    pub sub_category: Option<HubSpotCode>,
+    /// `category`, such as `VALIDATION_ERROR` or `RATE_LIMITS`.
+    pub category: Option<String>,
+    /// `message`, for people.
+    pub message: Option<String>,
+    /// `correlationId`: what HubSpot's support asks for.
+    pub correlation_id: Option<String>,
+    /// `requestId`.
+    pub request_id: Option<String>,
+    /// `errorType`, such as `RATE_LIMIT`.
+    pub error_type: Option<String>,
+    /// `policyName`: which rate limit was hit, `DAILY` or `TEN_SECONDLY_ROLLING`.
+    pub policy_name: Option<String>,
+    /// `groupName` of the rate limit.
+    pub group_name: Option<String>,
+    /// `context`: lists of values by name.
+    pub context: BTreeMap<String, Vec<String>>,
+    /// `links`: addresses of documentation by name.
+    pub links: BTreeMap<String, String>,
+    /// `errors`: the single faults.
+    pub errors: Vec<ErrorDetail>,
+    /// How long the `Retry-After` header asks to wait (RFC 9110 §10.2.3), at most 24 hours. A date counts from the answer's
+    /// own `Date`.
+    pub retry_after: Option<Duration>,
+}
+
+/// One fault among the `errors` of an [`ApiError`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ErrorDetail {
+    /// What is wrong, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// A code for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// A finer code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sub_category: Option<String>,
+    /// The field or place it is in.
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Lists of values by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub context: BTreeMap<String, Vec<String>>,
+}
+
+/// Declares an open set of codes.
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$code_doc:meta])* $code:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$code_doc])* #[doc = concat!("`", $text, "`")] $code,)*
+            /// A code this release has no name for.
+            Other(String),
+        }
+
+        impl $name {
+            /// The code as HubSpot writes it.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$code => $text,)*
+                    Self::Other(code) => code,
+                }
+            }
+
+            fn known(code: &str) -> Option<Self> {
+                match code {
+                    $($text => Some(Self::$code),)*
+                    _ => None,
+                }
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(code: &str) -> Self {
+                Self::known(code).unwrap_or_else(|| Self::Other(code.to_owned()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    };
+}
+
+codes! {
+    /// An error code of RFC 6749 §4.1.2.1 and §5.2.
+    OAuthCode {
+        InvalidRequest = "invalid_request",
+        InvalidClient = "invalid_client",
+        InvalidGrant = "invalid_grant",
+        UnauthorizedClient = "unauthorized_client",
+        UnsupportedGrantType = "unsupported_grant_type",
+        InvalidScope = "invalid_scope",
+        AccessDenied = "access_denied",
+    }
+}
+
+codes! {
+    /// A code of HubSpot's own, found in `status` or `subCategory`.
+    HubSpotCode {
+        BadRefreshToken = "BAD_REFRESH_TOKEN",
+        BadAuthCode = "BAD_AUTH_CODE",
+        ExpiredAuthCode = "EXPIRED_AUTH_CODE",
+        MismatchRedirectUriAuthCode = "MISMATCH_REDIRECT_URI_AUTH_CODE",
+        BadRedirectUri = "BAD_REDIRECT_URI",
+        BadCodeVerifier = "BAD_CODE_VERIFIER",
+        BadClientId = "BAD_CLIENT_ID",
+        BadClientSecret = "BAD_CLIENT_SECRET",
+        BadGrantType = "BAD_GRANT_TYPE",
+        BadScopes = "BAD_SCOPES",
+        BadHub = "BAD_HUB",
+        InvalidToken = "INVALID_TOKEN",
+    }
+}
+
+/// What a code says, before it is known what was asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// The grant, or the code standing for it, is not accepted.
+    Grant,
+    /// The code is not accepted; says nothing of a refresh token.
+    Code,
+    /// The app is set up wrongly.
+    Configuration,
+}
+
+impl ApiError {
+    /// A refusal with nothing but a status to it.
+    pub fn new(operation: Operation, status: StatusCode) -> Self {
+        Self {
+            operation,
+            status,
+            error: None,
+            error_description: None,
+            code: None,
+            sub_category: None,
+            category: None,
+            message: None,
+            correlation_id: None,
+            request_id: None,
+            error_type: None,
+            policy_name: None,
+            group_name: None,
+            context: BTreeMap::new(),
+            links: BTreeMap::new(),
+            errors: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    /// Reads a refusal. Cannot fail: what cannot be read is not there. `secrets` are what the request held.
+    pub(crate) fn read<B: AsRef<[u8]>>(
+        operation: Operation,
+        response: &http::Response<B>,
+        sent_at: Timestamp,
+        secrets: &[&str],
+    ) -> Self {
+        let (body, _): (ErrorAnswer<'_>, _) = answer::read(response.body().as_ref());
+        let redact = Redact(secrets);
+        let code = body.status.text().filter(|status| status != "error");
+        Self {
+            operation,
+            status: response.status(),
+            error: body
+                .error
+                .text()
+                .map(|code| redact.code(&code, OAuthCode::known, OAuthCode::Other)),
+            error_description: redact.field(body.error_description),
+            code: code.map(|code| redact.code(&code, HubSpotCode::known, HubSpotCode::Other)),
+            sub_category: (body.sub_category.text())
+                .map(|code| redact.code(&code, HubSpotCode::known, HubSpotCode::Other)),
+            category: redact.field(body.category),
+            message: redact.field(body.message),
+            correlation_id: redact.field(body.correlation_id),
+            request_id: redact.field(body.request_id),
+            error_type: redact.field(body.error_type),
+            policy_name: redact.field(body.policy_name),
+            group_name: redact.field(body.group_name),
+            context: redact.context(body.context),
+            links: body
+                .links
+                .read()
+                .map(|links| redact.links(links))
+                .unwrap_or_default(),
+            errors: body
+                .errors
+                .read()
+                .map(|errors| redact.details(errors))
+                .unwrap_or_default(),
+            retry_after: retry_after(response.headers(), sent_at),
+        }
+    }
+
+    /// What to do next. The HTTP status decides for 423, 429, 477 and 5xx; else the first of `error`, `status` and
+    /// `subCategory` that has a known code; else a 4xx is the app's fault, never the account's.
+    pub fn next_step(&self) -> NextStep {
+        match self.status.as_u16() {
+            429 => NextStep::RetryAfter(Some(self.retry_after.unwrap_or(
+                match self.policy_name.as_deref() {
+                    // It ends at midnight in the account's time zone, which is not known here: looking once an hour burns no
+                    // tries worth having.
+                    Some("DAILY") => Duration::from_secs(60 * 60),
+                    _ => Duration::from_secs(10),
+                },
+            ))),
+            423 => {
+                let least = Duration::from_secs(2);
+                NextStep::RetryAfter(Some(self.retry_after.map_or(least, |wait| wait.max(least))))
+            }
+            477 | 500.. => NextStep::RetryAfter(self.retry_after),
+            _ => match (self.meaning(), self.operation) {
+                (Some(Meaning::Grant), Operation::Refresh) => NextStep::Reauthorize,
+                (Some(Meaning::Grant | Meaning::Code), Operation::ExchangeCode) => {
+                    NextStep::RestartAuthorization
+                }
+                _ => NextStep::FixConfiguration,
+            },
+        }
+    }
+
+    /// Whether this says that the token asked about is unknown, as `v1` does for a lookup.
+    pub(crate) fn is_unknown_token(&self) -> bool {
+        let named = self.sub_category == Some(HubSpotCode::InvalidToken)
+            || self.code == Some(HubSpotCode::InvalidToken)
+            || self.code == Some(HubSpotCode::BadRefreshToken);
+        match self.status {
+            StatusCode::UNAUTHORIZED => named,
+            // A 404 may also be a wrong address or a version that was removed: it counts only if it speaks of the token.
+            StatusCode::NOT_FOUND => {
+                named
+                    || self
+                        .message
+                        .as_deref()
+                        .is_some_and(|text| text.contains("token") && !text.contains('/'))
+            }
+            _ => false,
+        }
+    }
+
+    fn meaning(&self) -> Option<Meaning> {
+        let error = self.error.as_ref().and_then(|error| match error {
+            OAuthCode::InvalidGrant | OAuthCode::AccessDenied => Some(Meaning::Grant),
+            OAuthCode::InvalidRequest
+            | OAuthCode::InvalidClient
+            | OAuthCode::UnauthorizedClient
+            | OAuthCode::UnsupportedGrantType
+            | OAuthCode::InvalidScope => Some(Meaning::Configuration),
+            OAuthCode::Other(_) => None,
+        });
+        let code = |code: &HubSpotCode| match code {
+            HubSpotCode::BadRefreshToken | HubSpotCode::BadHub => Some(Meaning::Grant),
+            HubSpotCode::BadAuthCode
+            | HubSpotCode::ExpiredAuthCode
+            | HubSpotCode::MismatchRedirectUriAuthCode
+            | HubSpotCode::BadCodeVerifier => Some(Meaning::Code),
+            HubSpotCode::BadRedirectUri
+            | HubSpotCode::BadClientId
+            | HubSpotCode::BadClientSecret
+            | HubSpotCode::BadGrantType
+            | HubSpotCode::BadScopes => Some(Meaning::Configuration),
+            HubSpotCode::InvalidToken | HubSpotCode::Other(_) => None,
+        };
+        error
+            .or_else(|| self.code.as_ref().and_then(code))
+            .or_else(|| self.sub_category.as_ref().and_then(code))
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "HubSpot did not {} (status {}",
+            self.operation,
+            self.status.as_u16()
+        )?;
+        if let Some(error) = &self.error {
+            write!(f, ", {error}")?;
+        }
+        if let Some(code) = self.code.as_ref().or(self.sub_category.as_ref()) {
+            write!(f, ", {code}")?;
+        }
+        f.write_str(")")?;
+        if self.status.is_redirection() {
+            f.write_str(": it answered with a redirect, which is never followed")?;
+        } else if let Some(text) = self.error_description.as_ref().or(self.message.as_ref()) {
+            write!(f, ": {text}")?;
+        }
+        if let Some(correlation_id) = &self.correlation_id {
+            write!(f, " [correlation id {correlation_id}]")?;
+        }
+        write!(f, "; next: {}", self.next_step())
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+json_object! {
+    struct ErrorAnswer<'a> {
+        error: Scalar<'a> = "error",
+        error_description: Scalar<'a> = "error_description",
+        status: Scalar<'a> = "status",
+        sub_category: Scalar<'a> = "subCategory",
+        category: Scalar<'a> = "category",
+        message: Scalar<'a> = "message",
+        correlation_id: Scalar<'a> = "correlationId",
+        request_id: Scalar<'a> = "requestId",
+        error_type: Scalar<'a> = "errorType",
+        policy_name: Scalar<'a> = "policyName",
+        group_name: Scalar<'a> = "groupName",
+        context: Field<BTreeMap<String, Vec<String>>> = "context",
+        links: Field<BTreeMap<String, String>> = "links",
+        errors: Field<Vec<DetailAnswer<'a>>> = "errors",
+    }
+}
+
+json_object! {
+    struct DetailAnswer<'a> {
+        message: Scalar<'a> = "message",
+        code: Scalar<'a> = "code",
+        sub_category: Scalar<'a> = "subCategory",
+        location: Scalar<'a> = "in",
+        context: Field<BTreeMap<String, Vec<String>>> = "context",
+    }
+}
+
+impl<'a> Shape<'a> for DetailAnswer<'a> {
+    fn from_object<A: MapAccess<'a>>(object: &mut A) -> Result<Option<Self>, A::Error> {
+        answer::nested(object).map(Some)
+    }
+}
+
+impl<'a> Shape<'a> for Vec<DetailAnswer<'a>> {
+    fn from_list<A: serde::de::SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
+        let mut details = Self::new();
+        while let Some(detail) = list.next_element::<Field<DetailAnswer<'_>>>()? {
+            details.extend(detail.read());
+        }
+        Ok(Some(details))
+    }
+}
+
+/// Takes the request's secrets out of what the server says: a server that echoes its input must not get it into a log.
+struct Redact<'s>(&'s [&'s str]);
+
+impl Redact<'_> {
+    fn text(&self, text: &str) -> String {
+        let mut text = Cow::Borrowed(text);
+        for secret in self.0 {
+            if text.contains(secret) {
+                text = Cow::Owned(text.replace(secret, "[redacted]"));
+            }
+            if text.contains('%') {
+                let encoded = utf8_percent_encode(secret, UNRESERVED).to_string();
+                text = Cow::Owned(text.replace(&encoded, "[redacted]"));
+            }
+        }
+        printable(&text)
+    }
+
+    fn field(&self, field: Scalar<'_>) -> Option<String> {
+        field.text().map(|text| self.text(&text))
+    }
+
+    fn code<C>(&self, code: &str, known: fn(&str) -> Option<C>, other: fn(String) -> C) -> C {
+        known(code).unwrap_or_else(|| other(self.text(code)))
+    }
+
+    fn context(&self, context: Field<BTreeMap<String, Vec<String>>>) -> BTreeMap<String, Vec<String>> {
+        let context = context.read().unwrap_or_default().into_iter();
+        context
+            .map(|(name, values)| {
+                (
+                    self.text(&name),
+                    values.iter().map(|value| self.text(value)).collect(),
+                )
+            })
+            .collect()
+    }
+
+    fn links(&self, links: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        links
+            .iter()
+            .map(|(name, link)| (self.text(name), self.text(link)))
+            .collect()
+    }
+
+    fn details(&self, details: Vec<DetailAnswer<'_>>) -> Vec<ErrorDetail> {
+        let detail = |detail: DetailAnswer<'_>| ErrorDetail {
+            message: self.field(detail.message),
+            code: self.field(detail.code),
+            sub_category: self.field(detail.sub_category),
+            location: self.field(detail.location),
+            context: self.context(detail.context),
+        };
+        details.into_iter().map(detail).collect()
+    }
+}
+
+/// Seconds or a date; of several, the longest. What is neither is not there.
+fn retry_after(headers: &HeaderMap, sent_at: Timestamp) -> Option<Duration> {
+    let date = |text: &str| httpdate::parse_http_date(text).ok().map(Timestamp::from);
+    let wait = |value: &http::HeaderValue| {
+        let text = value.to_str().ok()?.trim();
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // Digits that do not fit are a wait beyond any limit.
+            return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+        }
+        let now = headers
+            .get(header::DATE)
+            .and_then(|value| date(value.to_str().ok()?))
+            .unwrap_or(sent_at);
+        Some(date(text)?.since(now))
+    };
+    headers
+        .get_all(header::RETRY_AFTER)
+        .iter()
+        .filter_map(wait)
+        .max()
+        .map(|wait| wait.min(LONGEST_WAIT))
+}

@@ -1,0 +1,109 @@
+use std::fmt;
+
+use super::NextStep;
+
+/// An exchange that ended without a whole answer. A transport makes it; core decides what it means.
+#[derive(Debug)]
+pub struct TransportError {
+    failure: TransportFailure,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Where an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransportFailure {
+    /// The host's name has no address.
+    Resolve,
+    /// No connection: refused, unreachable, or no TLS session. The request never left.
+    Connect,
+    /// No connection within the connect timeout. The request never left.
+    ConnectTimeout,
+    /// No whole answer within the total timeout. The server may have acted.
+    Timeout,
+    /// The connection broke, or what came is not HTTP. The server may have acted.
+    Interrupted,
+    /// The answer is larger than the transport takes. The server has acted.
+    AnswerTooLarge,
+    /// The HTTP client followed a redirect, which it must not: the credentials may have gone to another address.
+    Redirected,
+    /// The request could not be given to the HTTP client. It never left.
+    Unsendable,
+}
+
+impl TransportError {
+    /// A failure without more to tell.
+    pub const fn new(failure: TransportFailure) -> Self {
+        Self {
+            failure,
+            source: None,
+        }
+    }
+
+    /// A failure and what the HTTP client said. `source` is shown with the error: it must hold no URL, since a URL of
+    /// `v1` holds a token.
+    pub fn with_source(
+        failure: TransportFailure,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            failure,
+            source: Some(source.into()),
+        }
+    }
+
+    /// Where the exchange ended.
+    pub const fn failure(&self) -> TransportFailure {
+        self.failure
+    }
+
+    /// What to do next: wait and try again where the network failed, else look at what answered.
+    pub const fn next_step(&self) -> NextStep {
+        match self.failure {
+            TransportFailure::Resolve
+            | TransportFailure::Connect
+            | TransportFailure::ConnectTimeout
+            | TransportFailure::Timeout
+            | TransportFailure::Interrupted => NextStep::RetryAfter(None),
+            TransportFailure::AnswerTooLarge => NextStep::ReportBug,
+            TransportFailure::Redirected | TransportFailure::Unsendable => NextStep::FixConfiguration,
+        }
+    }
+}
+
+impl TransportFailure {
+    /// Whether the request surely never reached the server, so that even an authorization code may be sent again.
+    pub const fn surely_unsent(self) -> bool {
+        matches!(
+            self,
+            Self::Resolve | Self::Connect | Self::ConnectTimeout | Self::Unsendable
+        )
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; next: {}", self.failure, self.next_step())
+    }
+}
+
+impl fmt::Display for TransportFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "the host's name could not be resolved",
+            Self::Connect => "could not connect",
+            Self::ConnectTimeout => "timed out while connecting",
+            Self::Timeout => "timed out before the whole answer was there",
+            Self::Interrupted => "the connection broke before the whole answer was there",
+            Self::AnswerTooLarge => "the answer is too large",
+            Self::Redirected => "the HTTP client followed a redirect, which it must be set up not to do",
+            Self::Unsendable => "the HTTP client did not take the request",
+        })
+    }
+}
+
+impl std::error::Error for TransportError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,87 @@
+use std::fmt;
+
+/// A value a constructor did not take: which argument, and what is wrong with it.
+///
+/// Never holds the value itself, which may be a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InvalidArgument {
+    /// The argument, by the name HubSpot or the constructor gives it: `client_id`, `redirect_uri`, or the name of an
+    /// environment variable when [`App::from_env`](crate::App::from_env) read it.
+    pub argument: &'static str,
+    /// What is wrong with the value.
+    pub reason: Reason,
+}
+
+/// What is wrong with an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// There is no value, or an empty one.
+    Missing,
+    /// The value has more bytes than `limit`.
+    TooLong {
+        /// The most bytes this argument may have.
+        limit: usize,
+    },
+    /// The value has a byte that may not stand in it, at offset `at` (counted in bytes from 0).
+    Character {
+        /// Where the byte is.
+        at: usize,
+    },
+    /// The value is `.` or `..`, which a URL path would swallow.
+    DotSegment,
+    /// The value is not an absolute `http` or `https` URL.
+    NotAUrl,
+    /// The URL is plain `http` and its host is not loopback, so credentials would cross a network in the clear.
+    NotHttps,
+    /// The URL has a part that may not be there.
+    UrlPart(
+        /// The part: `a user name or password`, `a query` or `a fragment`.
+        &'static str,
+    ),
+    /// The value is none of the version names: `v1`, `v3` or a month such as `2026-09`.
+    NotAVersion,
+    /// The value is not 43 to 128 unreserved characters (RFC 7636 §4.1).
+    NotACodeVerifier,
+    /// The environment variable's value is not UTF-8.
+    NotUnicode,
+}
+
+impl InvalidArgument {
+    pub(crate) const fn new(argument: &'static str, reason: Reason) -> Self {
+        Self { argument, reason }
+    }
+
+    pub(crate) const fn named(self, argument: &'static str) -> Self {
+        Self {
+            argument,
+            reason: self.reason,
+        }
+    }
+}
+
+impl fmt::Display for InvalidArgument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}", self.argument, self.reason)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("is missing or empty"),
+            Self::TooLong { limit } => write!(f, "is longer than {limit} bytes"),
+            Self::Character { at } => write!(f, "has a character at byte {at} that may not stand in it"),
+            Self::DotSegment => f.write_str("is only dots, which a URL path would swallow"),
+            Self::NotAUrl => f.write_str("is not an absolute http or https URL"),
+            Self::NotHttps => f.write_str("must be https (plain http is for loopback hosts only)"),
+            Self::UrlPart(part) => write!(f, "has {part}, which may not be there"),
+            Self::NotAVersion => f.write_str("is not an API version: use v1, v3 or a month such as 2026-09"),
+            Self::NotACodeVerifier => f.write_str("is not a code verifier: 43 to 128 of A-Z a-z 0-9 - . _ ~"),
+            Self::NotUnicode => f.write_str("is not UTF-8"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidArgument {}

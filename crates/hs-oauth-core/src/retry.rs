@@ -1,0 +1,253 @@
+use std::time::Duration;
+
+use crate::error::{Error, NextStep, Operation};
+
+/// When a call that failed is sent again: only where that can do no harm and may do good.
+///
+/// | | sent again? |
+/// |---|---|
+/// | an authorization code | only if the request surely never left: no address, no connection |
+/// | a refusal | never |
+/// | a refresh, introspection, revocation or client-credentials request after 423, 429, 477, 5xx, a timeout, a cut or no connection | yes, after `Retry-After` or a growing wait, if wait and try still fit the budget |
+/// | after a `DAILY` limit | never: it ends at midnight, and each try counts |
+/// | after an answer too large or unreadable | never |
+///
+/// ```
+/// use std::time::Duration;
+/// use hs_oauth_core::RetryPolicy;
+///
+/// const PATIENT: RetryPolicy = RetryPolicy::new().budget(Duration::from_secs(60));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    tries: u32,
+    budget: Duration,
+}
+
+/// The wait after the first try where the answer names none; it doubles with each try.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+
+impl RetryPolicy {
+    /// One try and no more.
+    pub const NEVER: Self = Self {
+        tries: 1,
+        budget: Duration::ZERO,
+    };
+
+    /// At most 3 tries within 10 seconds.
+    pub const fn new() -> Self {
+        Self {
+            tries: 3,
+            budget: Duration::from_secs(10),
+        }
+    }
+
+    /// The most tries, the first one counted.
+    #[must_use]
+    pub const fn tries(mut self, tries: u32) -> Self {
+        self.tries = tries;
+        self
+    }
+
+    /// The time, from the start of the first try, in which all further tries and the waits before them must fit.
+    #[must_use]
+    pub const fn budget(mut self, budget: Duration) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// How long to wait before the next try; `None` if `error` goes to the caller. `tries` have been made, the first of
+    /// them `elapsed` ago. `random` spreads the waits of many callers; any value will do.
+    pub fn wait(
+        &self,
+        operation: Operation,
+        error: &Error,
+        tries: u32,
+        elapsed: Duration,
+        random: u64,
+    ) -> Option<Duration> {
+        let NextStep::RetryAfter(named) = error.next_step() else {
+            return None;
+        };
+        let harmless = match error {
+            Error::Transport(error) => {
+                operation != Operation::ExchangeCode || error.failure().surely_unsent()
+            }
+            Error::Api(error) => {
+                operation != Operation::ExchangeCode && error.policy_name.as_deref() != Some("DAILY")
+            }
+            Error::Answer(_) => false,
+        };
+        if !harmless || tries >= self.tries {
+            return None;
+        }
+        let wait = named.unwrap_or_else(|| {
+            let full = FIRST_WAIT.saturating_mul(1 << tries.saturating_sub(1).min(10));
+            // Between a half and the whole.
+            full / 2 + (full / 2).mul_f64((random % 1024) as f64 / 1024.0)
+        });
+        (elapsed.saturating_add(wait) < self.budget).then_some(wait)
+    }
+
+    /// How long the next try may take: `timeout`, or what is left of the budget if that is less. The first try is not cut.
+    pub fn timeout(&self, timeout: Duration, tries: u32, elapsed: Duration) -> Duration {
+        match tries {
+            0 => timeout,
+            _ => timeout.min(self.budget.saturating_sub(elapsed)),
+        }
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::error::{ApiError, TransportError, TransportFailure};
+
+    fn wait(operation: Operation, error: &Error, tries: u32, elapsed_secs: u64) -> Option<Duration> {
+        RetryPolicy::new().wait(operation, error, tries, Duration::from_secs(elapsed_secs), 0)
+    }
+
+    fn api(status: u16, change: impl FnOnce(&mut ApiError)) -> Error {
+        let mut error = ApiError::new(Operation::Refresh, StatusCode::from_u16(status).unwrap());
+        change(&mut error);
+        error.into()
+    }
+
+    fn transport(failure: TransportFailure) -> Error {
+        TransportError::new(failure).into()
+    }
+
+    /// RFC 6749 §4.1.2: a code used twice may cost all tokens issued for it.
+    #[test]
+    fn a_code_is_sent_again_only_if_it_surely_never_left() {
+        for (failure, again) in [
+            (TransportFailure::Resolve, true),
+            (TransportFailure::Connect, true),
+            (TransportFailure::ConnectTimeout, true),
+            (TransportFailure::Timeout, false),
+            (TransportFailure::Interrupted, false),
+            (TransportFailure::AnswerTooLarge, false),
+        ] {
+            let error = transport(failure);
+            assert_eq!(
+                wait(Operation::ExchangeCode, &error, 1, 0).is_some(),
+                again,
+                "{failure:?}"
+            );
+        }
+        assert_eq!(wait(Operation::ExchangeCode, &api(503, |_| ()), 1, 0), None);
+        assert_eq!(
+            wait(
+                Operation::ExchangeCode,
+                &api(429, |error| error.retry_after = Some(Duration::ZERO)),
+                1,
+                0
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn a_passing_fault_is_tried_three_times() {
+        for error in [
+            api(503, |_| ()),
+            transport(TransportFailure::Timeout),
+            transport(TransportFailure::Interrupted),
+        ] {
+            assert_eq!(
+                wait(Operation::Refresh, &error, 1, 0),
+                Some(Duration::from_millis(125))
+            );
+            assert_eq!(
+                wait(Operation::Refresh, &error, 2, 1),
+                Some(Duration::from_millis(250))
+            );
+            assert_eq!(wait(Operation::Refresh, &error, 3, 1), None);
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_never_repeated() {
+        for status in [400, 401, 403, 404, 302] {
+            assert_eq!(
+                wait(Operation::Refresh, &api(status, |_| ()), 1, 0),
+                None,
+                "{status}"
+            );
+        }
+        assert_eq!(
+            wait(
+                Operation::Refresh,
+                &transport(TransportFailure::AnswerTooLarge),
+                1,
+                0
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn a_retry_after_is_kept_to_and_goes_back_to_the_caller_beyond_the_budget() {
+        let after = |seconds| {
+            api(429, move |error| {
+                error.retry_after = Some(Duration::from_secs(seconds))
+            })
+        };
+        assert_eq!(
+            wait(Operation::Refresh, &after(3), 1, 0),
+            Some(Duration::from_secs(3))
+        );
+        assert_eq!(
+            wait(Operation::Refresh, &after(3), 1, 6),
+            Some(Duration::from_secs(3))
+        );
+        assert_eq!(wait(Operation::Refresh, &after(3), 1, 7), None);
+        assert_eq!(wait(Operation::Refresh, &after(86_400), 1, 0), None);
+    }
+
+    #[test]
+    fn a_daily_limit_burns_no_tries() {
+        let daily = api(429, |error| {
+            error.policy_name = Some("DAILY".to_owned());
+            error.retry_after = Some(Duration::ZERO);
+        });
+        assert_eq!(wait(Operation::Refresh, &daily, 1, 0), None);
+    }
+
+    #[test]
+    fn waits_are_spread_between_a_half_and_the_whole() {
+        let policy = RetryPolicy::new();
+        let error = api(500, |_| ());
+        for random in [0, 1, 512, 1023, u64::MAX] {
+            let wait = policy
+                .wait(Operation::Refresh, &error, 1, Duration::ZERO, random)
+                .unwrap();
+            assert!((FIRST_WAIT / 2..=FIRST_WAIT).contains(&wait), "{wait:?}");
+        }
+        assert!(
+            policy
+                .tries(u32::MAX)
+                .budget(Duration::MAX)
+                .wait(Operation::Refresh, &error, 1 << 30, Duration::MAX, 1)
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_further_try_is_cut_to_what_is_left_of_the_budget() {
+        let policy = RetryPolicy::new();
+        let secs = Duration::from_secs;
+        assert_eq!(policy.timeout(secs(15), 0, secs(0)), secs(15));
+        assert_eq!(policy.timeout(secs(15), 1, secs(4)), secs(6));
+        assert_eq!(policy.timeout(secs(1), 1, secs(4)), secs(1));
+        assert_eq!(policy.timeout(secs(1), 1, secs(11)), secs(0));
+    }
+}

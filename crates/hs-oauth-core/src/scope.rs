@@ -1,0 +1,185 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::invalid_argument::{InvalidArgument, Reason};
+
+const LONGEST_SCOPE: usize = 1024;
+
+/// One permission, by the name HubSpot's developer pages give it: `crm.objects.contacts.read`, `oauth`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Scope(String);
+
+impl Scope {
+    /// Takes the name of a scope.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`] naming `scope` if it is empty, longer than 1024 bytes, or has a space, a quote, a backslash
+    /// or anything but visible ASCII (RFC 6749 §3.3).
+    pub fn new(name: impl Into<String>) -> Result<Self, InvalidArgument> {
+        let name = name.into();
+        let reason = if name.is_empty() {
+            Reason::Missing
+        } else if name.len() > LONGEST_SCOPE {
+            Reason::TooLong { limit: LONGEST_SCOPE }
+        } else if let Some(at) = name
+            .bytes()
+            .position(|byte| !byte.is_ascii_graphic() || byte == b'"' || byte == b'\\')
+        {
+            Reason::Character { at }
+        } else {
+            return Ok(Self(name));
+        };
+        Err(InvalidArgument::new("scope", reason))
+    }
+
+    /// A scope HubSpot said was granted, kept as it was said.
+    pub(crate) fn from_answer(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Scope {
+    type Err = InvalidArgument;
+
+    fn from_str(name: &str) -> Result<Self, InvalidArgument> {
+        Self::new(name)
+    }
+}
+
+/// Scopes in the order they were given, each once. Written and read with single spaces between them (RFC 6749 §3.3);
+/// serialized as a list, as HubSpot's answers have them.
+///
+/// ```
+/// let scopes: hs_oauth_core::Scopes = "oauth crm.objects.contacts.read".parse()?;
+/// assert!(scopes.contains("oauth"));
+/// # Ok::<(), hs_oauth_core::InvalidArgument>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Scopes(Vec<Scope>);
+
+impl Scopes {
+    /// No scope.
+    pub const NONE: Self = Self(Vec::new());
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the scope of this name is among them.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|scope| scope.0 == name)
+    }
+
+    /// The scopes one after the other.
+    pub fn iter(&self) -> std::slice::Iter<'_, Scope> {
+        self.0.iter()
+    }
+
+    pub(crate) fn from_answer(names: impl IntoIterator<Item: Into<String>>) -> Self {
+        Self(names.into_iter().map(Scope::from_answer).collect())
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, scope) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(&scope.0)?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Scopes {
+    type Err = InvalidArgument;
+
+    /// Reads names with white space between them; no name at all is [`Scopes::NONE`].
+    fn from_str(names: &str) -> Result<Self, InvalidArgument> {
+        names.split_ascii_whitespace().map(Scope::new).collect()
+    }
+}
+
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
+        let mut all = Self::NONE;
+        all.extend(scopes);
+        all
+    }
+}
+
+impl Extend<Scope> for Scopes {
+    fn extend<I: IntoIterator<Item = Scope>>(&mut self, scopes: I) {
+        for scope in scopes {
+            if !self.0.contains(&scope) {
+                self.0.push(scope);
+            }
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Scopes {
+    type Item = &'a Scope;
+    type IntoIter = std::slice::Iter<'a, Scope>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl IntoIterator for Scopes {
+    type Item = Scope;
+    type IntoIter = std::vec::IntoIter<Scope>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6749 §3.3.
+    #[test]
+    fn a_scope_is_visible_ascii_without_quote_and_backslash() {
+        assert!(Scope::new("crm.objects.contacts.read").is_ok());
+        assert!(Scope::new("https://example.com/scope").is_ok());
+        for name in ["", "a b", "a\"b", "a\\b", "a\nb", "é"] {
+            assert_eq!(Scope::new(name).unwrap_err().argument, "scope", "{name:?}");
+        }
+    }
+
+    #[test]
+    fn scopes_keep_their_order_and_lose_their_doubles() {
+        let scopes: Scopes = " oauth  crm.read\toauth content ".parse().unwrap();
+        assert_eq!(scopes.to_string(), "oauth crm.read content");
+        assert_eq!(
+            serde_json::to_string(&scopes).unwrap(),
+            r#"["oauth","crm.read","content"]"#
+        );
+        assert_eq!("".parse::<Scopes>().unwrap(), Scopes::NONE);
+    }
+}

@@ -1,0 +1,287 @@
+//! The values nobody else may read: each has a type of its own, prints as `[redacted]`, is compared in constant time
+//! and is wiped when dropped. `expose` is the one way to the text, so a search for it finds every use.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+use crate::invalid_argument::{InvalidArgument, Reason};
+
+/// The most bytes a secret may have. HubSpot's access tokens grow (512 characters must fit); a token of v1 travels in
+/// a URL, where each byte may take three, and a URL ends at 64 KiB.
+pub const LONGEST_SECRET: usize = 16 * 1024;
+
+macro_rules! secret {
+    ($(#[$doc:meta])* $name:ident, $argument:literal, $allowed:expr) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the text.
+            ///
+            /// # Errors
+            /// [`InvalidArgument`] naming the argument if the text is empty, longer than [`LONGEST_SECRET`] bytes, has
+            /// a byte that may not stand in it, or is `.` or `..`.
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidArgument> {
+                let secret = Self(text.into());
+                check(&secret.0, $allowed).map_err(|reason| InvalidArgument::new($argument, reason))?;
+                Ok(secret)
+            }
+
+            /// The text itself. Whoever calls this answers for where it goes.
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([redacted])"))
+            }
+        }
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                self.0.zeroize();
+            }
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+            }
+        }
+
+        impl Eq for $name {}
+
+        impl std::str::FromStr for $name {
+            type Err = InvalidArgument;
+
+            fn from_str(text: &str) -> Result<Self, InvalidArgument> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidArgument;
+
+            fn try_from(text: String) -> Result<Self, InvalidArgument> {
+                Self::new(text)
+            }
+        }
+
+        /// Writes the text in the clear: a serialized secret belongs where secrets are kept, nowhere else.
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::new(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+secret!(
+    /// What proves an app's identity to HubSpot together with its client id (RFC 6749 §2.3.1).
+    ClientSecret, "client_secret", is_printable
+);
+secret!(
+    /// A signed JWT that proves an app's identity in place of a secret (RFC 7523 §2.2). It expires: make a new
+    /// [`App`](crate::App) with a new one in time.
+    ClientAssertion, "client_assertion", is_visible
+);
+secret!(
+    /// What a HubSpot API takes as `Authorization: Bearer …` (RFC 6750 §2.1). Only visible ASCII: it can always stand in
+    /// a header.
+    AccessToken, "access_token", is_visible
+);
+secret!(
+    /// What a new access token is got with (RFC 6749 §1.5). It does not expire; it dies by revocation or uninstall.
+    RefreshToken, "refresh_token", is_printable
+);
+secret!(
+    /// An OpenID Connect ID token, there when the `openid` scope was granted. Not verified here.
+    IdToken, "id_token", is_printable
+);
+secret!(
+    /// One of the two signatures inside a [`SignedAccessToken`](crate::SignedAccessToken).
+    Signature, "signature", is_any
+);
+secret!(
+    /// The text of an authorization code: good once, for a short time (RFC 6749 §4.1.2).
+    Code, "code", is_printable
+);
+secret!(
+    /// The value that ties a callback to the browser session it was begun in (RFC 6749 §10.12).
+    State, "state", is_printable
+);
+
+/// The secret half of PKCE: 43 to 128 unreserved characters (RFC 7636 §4.1).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Code", into = "Code")]
+pub struct CodeVerifier(Code);
+
+impl CodeVerifier {
+    /// Takes the text.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`] naming `code_verifier` if the text is not 43 to 128 of `A-Z a-z 0-9 - . _ ~`.
+    pub fn new(text: impl Into<String>) -> Result<Self, InvalidArgument> {
+        let code = Code::new(text).map_err(|invalid| invalid.named("code_verifier"))?;
+        let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if (43..=128).contains(&code.0.len()) && code.0.bytes().all(unreserved) {
+            Ok(Self(code))
+        } else {
+            Err(InvalidArgument::new("code_verifier", Reason::NotACodeVerifier))
+        }
+    }
+
+    /// The text itself. Whoever calls this answers for where it goes.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// The challenge that goes into the authorization URL: base64url of the SHA-256 of this verifier (RFC 7636 §4.2).
+    pub fn challenge(&self) -> String {
+        use base64::Engine;
+        use sha2::Digest;
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(self.expose()))
+    }
+}
+
+impl fmt::Debug for CodeVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CodeVerifier([redacted])")
+    }
+}
+
+impl std::str::FromStr for CodeVerifier {
+    type Err = InvalidArgument;
+
+    fn from_str(text: &str) -> Result<Self, InvalidArgument> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<Code> for CodeVerifier {
+    type Error = InvalidArgument;
+
+    fn try_from(code: Code) -> Result<Self, InvalidArgument> {
+        Self::new(code.expose())
+    }
+}
+
+impl From<CodeVerifier> for Code {
+    fn from(verifier: CodeVerifier) -> Self {
+        verifier.0
+    }
+}
+
+pub(crate) fn check(text: &str, allowed: fn(u8) -> bool) -> Result<(), Reason> {
+    match text {
+        "" => Err(Reason::Missing),
+        "." | ".." => Err(Reason::DotSegment),
+        _ if text.len() > LONGEST_SECRET => Err(Reason::TooLong {
+            limit: LONGEST_SECRET,
+        }),
+        _ => match text.bytes().position(|byte| !allowed(byte)) {
+            Some(at) => Err(Reason::Character { at }),
+            None => Ok(()),
+        },
+    }
+}
+
+/// VSCHAR of RFC 6749 appendix A without the space: what a header value surely carries unchanged.
+pub(crate) fn is_visible(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+}
+
+/// VSCHAR of RFC 6749 appendix A.
+pub(crate) fn is_printable(byte: u8) -> bool {
+    byte.is_ascii_graphic() || byte == b' '
+}
+
+fn is_any(_: u8) -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7636 appendix B.
+    #[test]
+    fn the_challenge_of_the_rfcs_own_verifier_is_the_rfcs_own_challenge() {
+        let verifier = CodeVerifier::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap();
+        assert_eq!(
+            verifier.challenge(),
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+        );
+    }
+
+    #[test]
+    fn debug_shows_the_type_and_never_the_text() {
+        assert_eq!(
+            format!("{:?}", ClientSecret::new("canary").unwrap()),
+            "ClientSecret([redacted])"
+        );
+        assert_eq!(
+            format!("{:#?}", CodeVerifier::new("a".repeat(43)).unwrap()),
+            "CodeVerifier([redacted])"
+        );
+    }
+
+    #[test]
+    fn a_refused_text_is_named_by_argument_and_reason_and_not_quoted() {
+        let refused = |text: &str| AccessToken::new(text).unwrap_err();
+        assert_eq!(refused("").reason, Reason::Missing);
+        assert_eq!(refused("..").reason, Reason::DotSegment);
+        assert_eq!(refused("canary\n").reason, Reason::Character { at: 6 });
+        assert_eq!(refused("canary x").reason, Reason::Character { at: 6 });
+        assert_eq!(refused("can\u{e9}ry").reason, Reason::Character { at: 3 });
+        assert_eq!(
+            refused(&"a".repeat(LONGEST_SECRET + 1)).reason,
+            Reason::TooLong {
+                limit: LONGEST_SECRET
+            }
+        );
+        assert_eq!(
+            refused("canary\0").to_string(),
+            "`access_token` has a character at byte 6 that may not stand in it"
+        );
+        assert!(AccessToken::new("a".repeat(512)).is_ok());
+    }
+
+    /// RFC 7636 §4.1.
+    #[test]
+    fn a_verifier_has_43_to_128_unreserved_characters() {
+        assert!(CodeVerifier::new("a".repeat(42)).is_err());
+        assert!(CodeVerifier::new("-._~aZ9".repeat(7)).is_ok());
+        assert!(CodeVerifier::new("a".repeat(128)).is_ok());
+        assert!(CodeVerifier::new("a".repeat(129)).is_err());
+        assert!(CodeVerifier::new("+".repeat(43)).is_err());
+    }
+
+    #[test]
+    fn equality_is_of_the_whole_text() {
+        let token = |text: &str| RefreshToken::new(text).unwrap();
+        assert_eq!(token("na1-abc"), token("na1-abc"));
+        assert_ne!(token("na1-abc"), token("na1-abd"));
+        assert_ne!(token("na1-abc"), token("na1-ab"));
+    }
+
+    #[test]
+    fn a_stored_secret_is_checked_again_when_it_is_read() {
+        let token: AccessToken = serde_json::from_str("\"abc\"").unwrap();
+        assert_eq!(serde_json::to_string(&token).unwrap(), "\"abc\"");
+        assert!(serde_json::from_str::<AccessToken>("\"a\\nc\"").is_err());
+        assert!(serde_json::from_str::<CodeVerifier>("\"short\"").is_err());
+    }
+}

@@ -1,0 +1,408 @@
+//! HubSpot's side of the contract (feature `server`): reads a request into the very types a client builds it from, and
+//! writes the answers a client reads. What a request is granted is not decided here.
+
+use std::borrow::Cow;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::app::{Credential, JWT_BEARER};
+use crate::authorize::AuthorizationCode;
+use crate::endpoint::{
+    ClientCredentials, Endpoint, ExchangeCode, Introspect, Introspection, Refresh, Revoke, Token,
+};
+use crate::error::ApiError;
+use crate::invalid_argument::InvalidArgument;
+use crate::scope::Scopes;
+use crate::secret::{AccessToken, ClientAssertion, ClientSecret, Code, CodeVerifier, RefreshToken};
+use crate::token_set::TokenSet;
+use crate::version::{ApiVersion, Resource, read_path};
+
+/// A request that was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Received {
+    /// The generation of the API it was made to.
+    pub version: ApiVersion,
+    /// Who says to be asking.
+    pub client: PresentedClient,
+    /// What is asked for.
+    pub call: Call,
+}
+
+/// The app a request says to come from; nothing of it is verified. The lookups of `v1` name none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PresentedClient {
+    /// `client_id`.
+    pub client_id: Option<String>,
+    /// `client_secret`, or `client_assertion` of the JWT bearer type.
+    pub credential: Credential,
+}
+
+/// One of the five endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Call {
+    /// A code for tokens.
+    ExchangeCode(ExchangeCode),
+    /// A refresh token for tokens.
+    Refresh(Refresh),
+    /// A token for the app itself.
+    ClientCredentials(ClientCredentials),
+    /// What a token is.
+    Introspect(Introspect),
+    /// The end of a refresh token.
+    Revoke(Revoke),
+}
+
+/// Why a request was not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// No resource has this path. 404.
+    #[error("there is nothing at this address")]
+    NotFound,
+    /// The resource does not take this method. 405.
+    #[error("this address takes {allow} only")]
+    MethodNotAllowed {
+        /// The methods it takes, as an `Allow` header lists them.
+        allow: &'static str,
+    },
+    /// The body is not `application/x-www-form-urlencoded`. 415.
+    #[error("the body must be application/x-www-form-urlencoded")]
+    UnsupportedMediaType,
+    /// A needed parameter is absent or empty. 400.
+    #[error("missing parameter `{0}`")]
+    Missing(&'static str),
+    /// A parameter is there more than once (RFC 6749 §3.2). 400.
+    #[error("parameter `{0}` is there more than once")]
+    Repeated(&'static str),
+    /// A parameter has a value that cannot be. 400.
+    #[error("bad parameter: {0}")]
+    Malformed(InvalidArgument),
+    /// The `grant_type` is none of HubSpot's. 400.
+    #[error("unsupported grant_type")]
+    UnsupportedGrantType,
+}
+
+/// Writes what an endpoint gives as the answer that its `from_http` reads.
+pub trait Serve: Endpoint {
+    /// The answer under `version`.
+    fn to_response(output: &Self::Output, version: ApiVersion) -> Response<Vec<u8>>;
+}
+
+impl Received {
+    /// Reads a request to any route of the token API.
+    ///
+    /// # Errors
+    /// [`Rejection`], which says with what status a server refuses it.
+    pub fn from_http<B: AsRef<[u8]>>(request: &Request<B>) -> Result<Self, Rejection> {
+        let (version, resource) = read_path(request.uri().path()).ok_or(Rejection::NotFound)?;
+        let method = request.method();
+        match resource {
+            Resource::AccessToken(token) if method == Method::GET => {
+                let token = AccessToken::new(decoded(token)).map_err(Rejection::Malformed)?;
+                Ok(Self::of_lookup(version, Call::Introspect(Introspect::new(token))))
+            }
+            Resource::RefreshToken(token) if method == Method::GET || method == Method::DELETE => {
+                let token = RefreshToken::new(decoded(token)).map_err(Rejection::Malformed)?;
+                Ok(Self::of_lookup(
+                    version,
+                    match *method {
+                        Method::GET => Call::Introspect(Introspect::new(token)),
+                        _ => Call::Revoke(Revoke::new(token)),
+                    },
+                ))
+            }
+            Resource::AccessToken(_) => Err(Rejection::MethodNotAllowed { allow: "GET" }),
+            Resource::RefreshToken(_) => Err(Rejection::MethodNotAllowed { allow: "GET, DELETE" }),
+            _ if method != Method::POST => Err(Rejection::MethodNotAllowed { allow: "POST" }),
+            _ if !has_form(request) => Err(Rejection::UnsupportedMediaType),
+            resource => {
+                let form = Form {
+                    body: request.body().as_ref(),
+                    query: query_of(version, resource, request),
+                };
+                Ok(Self {
+                    version,
+                    client: form.client()?,
+                    call: form.call(resource)?,
+                })
+            }
+        }
+    }
+
+    fn of_lookup(version: ApiVersion, call: Call) -> Self {
+        Self {
+            version,
+            client: PresentedClient {
+                client_id: None,
+                credential: Credential::Public,
+            },
+            call,
+        }
+    }
+}
+
+fn decoded(token: &str) -> Cow<'_, str> {
+    percent_decode_str(token).decode_utf8_lossy()
+}
+
+fn has_form<B>(request: &Request<B>) -> bool {
+    let content_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = content_type
+        .and_then(|value| value.split(';').next())
+        .unwrap_or("");
+    essence
+        .trim()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// The token endpoint of `v1` takes `client_secret` and `refresh_token` in the query too. No other does.
+fn query_of<'r, B>(version: ApiVersion, resource: Resource<'_>, request: &'r Request<B>) -> &'r [u8] {
+    match (version, resource) {
+        (ApiVersion::V1, Resource::Token) => request.uri().query().unwrap_or("").as_bytes(),
+        _ => b"",
+    }
+}
+
+struct Form<'r> {
+    body: &'r [u8],
+    query: &'r [u8],
+}
+
+impl<'r> Form<'r> {
+    fn client(&self) -> Result<PresentedClient, Rejection> {
+        let secret = self.optional("client_secret")?.map(ClientSecret::new).transpose();
+        let credential = match (
+            secret.map_err(Rejection::Malformed)?,
+            self.optional("client_assertion_type")?,
+        ) {
+            (Some(secret), _) => Credential::Secret(secret),
+            (None, Some(kind)) if kind == JWT_BEARER => {
+                let assertion = ClientAssertion::new(self.required("client_assertion")?);
+                Credential::Assertion(assertion.map_err(Rejection::Malformed)?)
+            }
+            (None, _) => Credential::Public,
+        };
+        Ok(PresentedClient {
+            client_id: self.optional("client_id")?.map(Cow::into_owned),
+            credential,
+        })
+    }
+
+    fn call(&self, resource: Resource<'_>) -> Result<Call, Rejection> {
+        match resource {
+            Resource::Introspect => Ok(Call::Introspect(Introspect::new(self.token()?))),
+            Resource::Revoke => Ok(Call::Revoke(Revoke::new(self.refresh_token("token")?))),
+            _ => self.grant(),
+        }
+    }
+
+    fn grant(&self) -> Result<Call, Rejection> {
+        match &*self.required("grant_type")? {
+            "authorization_code" => {
+                let code = Code::new(self.required("code")?).map_err(Rejection::Malformed)?;
+                let verifier = self.optional("code_verifier")?.map(CodeVerifier::new).transpose();
+                Ok(Call::ExchangeCode(ExchangeCode::new(
+                    AuthorizationCode::from_caller_who_checked_state(
+                        code,
+                        self.required("redirect_uri")?,
+                        verifier.map_err(Rejection::Malformed)?,
+                    ),
+                )))
+            }
+            "refresh_token" => {
+                let refresh = Refresh::new(self.refresh_token("refresh_token")?);
+                Ok(Call::Refresh(refresh.scopes(self.scopes()?)))
+            }
+            "client_credentials" => Ok(Call::ClientCredentials(ClientCredentials::new(self.scopes()?))),
+            _ => Err(Rejection::UnsupportedGrantType),
+        }
+    }
+
+    /// The hint is only a hint (RFC 7662 §2.1): without one the token is taken as an access token if it can be one.
+    fn token(&self) -> Result<Token, Rejection> {
+        let text = self.required("token")?;
+        match self.optional("token_type_hint")?.as_deref() {
+            Some("refresh_token") => RefreshToken::new(text)
+                .map(Token::Refresh)
+                .map_err(Rejection::Malformed),
+            _ => AccessToken::new(text)
+                .map(Token::Access)
+                .map_err(Rejection::Malformed),
+        }
+    }
+
+    fn refresh_token(&self, name: &'static str) -> Result<RefreshToken, Rejection> {
+        RefreshToken::new(self.required(name)?).map_err(Rejection::Malformed)
+    }
+
+    fn scopes(&self) -> Result<Scopes, Rejection> {
+        self.optional("scope")?
+            .as_deref()
+            .unwrap_or("")
+            .parse()
+            .map_err(Rejection::Malformed)
+    }
+
+    fn required(&self, name: &'static str) -> Result<Cow<'r, str>, Rejection> {
+        self.optional(name)?.ok_or(Rejection::Missing(name))
+    }
+
+    fn optional(&self, name: &'static str) -> Result<Option<Cow<'r, str>>, Rejection> {
+        let mut values = form_urlencoded::parse(self.body)
+            .filter(|pair| pair.0 == name)
+            .map(|pair| pair.1);
+        let value = match (values.next(), values.next()) {
+            (_, Some(_)) => return Err(Rejection::Repeated(name)),
+            (value, None) => value.filter(|value| !value.is_empty()),
+        };
+        let in_query = || match name {
+            "client_secret" | "refresh_token" => form_urlencoded::parse(self.query)
+                .find(|pair| pair.0 == name)
+                .map(|pair| pair.1),
+            _ => None,
+        };
+        Ok(value.or_else(in_query).filter(|value| !value.is_empty()))
+    }
+}
+
+impl Serve for ExchangeCode {
+    fn to_response(tokens: &TokenSet, _: ApiVersion) -> Response<Vec<u8>> {
+        token_response(tokens)
+    }
+}
+
+impl Serve for Refresh {
+    fn to_response(tokens: &TokenSet, _: ApiVersion) -> Response<Vec<u8>> {
+        token_response(tokens)
+    }
+}
+
+impl Serve for ClientCredentials {
+    fn to_response(tokens: &TokenSet, _: ApiVersion) -> Response<Vec<u8>> {
+        token_response(tokens)
+    }
+}
+
+impl Serve for Introspect {
+    fn to_response(introspection: &Introspection, version: ApiVersion) -> Response<Vec<u8>> {
+        match (version, introspection) {
+            (ApiVersion::V1, Introspection::AccessToken(info)) => json(StatusCode::OK, info),
+            (ApiVersion::V1, Introspection::RefreshToken(info)) => json(StatusCode::OK, info),
+            (ApiVersion::V1, Introspection::Inactive) => {
+                let error = serde_json::json!({
+                    "category": "UNAUTHORIZED",
+                    "message": "Invalid or expired token",
+                    "subCategory": "INVALID_TOKEN",
+                });
+                json(StatusCode::UNAUTHORIZED, &error)
+            }
+            _ => json(StatusCode::OK, introspection),
+        }
+    }
+}
+
+impl Serve for Revoke {
+    fn to_response((): &(), version: ApiVersion) -> Response<Vec<u8>> {
+        if version != ApiVersion::V1 {
+            return json(StatusCode::OK, &Map::new());
+        }
+        let mut response = Response::new(Vec::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response
+    }
+}
+
+impl ApiError {
+    /// The answer this refusal is read from, in both of HubSpot's shapes at once: every field that is there, and
+    /// `Retry-After` in seconds.
+    pub fn to_response(&self) -> Response<Vec<u8>> {
+        let mut body = Map::new();
+        let mut put = |name: &str, value: Option<&str>| {
+            body.extend(value.map(|value| (name.to_owned(), Value::from(value))));
+        };
+        put("error", self.error.as_ref().map(|code| code.as_str()));
+        put("error_description", self.error_description.as_deref());
+        put("status", self.code.as_ref().map(|code| code.as_str()));
+        put(
+            "subCategory",
+            self.sub_category.as_ref().map(|code| code.as_str()),
+        );
+        put("category", self.category.as_deref());
+        put("message", self.message.as_deref());
+        put("correlationId", self.correlation_id.as_deref());
+        put("requestId", self.request_id.as_deref());
+        put("errorType", self.error_type.as_deref());
+        put("policyName", self.policy_name.as_deref());
+        put("groupName", self.group_name.as_deref());
+        let mut put = |name: &str, value: Result<Value, serde_json::Error>, empty: bool| {
+            body.extend(
+                value
+                    .ok()
+                    .filter(|_| !empty)
+                    .map(|value| (name.to_owned(), value)),
+            );
+        };
+        put(
+            "context",
+            serde_json::to_value(&self.context),
+            self.context.is_empty(),
+        );
+        put("links", serde_json::to_value(&self.links), self.links.is_empty());
+        put(
+            "errors",
+            serde_json::to_value(&self.errors),
+            self.errors.is_empty(),
+        );
+
+        let mut response = json(self.status, &body);
+        if let Some(wait) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(http::header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+        }
+        response
+    }
+}
+
+fn token_response(tokens: &TokenSet) -> Response<Vec<u8>> {
+    #[derive(Serialize)]
+    struct TokenAnswer<'a> {
+        token_type: &'static str,
+        #[serde(flatten)]
+        tokens: &'a TokenSet,
+    }
+    let mut body = serde_json::to_value(TokenAnswer {
+        token_type: "bearer",
+        tokens,
+    })
+    .unwrap_or_default();
+    // When a token ends, each side reckons for itself.
+    if let Some(body) = body.as_object_mut() {
+        body.remove("expires_at");
+    }
+    json(StatusCode::OK, &body)
+}
+
+/// A JSON answer that no cache keeps (RFC 6749 §5.1).
+fn json(status: StatusCode, body: &impl Serialize) -> Response<Vec<u8>> {
+    // These types have text keys and no failing `Serialize`, so there always is a body.
+    let mut response = Response::new(serde_json::to_vec(body).unwrap_or_default());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

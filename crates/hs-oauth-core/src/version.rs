@@ -1,0 +1,260 @@
+use std::fmt;
+use std::str::FromStr;
+
+use percent_encoding::utf8_percent_encode;
+use serde::{Deserialize, Serialize};
+
+use crate::form::UNRESERVED;
+use crate::invalid_argument::{InvalidArgument, Reason};
+use crate::timestamp::Timestamp;
+
+/// A generation of HubSpot's OAuth API. It knows its paths; moving an app to another generation is changing this one
+/// value, since a refresh token issued under one is good under the others.
+///
+/// ```
+/// use hs_oauth_core::ApiVersion;
+///
+/// assert_eq!("2026-09".parse(), Ok(ApiVersion::LATEST));
+/// assert_eq!(ApiVersion::V1.to_string(), "v1");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
+pub enum ApiVersion {
+    /// `v1`: tokens travel in paths. HubSpot removes it on 2027-02-16.
+    V1,
+    /// `v3`: the same protocol as the dated versions. HubSpot's support for it ends in September 2027.
+    V3,
+    /// A dated version, named by its month. There is a new one each March and September.
+    Dated(ReleaseMonth),
+}
+
+/// The month a dated version is named by, written `YYYY-MM`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReleaseMonth {
+    year: u16,
+    month: u8,
+}
+
+impl ApiVersion {
+    /// The newest version this release was made for: `2026-09`.
+    pub const LATEST: Self = Self::Dated(ReleaseMonth { year: 2026, month: 9 });
+
+    /// When HubSpot stops answering or supporting this version, as announced: `v1` on 2027-02-16, `v3` on 2027-09-01
+    /// (both at 00:00 UTC). `None` if nothing is announced.
+    pub const fn sunset(self) -> Option<Timestamp> {
+        match self {
+            Self::V1 => Some(Timestamp::from_secs(1_802_736_000)),
+            Self::V3 => Some(Timestamp::from_secs(1_819_756_800)),
+            Self::Dated(_) => None,
+        }
+    }
+
+    /// The path of one of the API's resources under this version. A token in it is percent-encoded.
+    pub(crate) fn path(self, resource: Resource<'_>) -> String {
+        match resource {
+            Resource::Token => format!("/oauth/{self}/token"),
+            Resource::Introspect => format!("/oauth/{self}/token/introspect"),
+            Resource::Revoke => format!("/oauth/{self}/token/revoke"),
+            Resource::AccessToken(token) => {
+                format!(
+                    "/oauth/{self}/access-tokens/{}",
+                    utf8_percent_encode(token, UNRESERVED)
+                )
+            }
+            Resource::RefreshToken(token) => {
+                format!(
+                    "/oauth/{self}/refresh-tokens/{}",
+                    utf8_percent_encode(token, UNRESERVED)
+                )
+            }
+        }
+    }
+}
+
+/// A resource of the token API. `v1` has the first and the last two, every later version the first three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resource<'a> {
+    Token,
+    Introspect,
+    Revoke,
+    AccessToken(&'a str),
+    RefreshToken(&'a str),
+}
+
+/// The path of the page on which a person consents; `hub_id` preselects the account.
+pub(crate) fn authorize_path(hub_id: Option<i64>) -> String {
+    match hub_id {
+        None => "/oauth/authorize".to_owned(),
+        Some(hub_id) => format!("/oauth/{hub_id}/authorize"),
+    }
+}
+
+/// The same for MCP auth apps, where no account is preselected.
+pub(crate) const MCP_AUTHORIZE_PATH: &str = "/oauth/authorize/user";
+
+/// Reads a request's path: the version, and the resource with its token still percent-encoded.
+#[cfg(feature = "server")]
+pub(crate) fn read_path(path: &str) -> Option<(ApiVersion, Resource<'_>)> {
+    let (version, rest) = path.strip_prefix("/oauth/")?.split_once('/')?;
+    let version = version.parse().ok()?;
+    let resource = match (version, rest.split_once('/').unwrap_or((rest, ""))) {
+        (_, ("token", "")) if rest == "token" => Resource::Token,
+        (ApiVersion::V1, ("access-tokens", token)) if is_segment(token) => Resource::AccessToken(token),
+        (ApiVersion::V1, ("refresh-tokens", token)) if is_segment(token) => Resource::RefreshToken(token),
+        (ApiVersion::V3 | ApiVersion::Dated(_), ("token", "introspect")) => Resource::Introspect,
+        (ApiVersion::V3 | ApiVersion::Dated(_), ("token", "revoke")) => Resource::Revoke,
+        _ => return None,
+    };
+    Some((version, resource))
+}
+
+#[cfg(feature = "server")]
+fn is_segment(text: &str) -> bool {
+    !text.is_empty() && !text.contains('/')
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V1 => f.write_str("v1"),
+            Self::V3 => f.write_str("v3"),
+            Self::Dated(ReleaseMonth { year, month }) => write!(f, "{year:04}-{month:02}"),
+        }
+    }
+}
+
+impl FromStr for ApiVersion {
+    type Err = InvalidArgument;
+
+    /// Reads `v1`, `v3` or a month as `YYYY-MM`.
+    fn from_str(name: &str) -> Result<Self, InvalidArgument> {
+        match name {
+            "v1" => Ok(Self::V1),
+            "v3" => Ok(Self::V3),
+            _ => ReleaseMonth::read(name)
+                .map(Self::Dated)
+                .ok_or(InvalidArgument::new("api_version", Reason::NotAVersion)),
+        }
+    }
+}
+
+impl TryFrom<String> for ApiVersion {
+    type Error = InvalidArgument;
+
+    fn try_from(name: String) -> Result<Self, InvalidArgument> {
+        name.parse()
+    }
+}
+
+impl From<ApiVersion> for String {
+    fn from(version: ApiVersion) -> Self {
+        version.to_string()
+    }
+}
+
+impl ReleaseMonth {
+    fn read(name: &str) -> Option<Self> {
+        let (year, month) = name.split_once('-')?;
+        let digits =
+            |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(year, 4) || !digits(month, 2) {
+            return None;
+        }
+        let month: u8 = month.parse().ok()?;
+        (1..=12).contains(&month).then_some(Self {
+            year: year.parse().ok()?,
+            month,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_written_as_they_are_read() {
+        for name in ["v1", "v3", "2026-03", "2026-09", "2031-12"] {
+            assert_eq!(name.parse::<ApiVersion>().unwrap().to_string(), name);
+        }
+        assert_eq!("2026-09".parse(), Ok(ApiVersion::LATEST));
+    }
+
+    #[test]
+    fn what_is_no_version_is_refused_by_name() {
+        for name in [
+            "",
+            "v2",
+            "V1",
+            "1",
+            "2026",
+            "2026-9",
+            "2026-13",
+            "2026-00",
+            "2026-09-01",
+            "+026-09",
+            " v1",
+        ] {
+            assert_eq!(
+                name.parse::<ApiVersion>().unwrap_err().argument,
+                "api_version",
+                "{name:?}"
+            );
+        }
+    }
+
+    /// HubSpot's changelog: v1 is removed on 2027-02-16, v3 unsupported from September 2027.
+    #[test]
+    fn the_announced_ends_are_known_to_the_day() {
+        let day = |seconds| Timestamp::from(httpdate::parse_http_date(seconds).unwrap());
+        assert_eq!(
+            ApiVersion::V1.sunset(),
+            Some(day("Tue, 16 Feb 2027 00:00:00 GMT"))
+        );
+        assert_eq!(
+            ApiVersion::V3.sunset(),
+            Some(day("Wed, 01 Sep 2027 00:00:00 GMT"))
+        );
+        assert_eq!(ApiVersion::LATEST.sunset(), None);
+    }
+
+    #[test]
+    fn a_token_in_a_path_is_one_segment() {
+        let path = ApiVersion::V1.path(Resource::AccessToken("a/b?c#d%e f"));
+        assert_eq!(path, "/oauth/v1/access-tokens/a%2Fb%3Fc%23d%25e%20f");
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn every_path_is_read_back_and_no_other() {
+        for version in [ApiVersion::V1, ApiVersion::V3, ApiVersion::LATEST] {
+            for resource in [
+                Resource::Token,
+                Resource::Introspect,
+                Resource::Revoke,
+                Resource::AccessToken("t"),
+                Resource::RefreshToken("t"),
+            ] {
+                let known = match resource {
+                    Resource::Token => true,
+                    Resource::Introspect | Resource::Revoke => version != ApiVersion::V1,
+                    Resource::AccessToken(_) | Resource::RefreshToken(_) => version == ApiVersion::V1,
+                };
+                assert_eq!(
+                    read_path(&version.path(resource)),
+                    known.then_some((version, resource))
+                );
+            }
+        }
+        for path in [
+            "/oauth/v2/token",
+            "/oauth/v3/token/",
+            "/oauth/v3/token/revoke/",
+            "/oauth/v1/access-tokens/",
+            "/",
+        ] {
+            assert_eq!(read_path(path), None, "{path}");
+        }
+    }
+}
