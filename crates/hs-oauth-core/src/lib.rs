@@ -48,6 +48,7 @@ mod endpoint;
 mod error;
 mod form;
 mod invalid_argument;
+mod limits;
 mod retry;
 mod scope;
 mod secret;
@@ -72,6 +73,7 @@ pub use error::{
     AnswerError, ApiError, Error, ErrorDetail, HubSpotCode, NextStep, OAuthCode, Operation, Problem, Rescued,
     TransportError, TransportFailure,
 };
+pub use limits::{CONNECT_TIMEOUT, LONGEST_ANSWER, TIMEOUT};
 pub use invalid_argument::{InvalidArgument, Reason};
 pub use retry::RetryPolicy;
 pub use scope::{Scope, Scopes};

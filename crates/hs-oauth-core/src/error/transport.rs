@@ -27,8 +27,8 @@ pub enum TransportFailure {
     AnswerTooLarge,
     /// The HTTP client followed a redirect, which it must not: the credentials may have gone to another address.
     Redirected,
-    /// The request could not be given to the HTTP client. It never left.
-    Unsendable,
+    /// The HTTP client could not be set up, or did not take the request. It never left.
+    Client,
 }
 
 impl TransportError {
@@ -66,7 +66,7 @@ impl TransportError {
             | TransportFailure::Timeout
             | TransportFailure::Interrupted => NextStep::RetryAfter(None),
             TransportFailure::AnswerTooLarge => NextStep::ReportBug,
-            TransportFailure::Redirected | TransportFailure::Unsendable => NextStep::FixConfiguration,
+            TransportFailure::Redirected | TransportFailure::Client => NextStep::FixConfiguration,
         }
     }
 }
@@ -76,7 +76,7 @@ impl TransportFailure {
     pub const fn surely_unsent(self) -> bool {
         matches!(
             self,
-            Self::Resolve | Self::Connect | Self::ConnectTimeout | Self::Unsendable
+            Self::Resolve | Self::Connect | Self::ConnectTimeout | Self::Client
         )
     }
 }
@@ -97,7 +97,7 @@ impl fmt::Display for TransportFailure {
             Self::Interrupted => "the connection broke before the whole answer was there",
             Self::AnswerTooLarge => "the answer is too large",
             Self::Redirected => "the HTTP client followed a redirect, which it must be set up not to do",
-            Self::Unsendable => "the HTTP client did not take the request",
+            Self::Client => "the HTTP client could not be set up or did not take the request",
         })
     }
 }

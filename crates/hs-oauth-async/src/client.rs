@@ -1,0 +1,147 @@
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hs_oauth_core::{
+    App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection, Refresh,
+    RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
+};
+
+use crate::transport::Transport;
+
+/// A client of HubSpot's OAuth API for one app. Cloning it is cheap; clones share connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    app: Arc<App>,
+    transport: Transport,
+    retry: RetryPolicy,
+    timeout: Duration,
+}
+
+impl Client {
+    /// A client with an HTTP client of its own.
+    ///
+    /// # Errors
+    /// [`Error::Transport`] with [`TransportFailure::Client`](crate::TransportFailure::Client) if TLS cannot be set up.
+    pub fn new(app: App) -> Result<Self, Error> {
+        Ok(Self::with_http(app, Transport::build()?))
+    }
+
+    /// A client over an HTTP client of the caller's, which shares its connections, proxies and certificates.
+    ///
+    /// **It must not follow redirects**, or a redirect carries the app's credentials to another address: make it from
+    /// [`http_builder`](crate::http_builder). If it does follow one, the call fails with
+    /// [`TransportFailure::Redirected`](crate::TransportFailure::Redirected). Timeout and size limit are kept whatever it is set to.
+    pub fn with_http(app: App, http: reqwest::Client) -> Self {
+        Self { app: Arc::new(app), transport: Transport::new(http), retry: RetryPolicy::new(), timeout: TIMEOUT }
+    }
+
+    /// Sets when a failed call is sent again; [`RetryPolicy::new`] unless set.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Sets how long one try may take, from connecting to the last byte; [`TIMEOUT`] unless set.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The app.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Exchanges an authorization code for the first tokens of a grant. Never sent twice unless the first try surely never
+    /// left.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn exchange_code(&self, code: AuthorizationCode) -> Result<TokenSet, Error> {
+        self.call(&ExchangeCode::new(code)).await
+    }
+
+    /// Gets a new access token for a grant.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn refresh(&self, refresh_token: &RefreshToken) -> Result<TokenSet, Error> {
+        self.call(&Refresh::new(refresh_token.clone())).await
+    }
+
+    /// Gets an access token for the app itself.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn client_credentials(&self, scopes: Scopes) -> Result<TokenSet, Error> {
+        self.call(&ClientCredentials::new(scopes)).await
+    }
+
+    /// Asks about an access token or a refresh token.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn introspect(&self, token: impl Into<Token>) -> Result<Introspection, Error> {
+        self.call(&Introspect::new(token)).await
+    }
+
+    /// Revokes a refresh token.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn revoke(&self, refresh_token: &RefreshToken) -> Result<(), Error> {
+        self.call(&Revoke::new(refresh_token.clone())).await
+    }
+
+    /// Sends a request and reads the answer, and tries again where the [`RetryPolicy`] says so.
+    ///
+    /// Dropping the future gives the exchange up; the server may have acted all the same.
+    ///
+    /// # Errors
+    /// [`Error::Api`] if HubSpot said no, [`Error::Answer`] if what came is not an answer, [`Error::Transport`] if none came.
+    pub async fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Output, Error> {
+        let call = self.tries(endpoint);
+        #[cfg(feature = "tracing")]
+        let call = tracing::Instrument::instrument(
+            call,
+            tracing::debug_span!(
+                "hubspot_oauth",
+                operation = E::OPERATION.name(),
+                version = %self.app.version(),
+                client_id = self.app.client_id(),
+            ),
+        );
+        call.await
+    }
+
+    async fn tries<E: Endpoint>(&self, endpoint: &E) -> Result<E::Output, Error> {
+        let started = Instant::now();
+        let mut tries = 0;
+        loop {
+            let timeout = self.retry.timeout(self.timeout, tries, started.elapsed());
+            let result = self.transport.exchange(endpoint, &self.app, timeout).await;
+            tries += 1;
+            let wait = match &result {
+                Ok(_) => None,
+                Err(error) => self.retry.wait(E::OPERATION, error, tries, started.elapsed(), random()),
+            };
+            #[cfg(feature = "tracing")]
+            match &result {
+                Ok(_) => tracing::debug!(tries, elapsed = ?started.elapsed(), "answered"),
+                Err(error) => tracing::debug!(tries, elapsed = ?started.elapsed(), ?wait, %error, "failed"),
+            }
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return result,
+            }
+        }
+    }
+}
+
+/// Spreads the waits of many clients; no secret depends on it.
+fn random() -> u64 {
+    RandomState::new().hash_one(())
+}

@@ -1,0 +1,28 @@
+//! HubSpot's OAuth API for sync tools, over [`ureq`].
+//!
+//! **In here**: a [`Client`] that moves the requests and answers of [`hs_oauth_core`] over HTTP with the limits a credential
+//! needs: https except on loopback, no redirects, an answer of at most 1 MiB, a timeout, and no try more than is harmless.
+//! **Not in here**: what a request is, what an answer means and when to try again; that is core's, re-exported whole, so
+//! that this is the only crate a sync tool names.
+//!
+//! ```no_run
+//! use hs_oauth_blocking::{App, Client, NextStep, RefreshToken};
+//!
+//! # fn example(stored: RefreshToken) -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new(App::from_env()?);
+//! match client.refresh(&stored) {
+//!     Ok(tokens) => println!("good until {:?}", tokens.expires_at),
+//!     Err(error) if error.next_step() == NextStep::Reauthorize => println!("the account has to connect again"),
+//!     Err(error) => return Err(error.into()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Features: `rustls` (default) or `native-tls` for TLS, `tracing` (default) for spans and events, which hold no secret.
+
+mod client;
+mod transport;
+
+pub use client::Client;
+pub use hs_oauth_core::*;
