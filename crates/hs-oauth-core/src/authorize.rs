@@ -347,3 +347,190 @@ impl CallbackError {
         NextStep::RestartAuthorization
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::ClientSecret;
+
+    fn app() -> App {
+        App::hubspot("client id", ClientSecret::new("s3cret").unwrap())
+            .redirect_uri("https://myapp.example.com/cb?tenant=a%20b")
+            .build()
+            .unwrap()
+    }
+
+    fn randomness() -> Randomness {
+        let mut bytes = [0; 64];
+        bytes[..32].fill(0xff);
+        Randomness::new(bytes)
+    }
+
+    fn pending() -> PendingAuthorization {
+        Authorize::scopes("oauth".parse().unwrap())
+            .begin_with(&app(), randomness())
+            .unwrap()
+            .pending
+    }
+
+    const STATE: &str = "__________________________________________8";
+
+    /// HubSpot's authorization page: parameter names and `%20` as HubSpot's own SDKs send them; RFC 7636 §4.3.
+    #[test]
+    fn the_url_is_what_hubspots_own_clients_send() {
+        let authorize = Authorize::scopes("oauth crm.read".parse().unwrap());
+        let plain = authorize
+            .clone()
+            .without_pkce()
+            .begin_with(&app(), randomness())
+            .unwrap();
+        let base = "https://app.hubspot.com/oauth/authorize?client_id=client%20id\
+                    &redirect_uri=https%3A%2F%2Fmyapp.example.com%2Fcb%3Ftenant%3Da%2520b&scope=oauth%20crm.read";
+        assert_eq!(plain.url.as_str(), format!("{base}&state={STATE}"));
+
+        let full = authorize
+            .optional_scopes("content".parse().unwrap())
+            .hub_id(62515);
+        let full = full.begin_with(&app(), randomness()).unwrap();
+        let base = base.replace("/oauth/", "/oauth/62515/");
+        // SHA-256 of 43 letters A, the base64url of 32 zero bytes.
+        let challenge = CodeVerifier::new("A".repeat(43)).unwrap().challenge();
+        assert_eq!(
+            full.url.as_str(),
+            format!(
+                "{base}&optional_scope=content&state={STATE}&code_challenge={challenge}&code_challenge_method=S256"
+            )
+        );
+    }
+
+    #[test]
+    fn an_mcp_auth_app_sends_no_scope_and_always_pkce() {
+        let app = App::hubspot_mcp("id", ClientSecret::new("s3cret").unwrap())
+            .redirect_uri("http://localhost:1/cb");
+        let authorize = Authorize::scopes("oauth".parse().unwrap()).without_pkce();
+        let url = authorize
+            .begin_with(&app.build().unwrap(), randomness())
+            .unwrap()
+            .url;
+        assert!(
+            url.starts_with("https://mcp.hubspot.com/oauth/authorize/user?client_id=id&redirect_uri="),
+            "{url}"
+        );
+        assert!(
+            !url.contains("scope") && url.ends_with("code_challenge_method=S256"),
+            "{url}"
+        );
+    }
+
+    #[test]
+    fn an_app_without_a_redirect_uri_cannot_begin() {
+        let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap())
+            .build()
+            .unwrap();
+        let begun = Authorize::scopes(Scopes::NONE).begin_with(&app, randomness());
+        assert_eq!(begun.unwrap_err().argument, "redirect_uri");
+    }
+
+    #[cfg(feature = "os-random")]
+    #[test]
+    fn two_authorizations_share_neither_state_nor_verifier() {
+        let begin = || Authorize::scopes(Scopes::NONE).begin(&app()).unwrap().pending;
+        let (one, two) = (begin(), begin());
+        assert_ne!(one.state, two.state);
+        assert_ne!(one.code_verifier, two.code_verifier);
+        assert_ne!(one.state.expose(), one.code_verifier.unwrap().expose());
+    }
+
+    /// RFC 6749 §4.1.2.
+    #[test]
+    fn the_right_callback_gives_the_code_and_all_its_exchange_needs() {
+        for query in [
+            format!("code=abc%2Fdef&state={STATE}"),
+            format!("?state={STATE}&code=abc/def&hub_id=62515&unknown"),
+        ] {
+            let code = pending().accept(&query).unwrap();
+            assert_eq!(code.code().expose(), "abc/def");
+            assert_eq!(code.redirect_uri(), "https://myapp.example.com/cb?tenant=a%20b");
+            assert_eq!(code.code_verifier().unwrap().expose(), "A".repeat(43));
+        }
+    }
+
+    /// RFC 6749 §10.12 and §3.1.
+    #[test]
+    fn every_other_callback_is_refused_by_reason() {
+        let other = format!("{}9", STATE.strip_suffix('8').unwrap());
+        let refused = |error: &str, description: Option<&str>| CallbackError::Refused {
+            error: error.to_owned(),
+            description: description.map(str::to_owned),
+        };
+        for (query, error) in [
+            (String::new(), CallbackError::Missing("state")),
+            ("code=abc".to_owned(), CallbackError::Missing("state")),
+            ("code=abc&state=".to_owned(), CallbackError::Missing("state")),
+            (format!("code=abc&state={other}"), CallbackError::StateMismatch),
+            (format!("code=abc&state={STATE}8"), CallbackError::StateMismatch),
+            (
+                format!("code=abc&state={}", &STATE[1..]),
+                CallbackError::StateMismatch,
+            ),
+            (format!("code=abc&state=%00{STATE}"), CallbackError::StateMismatch),
+            (
+                format!("code=abc&state={STATE}&state={STATE}"),
+                CallbackError::Repeated("state"),
+            ),
+            (
+                format!("code=abc&state={STATE}&st%61te={other}"),
+                CallbackError::Repeated("state"),
+            ),
+            (format!("state={STATE}"), CallbackError::Missing("code")),
+            (format!("state={STATE}&code="), CallbackError::Missing("code")),
+            (
+                format!("state={STATE}&code=a&code=b"),
+                CallbackError::Repeated("code"),
+            ),
+            (
+                format!("state={STATE}&code=a%0d%0ab"),
+                CallbackError::Malformed("code"),
+            ),
+            (
+                format!("state={STATE}&code=%ff"),
+                CallbackError::Malformed("code"),
+            ),
+            (
+                format!("state={STATE}&error=access_denied"),
+                refused("access_denied", None),
+            ),
+            (
+                format!("state={STATE}&error=access_denied&error_description=no%0athanks&code=abc"),
+                refused("access_denied", Some("no\u{fffd}thanks")),
+            ),
+            ("error=access_denied".to_owned(), CallbackError::Missing("state")),
+            (
+                format!("error=access_denied&state={other}"),
+                CallbackError::StateMismatch,
+            ),
+            ("a=".repeat(LONGEST_CALLBACK), CallbackError::TooLong),
+        ] {
+            let refused = pending().accept(&query).unwrap_err();
+            assert_eq!(refused, error, "{query}");
+            assert_eq!(refused.next_step(), NextStep::RestartAuthorization);
+        }
+    }
+
+    #[test]
+    fn what_is_pending_survives_a_session_store_and_shows_nothing() {
+        let authorization = Authorize::scopes("oauth".parse().unwrap())
+            .begin_with(&app(), randomness())
+            .unwrap();
+        let stored = serde_json::to_string(&authorization.pending).unwrap();
+        assert_eq!(
+            serde_json::from_str::<PendingAuthorization>(&stored).unwrap(),
+            authorization.pending
+        );
+        let shown = format!("{authorization:?} {:?}", randomness());
+        assert!(
+            !shown.contains(STATE) && !shown.contains("AAAA") && !shown.contains("255"),
+            "{shown}"
+        );
+    }
+}

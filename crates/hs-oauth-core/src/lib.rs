@@ -73,8 +73,8 @@ pub use error::{
     AnswerError, ApiError, Error, ErrorDetail, HubSpotCode, NextStep, OAuthCode, Operation, Problem, Rescued,
     TransportError, TransportFailure,
 };
-pub use limits::{CONNECT_TIMEOUT, LONGEST_ANSWER, TIMEOUT};
 pub use invalid_argument::{InvalidArgument, Reason};
+pub use limits::{CONNECT_TIMEOUT, LONGEST_ANSWER, TIMEOUT};
 pub use retry::RetryPolicy;
 pub use scope::{Scope, Scopes};
 pub use secret::{
@@ -82,5 +82,5 @@ pub use secret::{
     Signature, State,
 };
 pub use timestamp::Timestamp;
-pub use token_set::{TokenSet, TokenUse};
+pub use token_set::{TokenSet, TokenType, TokenUse};
 pub use version::{ApiVersion, ReleaseMonth};

@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 use crate::app::{Credential, JWT_BEARER};
 use crate::authorize::AuthorizationCode;
 use crate::endpoint::{
-    ClientCredentials, Endpoint, ExchangeCode, Introspect, Introspection, Refresh, Revoke, Token,
+    AccessTokenInfo, ClientCredentials, Endpoint, ExchangeCode, Introspect, Introspection, Refresh,
+    RefreshTokenInfo, Revoke, Token,
 };
 use crate::error::ApiError;
 use crate::invalid_argument::InvalidArgument;
@@ -144,6 +145,57 @@ impl Received {
                 credential: Credential::Public,
             },
             call,
+        }
+    }
+}
+
+impl PresentedClient {
+    /// Reads only who says to be asking: what a server that authenticates first needs of a request that
+    /// [`Received::from_http`] rejects.
+    ///
+    /// # Errors
+    /// [`Rejection`] if `client_id`, `client_secret` or an assertion is repeated or malformed, or nothing has this path.
+    pub fn from_http<B: AsRef<[u8]>>(request: &Request<B>) -> Result<Self, Rejection> {
+        let (version, resource) = read_path(request.uri().path()).ok_or(Rejection::NotFound)?;
+        let body = request.body().as_ref();
+        let query = query_of(version, resource, request);
+        Form { body, query }.client()
+    }
+}
+
+impl AccessTokenInfo {
+    /// What every answer about an access token has. The other fields are for the caller to fill in.
+    pub const fn new(token: AccessToken, hub_id: i64, app_id: i64, scopes: Scopes, expires_in: u64) -> Self {
+        Self {
+            token,
+            hub_id,
+            user_id: None,
+            app_id,
+            client_id: None,
+            scopes,
+            expires_in,
+            token_type: None,
+            is_private_distribution: None,
+            user: None,
+            hub_domain: None,
+            signed_access_token: None,
+        }
+    }
+}
+
+impl RefreshTokenInfo {
+    /// What every answer about a refresh token has. The other fields are for the caller to fill in.
+    pub const fn new(token: RefreshToken, hub_id: i64, client_id: String, scopes: Scopes) -> Self {
+        Self {
+            token,
+            hub_id,
+            user_id: None,
+            app_id: None,
+            client_id,
+            scopes,
+            token_type: None,
+            user: None,
+            hub_domain: None,
         }
     }
 }
@@ -375,17 +427,7 @@ impl ApiError {
 }
 
 fn token_response(tokens: &TokenSet) -> Response<Vec<u8>> {
-    #[derive(Serialize)]
-    struct TokenAnswer<'a> {
-        token_type: &'static str,
-        #[serde(flatten)]
-        tokens: &'a TokenSet,
-    }
-    let mut body = serde_json::to_value(TokenAnswer {
-        token_type: "bearer",
-        tokens,
-    })
-    .unwrap_or_default();
+    let mut body = serde_json::to_value(tokens).unwrap_or_default();
     // When a token ends, each side reckons for itself.
     if let Some(body) = body.as_object_mut() {
         body.remove("expires_at");

@@ -22,6 +22,9 @@ pub struct TokenSet {
     /// this is the one that was sent (RFC 6749 §6).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<RefreshToken>,
+    /// How the access token is used.
+    #[serde(default)]
+    pub token_type: TokenType,
     /// The life of the access token in seconds, at least 1; HubSpot gives 1800.
     pub expires_in: u64,
     /// The moment the access token ends: `expires_in` after the request was **sent**, so that a slow answer cannot make
@@ -42,6 +45,17 @@ pub struct TokenSet {
     /// Present if the `openid` scope was granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token: Option<IdToken>,
+}
+
+/// How an access token is used (RFC 6749 §7.1). An answer with a type that is not among these is an error: the token must
+/// not be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum TokenType {
+    /// As a bearer token (RFC 6750).
+    #[default]
+    Bearer,
 }
 
 /// What a token is for. An open set.
@@ -65,6 +79,7 @@ impl TokenSet {
         Self {
             access_token,
             refresh_token: None,
+            token_type: TokenType::Bearer,
             expires_in,
             expires_at: sent_at.plus(Duration::from_secs(expires_in)),
             token_use: None,
@@ -100,15 +115,21 @@ impl TokenSet {
                 .ok()
                 .filter(|seconds| *seconds > 0)
         });
-        needed("token_type", body.token_type, &mut problems, |value| {
-            value.text()?.eq_ignore_ascii_case("bearer").then_some(())
+        let token_type = needed("token_type", body.token_type, &mut problems, |value| {
+            value
+                .text()?
+                .eq_ignore_ascii_case("bearer")
+                .then_some(TokenType::Bearer)
         });
 
-        match (access_token, expires_in) {
-            (Some(access_token), Some(expires_in)) if problems.is_empty() && outcome.is_ok() => {
+        match (access_token, token_type, expires_in) {
+            (Some(access_token), Some(token_type), Some(expires_in))
+                if problems.is_empty() && outcome.is_ok() =>
+            {
                 let scope = body.scope.text();
                 Ok(Self {
                     refresh_token: new_refresh_token.or_else(|| sent.cloned()),
+                    token_type,
                     token_use: body.token_use.text().map(TokenUse::from),
                     hub_id: body.hub_id.integer(),
                     user_id: body.user_id.integer(),
@@ -118,7 +139,7 @@ impl TokenSet {
                     ..Self::new(access_token, expires_in, sent_at)
                 })
             }
-            (access_token, _) => {
+            (access_token, ..) => {
                 let mut error = AnswerError::new(operation, response, answer::problems(outcome, problems));
                 error.rescued.access_token = access_token;
                 error.rescued.refresh_token = new_refresh_token;
@@ -169,5 +190,171 @@ json_object! {
         scopes: Field<Scopes> = "scopes",
         scope: Scalar<'a> = "scope",
         id_token: Scalar<'a> = "id_token",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+
+    use super::*;
+    use crate::error::Problem;
+
+    const SENT_AT: Timestamp = Timestamp::from_secs(1000);
+
+    fn read(operation: Operation, body: &str) -> Result<TokenSet, Error> {
+        let sent = RefreshToken::new("sent").unwrap();
+        let sent = (operation == Operation::Refresh).then_some(&sent);
+        TokenSet::read(operation, sent, SENT_AT, &Response::new(body.as_bytes()))
+    }
+
+    fn problems(operation: Operation, body: &str) -> Vec<Problem> {
+        match read(operation, body) {
+            Err(Error::Answer(error)) => error.problems,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// RFC 6749 §6: the answer may bring a new refresh token, or none.
+    #[test]
+    fn a_refresh_replaces_the_token_if_a_new_one_comes_and_preserves_it_if_none_does() {
+        let answer =
+            |token: &str| format!(r#"{{"access_token":"a",{token}"token_type":"bearer","expires_in":1800}}"#);
+        let kept = |token| {
+            read(Operation::Refresh, &answer(token))
+                .unwrap()
+                .refresh_token
+                .unwrap()
+                .expose()
+                .to_owned()
+        };
+        assert_eq!(kept(r#""refresh_token":"new","#), "new");
+        assert_eq!(kept(r#""refresh_token":null,"#), "sent");
+        assert_eq!(kept(""), "sent");
+        assert_eq!(
+            problems(Operation::Refresh, &answer(r#""refresh_token":"","#)),
+            [Problem::Invalid("refresh_token")]
+        );
+        assert_eq!(
+            problems(Operation::ExchangeCode, &answer("")),
+            [Problem::Missing("refresh_token")]
+        );
+        assert_eq!(
+            read(Operation::ClientCredentials, &answer(""))
+                .unwrap()
+                .refresh_token,
+            None
+        );
+    }
+
+    #[test]
+    fn a_token_ends_as_long_after_the_request_was_sent_as_hubspot_says() {
+        let tokens = read(
+            Operation::Refresh,
+            r#"{"access_token":"a","token_type":"Bearer","expires_in":1800}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (tokens.expires_in, tokens.expires_at),
+            (1800, Timestamp::from_secs(2800))
+        );
+        let huge = format!(
+            r#"{{"access_token":"a","token_type":"bearer","expires_in":{}}}"#,
+            i64::MAX
+        );
+        assert!(read(Operation::Refresh, &huge).unwrap().expires_at > SENT_AT);
+    }
+
+    /// RFC 6749 §5.1, and §7.1 on types that are not understood.
+    #[test]
+    fn every_needed_field_is_named_with_what_is_wrong_with_it() {
+        let (missing, wrong, invalid) = (Problem::Missing, Problem::WrongType, Problem::Invalid);
+        for (field, value, problem) in [
+            ("access_token", "null", missing as fn(&'static str) -> Problem),
+            ("access_token", "\"\"", invalid),
+            ("access_token", "17", invalid),
+            ("access_token", "[\"a\"]", wrong),
+            ("access_token", "\"a\\nb\"", invalid),
+            ("access_token", "\"a\\u0000b\"", invalid),
+            ("access_token", "\"\u{e9}\"", invalid),
+            ("refresh_token", "{}", wrong),
+            ("refresh_token", "\"a\\nb\"", invalid),
+            ("token_type", "null", missing),
+            ("token_type", "\"mac\"", invalid),
+            ("token_type", "true", wrong),
+            ("expires_in", "null", missing),
+            ("expires_in", "0", invalid),
+            ("expires_in", "-1", invalid),
+            ("expires_in", "\"1800\"", invalid),
+            ("expires_in", "1800.5", wrong),
+            ("expires_in", "1e30", wrong),
+        ] {
+            let mut body = serde_json::json!({
+                "access_token": "a", "refresh_token": "r", "token_type": "bearer", "expires_in": 1800,
+            });
+            body[field] = serde_json::from_str(value).unwrap();
+            assert_eq!(
+                problems(Operation::Refresh, &body.to_string()),
+                [problem(field)],
+                "{field}: {value}"
+            );
+        }
+    }
+
+    /// A refresh token that replaced another exists nowhere but in this answer.
+    #[test]
+    fn an_answer_that_cannot_be_used_gives_back_the_tokens_it_had() {
+        for body in [
+            r#"{"access_token":"a","refresh_token":"new","token_type":"mac","expires_in":1800}"#,
+            r#"{"access_token":"a","refresh_token":"new","token_type":"bearer","expires_in":18"#,
+            r#"{"access_token":"a","refresh_token":"new"}{"#,
+            r#"{"refresh_token":"old","access_token":"a","refresh_token":"new","token_type":"bearer","expires_in":1}"#,
+        ] {
+            let error = read(Operation::Refresh, body).unwrap_err();
+            assert_eq!(error.rescued_refresh_token().unwrap().expose(), "new", "{body}");
+            assert_eq!(error.rescued_access_token().unwrap().expose(), "a", "{body}");
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("new") && shown.contains("[redacted]"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn an_optional_field_of_the_wrong_type_costs_only_itself() {
+        let body = r#"{"access_token":"a","refresh_token":"r","token_type":"bearer","expires_in":1800,
+            "hub_id":"62515","user_id":1.5,"scopes":"oauth","token_use":7,"id_token":[]}"#;
+        let tokens = read(Operation::Refresh, body).unwrap();
+        assert_eq!((tokens.hub_id, tokens.user_id, tokens.scopes), (None, None, None));
+        assert_eq!((tokens.token_use, tokens.id_token), (None, None));
+    }
+
+    /// RFC 6749 §5.1: other servers give scopes as one text.
+    #[test]
+    fn scopes_are_a_list_or_else_a_text() {
+        let scopes = |field: &str| {
+            let body = format!(r#"{{"access_token":"a","token_type":"bearer","expires_in":1,{field}}}"#);
+            read(Operation::Refresh, &body)
+                .unwrap()
+                .scopes
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(scopes(r#""scopes":["oauth","crm.read"]"#), "oauth crm.read");
+        assert_eq!(scopes(r#""scope":"oauth  crm.read""#), "oauth crm.read");
+        assert_eq!(scopes(r#""scopes":["a"],"scope":"b""#), "a");
+    }
+
+    #[test]
+    fn a_stored_set_is_read_back_under_hubspots_names() {
+        let body = r#"{"access_token":"a","refresh_token":"r","token_type":"bearer","expires_in":1800,"token_use":"access_token",
+            "hub_id":62515,"user_id":7,"scopes":["oauth"],"id_token":"e.y.J"}"#;
+        let tokens = read(Operation::Refresh, body).unwrap();
+        let stored = serde_json::to_value(&tokens).unwrap();
+        assert_eq!(
+            serde_json::from_value::<TokenSet>(stored.clone()).unwrap(),
+            tokens
+        );
+        let mut expected: serde_json::Value = serde_json::from_str(body).unwrap();
+        expected["expires_at"] = serde_json::json!(2_800_000);
+        assert_eq!(stored, expected);
     }
 }

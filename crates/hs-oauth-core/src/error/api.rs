@@ -468,3 +468,232 @@ fn retry_after(headers: &HeaderMap, sent_at: Timestamp) -> Option<Duration> {
         .max()
         .map(|wait| wait.min(LONGEST_WAIT))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+    fn read(operation: Operation, status: u16, body: &str) -> ApiError {
+        let response = Response::builder()
+            .status(status)
+            .body(body.as_bytes().to_vec())
+            .unwrap();
+        ApiError::read(operation, &response, NOW, &["s3cret/x", "na1-token"])
+    }
+
+    fn step(operation: Operation, status: u16, body: &str) -> NextStep {
+        read(operation, status, body).next_step()
+    }
+
+    /// The table in HubSpot's error documentation: what `error`, `status` and `subCategory` ask of the caller.
+    #[test]
+    fn every_documented_code_has_its_next_step() {
+        use NextStep::{FixConfiguration as Fix, Reauthorize, RestartAuthorization as Restart};
+        use Operation::{ClientCredentials, ExchangeCode, Introspect, Refresh, Revoke};
+        for (code, on_refresh, on_exchange) in [
+            ("invalid_grant", Reauthorize, Restart),
+            ("access_denied", Reauthorize, Restart),
+            ("invalid_client", Fix, Fix),
+            ("unauthorized_client", Fix, Fix),
+            ("unsupported_grant_type", Fix, Fix),
+            ("invalid_request", Fix, Fix),
+            ("invalid_scope", Fix, Fix),
+            ("something_new", Fix, Fix),
+            ("BAD_REFRESH_TOKEN", Reauthorize, Restart),
+            ("BAD_HUB", Reauthorize, Restart),
+            ("BAD_AUTH_CODE", Fix, Restart),
+            ("EXPIRED_AUTH_CODE", Fix, Restart),
+            ("BAD_CODE_VERIFIER", Fix, Restart),
+            ("MISMATCH_REDIRECT_URI_AUTH_CODE", Fix, Restart),
+            ("BAD_CLIENT_ID", Fix, Fix),
+            ("BAD_CLIENT_SECRET", Fix, Fix),
+            ("BAD_REDIRECT_URI", Fix, Fix),
+            ("BAD_GRANT_TYPE", Fix, Fix),
+            ("BAD_SCOPES", Fix, Fix),
+            ("SOMETHING_NEW", Fix, Fix),
+        ] {
+            let keys: &[&str] = if code.starts_with(char::is_lowercase) {
+                &["error"]
+            } else {
+                &["status", "subCategory"]
+            };
+            for (key, status) in keys
+                .iter()
+                .flat_map(|key| [400, 401, 403, 404].map(|status| (key, status)))
+            {
+                let body = format!("{{\"{key}\":\"{code}\"}}");
+                assert_eq!(step(Refresh, status, &body), on_refresh, "{status} {body}");
+                assert_eq!(step(ExchangeCode, status, &body), on_exchange, "{status} {body}");
+                for operation in [ClientCredentials, Introspect, Revoke] {
+                    assert_eq!(
+                        step(operation, status, &body),
+                        Fix,
+                        "{operation:?} {status} {body}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn error_is_read_before_status_and_status_before_sub_category() {
+        for (body, next) in [
+            (
+                r#"{"error":"invalid_client","status":"BAD_REFRESH_TOKEN"}"#,
+                NextStep::FixConfiguration,
+            ),
+            (
+                r#"{"error":"invalid_grant","status":"BAD_CLIENT_ID"}"#,
+                NextStep::Reauthorize,
+            ),
+            (
+                r#"{"error":"something_new","status":"BAD_REFRESH_TOKEN"}"#,
+                NextStep::Reauthorize,
+            ),
+            (
+                r#"{"status":"BAD_CLIENT_ID","subCategory":"BAD_REFRESH_TOKEN"}"#,
+                NextStep::FixConfiguration,
+            ),
+            (
+                r#"{"status":"error","subCategory":"BAD_REFRESH_TOKEN"}"#,
+                NextStep::Reauthorize,
+            ),
+        ] {
+            assert_eq!(step(Operation::Refresh, 400, body), next, "{body}");
+        }
+    }
+
+    /// "An unknown error must never mass-revoke customers."
+    #[test]
+    fn no_status_ends_a_grant_by_itself_and_a_passing_one_outranks_any_code() {
+        let gone = r#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#;
+        for status in 300..=599 {
+            let passing = matches!(status, 423 | 429 | 477 | 500..);
+            for body in ["", "<html>", "{}", "{\"error\":{}}"] {
+                let next = step(Operation::Refresh, status, body);
+                assert_eq!(matches!(next, NextStep::RetryAfter(_)), passing, "{status}");
+                assert_eq!(next == NextStep::FixConfiguration, !passing, "{status}");
+            }
+            let next = step(Operation::Refresh, status, gone);
+            assert_eq!(next == NextStep::Reauthorize, !passing, "{status}");
+        }
+    }
+
+    fn wait(status: u16, headers: &[(&str, &str)], body: &str) -> Option<u64> {
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        let response = response.body(body.as_bytes().to_vec()).unwrap();
+        match ApiError::read(Operation::Refresh, &response, NOW, &[]).next_step() {
+            NextStep::RetryAfter(wait) => wait.map(|wait| wait.as_secs()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_passing_status_has_its_own_wait() {
+        let daily = r#"{"errorType":"RATE_LIMIT","policyName":"DAILY"}"#;
+        let rolling = r#"{"errorType":"RATE_LIMIT","policyName":"TEN_SECONDLY_ROLLING"}"#;
+        assert_eq!(wait(429, &[], rolling), Some(10));
+        assert_eq!(wait(429, &[], ""), Some(10));
+        assert_eq!(wait(429, &[("retry-after", "3")], rolling), Some(3));
+        assert_eq!(wait(429, &[], daily), Some(3600));
+        assert_eq!(wait(423, &[], ""), Some(2));
+        assert_eq!(wait(423, &[("retry-after", "1")], ""), Some(2));
+        assert_eq!(wait(423, &[("retry-after", "5")], ""), Some(5));
+        assert_eq!(wait(477, &[("retry-after", "43200")], ""), Some(43_200));
+        for status in [477, 500, 502, 503, 521, 526, 599] {
+            assert_eq!(wait(status, &[], ""), None, "{status}");
+        }
+    }
+
+    /// RFC 9110 §10.2.3.
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_anything_else_is_not_there() {
+        let date = ("date", "Sat, 21 Nov 2026 12:00:00 GMT");
+        for (value, seconds) in [
+            ("120", Some(120)),
+            (" 7 ", Some(7)),
+            ("0", Some(0)),
+            ("86401", Some(86_400)),
+            ("99999999999999999999999999", Some(86_400)),
+            ("Sat, 21 Nov 2026 12:00:30 GMT", Some(30)),
+            ("Saturday, 21-Nov-26 12:00:30 GMT", Some(30)),
+            ("Sat, 21 Nov 2026 11:00:00 GMT", Some(0)),
+            ("Sun, 21 Nov 2100 12:00:00 GMT", Some(86_400)),
+            ("-5", None),
+            ("1.5", None),
+            ("+5", None),
+            ("", None),
+            ("soon", None),
+            ("Sat, 41 Nov 2026 12:00:00 GMT", None),
+        ] {
+            assert_eq!(
+                wait(503, &[date, ("retry-after", value)], ""),
+                seconds,
+                "{value:?}"
+            );
+        }
+        assert_eq!(
+            wait(
+                503,
+                &[("retry-after", "5"), ("retry-after", "9"), ("retry-after", "x")],
+                ""
+            ),
+            Some(9)
+        );
+    }
+
+    #[test]
+    fn a_date_counts_from_the_senders_clock_where_the_answer_has_no_date() {
+        let now = httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(1_790_000_045));
+        assert_eq!(wait(503, &[("retry-after", &now)], ""), Some(45));
+    }
+
+    /// A server that echoes what it got must not put it into a log.
+    #[test]
+    fn the_requests_secrets_are_taken_out_of_everything_that_is_kept() {
+        let echo = r#"{"error":"s3cret/x","error_description":"bad s3cret/x","status":"NA s3cret/x","message":"na1-token and s3cret%2Fx",
+            "category":"s3cret/x","subCategory":"na1-token","correlationId":"na1-token","requestId":"na1-token","errorType":"na1-token",
+            "policyName":"na1-token","groupName":"na1-token","context":{"na1-token":["s3cret/x"]},"links":{"na1-token":"s3cret/x"},
+            "errors":[{"message":"na1-token","code":"na1-token","subCategory":"na1-token","in":"na1-token","context":{"a":["na1-token"]}}]}"#;
+        let error = read(Operation::Refresh, 400, echo);
+        let shown = format!("{error} {error:?}");
+        assert!(
+            !shown.contains("s3cret") && !shown.contains("na1-token"),
+            "{shown}"
+        );
+        assert_eq!(error.message.as_deref(), Some("[redacted] and [redacted]"));
+    }
+
+    #[test]
+    fn texts_can_neither_forge_a_log_line_nor_flood_one() {
+        let body = format!(r#"{{"message":"a\r\nb\u001b[31m\u202ec{}"}}"#, "x".repeat(10_000));
+        let message = read(Operation::Refresh, 400, &body).message.unwrap();
+        assert!(
+            message.starts_with("a\u{fffd}\u{fffd}b\u{fffd}[31m\u{fffd}cxx"),
+            "{message}"
+        );
+        assert_eq!(message.chars().count(), 512);
+    }
+
+    #[test]
+    fn an_error_tells_what_happened_and_what_to_do() {
+        let body = r#"{"error":"invalid_grant","error_description":"refresh token is invalid","status":"BAD_REFRESH_TOKEN","correlationId":"c-1"}"#;
+        assert_eq!(
+            read(Operation::Refresh, 400, body).to_string(),
+            "HubSpot did not refresh the token (status 400, invalid_grant, BAD_REFRESH_TOKEN): refresh token is invalid \
+             [correlation id c-1]; next: ask the account to connect the app again"
+        );
+        assert!(
+            read(Operation::Refresh, 302, "")
+                .to_string()
+                .contains("a redirect, which is never followed")
+        );
+    }
+}
