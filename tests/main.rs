@@ -8,5 +8,9 @@
     reason = "tests"
 )]
 
+mod both;
 mod documents;
+mod raw_server;
+mod round_trip;
 mod specifications;
+mod transport;

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hs_oauth_core::{
-    App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection, Refresh,
-    RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
+    App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection,
+    Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
 };
 
 use crate::transport::Transport;
@@ -33,7 +33,12 @@ impl Client {
     /// [`http_builder`](crate::http_builder). If it does follow one, the call fails with
     /// [`TransportFailure::Redirected`](crate::TransportFailure::Redirected). Timeout and size limit are kept whatever it is set to.
     pub fn with_http(app: App, http: reqwest::Client) -> Self {
-        Self { app: Arc::new(app), transport: Transport::new(http), retry: RetryPolicy::new(), timeout: TIMEOUT }
+        Self {
+            app: Arc::new(app),
+            transport: Transport::new(http),
+            retry: RetryPolicy::new(),
+            timeout: TIMEOUT,
+        }
     }
 
     /// Sets when a failed call is sent again; [`RetryPolicy::new`] unless set.
@@ -126,7 +131,9 @@ impl Client {
             tries += 1;
             let wait = match &result {
                 Ok(_) => None,
-                Err(error) => self.retry.wait(E::OPERATION, error, tries, started.elapsed(), random()),
+                Err(error) => self
+                    .retry
+                    .wait(E::OPERATION, error, tries, started.elapsed(), random()),
             };
             #[cfg(feature = "tracing")]
             match &result {

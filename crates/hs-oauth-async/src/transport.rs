@@ -1,6 +1,9 @@
+use std::io;
 use std::time::{Duration, SystemTime};
 
-use hs_oauth_core::{App, CONNECT_TIMEOUT, Endpoint, Error, LONGEST_ANSWER, TransportError, TransportFailure};
+use hs_oauth_core::{
+    App, CONNECT_TIMEOUT, Endpoint, Error, LONGEST_ANSWER, TransportError, TransportFailure,
+};
 use http::header::USER_AGENT;
 use http::{HeaderValue, Request, Response};
 
@@ -88,6 +91,7 @@ fn failed(error: reqwest::Error) -> TransportError {
     let failure = match (error.is_connect(), error.is_timeout()) {
         _ if error.is_builder() => TransportFailure::Client,
         _ if error.is_dns() => TransportFailure::Resolve,
+        (true, false) if is_tls(&error) => TransportFailure::Tls,
         (true, true) => TransportFailure::ConnectTimeout,
         (true, false) => TransportFailure::Connect,
         (false, true) => TransportFailure::Timeout,
@@ -95,4 +99,12 @@ fn failed(error: reqwest::Error) -> TransportError {
     };
     // The URL is left out of the source: on `v1` it holds a token.
     TransportError::with_source(failure, error.without_url())
+}
+
+/// What rustls cannot read or trust reaches us as invalid data, wrapped in one more `io::Error`.
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut sources = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    let io = sources.find_map(|source| source.downcast_ref::<io::Error>());
+    let mut layers = std::iter::successors(io, |error| error.get_ref()?.downcast_ref::<io::Error>());
+    layers.any(|error| error.kind() == io::ErrorKind::InvalidData)
 }

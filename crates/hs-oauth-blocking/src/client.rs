@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hs_oauth_core::{
-    App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection, Refresh,
-    RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
+    App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection,
+    Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
 };
 
 use crate::transport::Transport;
@@ -27,7 +27,12 @@ impl Client {
     /// A client over an HTTP client of the caller's, which shares its connections, proxies and certificates. Timeout, size
     /// limit and the ban on redirects are kept whatever it is set to.
     pub fn with_http(app: App, http: ureq::Agent) -> Self {
-        Self { app: Arc::new(app), transport: Transport::new(http), retry: RetryPolicy::new(), timeout: TIMEOUT }
+        Self {
+            app: Arc::new(app),
+            transport: Transport::new(http),
+            retry: RetryPolicy::new(),
+            timeout: TIMEOUT,
+        }
     }
 
     /// Sets when a failed call is sent again; [`RetryPolicy::new`] unless set.
@@ -111,7 +116,9 @@ impl Client {
             tries += 1;
             let wait = match &result {
                 Ok(_) => None,
-                Err(error) => self.retry.wait(E::OPERATION, error, tries, started.elapsed(), random()),
+                Err(error) => self
+                    .retry
+                    .wait(E::OPERATION, error, tries, started.elapsed(), random()),
             };
             #[cfg(feature = "tracing")]
             match &result {

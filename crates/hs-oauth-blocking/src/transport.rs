@@ -1,7 +1,9 @@
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, SystemTime};
 
-use hs_oauth_core::{App, CONNECT_TIMEOUT, Endpoint, Error, LONGEST_ANSWER, TransportError, TransportFailure};
+use hs_oauth_core::{
+    App, CONNECT_TIMEOUT, Endpoint, Error, LONGEST_ANSWER, TransportError, TransportFailure,
+};
 use http::header::USER_AGENT;
 use http::{HeaderValue, Request, Response};
 use ureq::{AsSendBody, Timeout};
@@ -14,7 +16,11 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn build() -> ureq::Agent {
-        ureq::Agent::config_builder().timeout_connect(Some(CONNECT_TIMEOUT)).tls_config(tls()).build().new_agent()
+        ureq::Agent::config_builder()
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .tls_config(tls())
+            .build()
+            .new_agent()
     }
 
     pub(crate) fn new(http: ureq::Agent) -> Self {
@@ -61,7 +67,9 @@ impl Transport {
         let mut bytes = Vec::with_capacity(announced as usize + 1);
         // Counted as it comes, decoded: what a header announces proves nothing.
         let mut reader = body.into_reader().take(LONGEST_ANSWER as u64 + 1);
-        reader.read_to_end(&mut bytes).map_err(|error| failed(error.into()))?;
+        reader
+            .read_to_end(&mut bytes)
+            .map_err(|error| failed(error.into()))?;
         if bytes.len() > LONGEST_ANSWER {
             return Err(TransportError::new(TransportFailure::AnswerTooLarge));
         }
@@ -85,27 +93,27 @@ fn failed(error: ureq::Error) -> TransportError {
         ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => TransportFailure::ConnectTimeout,
         ureq::Error::Timeout(_) => TransportFailure::Timeout,
         ureq::Error::Io(error) => match error.kind() {
+            _ if error.to_string().starts_with("failed to lookup address") => TransportFailure::Resolve,
             ErrorKind::ConnectionRefused
             | ErrorKind::HostUnreachable
             | ErrorKind::NetworkUnreachable
             | ErrorKind::AddrNotAvailable => TransportFailure::Connect,
-            _ if error.to_string().starts_with("failed to lookup address") => TransportFailure::Resolve,
-            _ if is_handshake(error) => TransportFailure::Connect,
+            // The words of rustls about what it cannot read or trust.
+            ErrorKind::InvalidData => TransportFailure::Tls,
             _ => TransportFailure::Interrupted,
         },
-        ureq::Error::Tls(_) | ureq::Error::TlsRequired => TransportFailure::Connect,
+        ureq::Error::Tls(_) | ureq::Error::TlsRequired => TransportFailure::Tls,
+        #[cfg(feature = "rustls")]
+        ureq::Error::Rustls(_) => TransportFailure::Tls,
+        #[cfg(feature = "native-tls")]
+        ureq::Error::NativeTls(_) => TransportFailure::Tls,
         ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => TransportFailure::Interrupted,
         // The URL these two hold is left out: on `v1` it holds a token.
-        ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => return TransportError::new(TransportFailure::Client),
+        ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => {
+            return TransportError::new(TransportFailure::Client);
+        }
         ureq::Error::Http(_) | ureq::Error::InvalidProxyUrl => TransportFailure::Client,
         _ => TransportFailure::Interrupted,
     };
     TransportError::with_source(failure, error)
-}
-
-/// Whether TLS failed before there was a session, by the two ways rustls words it: a certificate that is not trusted, or no
-/// common version or cipher.
-fn is_handshake(error: &std::io::Error) -> bool {
-    let text = error.to_string();
-    text.starts_with("invalid peer certificate") || text.starts_with("peer is incompatible")
 }

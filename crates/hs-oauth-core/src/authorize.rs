@@ -470,7 +470,7 @@ mod tests {
             (format!("code=abc&state={other}"), CallbackError::StateMismatch),
             (format!("code=abc&state={STATE}8"), CallbackError::StateMismatch),
             (
-                format!("code=abc&state={}", &STATE[1..]),
+                format!("code=abc&state={}", STATE.strip_prefix('_').unwrap()),
                 CallbackError::StateMismatch,
             ),
             (format!("code=abc&state=%00{STATE}"), CallbackError::StateMismatch),

@@ -15,8 +15,11 @@ pub struct TransportError {
 pub enum TransportFailure {
     /// The host's name has no address.
     Resolve,
-    /// No connection: refused, unreachable, or no TLS session. The request never left.
+    /// No connection: refused or unreachable. The request never left.
     Connect,
+    /// No TLS session that can be trusted: a certificate that is not, no common version, or what answers does not speak TLS.
+    /// An HTTP client may also say so of a session that broke later, when the server may have acted.
+    Tls,
     /// No connection within the connect timeout. The request never left.
     ConnectTimeout,
     /// No whole answer within the total timeout. The server may have acted.
@@ -62,6 +65,7 @@ impl TransportError {
         match self.failure {
             TransportFailure::Resolve
             | TransportFailure::Connect
+            | TransportFailure::Tls
             | TransportFailure::ConnectTimeout
             | TransportFailure::Timeout
             | TransportFailure::Interrupted => NextStep::RetryAfter(None),
@@ -92,6 +96,7 @@ impl fmt::Display for TransportFailure {
         f.write_str(match self {
             Self::Resolve => "the host's name could not be resolved",
             Self::Connect => "could not connect",
+            Self::Tls => "could not set up a trusted TLS session",
             Self::ConnectTimeout => "timed out while connecting",
             Self::Timeout => "timed out before the whole answer was there",
             Self::Interrupted => "the connection broke before the whole answer was there",

@@ -1,0 +1,420 @@
+//! What the transports promise: where credentials go, how much is read, how long it may take, and how often it is sent.
+
+use std::io::Write;
+use std::time::Duration;
+
+use hs_oauth_core::{
+    ApiVersion, App, AuthorizationCode, ClientSecret, Code, Error, ExchangeCode, Introspect, LONGEST_ANSWER,
+    NextStep, Problem, Refresh, RefreshToken, RetryPolicy, Revoke, TransportFailure,
+};
+
+use crate::both::Client;
+use crate::raw_server::{RawServer, Reply, closed_port};
+
+const TOKENS: &str =
+    r#"{"access_token":"new","refresh_token":"na1-2","token_type":"bearer","expires_in":1800}"#;
+
+fn app(base: &str) -> App {
+    App::hubspot("client-id", ClientSecret::new("s3cret").unwrap())
+        .api_base(base)
+        .build()
+        .unwrap()
+}
+
+fn refresh() -> Refresh {
+    Refresh::new(RefreshToken::new("na1-1").unwrap())
+}
+
+fn exchange() -> ExchangeCode {
+    let code = Code::new("one-time").unwrap();
+    ExchangeCode::new(AuthorizationCode::from_caller_who_checked_state(
+        code,
+        "https://example.com/cb",
+        None,
+    ))
+}
+
+fn failure(error: &Error) -> TransportFailure {
+    match error {
+        Error::Transport(error) => error.failure(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs `test` over each transport against a server of its own.
+fn each(replies: impl Fn() -> Vec<Reply>, test: impl Fn(Client, &RawServer)) {
+    for index in 0..2 {
+        let server = RawServer::start(replies());
+        let client = Client::both(&app(&server.url)).into_iter().nth(index).unwrap();
+        test(client, &server);
+    }
+}
+
+#[test]
+fn a_request_is_whole_and_says_who_sends_it() {
+    each(
+        || vec![Reply::answer(200, "", TOKENS)],
+        |client, server| {
+            let name = client.name();
+            client.call(&refresh()).unwrap();
+            let request = server.requests().concat();
+            let (head, body) = request.split_once("\r\n\r\n").unwrap();
+            assert!(
+                head.starts_with("POST /oauth/2026-09/token HTTP/1.1\r\n"),
+                "{head}"
+            );
+            let head = head.to_lowercase();
+            let agent = format!("user-agent: hs-oauth-{name}/{}", env!("CARGO_PKG_VERSION"));
+            for header in [
+                &agent,
+                "accept: application/json",
+                "content-type: application/x-www-form-urlencoded",
+            ] {
+                assert_eq!(head.matches(header).count(), 1, "{header} in {head}");
+            }
+            assert!(
+                !head.contains("authorization") && !head.contains("referer") && !head.contains("s3cret"),
+                "{head}"
+            );
+            assert_eq!(
+                body,
+                "grant_type=refresh_token&client_id=client-id&client_secret=s3cret&refresh_token=na1-1"
+            );
+        },
+    );
+}
+
+#[test]
+fn the_lookups_of_v1_have_no_body() {
+    for index in 0..2 {
+        let server = RawServer::start(vec![
+            Reply::answer(401, "", "{}"),
+            Reply::Bytes(b"HTTP/1.1 204 X\r\n\r\n".to_vec()),
+        ]);
+        let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap())
+            .api_base(&server.url)
+            .version(ApiVersion::V1);
+        let client = Client::both(&app.build().unwrap())
+            .into_iter()
+            .nth(index)
+            .unwrap();
+        let token = RefreshToken::new("na1/1").unwrap();
+        client.call(&Introspect::new(token.clone())).unwrap_err();
+        client.call(&Revoke::new(token)).unwrap();
+        let requests = server.requests();
+        assert!(
+            requests[0].starts_with("GET /oauth/v1/refresh-tokens/na1%2F1 HTTP/1.1\r\n"),
+            "{}",
+            requests[0]
+        );
+        assert!(
+            requests[1].starts_with("DELETE /oauth/v1/refresh-tokens/na1%2F1 HTTP/1.1\r\n"),
+            "{}",
+            requests[1]
+        );
+        for request in requests {
+            let request = request.to_lowercase();
+            assert!(
+                !request.contains("content-length: 1") && !request.contains("s3cret"),
+                "{request}"
+            );
+            assert!(request.ends_with("\r\n\r\n"), "{request}");
+        }
+    }
+}
+
+/// Credentials go only where they were meant to go.
+#[test]
+fn no_redirect_is_followed_to_anywhere() {
+    for status in [301, 302, 303, 307, 308] {
+        let elsewhere = RawServer::start(vec![Reply::answer(200, "", TOKENS)]);
+        let location = format!("location: {}/oauth/2026-09/token\r\n", elsewhere.url);
+        each(
+            || vec![Reply::answer(status, &location, "")],
+            |client, server| {
+                let error = client.call(&refresh()).unwrap_err();
+                assert_eq!(error.status().unwrap().as_u16(), status);
+                assert_eq!(error.next_step(), NextStep::FixConfiguration);
+                assert_eq!(server.requests().len(), 1);
+            },
+        );
+        assert!(elsewhere.requests().is_empty());
+    }
+}
+
+/// A caller's own reqwest client that follows redirects breaks the promise: it must not go unnoticed.
+#[test]
+fn a_callers_client_that_followed_a_redirect_is_an_error() {
+    let elsewhere = RawServer::start(vec![Reply::answer(200, "", TOKENS)]);
+    let location = format!("location: {}/\r\n", elsewhere.url);
+    let server = RawServer::start(vec![Reply::answer(302, &location, "")]);
+    let client = hs_oauth_async::Client::with_http(app(&server.url), reqwest::Client::new());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let error = runtime.block_on(client.call(&refresh())).unwrap_err();
+    assert_eq!(
+        (failure(&error), error.next_step()),
+        (TransportFailure::Redirected, NextStep::FixConfiguration)
+    );
+}
+
+/// ureq takes its settings with each request, so a caller's agent cannot break it.
+#[test]
+fn a_callers_agent_follows_no_redirect_either() {
+    let elsewhere = RawServer::start(vec![Reply::answer(200, "", TOKENS)]);
+    let location = format!("location: {}/\r\n", elsewhere.url);
+    let server = RawServer::start(vec![Reply::answer(302, &location, "")]);
+    let client = hs_oauth_blocking::Client::with_http(app(&server.url), ureq::Agent::new_with_defaults());
+    let error = client.call(&refresh()).unwrap_err();
+    assert_eq!(error.status().unwrap().as_u16(), 302);
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[test]
+fn an_answer_of_a_mebibyte_is_read_and_one_byte_more_is_not() {
+    let padded = |length: usize| format!("{TOKENS}{}", " ".repeat(length - TOKENS.len()));
+    let chunked = |length: usize| {
+        let mut bytes = b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n".to_vec();
+        for chunk in padded(length).as_bytes().chunks(50_000) {
+            bytes.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
+            bytes.extend(chunk);
+            bytes.extend(b"\r\n");
+        }
+        bytes.extend(b"0\r\n\r\n");
+        Reply::Bytes(bytes)
+    };
+    let until_close = |length: usize| {
+        Reply::Bytes(format!("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{}", padded(length)).into_bytes())
+    };
+    let gzipped = |length: usize| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(padded(length).as_bytes()).unwrap();
+        Reply::answer(200, "content-encoding: gzip\r\n", encoder.finish().unwrap())
+    };
+    let replies = |length| {
+        vec![
+            ("with a length", Reply::answer(200, "", padded(length))),
+            ("in chunks", chunked(length)),
+            ("until the end", until_close(length)),
+            ("compressed", gzipped(length)),
+        ]
+    };
+    for index in 0..4 {
+        let reply = |length| replies(length).swap_remove(index);
+        each(
+            || vec![reply(LONGEST_ANSWER).1],
+            |client, _| assert!(client.call(&refresh()).is_ok(), "{}", reply(LONGEST_ANSWER).0),
+        );
+        each(
+            || vec![reply(LONGEST_ANSWER + 1).1],
+            |client, server| {
+                let error = client.call(&refresh()).unwrap_err();
+                assert_eq!(
+                    failure(&error),
+                    TransportFailure::AnswerTooLarge,
+                    "{}",
+                    reply(LONGEST_ANSWER + 1).0
+                );
+                assert_eq!(
+                    (error.next_step(), server.requests().len()),
+                    (NextStep::ReportBug, 1)
+                );
+            },
+        );
+    }
+}
+
+#[test]
+fn a_silent_server_is_given_up_in_time_wherever_it_falls_silent() {
+    let head = b"HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\n";
+    for said in [
+        &b""[..],
+        b"HTTP/1.1 200 X\r\n",
+        head,
+        &[&head[..], b"{\"access_token\":"].concat(),
+    ] {
+        each(
+            || vec![Reply::Stall(said.to_vec())],
+            |client, server| {
+                let client = client
+                    .timeout(Duration::from_millis(300))
+                    .retry(RetryPolicy::NEVER);
+                let error = client.call(&refresh()).unwrap_err();
+                assert_eq!(
+                    (failure(&error), error.next_step()),
+                    (TransportFailure::Timeout, NextStep::RetryAfter(None))
+                );
+                assert_eq!(server.requests().len(), 1);
+            },
+        );
+    }
+}
+
+#[test]
+fn failures_to_connect_are_told_apart() {
+    for (base, expected) in [
+        (closed_port(), TransportFailure::Connect),
+        ("https://host.invalid".to_owned(), TransportFailure::Resolve),
+    ] {
+        for client in Client::both(&app(&base)) {
+            let error = client.retry(RetryPolicy::NEVER).call(&exchange()).unwrap_err();
+            assert_eq!(failure(&error), expected, "{error:?}");
+            assert_eq!(error.next_step(), NextStep::RetryAfter(None));
+        }
+    }
+}
+
+/// A plain HTTP server where TLS should be.
+#[test]
+fn a_failed_tls_handshake_says_so() {
+    each(
+        || vec![Reply::answer(400, "", "")],
+        |client, server| {
+            let base = server.url.replace("http://", "https://");
+            let client = match client {
+                Client::Async(runtime, _) => {
+                    Client::Async(runtime, hs_oauth_async::Client::new(app(&base)).unwrap())
+                }
+                Client::Blocking(_) => Client::Blocking(hs_oauth_blocking::Client::new(app(&base))),
+            };
+            let error = client.retry(RetryPolicy::NEVER).call(&refresh()).unwrap_err();
+            assert_eq!(failure(&error), TransportFailure::Tls, "{error:?}");
+        },
+    );
+}
+
+#[test]
+fn a_cut_connection_is_not_an_answer() {
+    for said in [
+        &b""[..],
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\n{}",
+        b"SSH-2.0\r\n\r\n",
+    ] {
+        each(
+            || vec![Reply::Bytes(said.to_vec())],
+            |client, server| {
+                let error = client.retry(RetryPolicy::NEVER).call(&refresh()).unwrap_err();
+                assert_eq!(failure(&error), TransportFailure::Interrupted, "{error:?}");
+                assert_eq!(server.requests().len(), 1);
+            },
+        );
+    }
+}
+
+#[test]
+fn a_body_that_is_no_answer_is_told_apart_from_a_refusal() {
+    each(
+        || vec![Reply::answer(200, "content-type: text/html\r\n", "<html>")],
+        |client, server| {
+            match client.call(&refresh()).unwrap_err() {
+                Error::Answer(error) => {
+                    assert_eq!(error.problems, [Problem::NotJson]);
+                    assert_eq!(error.content_type.as_deref(), Some("text/html"));
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(server.requests().len(), 1);
+        },
+    );
+}
+
+#[test]
+fn a_refresh_is_tried_three_times_at_most() {
+    let busy = || Reply::answer(503, "", "");
+    each(
+        || vec![busy(), Reply::Bytes(Vec::new()), Reply::answer(200, "", TOKENS)],
+        |client, server| {
+            assert!(client.call(&refresh()).is_ok());
+            assert_eq!(server.requests().len(), 3);
+        },
+    );
+    each(
+        || vec![busy(), busy(), busy(), busy()],
+        |client, server| {
+            assert_eq!(
+                client.call(&refresh()).unwrap_err().status().unwrap().as_u16(),
+                503
+            );
+            assert_eq!(server.requests().len(), 3);
+        },
+    );
+}
+
+#[test]
+fn a_retry_after_beyond_the_budget_goes_to_the_caller_and_one_within_it_is_slept() {
+    each(
+        || {
+            vec![
+                Reply::answer(429, "retry-after: 30\r\n", ""),
+                Reply::answer(200, "", TOKENS),
+            ]
+        },
+        |client, server| {
+            let error = client.call(&refresh()).unwrap_err();
+            assert_eq!(
+                error.next_step(),
+                NextStep::RetryAfter(Some(Duration::from_secs(30)))
+            );
+            assert_eq!(server.requests().len(), 1);
+        },
+    );
+    each(
+        || {
+            vec![
+                Reply::answer(429, "retry-after: 1\r\n", ""),
+                Reply::answer(200, "", TOKENS),
+            ]
+        },
+        |client, server| {
+            let started = std::time::Instant::now();
+            assert!(client.call(&refresh()).is_ok());
+            assert!(started.elapsed() >= Duration::from_secs(1));
+            assert_eq!(server.requests().len(), 2);
+        },
+    );
+}
+
+#[test]
+fn a_refusal_is_never_repeated() {
+    for status in [400, 401, 403, 404] {
+        each(
+            || vec![Reply::answer(status, "", ""), Reply::answer(200, "", TOKENS)],
+            |client, server| {
+                assert_eq!(
+                    client.call(&refresh()).unwrap_err().status().unwrap().as_u16(),
+                    status
+                );
+                assert_eq!(server.requests().len(), 1);
+            },
+        );
+    }
+}
+
+/// RFC 6749 §4.1.2: a code must not be used more than once.
+#[test]
+fn a_code_that_may_have_arrived_is_never_sent_again() {
+    let ways: [fn() -> Reply; 5] = [
+        || Reply::answer(503, "retry-after: 0\r\n", ""),
+        || Reply::answer(429, "retry-after: 0\r\n", ""),
+        || Reply::Bytes(Vec::new()),
+        || Reply::Bytes(b"HTTP/1.1 200 X\r\ncontent-length: 10\r\n\r\n{".to_vec()),
+        || Reply::Stall(Vec::new()),
+    ];
+    for way in ways {
+        each(
+            || vec![way(), Reply::answer(200, "", TOKENS)],
+            |client, server| {
+                assert!(
+                    client
+                        .timeout(Duration::from_millis(300))
+                        .call(&exchange())
+                        .is_err()
+                );
+                assert_eq!(server.requests().len(), 1);
+            },
+        );
+    }
+}
