@@ -1,1 +1,44 @@
-fn main() {}
+//! A third transport: hyper. What an application writes to send core's requests over any HTTP client is `send` and three lines
+//! around it.
+
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+
+use hs_oauth_core::{App, ClientCredentials, ClientSecret, Endpoint, LONGEST_ANSWER};
+use hs_oauth_emulator::{Server, Settings};
+use hs_oauth_examples::describe;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+
+/// One request, one answer: no redirects (hyper follows none), a limit on size, a limit on time.
+async fn send(request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Box<dyn Error + Send + Sync>> {
+    let exchange = async {
+        let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+        let (parts, body) = client
+            .request(request.map(|body| Full::new(body.into())))
+            .await?
+            .into_parts();
+        let body = Limited::new(body, LONGEST_ANSWER).collect().await?;
+        Ok(Response::from_parts(parts, body.to_bytes().to_vec()))
+    };
+    tokio::time::timeout(Duration::from_secs(15), exchange).await?
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let hubspot = Server::start("127.0.0.1:0", Settings::random()?)?;
+    let settings = hubspot.settings();
+    let app = App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret)?)
+        .api_base(hubspot.url())
+        .build()?;
+
+    let endpoint = ClientCredentials::new("developer.webhooks_journal.read".parse()?);
+    let sent_at = SystemTime::now().into();
+    let response = send(endpoint.to_http(&app)).await?;
+    let tokens = endpoint.from_http(&app, sent_at, &response)?;
+    describe(&tokens);
+    Ok(())
+}

@@ -9,8 +9,10 @@
 )]
 
 mod both;
+mod canary;
 mod documents;
 mod raw_server;
 mod round_trip;
+mod scenarios;
 mod specifications;
 mod transport;

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub(crate) enum Reply {
     /// These bytes, then the end of the connection.
     Bytes(Vec<u8>),
+    /// A refusal with all of the request in its texts.
+    Echo,
     /// These bytes, and then nothing more while the client waits.
     Stall(Vec<u8>),
 }
@@ -41,10 +43,19 @@ impl RawServer {
                 let (mut stream, _) = listener.accept().unwrap();
                 stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
                 let request = read_request(&mut stream);
-                let _ = send.send(request);
+                let _ = send.send(request.clone());
                 match reply {
                     Reply::Bytes(bytes) => {
                         let _ = stream.write_all(&bytes);
+                    }
+                    Reply::Echo => {
+                        let text = serde_json::Value::from(request);
+                        let body = format!(
+                            r#"{{"error":{text},"error_description":{text},"message":{text},"category":{text}}}"#
+                        );
+                        if let Reply::Bytes(bytes) = Reply::answer(400, "", body) {
+                            let _ = stream.write_all(&bytes);
+                        }
                     }
                     Reply::Stall(bytes) => {
                         let _ = stream.write_all(&bytes);

@@ -1,6 +1,6 @@
+use core::net::Ipv4Addr;
 use std::env::VarError;
 use std::fmt;
-use std::net::Ipv4Addr;
 
 use http::Uri;
 use zeroize::Zeroizing;

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::error::NextStep;
 use crate::form;
 use crate::invalid_argument::{InvalidArgument, Reason};
+use crate::printable::printable;
 use crate::scope::Scopes;
 use crate::secret::{Code, CodeVerifier, State};
 
@@ -79,7 +80,7 @@ pub struct AuthorizationCode {
 pub struct Randomness(Zeroizing<[u8; 64]>);
 
 impl Authorize {
-    /// Asks for these scopes. All must be granted or the install fails.
+    /// Asks for these scopes. All must be granted or the install fails. An MCP auth app sends none: there HubSpot decides.
     pub const fn scopes(scopes: Scopes) -> Self {
         Self {
             scopes,
@@ -147,7 +148,9 @@ impl Authorize {
         form::push(&mut query, "client_id", app.client_id());
         form::push(&mut query, "redirect_uri", &pending.redirect_uri);
         if !app.is_mcp() {
-            form::push(&mut query, "scope", &self.scopes.to_string());
+            if !self.scopes.is_empty() {
+                form::push(&mut query, "scope", &self.scopes.to_string());
+            }
             if !self.optional_scopes.is_empty() {
                 form::push(&mut query, "optional_scope", &self.optional_scopes.to_string());
             }
@@ -193,6 +196,21 @@ impl fmt::Debug for AuthorizationUrl {
 }
 
 impl PendingAuthorization {
+    /// The value the callback has to bring back.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The PKCE secret, if the authorization has one.
+    pub fn code_verifier(&self) -> Option<&CodeVerifier> {
+        self.code_verifier.as_ref()
+    }
+
+    /// The redirect URI the authorization was begun with.
+    pub fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
     /// Reads the query HubSpot sent the browser back with (`code=…&state=…`, with or without the `?`) and gives the code
     /// if the callback belongs to this authorization.
     ///
@@ -221,8 +239,8 @@ impl PendingAuthorization {
         if let Some(error) = one("error")? {
             let description = one("error_description")?;
             return Err(CallbackError::Refused {
-                error: crate::error::printable(&error),
-                description: description.map(|text| crate::error::printable(&text)),
+                error: printable(&error),
+                description: description.map(|text| printable(&text)),
             });
         }
         let code = one("code")?.ok_or(CallbackError::Missing("code"))?;

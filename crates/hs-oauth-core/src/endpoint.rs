@@ -106,18 +106,17 @@ fn request(method: Method, uri: Uri, body: Vec<u8>) -> Request<Vec<u8>> {
     request
 }
 
-/// Reads an answer without success. `secret` is what the request held beside the app's credential.
+/// Reads an answer without success. `secrets` are what the request held beside the app's credential.
 fn refusal<B: AsRef<[u8]>>(
     operation: Operation,
     app: &App,
-    secret: &str,
+    secrets: &[&str],
     sent_at: Timestamp,
     response: &Response<B>,
 ) -> ApiError {
-    match app.credential_text() {
-        Some(credential) => ApiError::read(operation, response, sent_at, &[credential, secret]),
-        None => ApiError::read(operation, response, sent_at, &[secret]),
-    }
+    ApiError::read(operation, response, sent_at, || {
+        secrets.iter().copied().chain(app.credential_text())
+    })
 }
 
 /// Reads a field the caller cannot do without, or notes what is wrong with it.

@@ -11,13 +11,12 @@
 //! # fn your_http_client(_: http::Request<Vec<u8>>) -> http::Response<Vec<u8>> {
 //! #     http::Response::new(br#"{"access_token":"CK","token_type":"bearer","expires_in":1800,"refresh_token":"na1-2"}"#.to_vec())
 //! # }
-//! use std::time::SystemTime;
-//! use hs_oauth_core::{App, ClientSecret, Endpoint, Refresh, RefreshToken};
+//! use hs_oauth_core::{App, ClientSecret, Endpoint, Refresh, RefreshToken, Timestamp};
 //!
 //! let app = App::hubspot("client-id", ClientSecret::new("s3cret")?).build()?;
 //! let refresh = Refresh::new(RefreshToken::new("na1-6f18f26a")?);
 //!
-//! let sent_at = SystemTime::now().into();
+//! let sent_at = Timestamp::from_secs(1_790_000_000); // your clock: a `SystemTime` becomes one
 //! let response = your_http_client(refresh.to_http(&app)); // no redirects, a timeout, a cap on the answer's size
 //! let tokens = refresh.from_http(&app, sent_at, &response)?;
 //! # assert_eq!(tokens.refresh_token.unwrap().expose(), "na1-2");
@@ -49,6 +48,7 @@ mod error;
 mod form;
 mod invalid_argument;
 mod limits;
+mod printable;
 mod retry;
 mod scope;
 mod secret;
@@ -75,6 +75,7 @@ pub use error::{
 };
 pub use invalid_argument::{InvalidArgument, Reason};
 pub use limits::{CONNECT_TIMEOUT, LONGEST_ANSWER, TIMEOUT};
+pub use printable::printable;
 pub use retry::RetryPolicy;
 pub use scope::{Scope, Scopes};
 pub use secret::{

@@ -35,6 +35,12 @@ macro_rules! secret {
             pub fn expose(&self) -> &str {
                 &self.0
             }
+
+            /// A form to tell one from another on a screen, of no use as a secret: the first four characters and the
+            /// length, `CKDZ… (72 characters)`; the length alone if there are fewer than 24.
+            pub fn masked(&self) -> String {
+                masked(&self.0)
+            }
         }
 
         impl fmt::Debug for $name {
@@ -184,6 +190,15 @@ impl From<CodeVerifier> for Code {
     }
 }
 
+fn masked(text: &str) -> String {
+    let shown = if text.len() < 24 {
+        ""
+    } else {
+        text.get(..4).unwrap_or("")
+    };
+    format!("{shown}… ({} characters)", text.len())
+}
+
 pub(crate) fn check(text: &str, allowed: fn(u8) -> bool) -> Result<(), Reason> {
     match text {
         "" => Err(Reason::Missing),
@@ -236,6 +251,16 @@ mod tests {
             format!("{:#?}", CodeVerifier::new("a".repeat(43)).unwrap()),
             "CodeVerifier([redacted])"
         );
+    }
+
+    #[test]
+    fn a_masked_secret_shows_four_characters_of_a_long_one_and_none_of_a_short_one() {
+        let masked = |text: &str| RefreshToken::new(text).unwrap().masked();
+        assert_eq!(
+            masked("na1-6f18f26a-3e95-4d95-a6e5-3d5c6e5c9e5a"),
+            "na1-… (40 characters)"
+        );
+        assert_eq!(masked("12345678901234567890123"), "… (23 characters)");
     }
 
     #[test]

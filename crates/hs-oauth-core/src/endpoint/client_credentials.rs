@@ -58,7 +58,7 @@ impl Endpoint for ClientCredentials {
         if response.status().is_success() {
             TokenSet::read(Self::OPERATION, None, sent_at, response)
         } else {
-            Err(refusal(Self::OPERATION, app, "", sent_at, response).into())
+            Err(refusal(Self::OPERATION, app, &[], sent_at, response).into())
         }
     }
 }

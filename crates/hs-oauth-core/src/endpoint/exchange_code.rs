@@ -6,6 +6,7 @@ use super::{Endpoint, post, refusal};
 use crate::app::App;
 use crate::authorize::AuthorizationCode;
 use crate::error::{Error, Operation};
+use crate::secret::CodeVerifier;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 use crate::version::Resource;
@@ -64,7 +65,9 @@ impl Endpoint for ExchangeCode {
         if response.status().is_success() {
             TokenSet::read(Self::OPERATION, None, sent_at, response)
         } else {
-            Err(refusal(Self::OPERATION, app, self.code.code().expose(), sent_at, response).into())
+            let code = self.code.code().expose();
+            let verifier = self.code.code_verifier().map_or(code, CodeVerifier::expose);
+            Err(refusal(Self::OPERATION, app, &[code, verifier], sent_at, response).into())
         }
     }
 }

@@ -281,7 +281,7 @@ impl Endpoint for Introspect {
         if response.status().is_success() {
             return self.read(app.version(), response);
         }
-        let refusal = refusal(Self::OPERATION, app, self.token.expose(), sent_at, response);
+        let refusal = refusal(Self::OPERATION, app, &[self.token.expose()], sent_at, response);
         match app.version() {
             ApiVersion::V1 if refusal.is_unknown_token() => Ok(Introspection::Inactive),
             _ => Err(refusal.into()),

@@ -79,7 +79,7 @@ impl Endpoint for Refresh {
             Err(refusal(
                 Self::OPERATION,
                 app,
-                self.refresh_token.expose(),
+                &[self.refresh_token.expose()],
                 sent_at,
                 response,
             )

@@ -58,7 +58,7 @@ impl Endpoint for Revoke {
         let refusal = refusal(
             Self::OPERATION,
             app,
-            self.refresh_token.expose(),
+            &[self.refresh_token.expose()],
             sent_at,
             response,
         );

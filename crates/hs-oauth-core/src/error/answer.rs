@@ -2,7 +2,8 @@ use std::fmt;
 
 use http::StatusCode;
 
-use super::{NextStep, Operation, printable};
+use super::{NextStep, Operation};
+use crate::printable::printable;
 use crate::secret::{AccessToken, RefreshToken};
 
 /// A successful status with a body that is not what was asked for.

@@ -8,9 +8,10 @@ use percent_encoding::utf8_percent_encode;
 use serde::de::MapAccess;
 use serde::{Serialize, Serializer};
 
-use super::{NextStep, Operation, printable};
+use super::{NextStep, Operation};
 use crate::answer::{self, Field, Scalar, Shape, json_object};
 use crate::form::UNRESERVED;
+use crate::printable::printable;
 use crate::timestamp::Timestamp;
 
 /// The longest wait a `Retry-After` is believed: HubSpot names up to 24 hours while it moves an account.
@@ -197,12 +198,12 @@ impl ApiError {
         }
     }
 
-    /// Reads a refusal. Cannot fail: what cannot be read is not there. `secrets` are what the request held.
-    pub(crate) fn read<B: AsRef<[u8]>>(
+    /// Reads a refusal. Cannot fail: what cannot be read is not there. `secrets` gives what the request held.
+    pub(crate) fn read<'s, B: AsRef<[u8]>, S: Iterator<Item = &'s str>>(
         operation: Operation,
         response: &http::Response<B>,
         sent_at: Timestamp,
-        secrets: &[&str],
+        secrets: impl Fn() -> S,
     ) -> Self {
         let (body, _): (ErrorAnswer<'_>, _) = answer::read(response.body().as_ref());
         let redact = Redact(secrets);
@@ -390,12 +391,12 @@ impl<'a> Shape<'a> for Vec<DetailAnswer<'a>> {
 }
 
 /// Takes the request's secrets out of what the server says: a server that echoes its input must not get it into a log.
-struct Redact<'s>(&'s [&'s str]);
+struct Redact<F>(F);
 
-impl Redact<'_> {
+impl<'s, S: Iterator<Item = &'s str>, F: Fn() -> S> Redact<F> {
     fn text(&self, text: &str) -> String {
         let mut text = Cow::Borrowed(text);
-        for secret in self.0 {
+        for secret in (self.0)() {
             if text.contains(secret) {
                 text = Cow::Owned(text.replace(secret, "[redacted]"));
             }
@@ -482,7 +483,9 @@ mod tests {
             .status(status)
             .body(body.as_bytes().to_vec())
             .unwrap();
-        ApiError::read(operation, &response, NOW, &["s3cret/x", "na1-token"])
+        ApiError::read(operation, &response, NOW, || {
+            ["s3cret/x", "na1-token"].into_iter()
+        })
     }
 
     fn step(operation: Operation, status: u16, body: &str) -> NextStep {
@@ -589,7 +592,7 @@ mod tests {
             response = response.header(*name, *value);
         }
         let response = response.body(body.as_bytes().to_vec()).unwrap();
-        match ApiError::read(Operation::Refresh, &response, NOW, &[]).next_step() {
+        match ApiError::read(Operation::Refresh, &response, NOW, std::iter::empty).next_step() {
             NextStep::RetryAfter(wait) => wait.map(|wait| wait.as_secs()),
             other => panic!("{other:?}"),
         }

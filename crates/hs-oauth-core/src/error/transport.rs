@@ -76,6 +76,22 @@ impl TransportError {
 }
 
 impl TransportFailure {
+    /// The failure's name for programs and logs: `resolve`, `connect`, `tls`, `connect_timeout`, `timeout`, `interrupted`,
+    /// `answer_too_large`, `redirected` or `client`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Timeout => "timeout",
+            Self::Interrupted => "interrupted",
+            Self::AnswerTooLarge => "answer_too_large",
+            Self::Redirected => "redirected",
+            Self::Client => "client",
+        }
+    }
+
     /// Whether the request surely never reached the server, so that even an authorization code may be sent again.
     pub const fn surely_unsent(self) -> bool {
         matches!(

@@ -1,0 +1,101 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use hs_oauth_blocking::{AuthorizationCode, Code, CodeVerifier, PendingAuthorization};
+
+use crate::failure::Failure;
+use crate::output::Report;
+use crate::private_file;
+use crate::secret::{self, CODE, CODE_VERIFIER, Dash};
+use crate::settings::Settings;
+
+/// Exchange an authorization code for the first tokens of a grant
+///
+/// With --pending, `-` reads the callback, whose state is checked. Without it, the code comes from
+/// HUBSPOT_CODE or `-` and the code verifier, if there is one, from HUBSPOT_CODE_VERIFIER or
+/// `--code-verifier -`; the redirect URI is needed, and the state is yours to check.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Exchange {
+    /// Read the code, or with --pending the callback, from standard input
+    #[arg(value_name = "-")]
+    stdin: Option<Dash>,
+    /// The file `authorize-url --pending` wrote; removed when HubSpot has given the tokens
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["code", "code_verifier"])]
+    pending: Option<PathBuf>,
+    /// The same as `-` without --pending [env: HUBSPOT_CODE]
+    #[arg(long, value_name = "-", conflicts_with = "stdin")]
+    code: Option<Dash>,
+    /// `-` reads the code verifier [env: HUBSPOT_CODE_VERIFIER]
+    #[arg(long, value_name = "-")]
+    code_verifier: Option<Dash>,
+}
+
+impl Exchange {
+    pub(crate) fn run(&self, settings: &Settings) -> Result<Report, Failure> {
+        let client = settings.client()?;
+        let code = match &self.pending {
+            Some(path) => self.accept(path)?,
+            None => {
+                let code = CODE.read(self.stdin.or(self.code).is_some())?;
+                if code.contains("code=") {
+                    return Err(Failure::usage(
+                        "this is a callback, not a code: use --pending, or pass only what stands after `code=`",
+                    ));
+                }
+                let verifier = CODE_VERIFIER.read_if_given(self.code_verifier.is_some())?;
+                let redirect_uri = Settings::redirect_uri(client.app())?;
+                AuthorizationCode::from_caller_who_checked_state(
+                    Code::new(code)?,
+                    redirect_uri,
+                    verifier.map(CodeVerifier::new).transpose()?,
+                )
+            }
+        };
+        let tokens = client.exchange_code(code)?;
+        if let Some(path) = &self.pending {
+            // What is in it is spent.
+            let _ = fs::remove_file(path);
+        }
+        Report::of_tokens(&tokens, None)
+    }
+
+    fn accept(&self, path: &Path) -> Result<AuthorizationCode, Failure> {
+        if self.stdin.is_none() {
+            return Err(Failure::usage(
+                "with --pending the callback comes from standard input: pass `-` and write its URL there",
+            ));
+        }
+        let file = path.display();
+        let text = private_file::read(path)
+            .map_err(|error| Failure::usage(format!("could not read {file}: {error}")))?;
+        let pending: PendingAuthorization = serde_json::from_str(&text)
+            .map_err(|_| Failure::usage(format!("{file} is not what `authorize-url --pending` writes")))?;
+        Ok(pending.accept(query(&secret::line("callback")?))?)
+    }
+}
+
+/// The query of a callback that may be a whole URL, a request target or the query alone.
+fn query(callback: &str) -> &str {
+    let callback = callback.split('#').next().unwrap_or(callback);
+    callback.split_once('?').map_or(callback, |(_, query)| query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_is_found_in_whatever_a_person_copies() {
+        for callback in [
+            "http://localhost:3000/cb?code=1&state=2",
+            "https://app.example/cb?code=1&state=2#_",
+            "/cb?code=1&state=2",
+            "?code=1&state=2",
+            "code=1&state=2",
+        ] {
+            assert_eq!(query(callback), "code=1&state=2");
+        }
+    }
+}

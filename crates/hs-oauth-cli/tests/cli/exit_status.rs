@@ -1,0 +1,189 @@
+use serde_json::json;
+
+use crate::harness::{Outcome, Server, hs_oauth, with_app};
+
+const GONE: &str = r#"{"status":"BAD_REFRESH_TOKEN","message":"refresh token is invalid, expired or revoked",
+    "error":"invalid_grant","error_description":"refresh token is invalid, expired or revoked",
+    "correlationId":"11111111-2222-3333-4444-555555555555"}"#;
+
+fn refresh(answer: (&str, &str), more: &[&str]) -> Outcome {
+    let server = Server::answering(&[answer]);
+    let arguments = [&["refresh"], more].concat();
+    with_app(&server, &arguments)
+        .var("HUBSPOT_REFRESH_TOKEN", "na1-token")
+        .run()
+}
+
+fn assert_failed(outcome: &Outcome, status: i32, advice: &str) {
+    assert_eq!(
+        (outcome.status, outcome.stdout.as_str()),
+        (status, ""),
+        "{outcome:?}"
+    );
+    let (what, next) = outcome
+        .stderr
+        .trim_end()
+        .split_once("\nnext: ")
+        .unwrap_or_else(|| panic!("{outcome:?}"));
+    assert!(
+        what.starts_with("hs-oauth: ") && next.contains(advice),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn status_2_when_a_setting_is_missing_and_its_name_is_told() {
+    for (missing, name) in [
+        ("HUBSPOT_CLIENT_ID", "client id"),
+        ("HUBSPOT_CLIENT_SECRET", "client secret"),
+        ("HUBSPOT_REDIRECT_URI", "redirect URI"),
+        ("HUBSPOT_CODE", "authorization code"),
+    ] {
+        let mut run = hs_oauth(&["exchange"]);
+        for (variable, value) in [
+            ("HUBSPOT_CLIENT_ID", "id-1"),
+            ("HUBSPOT_CLIENT_SECRET", "secret"),
+            ("HUBSPOT_REDIRECT_URI", "https://app.example/cb"),
+            ("HUBSPOT_CODE", "code"),
+            ("HUBSPOT_API_BASE", "http://127.0.0.1:1"),
+        ] {
+            run = run.var(variable, if variable == missing { "" } else { value });
+        }
+        let outcome = run.run();
+        assert_failed(&outcome, 2, "hs-oauth --help");
+        assert!(
+            outcome.stderr.contains(&format!("no {name}: set {missing}")),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn status_2_when_a_value_cannot_be_and_nothing_is_sent() {
+    let server = Server::answering(&[("200 OK", "")]);
+    for (variable, value, argument) in [
+        ("HUBSPOT_CLIENT_ID", "a\nb", "client_id"),
+        ("HUBSPOT_CLIENT_SECRET", "a\nb", "client_secret"),
+        ("HUBSPOT_REDIRECT_URI", "/callback", "redirect_uri"),
+        ("HUBSPOT_API_VERSION", "v2", "api_version"),
+        ("HUBSPOT_API_BASE", "http://api.hubapi.com", "api_base"),
+        ("HUBSPOT_APP_BASE", "ftp://app.hubspot.com", "app_base"),
+        ("HUBSPOT_REFRESH_TOKEN", "a\tb", "refresh_token"),
+    ] {
+        let run = with_app(&server, &["revoke"]).var("HUBSPOT_REFRESH_TOKEN", "na1-token");
+        let outcome = run.var(variable, value).run();
+        assert_failed(&outcome, 2, "hs-oauth --help");
+        assert!(outcome.stderr.contains(argument), "{outcome:?}");
+    }
+    assert_failed(&hs_oauth(&[]).run(), 2, "hs-oauth --help");
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn status_3_when_the_grant_is_gone() {
+    let outcome = refresh(("400 Bad Request", GONE), &[]);
+    assert_failed(&outcome, 3, "ask the account to connect the app again");
+    assert!(
+        outcome.stderr.contains("invalid_grant, BAD_REFRESH_TOKEN"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn status_3_when_the_code_was_refused() {
+    let server = Server::answering(&[(
+        "400 Bad Request",
+        r#"{"status":"EXPIRED_AUTH_CODE","message":"expired"}"#,
+    )]);
+    let outcome = with_app(&server, &["exchange"])
+        .var("HUBSPOT_CODE", "na1-code")
+        .run();
+    assert_failed(&outcome, 3, "start the authorization again");
+    server.only_request();
+}
+
+#[test]
+fn status_4_when_the_app_is_set_up_wrongly() {
+    for answer in [
+        (
+            "400 Bad Request",
+            r#"{"error":"invalid_client","status":"BAD_CLIENT_ID"}"#,
+        ),
+        ("401 Unauthorized", "{}"),
+        ("404 Not Found", "<html>"),
+        ("302 Found\r\nlocation: http://127.0.0.1:1/", ""),
+    ] {
+        assert_failed(&refresh(answer, &[]), 4, "fix the app's configuration");
+    }
+}
+
+#[test]
+fn status_5_when_hubspot_is_busy_and_the_wait_it_names_is_told() {
+    let outcome = refresh(
+        (
+            "429 Too Many Requests\r\nretry-after: 60",
+            r#"{"policyName":"DAILY"}"#,
+        ),
+        &[],
+    );
+    assert_failed(&outcome, 5, "try again in 60 s");
+    assert_failed(
+        &refresh(("477 Migration\r\nretry-after: 86400", ""), &[]),
+        5,
+        "try again in 86400 s",
+    );
+}
+
+#[test]
+fn status_5_when_hubspot_was_not_reached() {
+    let outcome = hs_oauth(&["refresh", "--client-id=id-1", "--api-base=http://127.0.0.1:1"])
+        .var("HUBSPOT_CLIENT_SECRET", "secret")
+        .var("HUBSPOT_REFRESH_TOKEN", "na1-token")
+        .run();
+    assert_failed(&outcome, 5, "try again later");
+    assert!(outcome.stderr.contains("could not connect"), "{outcome:?}");
+}
+
+#[test]
+fn status_1_when_the_answer_is_not_hubspots() {
+    let outcome = refresh(("200 OK", "<html>"), &[]);
+    assert_failed(&outcome, 1, "check the address");
+}
+
+#[test]
+fn a_failure_as_json_is_one_object_on_standard_output_and_the_same_text_on_standard_error() {
+    let outcome = refresh(("400 Bad Request", GONE), &["--json"]);
+    assert_eq!(outcome.status, 3);
+    assert_eq!(
+        outcome.json(),
+        json!({
+            "error": "invalid_grant",
+            "next_step": "reauthorize",
+            "status": 400,
+            "code": "BAD_REFRESH_TOKEN",
+            "correlationId": "11111111-2222-3333-4444-555555555555",
+            "message": "HubSpot did not refresh the token (status 400, invalid_grant, BAD_REFRESH_TOKEN): refresh token is \
+                        invalid, expired or revoked [correlation id 11111111-2222-3333-4444-555555555555]",
+        })
+    );
+    assert!(
+        outcome
+            .stderr
+            .contains(outcome.json()["message"].as_str().unwrap())
+    );
+
+    let limited = refresh(
+        (
+            "429 Too Many Requests\r\nretry-after: 60",
+            r#"{"policyName":"DAILY"}"#,
+        ),
+        &["--json"],
+    );
+    assert_eq!(
+        (&limited.json()["retry_after"], &limited.json()["policyName"]),
+        (&json!(60), &json!("DAILY"))
+    );
+
+    let usage = hs_oauth(&["refresh", "--json", "--no-such-flag"]).run();
+    assert_eq!((usage.status, &usage.json()["error"]), (2, &json!("usage")));
+}

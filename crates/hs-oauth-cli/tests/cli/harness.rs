@@ -1,0 +1,239 @@
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::Value;
+
+/// A server that gives its answers one after the other, the last one again and again, and remembers what it was asked.
+pub(crate) struct Server {
+    pub(crate) base: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Request line and headers.
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Request {
+    pub(crate) fn line(&self) -> &str {
+        self.head.lines().next().unwrap()
+    }
+}
+
+impl Server {
+    pub(crate) fn answering(answers: &[(&str, &str)]) -> Self {
+        let answers: Vec<_> = answers
+            .iter()
+            .map(|(head, body)| (head.to_string(), body.to_string()))
+            .collect();
+        Self::start(move |_, turn| answers[turn.min(answers.len() - 1)].clone())
+    }
+
+    /// Refuses everything and repeats the request in every text of its answer.
+    pub(crate) fn echoing() -> Self {
+        Self::start(|request, _| {
+            let said = format!("{} {}", request.head, request.body);
+            let body = serde_json::json!({"error": said, "error_description": said, "message": said, "category": said});
+            ("400 Bad Request".to_owned(), body.to_string())
+        })
+    }
+
+    fn start(answer: impl Fn(&Request, usize) -> (String, String) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        thread::spawn(move || {
+            for (turn, stream) in listener.incoming().enumerate() {
+                let mut stream = stream.unwrap();
+                let request = receive(&stream);
+                let (head, body) = answer(&request, turn);
+                seen.lock().unwrap().push(request);
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {head}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                );
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        Self { base, requests }
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    pub(crate) fn only_request(&self) -> Request {
+        let requests = self.requests();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        requests[0].clone()
+    }
+}
+
+fn receive(stream: &TcpStream) -> Request {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(reader.read_line(&mut head).unwrap(), 0);
+    }
+    let length = head
+        .lines()
+        .filter_map(|line| {
+            line.to_ascii_lowercase()
+                .strip_prefix("content-length: ")?
+                .parse()
+                .ok()
+        })
+        .next()
+        .unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    Request {
+        head,
+        body: String::from_utf8(body).unwrap(),
+    }
+}
+
+/// A run of the program, with nothing in its environment but what is said here.
+pub(crate) struct Run {
+    command: Command,
+    stdin: String,
+    folder: PathBuf,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    /// Where its temporary files are.
+    pub(crate) folder: PathBuf,
+}
+
+/// `hs-oauth` with these arguments.
+pub(crate) fn hs_oauth(arguments: &[&str]) -> Run {
+    let folder = folder();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hs-oauth"));
+    command.args(arguments).env_clear().env("TMPDIR", &folder);
+    Run {
+        command,
+        stdin: String::new(),
+        folder,
+    }
+}
+
+/// The same for an app whose API is `server`.
+pub(crate) fn with_app(server: &Server, arguments: &[&str]) -> Run {
+    hs_oauth(arguments)
+        .var("HUBSPOT_CLIENT_ID", "id-1")
+        .var("HUBSPOT_CLIENT_SECRET", "s3cret-CANARY-000000000000000000000")
+        .var("HUBSPOT_REDIRECT_URI", "http://localhost:3000/callback")
+        .var("HUBSPOT_API_BASE", &server.base)
+}
+
+impl Run {
+    pub(crate) fn var(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn stdin(mut self, text: &str) -> Self {
+        self.stdin = text.to_owned();
+        self
+    }
+
+    pub(crate) fn run(self) -> Outcome {
+        self.start(false)
+    }
+
+    /// Runs with a standard output nobody reads.
+    pub(crate) fn run_with_closed_stdout(self) -> Outcome {
+        self.start(true)
+    }
+
+    fn start(mut self, close_stdout: bool) -> Outcome {
+        self.command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = self.command.spawn().unwrap();
+        if close_stdout {
+            drop(child.stdout.take());
+        }
+        // A program that wants nothing from standard input may have ended already.
+        let _ = child.stdin.take().unwrap().write_all(self.stdin.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        Outcome {
+            status: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            folder: self.folder,
+        }
+    }
+}
+
+impl Outcome {
+    pub(crate) fn succeeded(&self) -> &Self {
+        assert_eq!((self.status, self.stderr.as_str()), (0, ""), "{self:?}");
+        self
+    }
+
+    /// Standard output as the one JSON object it has to be.
+    pub(crate) fn json(&self) -> Value {
+        let value: Value =
+            serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        assert!(value.is_object() && self.stdout.ends_with("}\n"), "{self:?}");
+        value
+    }
+
+    /// What the program put into its only temporary file.
+    pub(crate) fn kept(&self) -> Value {
+        let files: Vec<_> = fs::read_dir(&self.folder)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .collect();
+        assert_eq!(files.len(), 1, "{self:?}");
+        assert!(self.stderr.contains(files[0].to_str().unwrap()), "{self:?}");
+        assert_private(&files[0]);
+        serde_json::from_str(&fs::read_to_string(&files[0]).unwrap()).unwrap()
+    }
+
+    pub(crate) fn kept_nothing(&self) {
+        assert_eq!(fs::read_dir(&self.folder).unwrap().count(), 0, "{self:?}");
+    }
+}
+
+pub(crate) fn assert_private(file: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+/// An empty folder.
+pub(crate) fn folder() -> PathBuf {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Tokens as HubSpot gives them today: the refresh token is the one that was sent.
+pub(crate) const TOKENS: (&str, &str) = (
+    "200 OK",
+    r#"{"access_token":"CKrU-CANARY-access-000000000000000","token_type":"bearer","expires_in":1800,
+        "refresh_token":"na1-CANARY-refresh-00000000000000","token_use":"access_token","hub_id":62515,"user_id":123,
+        "scopes":["oauth","crm.objects.contacts.read"]}"#,
+);
+pub(crate) const ACCESS_TOKEN: &str = "CKrU-CANARY-access-000000000000000";
+pub(crate) const REFRESH_TOKEN: &str = "na1-CANARY-refresh-00000000000000";

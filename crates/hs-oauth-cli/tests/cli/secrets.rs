@@ -1,0 +1,98 @@
+use crate::harness::{Outcome, REFRESH_TOKEN, Server, TOKENS, hs_oauth, with_app};
+
+fn assert_no_canary(outcome: &Outcome) {
+    assert!(!outcome.stdout.contains("CANARY"), "{outcome:?}");
+    assert!(!outcome.stderr.contains("CANARY"), "{outcome:?}");
+}
+
+#[test]
+fn a_secret_on_the_command_line_is_refused_with_the_reason_and_never_repeated() {
+    for arguments in [
+        &["refresh", "--client-secret", "CANARY"][..],
+        &["refresh", "--client-secret=CANARY"],
+        &["refresh", "--refresh-token", "CANARY"],
+        &["revoke", "--refresh-token=CANARY"],
+        &["exchange", "--code", "CANARY"],
+        &["exchange", "--code-verifier=CANARY"],
+        &["introspect", "--token", "CANARY"],
+        &["introspect", "--access-token=CANARY"],
+        &["authorize-url", "--client-secret", "CANARY", "--json"],
+        &["--client-secret", "CANARY", "--help"],
+        &["refresh", "CANARY"],
+        &["introspect", "--type", "access", "CANARY"],
+        &["authorize-url", "CANARY"],
+        &["client-credentials", "CANARY"],
+        &["CANARY"],
+    ] {
+        let outcome = hs_oauth(arguments).run();
+        assert_eq!(outcome.status, 2, "{arguments:?}");
+        assert!(outcome.stderr.contains("command line, "), "{outcome:?}");
+        assert_no_canary(&outcome);
+    }
+}
+
+#[test]
+fn no_usage_error_repeats_what_was_typed() {
+    for arguments in [
+        &["refresh", "--CANARY"][..],
+        &["refresh", "--scopes=CANARY"],
+        &["refresh", "-CANARY"],
+        &["refresh", "--json=CANARY"],
+        &["refresh", "-", "CANARY"],
+        &["refresh", "--", "CANARY"],
+        &["introspect", "--type=CANARY", "-"],
+        &["authorize-url", "--hub-id", "CANARY"],
+        &["help", "CANARY"],
+    ] {
+        let outcome = hs_oauth(arguments).run();
+        assert_eq!(outcome.status, 2, "{arguments:?}");
+        assert_no_canary(&outcome);
+    }
+}
+
+#[test]
+fn no_secret_is_printed_or_sent_in_a_head_on_a_dated_version_even_by_a_server_that_repeats_it() {
+    for arguments in [
+        &["exchange"][..],
+        &["refresh"],
+        &["client-credentials"],
+        &["introspect", "--type", "access"],
+        &["introspect", "--type", "refresh"],
+        &["revoke"],
+    ] {
+        for server in [Server::answering(&[TOKENS]), Server::echoing()] {
+            let outcome = with_app(&server, arguments)
+                .var("HUBSPOT_CODE", "na1-CANARY-code")
+                .var("HUBSPOT_ACCESS_TOKEN", "CKrU-CANARY-old-token")
+                .var("HUBSPOT_REFRESH_TOKEN", REFRESH_TOKEN)
+                .run();
+            assert_no_canary(&outcome);
+            let request = server.only_request();
+            assert!(
+                request.body.contains("CANARY") && !request.head.contains("CANARY"),
+                "{request:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn standard_input_is_read_no_further_than_a_secret_can_be_long() {
+    let server = Server::answering(&[TOKENS]);
+    let outcome = with_app(&server, &["refresh", "-"])
+        .stdin(&"x".repeat(1 << 20))
+        .run();
+    assert_eq!(outcome.status, 2);
+    assert!(outcome.stderr.contains("longer than"), "{outcome:?}");
+    for nothing in ["", "\n", "\r\n"] {
+        let outcome = with_app(&server, &["refresh", "-"])
+            .var("HUBSPOT_REFRESH_TOKEN", "na1-token")
+            .stdin(nothing)
+            .run();
+        assert_eq!(
+            outcome.status, 2,
+            "the environment does not stand in: {outcome:?}"
+        );
+    }
+    assert!(server.requests().is_empty());
+}

@@ -1,0 +1,317 @@
+//! What came in, with every secret masked: nothing in the journal, or in a log line, is of use to anyone who reads it.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+
+use hs_oauth_core::Timestamp;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderName, Request, Uri};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+
+use crate::answers::has_body_of;
+use crate::faults::Target;
+use crate::ids::Minter;
+
+/// How many requests the journal keeps: the newest.
+pub const JOURNAL_LENGTH: usize = 10_000;
+
+/// A request that came in, and how it was answered. Secrets are masked: what is left is at most their first four
+/// characters and a fingerprint, by which one is known again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Counts requests from 1, and goes on counting when the journal is cleared.
+    pub number: u64,
+    /// When it came, by the emulator's clock; in milliseconds since 1970 when serialized.
+    pub at: Timestamp,
+    /// The method.
+    pub method: String,
+    /// The path; the token in a path of `v1` is masked.
+    pub path: String,
+    /// The parameters of the query and then those of a form, in their order.
+    pub parameters: Vec<Parameter>,
+    /// `Authorization`, masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<String>,
+    /// `Content-Type`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// `User-Agent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// What was asked of the token API, if it was understood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Target>,
+    /// The fault it met: `status`, `raw_body`, `delay`, `drop_before`, `drop_after` or `truncate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<&'static str>,
+    /// The HTTP status of the answer, even of one that was never delivered; absent if there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+}
+
+/// A parameter of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Parameter {
+    /// Its name; one that OAuth does not know is masked too.
+    pub name: String,
+    /// Its value, masked unless it is known to be public.
+    pub value: String,
+}
+
+impl Entry {
+    pub(crate) fn of(minter: &Minter, now: Timestamp, request: &Request<Vec<u8>>) -> Self {
+        let query = request.uri().query().unwrap_or("").as_bytes();
+        let is_form = has_body_of(request, "application/x-www-form-urlencoded");
+        let form = if is_form { request.body().as_slice() } else { b"" };
+        let parameters = form_urlencoded::parse(query)
+            .chain(form_urlencoded::parse(form))
+            .take(MOST_PARAMETERS)
+            .map(|(name, value)| Parameter::of(minter, &name, &value))
+            .collect();
+        let header = |name: HeaderName| {
+            let value = request.headers().get(name)?;
+            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        Self {
+            number: 0,
+            at: now,
+            method: request.method().to_string(),
+            path: masked_path(minter, request.uri()),
+            parameters,
+            authorization: header(AUTHORIZATION).map(|value| match value.split_once(' ') {
+                Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => {
+                    format!("Bearer {}", masked(minter, secret))
+                }
+                _ => masked(minter, &value),
+            }),
+            content_type: header(CONTENT_TYPE),
+            user_agent: header(USER_AGENT),
+            operation: None,
+            fault: None,
+            status: None,
+        }
+    }
+}
+
+impl Parameter {
+    fn of(minter: &Minter, name: &str, value: &str) -> Self {
+        let is_public = PUBLIC.contains(&name);
+        Self {
+            name: match is_public || SECRET.contains(&name) {
+                true => name.to_owned(),
+                false => masked(minter, name),
+            },
+            value: match is_public && value.len() <= LONGEST_PUBLIC {
+                true => value.to_owned(),
+                false => masked(minter, value),
+            },
+        }
+    }
+}
+
+/// The newest requests.
+#[derive(Default)]
+pub(crate) struct Journal {
+    entries: VecDeque<Entry>,
+    count: u64,
+}
+
+impl Journal {
+    pub(crate) fn push(&mut self, mut entry: Entry) {
+        self.count += 1;
+        entry.number = self.count;
+        if self.entries.len() >= JOURNAL_LENGTH {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(entry);
+    }
+
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> + ExactSizeIterator {
+        self.entries.iter()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+    }
+}
+
+/// A path with everything masked that is, or may be, a token.
+pub(crate) fn masked_path(minter: &Minter, uri: &Uri) -> String {
+    let mut masked_path = String::new();
+    let mut secret = false;
+    for (index, segment) in uri.path().split('/').enumerate() {
+        if index > 0 {
+            masked_path.push('/');
+        }
+        if (secret && !segment.is_empty()) || segment.len() >= 32 {
+            masked_path += &masked(minter, &percent_decode_str(segment).decode_utf8_lossy());
+        } else {
+            // Nothing that could steer a terminal.
+            masked_path.extend(segment.chars().filter(|char| !char.is_control()));
+        }
+        secret |= segment == "access-tokens" || segment == "refresh-tokens";
+    }
+    masked_path
+}
+
+/// At most the first four characters, never a third of the whole, and the fingerprint.
+fn masked(minter: &Minter, secret: &str) -> String {
+    if secret.is_empty() {
+        return String::new();
+    }
+    let shown = if secret.len() >= 16 { 4 } else { 0 };
+    let mut masked: String = secret
+        .chars()
+        .take(shown)
+        .filter(|char| !char.is_control())
+        .collect();
+    let _ = write!(masked, "…#{}", minter.fingerprint(secret));
+    masked
+}
+
+const MOST_PARAMETERS: usize = 64;
+const LONGEST_PUBLIC: usize = 2048;
+
+/// Parameters that are shown as they are.
+const PUBLIC: &[&str] = &[
+    "client_assertion_type",
+    "client_id",
+    "code_challenge_method",
+    "decision",
+    "grant_type",
+    "hub_id",
+    "optional_scope",
+    "optional_scopes",
+    "redirect_uri",
+    "response_type",
+    "scope",
+    "token_type_hint",
+];
+
+/// Parameters whose names are shown and whose values are not.
+const SECRET: &[&str] = &[
+    "client_assertion",
+    "client_secret",
+    "code",
+    "code_challenge",
+    "code_verifier",
+    "refresh_token",
+    "state",
+    "ticket",
+    "token",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRETS: [&str; 3] = [
+        "canary-0123456789abcdef",
+        "na1-2b3c4d5e-6f70-4182-93a4-b5c6d7e8f901",
+        "short",
+    ];
+
+    fn entry(request: http::request::Builder, body: &str) -> String {
+        let request = request.body(body.as_bytes().to_vec()).unwrap();
+        let entry = Entry::of(&Minter::new([9; 32]), Timestamp::from_secs(1), &request);
+        serde_json::to_string(&entry).unwrap()
+    }
+
+    fn form(uri: &str) -> http::request::Builder {
+        Request::post(uri).header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+    }
+
+    #[test]
+    fn no_secret_is_left_in_an_entry_wherever_it_stood() {
+        for secret in SECRETS {
+            for written in [
+                entry(
+                    form("/oauth/v3/token"),
+                    &format!("client_secret={secret}&code={secret}&token={secret}&x={secret}"),
+                ),
+                entry(form("/oauth/v3/token"), &format!("{secret}=1")),
+                entry(
+                    form("/oauth/v3/token"),
+                    &format!("{{\"refresh_token\":\"{secret}\"}}"),
+                ),
+                entry(
+                    Request::post("/oauth/v3/token"),
+                    &format!("client_secret={secret}"),
+                ),
+                entry(Request::get(format!("/oauth/v1/access-tokens/{secret}")), ""),
+                entry(
+                    Request::get(format!("/oauth/v1/refresh-tokens/%6ea/{secret}")),
+                    "",
+                ),
+                entry(
+                    form(&format!(
+                        "/oauth/v1/token?client_secret={secret}&refresh_token={secret}"
+                    )),
+                    "",
+                ),
+                entry(
+                    Request::get("/account-info/v3/details")
+                        .header(AUTHORIZATION, format!("Bearer {secret}")),
+                    "",
+                ),
+                entry(
+                    Request::get("/account-info/v3/details").header(AUTHORIZATION, secret),
+                    "",
+                ),
+                entry(
+                    Request::get(format!("/oauth/authorize?state={secret}&code_challenge={secret}")),
+                    "",
+                ),
+            ] {
+                assert!(!written.contains(secret), "{written}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_is_known_again_by_its_fingerprint_and_public_values_are_shown() {
+        let one = entry(
+            form("/t"),
+            "grant_type=refresh_token&refresh_token=na1-2b3c4d5e-6f70-4182",
+        );
+        assert!(
+            one.contains(r#"{"name":"grant_type","value":"refresh_token"}"#),
+            "{one}"
+        );
+        assert!(
+            one.contains(r#"{"name":"refresh_token","value":"na1-…#"#),
+            "{one}"
+        );
+        assert_eq!(
+            one,
+            entry(
+                form("/t"),
+                "grant_type=refresh_token&refresh_token=na1-2b3c4d5e-6f70-4182"
+            )
+        );
+        assert_ne!(
+            one,
+            entry(
+                form("/t"),
+                "grant_type=refresh_token&refresh_token=na1-2b3c4d5e-6f70-4183"
+            )
+        );
+    }
+
+    #[test]
+    fn the_journal_keeps_the_newest() {
+        let request = Request::new(Vec::new());
+        let mut journal = Journal::default();
+        for _ in 0..JOURNAL_LENGTH + 5 {
+            journal.push(Entry::of(
+                &Minter::new([0; 32]),
+                Timestamp::from_secs(0),
+                &request,
+            ));
+        }
+        assert_eq!(journal.iter().len(), JOURNAL_LENGTH);
+        assert_eq!(journal.iter().next().unwrap().number, 6);
+    }
+}

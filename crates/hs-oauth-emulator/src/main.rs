@@ -1,0 +1,196 @@
+//! `hs-oauth-emulator`: the emulator as a program. The ready line goes to standard output, the log to standard error.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+
+use clap::Parser;
+use hs_oauth_emulator::{Rotation, Server, Settings};
+
+#[derive(Parser)]
+#[command(version, about = "HubSpot's OAuth on your own machine, for development and tests", after_help = CONTROL)]
+struct Arguments {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4380", value_parser = listen)]
+    listen: Listen,
+    /// The app's client id
+    #[arg(long, value_name = "ID", default_value = "a1b2c3d4-e5f6-7890-abcd-ef1234567890", value_parser = text)]
+    client_id: String,
+    /// The app's client secret
+    #[arg(long, value_name = "SECRET", default_value = "0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0", value_parser = text)]
+    client_secret: String,
+    /// Where browsers may be sent back to; may be given more than once
+    #[arg(long = "redirect-uri", value_name = "URI", default_value = "http://localhost:3000/oauth/callback", value_parser = redirect_uri)]
+    redirect_uris: Vec<String>,
+    /// The account there is at the start
+    #[arg(long, value_name = "NUMBER", default_value_t = 62515, value_parser = clap::value_parser!(i64).range(1..))]
+    hub_id: i64,
+    /// What a refresh does to the refresh token: keep (as HubSpot today), rotate (replace it), strict (replace it, and end the grant if it is used again)
+    #[arg(long, value_name = "keep|rotate|strict", default_value = "keep", value_parser = rotation)]
+    rotation: Rotation,
+    /// Life of an access token
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u32).range(1..))]
+    access_token_lifetime: u32,
+    /// Consent to everything at once instead of showing the page [default: show the page]
+    #[arg(long)]
+    auto_approve: bool,
+}
+
+const CONTROL: &str = "\
+When it listens, one line of JSON on standard output says where, and the app's values.
+
+Control, JSON in and out (send content-type: application/json):
+  GET  /_emulator/                        what there is
+  POST /_emulator/faults                  {\"operation\":\"refresh\",\"count\":2,\"status\":503,\"retry_after\":1}
+                                          or delay_ms, drop (before|after), truncate, raw_body; GET, DELETE
+  POST /_emulator/clock                   {\"advance\":1800}; GET
+  POST /_emulator/hubs                    {\"hub_id\":2,\"hub_domain\":\"two.example.com\"}; GET
+  POST /_emulator/hubs/{hub_id}/uninstall DELETE /_emulator/hubs/{hub_id}
+  POST /_emulator/rotation                {\"rotation\":\"strict\"}; GET
+  POST /_emulator/sunset                  {\"versions\":[\"v1\"]}; GET, DELETE
+  GET  /_emulator/journal                 what came in, secrets masked; DELETE
+  POST /_emulator/reset                   back to the start
+
+Exit status: 0 ended by SIGINT or SIGTERM, 1 cannot listen, 2 wrong usage.";
+
+#[derive(Clone)]
+struct Listen(Vec<SocketAddr>);
+
+/// The one line on standard output.
+#[derive(serde::Serialize)]
+struct Ready<'a> {
+    listening: &'a str,
+    client_id: &'a str,
+    client_secret: &'a str,
+    redirect_uris: &'a [String],
+    hub_id: i64,
+    rotation: Rotation,
+    access_token_lifetime: u32,
+    auto_approve: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> io::Result<()> {
+    let Listen(addresses) = arguments.listen;
+    let mut settings = Settings::random()?;
+    settings.client_id = arguments.client_id;
+    settings.client_secret = arguments.client_secret;
+    settings.redirect_uris = arguments.redirect_uris;
+    settings.hub_id = arguments.hub_id;
+    settings.rotation = arguments.rotation;
+    settings.access_token_lifetime = arguments.access_token_lifetime;
+    settings.auto_approve = arguments.auto_approve;
+
+    // The signals are caught before anyone is told that the program is ready.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let signals = runtime.block_on(async { Signals::new() })?;
+    let server = Server::start_logged(addresses.as_slice(), settings, |line| {
+        let _ = writeln!(io::stderr(), "{line}");
+    });
+    let server = server.map_err(|error| {
+        let wanted: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+        io::Error::other(format!("cannot listen on {}: {error}", wanted.join(", ")))
+    })?;
+
+    if !server.address().ip().is_loopback() {
+        let warning = "warning: others than this machine can reach the emulator, and steer it";
+        let _ = writeln!(io::stderr(), "{warning}");
+    }
+    let settings = server.settings();
+    let ready = serde_json::to_string(&Ready {
+        listening: server.url(),
+        client_id: &settings.client_id,
+        client_secret: &settings.client_secret,
+        redirect_uris: &settings.redirect_uris,
+        hub_id: settings.hub_id,
+        rotation: settings.rotation,
+        access_token_lifetime: settings.access_token_lifetime,
+        auto_approve: settings.auto_approve,
+    })?;
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{ready}")?;
+    stdout.flush()?;
+    runtime.block_on(signals.wait());
+    Ok(())
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn wait(self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+fn listen(text: &str) -> Result<Listen, String> {
+    let addresses = text.to_socket_addrs().map_err(|error| error.to_string())?;
+    Ok(Listen(addresses.collect()))
+}
+
+fn text(text: &str) -> Result<String, String> {
+    match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        true => Ok(text.to_owned()),
+        false => Err("must be printable ASCII, and not empty".to_owned()),
+    }
+}
+
+/// An absolute URI without a fragment (RFC 6749 §3.1.2).
+fn redirect_uri(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|_| "is not a URI".to_owned())?;
+    match uri.scheme_str() {
+        Some("http" | "https") if !text.contains('#') => Ok(text.to_owned()),
+        Some("http" | "https") => Err("may not have a fragment".to_owned()),
+        _ => Err("must begin with https:// or http://".to_owned()),
+    }
+}
+
+fn rotation(text: &str) -> Result<Rotation, String> {
+    match text {
+        "keep" => Ok(Rotation::Keep),
+        "rotate" => Ok(Rotation::Rotate),
+        "strict" => Ok(Rotation::Strict),
+        _ => Err("must be keep, rotate or strict".to_owned()),
+    }
+}

@@ -1,0 +1,217 @@
+//! What the examples share: the steps a round trip reports, as JSON lines.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use hs_oauth_core::{
+    App, AuthorizationCode, Code, CodeVerifier, Error, Introspection, RefreshToken, TokenSet,
+};
+use serde_json::{Map, Value, json};
+
+/// What a round trip begins with, out of the environment.
+#[derive(Debug)]
+pub struct Given {
+    /// The app: see [`App::from_env`].
+    pub app: App,
+    /// `HUBSPOT_CODE`, and `HUBSPOT_CODE_VERIFIER` if the authorization had PKCE.
+    pub code: Option<AuthorizationCode>,
+    /// `HUBSPOT_REFRESH_TOKEN`.
+    pub refresh_token: Option<RefreshToken>,
+}
+
+/// Prints one JSON line a step.
+#[derive(Debug, Default)]
+pub struct Report {
+    failed: bool,
+}
+
+impl Given {
+    /// Reads the environment. An empty variable counts as not set.
+    ///
+    /// # Errors
+    /// Names what is missing or cannot be used.
+    pub fn from_env() -> Result<Self, Box<dyn std::error::Error>> {
+        let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let app = App::from_env()?;
+        let code = match var("HUBSPOT_CODE") {
+            Some(code) => {
+                let redirect_uri = app
+                    .redirect_uri()
+                    .ok_or("HUBSPOT_CODE needs HUBSPOT_REDIRECT_URI beside it")?;
+                let verifier = var("HUBSPOT_CODE_VERIFIER").map(CodeVerifier::new).transpose()?;
+                // Whoever put the code into the environment has checked the state it came with.
+                Some(AuthorizationCode::from_caller_who_checked_state(
+                    Code::new(code)?,
+                    redirect_uri,
+                    verifier,
+                ))
+            }
+            None => None,
+        };
+        let refresh_token = var("HUBSPOT_REFRESH_TOKEN").map(RefreshToken::new).transpose()?;
+        Ok(Self {
+            app,
+            code,
+            refresh_token,
+        })
+    }
+}
+
+impl Report {
+    /// Reports a step that gave tokens, and gives them on.
+    pub fn tokens(&mut self, step: &str, result: Result<TokenSet, Error>) -> Option<TokenSet> {
+        self.line(step, &result, |tokens| {
+            json!({
+                "access_token": tokens.access_token.masked(),
+                "refresh_token": tokens.refresh_token.as_ref().map(|token| token.masked()),
+                "expires_in": tokens.expires_in,
+                "hub_id": tokens.hub_id,
+                "user_id": tokens.user_id,
+                "scopes": tokens.scopes,
+            })
+        });
+        result.ok()
+    }
+
+    /// Reports a step that asked about a token.
+    pub fn introspection(&mut self, step: &str, result: Result<Introspection, Error>) {
+        self.line(step, &result, |introspection| match introspection {
+            Introspection::AccessToken(info) => json!({
+                "active": true,
+                "token_use": "access_token",
+                "token": info.token.masked(),
+                "hub_id": info.hub_id,
+                "app_id": info.app_id,
+                "scopes": info.scopes,
+                "expires_in": info.expires_in,
+            }),
+            Introspection::RefreshToken(info) => json!({
+                "active": true,
+                "token_use": "refresh_token",
+                "token": info.token.masked(),
+                "hub_id": info.hub_id,
+                "client_id": info.client_id,
+                "scopes": info.scopes,
+            }),
+            _ => json!({ "active": false }),
+        });
+    }
+
+    /// Reports a step that gives nothing but success.
+    pub fn done(&mut self, step: &str, result: Result<(), Error>) {
+        self.line(step, &result, |()| json!({}));
+    }
+
+    /// Reports a step that could not be taken because an earlier one failed.
+    pub fn skipped(&mut self, step: &str, reason: &str) {
+        self.failed = true;
+        self.print(json!({ "step": step, "ok": false, "next_step": Value::Null, "error": reason }));
+    }
+
+    /// 0 if every step was ok, else 1.
+    pub fn exit_code(&self) -> ExitCode {
+        if self.failed {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        }
+    }
+
+    fn line<T>(&mut self, step: &str, result: &Result<T, Error>, show: impl FnOnce(&T) -> Value) {
+        let mut line = Map::from_iter([
+            ("step".to_owned(), json!(step)),
+            ("ok".to_owned(), json!(result.is_ok())),
+        ]);
+        let more = match result {
+            Ok(value) => show(value),
+            Err(error) => failure(error),
+        };
+        self.failed |= result.is_err();
+        line.extend(more.as_object().cloned().unwrap_or_default());
+        self.print(line.into());
+    }
+
+    fn print(&mut self, line: Value) {
+        // Nobody is left to tell if the other end of the pipe is gone.
+        let _ = writeln!(io::stdout(), "{line}");
+    }
+}
+
+fn failure(error: &Error) -> Value {
+    let mut line = json!({
+        "next_step": error.next_step().name(),
+        "status": error.status().map(|status| status.as_u16()),
+        "error": error.to_string(),
+    });
+    if let Error::Answer(error) = error {
+        line["missing"] = error
+            .problems
+            .iter()
+            .filter_map(|problem| problem.field())
+            .collect();
+    }
+    line
+}
+
+/// Something a transcript tells in a few lines, tokens masked.
+pub trait Describe {
+    /// The lines: a name and a value.
+    fn lines(&self) -> Vec<(&'static str, String)>;
+}
+
+impl Describe for TokenSet {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("access token", self.access_token.masked()),
+            (
+                "refresh token",
+                self.refresh_token
+                    .as_ref()
+                    .map_or("none".to_owned(), RefreshToken::masked),
+            ),
+            ("expires in", format!("{} s", self.expires_in)),
+            (
+                "account",
+                self.hub_id
+                    .map_or("not said".to_owned(), |hub_id| hub_id.to_string()),
+            ),
+        ]
+    }
+}
+
+impl Describe for Introspection {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::AccessToken(info) => vec![
+                ("active", "yes, an access token".to_owned()),
+                ("account", info.hub_id.to_string()),
+                ("scopes", info.scopes.to_string()),
+                ("expires in", format!("{} s", info.expires_in)),
+            ],
+            Self::RefreshToken(info) => {
+                vec![
+                    ("active", "yes, a refresh token".to_owned()),
+                    ("account", info.hub_id.to_string()),
+                ]
+            }
+            _ => vec![("active", "no".to_owned())],
+        }
+    }
+}
+
+/// Prints what HubSpot gave.
+pub fn describe(answer: &impl Describe) {
+    for (name, value) in answer.lines() {
+        say(format_args!("   {name:<14} {value}"));
+    }
+}
+
+/// Prints a line of a transcript.
+pub fn say(line: impl fmt::Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

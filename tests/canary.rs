@@ -1,0 +1,232 @@
+//! Marked secrets everywhere, and a search for them in everything that is shown.
+
+use std::error::Error as _;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use hs_oauth_core::{
+    ApiVersion, App, AuthorizationCode, Authorize, ClientAssertion, ClientCredentials, ClientSecret, Code,
+    CodeVerifier, Endpoint, Error, ExchangeCode, Introspect, PendingAuthorization, Randomness, Refresh,
+    RefreshToken, RetryPolicy, Revoke, Timestamp, Token,
+};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::both::Client;
+use crate::raw_server::{RawServer, Reply, closed_port};
+
+/// In every secret, however it is cut: no other text here has it.
+const CANARY: &str = "qZx7";
+
+fn secret() -> ClientSecret {
+    ClientSecret::new(format!("{CANARY}-client-secret-{CANARY}")).unwrap()
+}
+
+fn app(base: &str, version: ApiVersion) -> App {
+    App::hubspot("client-id", secret())
+        .redirect_uri("https://example.com/cb")
+        .api_base(base)
+        .version(version)
+        .build()
+        .unwrap()
+}
+
+fn refresh_token() -> RefreshToken {
+    RefreshToken::new(format!("na1-{CANARY}-refresh-{CANARY}")).unwrap()
+}
+
+fn access_token() -> hs_oauth_core::AccessToken {
+    hs_oauth_core::AccessToken::new(format!("{CANARY}-access-{CANARY}")).unwrap()
+}
+
+fn code() -> AuthorizationCode {
+    AuthorizationCode::from_caller_who_checked_state(
+        Code::new(format!("{CANARY}-code-{CANARY}")).unwrap(),
+        "https://example.com/cb",
+        Some(CodeVerifier::new(format!("{CANARY}-verifier-{}", "v".repeat(40))).unwrap()),
+    )
+}
+
+#[track_caller]
+fn clean(shown: &str) {
+    assert!(!shown.contains(CANARY), "{shown}");
+}
+
+#[track_caller]
+fn clean_error(error: &Error) {
+    clean(&format!("{error} {error:?} {error:#?}"));
+    let mut source = error.source();
+    while let Some(error) = source {
+        clean(&format!("{error} {error:?}"));
+        source = error.source();
+    }
+}
+
+#[test]
+fn no_debug_or_display_form_shows_a_secret() {
+    let app = app("https://api.hubapi.com", ApiVersion::LATEST);
+    let pending: PendingAuthorization = serde_json::from_str(&format!(
+        r#"{{"state":"{CANARY}","code_verifier":"{CANARY}{}","redirect_uri":"https://example.com/cb"}}"#,
+        "v".repeat(43)
+    ))
+    .unwrap();
+    let answer = format!(
+        r#"{{"access_token":"{CANARY}","refresh_token":"{CANARY}","id_token":"{CANARY}","token_type":"bearer","expires_in":1,
+            "active":true,"hub_id":1,"app_id":1,"client_id":"c","scopes":[],"token":"{CANARY}","signed_access_token":{{"signature":"{CANARY}","newSignature":"{CANARY}"}}}}"#
+    );
+    let response = http::Response::new(answer.into_bytes());
+    let now = Timestamp::from_secs(0);
+    let shown: Vec<Box<dyn std::fmt::Debug>> = vec![
+        Box::new(
+            Refresh::new(refresh_token())
+                .from_http(&app, now, &response)
+                .unwrap(),
+        ),
+        Box::new(
+            Introspect::new(access_token())
+                .from_http(&app, now, &response)
+                .unwrap(),
+        ),
+        Box::new(
+            Introspect::new(refresh_token())
+                .from_http(&app, now, &response)
+                .unwrap(),
+        ),
+        Box::new(App::hubspot("id", secret())),
+        Box::new(
+            App::hubspot("id", ClientAssertion::new(CANARY).unwrap())
+                .build()
+                .unwrap(),
+        ),
+        Box::new(hs_oauth_async::Client::new(app.clone()).unwrap()),
+        Box::new(hs_oauth_blocking::Client::new(app.clone())),
+        Box::new(pending.accept(&format!("code={CANARY}&state={CANARY}")).unwrap()),
+        Box::new(pending),
+        Box::new(Randomness::new([b'q'; 64])),
+        Box::new(Authorize::scopes("oauth".parse().unwrap()).begin(&app).unwrap()),
+        Box::new(ExchangeCode::new(code())),
+        Box::new(Refresh::new(refresh_token())),
+        Box::new(Introspect::new(access_token())),
+        Box::new(Revoke::new(refresh_token())),
+        Box::new(Token::from(access_token())),
+        Box::new(secret()),
+        Box::new(app),
+    ];
+    for value in shown {
+        clean(&format!("{value:?} {value:#?}"));
+    }
+}
+
+#[test]
+fn no_constructor_quotes_what_it_refuses() {
+    let bad = format!("{CANARY}\n{CANARY}");
+    clean(&format!(
+        "{:?}",
+        ClientSecret::new(&bad).map_err(|error| format!("{error} {error:?}"))
+    ));
+    clean(&format!(
+        "{:?}",
+        CodeVerifier::new(&bad).map_err(|error| format!("{error} {error:?}"))
+    ));
+    let url = format!("http://{CANARY}:{CANARY}@example.com");
+    let error = App::hubspot("id", secret()).api_base(url).build().unwrap_err();
+    clean(&format!("{error} {error:?}"));
+    let error = serde_json::from_str::<RefreshToken>(&format!("\"{CANARY}\\n\"")).unwrap_err();
+    clean(&error.to_string());
+}
+
+#[test]
+fn no_url_header_or_error_of_a_dated_version_holds_a_secret() {
+    for version in [ApiVersion::V3, ApiVersion::LATEST] {
+        let app = app("https://api.hubapi.com", version);
+        for request in [
+            ExchangeCode::new(code()).to_http(&app),
+            Refresh::new(refresh_token()).to_http(&app),
+            ClientCredentials::new("oauth".parse().unwrap()).to_http(&app),
+            Introspect::new(access_token()).to_http(&app),
+            Introspect::new(refresh_token()).to_http(&app),
+            Revoke::new(refresh_token()).to_http(&app),
+        ] {
+            clean(&format!("{} {:?}", request.uri(), request.headers()));
+            assert!(String::from_utf8(request.into_body()).unwrap().contains(CANARY));
+        }
+    }
+}
+
+/// Collects what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+/// Every way a call can end, with a server that says back what it was told, and everything logged at TRACE.
+#[test]
+fn no_log_line_and_no_error_chain_shows_a_secret_whatever_the_server_does() {
+    let tokens = format!(
+        r#"{{"access_token":"{CANARY}-new","refresh_token":"{CANARY}-new","token_type":"bearer","expires_in":1800}}"#
+    );
+    let broken = format!(
+        r#"{{"access_token":"{CANARY}","refresh_token":"{CANARY}","token_type":"mac","expires_in":"{CANARY}"}}"#
+    );
+    let replies: [&dyn Fn() -> Reply; 5] = [
+        &|| Reply::answer(200, "", &tokens),
+        &|| Reply::answer(200, "", &broken),
+        &|| Reply::Echo,
+        &|| Reply::Bytes(b"HTTP/1.1 200 X\r\ncontent-length: 9\r\n\r\n{".to_vec()),
+        &|| Reply::answer(307, "location: http://127.0.0.1:1/\r\n", ""),
+    ];
+    // Both HTTP clients and what they stand on say what they do to `log` or to `tracing`.
+    tracing_log::LogTracer::init().unwrap();
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(log.clone())
+        .with_max_level(tracing::Level::TRACE)
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        for version in [ApiVersion::V1, ApiVersion::LATEST] {
+            for (reply, index) in replies.iter().flat_map(|reply| [(reply, 0), (reply, 1)]) {
+                let server = RawServer::start((0..4).map(|_| reply()).collect());
+                let client = Client::both(&app(&server.url, version))
+                    .into_iter()
+                    .nth(index)
+                    .unwrap();
+                let client = client.retry(RetryPolicy::NEVER);
+                let errors = [
+                    client.call(&ExchangeCode::new(code())).err(),
+                    client.call(&Refresh::new(refresh_token())).err(),
+                    client.call(&Introspect::new(access_token())).err(),
+                    client.call(&Revoke::new(refresh_token())).err(),
+                ];
+                errors.iter().flatten().for_each(clean_error);
+                assert!(server.requests().concat().contains(CANARY));
+            }
+            for client in Client::both(&app(&closed_port(), version)) {
+                let client = client.retry(RetryPolicy::NEVER);
+                clean_error(&client.call(&Introspect::new(access_token())).unwrap_err());
+                clean_error(&client.call(&Refresh::new(refresh_token())).unwrap_err());
+            }
+        }
+    });
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        logged.contains("hubspot_oauth") && logged.contains("failed") && logged.contains("answered"),
+        "{logged}"
+    );
+    clean(&logged);
+}
