@@ -3,53 +3,51 @@
 use std::process::ExitCode;
 
 use hs_oauth_async::Client;
-use hs_oauth_examples::{Given, Report};
+use hs_oauth_examples::{Given, Held, Report, finish};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    finish(round_trip().await)
+}
+
+async fn round_trip() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let given = Given::from_env()?;
     let client = Client::new(given.app)?;
     let mut report = Report::default();
-
-    let exchanged = match given.code {
-        Some(code) => report.tokens("exchange", client.exchange_code(code).await),
-        None => None,
+    let mut held = Held {
+        access_token: None,
+        refresh_token: given.refresh_token,
     };
-    if let Some(tokens) = &exchanged {
-        report.introspection(
-            "introspect_access",
-            client.introspect(tokens.access_token.clone()).await,
-        );
-    }
-    let refresh_token = exchanged
-        .as_ref()
-        .and_then(|tokens| tokens.refresh_token.clone())
-        .or(given.refresh_token);
-    let Some(refresh_token) = refresh_token else {
-        report.skipped(
-            "refresh",
-            "no refresh token: set HUBSPOT_CODE or HUBSPOT_REFRESH_TOKEN",
-        );
-        return Ok(report.exit_code());
-    };
-    report.introspection(
-        "introspect_refresh",
-        client.introspect(refresh_token.clone()).await,
-    );
 
-    let refreshed = report.tokens("refresh", client.refresh(&refresh_token).await);
-    if exchanged.is_none()
-        && let Some(tokens) = &refreshed
-    {
-        report.introspection(
-            "introspect_access",
-            client.introspect(tokens.access_token.clone()).await,
-        );
+    if let Some(code) = given.code {
+        let result = client.exchange_code(code).await;
+        report.tokens("exchange", &result);
+        held.update(&result);
     }
-    let newest = refreshed
-        .and_then(|tokens| tokens.refresh_token)
-        .unwrap_or(refresh_token);
-    report.done("revoke", client.revoke(&newest).await);
-    report.introspection("introspect_after", client.introspect(newest).await);
+    let from_exchange = held.access_token.clone();
+    if let Some(token) = &from_exchange {
+        report.introspection("introspect_access", client.introspect(token.clone()).await);
+    }
+    match held.refresh_token.clone() {
+        Some(token) => {
+            report.introspection("introspect_refresh", client.introspect(token.clone()).await);
+            let result = client.refresh(&token).await;
+            report.tokens("refresh", &result);
+            held.update(&result);
+        }
+        None => report.skipped(&["introspect_refresh", "refresh"]),
+    }
+    match held.access_token {
+        _ if from_exchange.is_some() => {}
+        Some(token) => report.introspection("introspect_access", client.introspect(token).await),
+        None => report.skipped(&["introspect_access"]),
+    }
+    match held.refresh_token {
+        Some(token) => {
+            report.done("revoke", client.revoke(&token).await);
+            report.introspection("introspect_after", client.introspect(token).await);
+        }
+        None => report.skipped(&["revoke", "introspect_after"]),
+    }
     Ok(report.exit_code())
 }

@@ -3,49 +3,50 @@
 use std::process::ExitCode;
 
 use hs_oauth_blocking::Client;
-use hs_oauth_examples::{Given, Report};
+use hs_oauth_examples::{Given, Held, Report, finish};
 
-fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    finish(round_trip())
+}
+
+fn round_trip() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let given = Given::from_env()?;
     let client = Client::new(given.app);
     let mut report = Report::default();
-
-    let exchanged = match given.code {
-        Some(code) => report.tokens("exchange", client.exchange_code(code)),
-        None => None,
+    let mut held = Held {
+        access_token: None,
+        refresh_token: given.refresh_token,
     };
-    if let Some(tokens) = &exchanged {
-        report.introspection(
-            "introspect_access",
-            client.introspect(tokens.access_token.clone()),
-        );
-    }
-    let refresh_token = exchanged
-        .as_ref()
-        .and_then(|tokens| tokens.refresh_token.clone())
-        .or(given.refresh_token);
-    let Some(refresh_token) = refresh_token else {
-        report.skipped(
-            "refresh",
-            "no refresh token: set HUBSPOT_CODE or HUBSPOT_REFRESH_TOKEN",
-        );
-        return Ok(report.exit_code());
-    };
-    report.introspection("introspect_refresh", client.introspect(refresh_token.clone()));
 
-    let refreshed = report.tokens("refresh", client.refresh(&refresh_token));
-    if exchanged.is_none()
-        && let Some(tokens) = &refreshed
-    {
-        report.introspection(
-            "introspect_access",
-            client.introspect(tokens.access_token.clone()),
-        );
+    if let Some(code) = given.code {
+        let result = client.exchange_code(code);
+        report.tokens("exchange", &result);
+        held.update(&result);
     }
-    let newest = refreshed
-        .and_then(|tokens| tokens.refresh_token)
-        .unwrap_or(refresh_token);
-    report.done("revoke", client.revoke(&newest));
-    report.introspection("introspect_after", client.introspect(newest));
+    let from_exchange = held.access_token.clone();
+    if let Some(token) = &from_exchange {
+        report.introspection("introspect_access", client.introspect(token.clone()));
+    }
+    match held.refresh_token.clone() {
+        Some(token) => {
+            report.introspection("introspect_refresh", client.introspect(token.clone()));
+            let result = client.refresh(&token);
+            report.tokens("refresh", &result);
+            held.update(&result);
+        }
+        None => report.skipped(&["introspect_refresh", "refresh"]),
+    }
+    match held.access_token {
+        _ if from_exchange.is_some() => {}
+        Some(token) => report.introspection("introspect_access", client.introspect(token)),
+        None => report.skipped(&["introspect_access"]),
+    }
+    match held.refresh_token {
+        Some(token) => {
+            report.done("revoke", client.revoke(&token));
+            report.introspection("introspect_after", client.introspect(token));
+        }
+        None => report.skipped(&["revoke", "introspect_after"]),
+    }
     Ok(report.exit_code())
 }

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use hs_oauth_core::{
-    App, AuthorizationCode, Code, CodeVerifier, Error, Introspection, RefreshToken, TokenSet,
+    AccessToken, App, AuthorizationCode, Code, CodeVerifier, Error, Introspection, Problem, RefreshToken, TokenSet,
 };
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 /// What a round trip begins with, out of the environment.
 #[derive(Debug)]
@@ -17,6 +18,15 @@ pub struct Given {
     /// `HUBSPOT_CODE`, and `HUBSPOT_CODE_VERIFIER` if the authorization had PKCE.
     pub code: Option<AuthorizationCode>,
     /// `HUBSPOT_REFRESH_TOKEN`.
+    pub refresh_token: Option<RefreshToken>,
+}
+
+/// The newest tokens.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// The access token.
+    pub access_token: Option<AccessToken>,
+    /// The refresh token.
     pub refresh_token: Option<RefreshToken>,
 }
 
@@ -58,10 +68,22 @@ impl Given {
     }
 }
 
+impl Held {
+    /// Takes over what an answer brought, even one that could not be used as a whole.
+    pub fn update(&mut self, result: &Result<TokenSet, Error>) {
+        let (access_token, refresh_token) = match result {
+            Ok(tokens) => (Some(&tokens.access_token), tokens.refresh_token.as_ref()),
+            Err(error) => (error.rescued_access_token(), error.rescued_refresh_token()),
+        };
+        self.access_token = access_token.cloned().or_else(|| self.access_token.take());
+        self.refresh_token = refresh_token.cloned().or_else(|| self.refresh_token.take());
+    }
+}
+
 impl Report {
-    /// Reports a step that gave tokens, and gives them on.
-    pub fn tokens(&mut self, step: &str, result: Result<TokenSet, Error>) -> Option<TokenSet> {
-        self.line(step, &result, |tokens| {
+    /// Reports a step that gave tokens.
+    pub fn tokens(&mut self, step: &str, result: &Result<TokenSet, Error>) {
+        self.line(step, result, |tokens| {
             json!({
                 "access_token": tokens.access_token.masked(),
                 "refresh_token": tokens.refresh_token.as_ref().map(|token| token.masked()),
@@ -71,7 +93,6 @@ impl Report {
                 "scopes": tokens.scopes,
             })
         });
-        result.ok()
     }
 
     /// Reports a step that asked about a token.
@@ -103,10 +124,16 @@ impl Report {
         self.line(step, &result, |()| json!({}));
     }
 
-    /// Reports a step that could not be taken because an earlier one failed.
-    pub fn skipped(&mut self, step: &str, reason: &str) {
-        self.failed = true;
-        self.print(json!({ "step": step, "ok": false, "next_step": Value::Null, "error": reason }));
+    /// Reports steps that could not be taken for want of a token.
+    pub fn skipped(&mut self, steps: &[&str]) {
+        for step in steps {
+            let reason = "skipped: no token to take it with";
+            self.print(
+                step,
+                false,
+                json!({ "next_step": Value::Null, "status": Value::Null, "error": reason }),
+            );
+        }
     }
 
     /// 0 if every step was ok, else 1.
@@ -119,39 +146,47 @@ impl Report {
     }
 
     fn line<T>(&mut self, step: &str, result: &Result<T, Error>, show: impl FnOnce(&T) -> Value) {
-        let mut line = Map::from_iter([
-            ("step".to_owned(), json!(step)),
-            ("ok".to_owned(), json!(result.is_ok())),
-        ]);
         let more = match result {
             Ok(value) => show(value),
             Err(error) => failure(error),
         };
-        self.failed |= result.is_err();
-        line.extend(more.as_object().cloned().unwrap_or_default());
-        self.print(line.into());
+        self.print(step, result.is_ok(), more);
     }
 
-    fn print(&mut self, line: Value) {
-        // Nobody is left to tell if the other end of the pipe is gone.
-        let _ = writeln!(io::stdout(), "{line}");
+    fn print(&mut self, step: &str, ok: bool, more: Value) {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            step: &'a str,
+            ok: bool,
+            #[serde(flatten)]
+            more: Value,
+        }
+        self.failed |= !ok;
+        if let Ok(line) = serde_json::to_string(&Line { step, ok, more }) {
+            say(line);
+        }
     }
 }
 
 fn failure(error: &Error) -> Value {
-    let mut line = json!({
+    let missing: Vec<_> = match error {
+        Error::Answer(error) => error.problems.iter().filter_map(Problem::missing).collect(),
+        _ => Vec::new(),
+    };
+    json!({
         "next_step": error.next_step().name(),
         "status": error.status().map(|status| status.as_u16()),
         "error": error.to_string(),
-    });
-    if let Error::Answer(error) = error {
-        line["missing"] = error
-            .problems
-            .iter()
-            .filter_map(|problem| problem.field())
-            .collect();
-    }
-    line
+        "missing": missing,
+    })
+}
+
+/// The exit status of an example: an error before the first step is told on standard error, and is 2.
+pub fn finish(result: Result<ExitCode, Box<dyn std::error::Error>>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "error: {error}");
+        ExitCode::from(2)
+    })
 }
 
 /// Something a transcript tells in a few lines, tokens masked.
@@ -207,8 +242,9 @@ pub fn describe(answer: &impl Describe) {
     }
 }
 
-/// Prints a line of a transcript.
+/// Prints a line.
 pub fn say(line: impl fmt::Display) {
+    // Nobody is left to tell if the other end of the pipe is gone.
     let _ = writeln!(io::stdout(), "{line}");
 }
 

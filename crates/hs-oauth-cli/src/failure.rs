@@ -121,6 +121,7 @@ impl Failure {
                 error.or(refusal.category.as_deref()).unwrap_or("refused")
             }
             Self::Call(Error::Answer(_)) => "unusable_answer",
+            Self::Call(Error::Transport(error)) => error.failure().name(),
             Self::Call(_) => "no_answer",
             Self::Other(_) => "other",
         }

@@ -2,7 +2,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::Args;
-use hs_oauth_blocking::{RefreshToken, TokenSet};
+use hs_oauth_blocking::{RefreshToken, TokenSet, printable};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -47,8 +47,6 @@ impl Report {
     /// The tokens HubSpot gave, in exchange for `sent` if that is a token.
     pub(crate) fn of_tokens(tokens: &TokenSet, sent: Option<&RefreshToken>) -> Result<Self, Failure> {
         let mut report = Self::of(tokens)?;
-        // Every answer has it, and programs that read HubSpot's look for it.
-        report.object.insert("token_type".to_owned(), "bearer".into());
         report.is_new = tokens.refresh_token.is_some() && tokens.refresh_token.as_ref() != sent;
         Ok(report)
     }
@@ -156,17 +154,9 @@ fn json(object: &Map<String, Value>) -> String {
     format!("{}\n", Value::Object(object.clone()))
 }
 
-/// Text from outside, fit for a terminal: it can neither steer it nor forge a line.
 fn text(value: &Value) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     match value {
-        Value::String(text) => text
-            .chars()
-            .map(|c| if steers(c) { '\u{fffd}' } else { c })
-            .collect(),
+        Value::String(text) => printable(text),
         value => value.to_string(),
     }
 }

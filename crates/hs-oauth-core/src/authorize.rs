@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::error::NextStep;
 use crate::form;
 use crate::invalid_argument::{InvalidArgument, Reason};
-use crate::printable::printable;
+use crate::printable::excerpt;
 use crate::scope::Scopes;
 use crate::secret::{Code, CodeVerifier, State};
 
@@ -239,8 +239,8 @@ impl PendingAuthorization {
         if let Some(error) = one("error")? {
             let description = one("error_description")?;
             return Err(CallbackError::Refused {
-                error: printable(&error),
-                description: description.map(|text| printable(&text)),
+                error: excerpt(&error),
+                description: description.map(|text| excerpt(&text)),
             });
         }
         let code = one("code")?.ok_or(CallbackError::Missing("code"))?;

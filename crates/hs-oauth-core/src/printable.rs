@@ -1,13 +1,16 @@
-/// Text from outside, fit to be shown: cut at 512 characters, and with control characters replaced, so that it can neither
-/// forge a log line nor steer a terminal. Every text in an error of this crate went through it.
+/// Text from outside, fit to be shown: control characters are replaced, so that it can neither forge a log line nor steer a
+/// terminal. Every text in an error of this crate went through it, and ends at 512 characters.
 pub fn printable(text: &str) -> String {
-    const LONGEST: usize = 512;
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars()
-        .take(LONGEST)
-        .map(|c| if steers(c) { '\u{fffd}' } else { c })
-        .collect()
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// As much of a text from outside as an error keeps.
+pub(crate) fn excerpt(text: &str) -> String {
+    let end = text.char_indices().nth(512).map_or(text.len(), |(end, _)| end);
+    printable(text.get(..end).unwrap_or(text))
+}
+
+/// Control characters, and those that change the direction of what follows.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

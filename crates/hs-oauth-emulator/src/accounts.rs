@@ -200,8 +200,9 @@ impl Accounts {
     ) -> Result<TokenSet, Denial> {
         let issued = self.codes.get_mut(code.expose()).ok_or(Denial::UnknownCode)?;
         if std::mem::replace(&mut issued.spent, true) {
-            let grant = issued.grant.take();
-            grant.map(|grant| self.end_grant(grant));
+            if let Some(grant) = issued.grant.take() {
+                self.end_grant(grant);
+            }
             return Err(Denial::UnknownCode);
         }
         if now >= issued.expires_at {

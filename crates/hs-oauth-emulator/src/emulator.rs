@@ -77,7 +77,8 @@ impl Emulator {
             answer.body_mut().clear();
         }
         if let Some(mut entry) = entry {
-            entry.status = Some(answer.status().as_u16());
+            let is_real = entry.fault != Some("drop_before");
+            entry.status = is_real.then(|| answer.status().as_u16());
             self.journal.push(entry);
         }
         answer
@@ -389,9 +390,12 @@ mod tests {
         bench.emulator.clear_journal();
         bench.emulator.inject(Fault::status(503));
         bench.refresh(&tokens).unwrap_err();
+        bench.emulator.inject(Fault::drop_before());
+        bench.refresh(&tokens).unwrap_err();
         bench.control(Method::GET, "/journal", "");
         let entries: Vec<_> = bench.emulator.journal().collect();
-        assert_eq!(entries.len(), 1);
+        assert_eq!(entries.len(), 2);
+        assert_eq!((entries[1].fault, entries[1].status), (Some("drop_before"), None));
         assert_eq!(
             (entries[0].operation, entries[0].fault, entries[0].status),
             (Some(Target::Refresh), Some("status"), Some(503))

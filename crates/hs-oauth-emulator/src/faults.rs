@@ -262,7 +262,8 @@ impl Fault {
 
     fn replacement(&self, minter: &mut Minter) -> Answer {
         let status = match self.status {
-            None => StatusCode::OK,
+            None if self.raw_body.is_some() => StatusCode::OK,
+            None => StatusCode::SERVICE_UNAVAILABLE,
             Some(status @ 200..=599) => StatusCode::from_u16(status).unwrap_or_default(),
             Some(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -46,7 +46,8 @@ pub struct Entry {
     /// The fault it met: `status`, `raw_body`, `delay`, `drop_before`, `drop_after` or `truncate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
-    /// The HTTP status of the answer, even of one that was never delivered; absent if there was none.
+    /// The HTTP status of the answer, even of one that was never delivered; absent if the connection was dropped before
+    /// there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
 }

@@ -2,7 +2,7 @@
 //! uninstall, removed versions, and faults on demand. No account, no network.
 //!
 //! **In here**: what HubSpot would answer, as far as its documents and the field know ([`Emulator`]), and with the feature
-//! `server` a thin HTTP front ([`Server`]); the program `hs-oauth-emulator` is that front with a command line. **Not in
+//! `server` a thin HTTP front (`Server`); the program `hs-oauth-emulator` is that front with a command line. **Not in
 //! here**: the types of requests and answers, which are the client's own, from `hs-oauth-core`; and in [`Emulator`] any
 //! clock, socket, thread or random source: the time is an argument, and every token comes from [`Settings::seed`].
 //!
@@ -59,3 +59,7 @@ pub use journal::{Entry, JOURNAL_LENGTH, Parameter};
 #[cfg(feature = "server")]
 pub use server::Server;
 pub use settings::{Rotation, Settings, User};
+
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -11,7 +11,7 @@ impl Emulator {
     /// accounts it takes the first, of optional scopes all.
     ///
     /// ```
-    /// use hs_oauth_core::{App, Authorize, ClientSecret, Timestamp};
+    /// use hs_oauth_core::{App, Authorize, ClientSecret, Randomness, Timestamp};
     /// use hs_oauth_emulator::{Emulator, Settings};
     ///
     /// let settings = Settings::new([7; 32]);
@@ -20,7 +20,7 @@ impl Emulator {
     ///     .build()?;
     /// let mut emulator = Emulator::new(settings);
     ///
-    /// let authorization = Authorize::scopes("oauth".parse()?).begin(&app)?;
+    /// let authorization = Authorize::scopes("oauth".parse()?).begin_with(&app, Randomness::new([1; 64]))?;
     /// let callback = emulator.connect(Timestamp::from_secs(0), &authorization.url)?;
     /// let (_, query) = callback.split_once('?').ok_or("no query")?;
     /// let code = authorization.pending.accept(query)?;

@@ -332,3 +332,203 @@ impl fmt::Display for Broken {
 }
 
 impl std::error::Error for Broken {}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::faults::Fault;
+
+    const EMPTY_FORM: &str = "POST /oauth/v3/token HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+        content-type: application/x-www-form-urlencoded\r\ncontent-length: 0\r\n\r\n";
+
+    fn server() -> Server {
+        Server::start("127.0.0.1:0", Settings::new([1; 32])).unwrap()
+    }
+
+    fn connect(server: &Server) -> TcpStream {
+        let stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+    }
+
+    fn talk(server: &Server, request: &[u8]) -> String {
+        let mut stream = connect(server);
+        stream.write_all(request).unwrap();
+        let mut answer = Vec::new();
+        // A connection that breaks ends with what came before.
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[test]
+    fn it_answers_over_a_socket_and_keeps_the_connection() {
+        let server = server();
+        let mut stream = connect(&server);
+        for _ in 0..3 {
+            stream
+                .write_all(b"GET /_emulator/clock HTTP/1.1\r\nhost: x\r\n\r\n")
+                .unwrap();
+            let mut answer = [0; 1024];
+            let length = stream.read(&mut answer).unwrap();
+            let answer = String::from_utf8_lossy(&answer[..length]);
+            assert!(
+                answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\"advanced\":0"),
+                "{answer}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_dropped_answer_is_no_answer() {
+        let server = server();
+        for fault in [Fault::drop_before(), Fault::drop_after()] {
+            server.emulator(|emulator| emulator.inject(fault));
+            assert_eq!(talk(&server, EMPTY_FORM.as_bytes()), "");
+        }
+        assert!(talk(&server, EMPTY_FORM.as_bytes()).starts_with("HTTP/1.1 400 "));
+    }
+
+    /// RFC 9112 §8: a body shorter than its content-length is incomplete.
+    #[test]
+    fn a_truncated_answer_promises_more_than_comes() {
+        let server = server();
+        for bytes in [0, 1, 20] {
+            server.emulator(|emulator| emulator.inject(Fault::truncate(bytes)));
+            let answer = talk(&server, EMPTY_FORM.as_bytes());
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert_eq!(body.len(), bytes, "{answer}");
+            let promised = head
+                .split_once("content-length: ")
+                .unwrap()
+                .1
+                .lines()
+                .next()
+                .unwrap();
+            assert!(promised.parse::<usize>().unwrap() > 100, "{head}");
+        }
+    }
+
+    #[test]
+    fn a_delayed_answer_holds_up_no_other() {
+        let server = server();
+        server.emulator(|emulator| emulator.inject(Fault::delay(Duration::from_millis(400))));
+        let started = Instant::now();
+        let mut slow = connect(&server);
+        slow.write_all(EMPTY_FORM.as_bytes()).unwrap();
+        while server.emulator(|emulator| emulator.journal().len()) == 0 {
+            std::thread::yield_now();
+        }
+        talk(&server, EMPTY_FORM.as_bytes());
+        assert!(started.elapsed() < Duration::from_millis(400));
+        let mut answer = String::new();
+        slow.read_to_string(&mut answer).unwrap();
+        assert!(started.elapsed() >= Duration::from_millis(400) && answer.starts_with("HTTP/1.1 400 "));
+    }
+
+    /// RFC 9110 §15.5.14. The client gets to read the answer while it is still sending.
+    #[test]
+    fn a_body_over_the_limit_is_refused_and_not_kept() {
+        let server = server();
+        let head =
+            "POST /oauth/v3/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+        let length = 3 * LARGEST_BODY;
+        let promised = [
+            format!("{head}content-length: {length}\r\n\r\n").into_bytes(),
+            vec![b'a'; length],
+        ]
+        .concat();
+        let chunk = format!("{length:x}\r\n").into_bytes();
+        let chunked = [
+            format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes(),
+            &chunk,
+            &vec![b'a'; length],
+            b"\r\n0\r\n\r\n",
+        ]
+        .concat();
+        for request in [promised, chunked] {
+            let answer = talk(&server, &request);
+            assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+            assert!(answer.contains("connection: close") && answer.contains("\"error\":\"invalid_request\""));
+        }
+    }
+
+    #[test]
+    fn head_has_the_length_and_no_body() {
+        let server = server();
+        let answer = talk(
+            &server,
+            b"HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        );
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(
+            body.is_empty() && head.contains("content-length: ") && !head.contains("content-length: 0"),
+            "{answer}"
+        );
+    }
+
+    #[test]
+    fn a_bad_connection_ends_alone() {
+        let server = server();
+        for garbage in [
+            &b"\x16\x03\x01\x02\x00\x01\xff"[..],
+            b"GET\r\n\r\n",
+            b"POST /oauth/v3/token HTTP/1.1\r\ncontent-length: 9\r\n\r\na",
+        ] {
+            connect(&server).write_all(garbage).unwrap();
+        }
+        assert!(talk(&server, EMPTY_FORM.as_bytes()).starts_with("HTTP/1.1 400 "));
+    }
+
+    #[test]
+    fn log_lines_hold_no_token() {
+        let (sender, lines) = std::sync::mpsc::channel();
+        let log = move |line: &str| sender.send(line.to_owned()).unwrap();
+        let server = Server::start_logged("127.0.0.1:0", Settings::new([1; 32]), log).unwrap();
+        talk(&server, b"GET /oauth/v1/refresh-tokens/na1-canary-canary?code=canary HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let line = lines.recv().unwrap();
+        assert!(
+            line.starts_with("GET /oauth/v1/refresh-tokens/na1-…#") && line.ends_with(" 401"),
+            "{line}"
+        );
+        assert!(!line.contains("canary"));
+    }
+
+    #[test]
+    fn two_cannot_listen_at_one_place_and_a_dropped_one_makes_room() {
+        let first = server();
+        let address = first.address();
+        assert_eq!(
+            Server::start(address, Settings::new([1; 32])).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
+        let mut open = connect(&first);
+        drop(first);
+        assert_eq!(open.read(&mut [0; 1]).unwrap_or(0), 0);
+        Server::start(address, Settings::new([1; 32])).unwrap();
+    }
+
+    #[test]
+    fn it_starts_and_stops_inside_async_code_too() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let server = server();
+            assert!(talk(&server, EMPTY_FORM.as_bytes()).starts_with("HTTP/1.1 400 "));
+        });
+    }
+
+    #[test]
+    fn a_person_connects_over_the_same_emulator() {
+        let server = server();
+        let url = "/oauth/authorize?client_id=a1b2c3d4-e5f6-7890-abcd-ef1234567890\
+            &redirect_uri=http%3A%2F%2Flocalhost%3A3000%2Foauth%2Fcallback&scope=oauth";
+        assert!(server.connect(url).unwrap().contains("?code="));
+        assert!(format!("{server:?}").contains(server.url()));
+    }
+}

@@ -63,6 +63,7 @@ fn no_secret_is_printed_or_sent_in_a_head_on_a_dated_version_even_by_a_server_th
         for server in [Server::answering(&[TOKENS]), Server::echoing()] {
             let outcome = with_app(&server, arguments)
                 .var("HUBSPOT_CODE", "na1-CANARY-code")
+                .var("HUBSPOT_CODE_VERIFIER", "CANARY-verifier-0000000000000000000000000000")
                 .var("HUBSPOT_ACCESS_TOKEN", "CKrU-CANARY-old-token")
                 .var("HUBSPOT_REFRESH_TOKEN", REFRESH_TOKEN)
                 .run();

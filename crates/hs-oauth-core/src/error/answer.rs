@@ -3,7 +3,7 @@ use std::fmt;
 use http::StatusCode;
 
 use super::{NextStep, Operation};
-use crate::printable::printable;
+use crate::printable::excerpt;
 use crate::secret::{AccessToken, RefreshToken};
 
 /// A successful status with a body that is not what was asked for.
@@ -61,7 +61,7 @@ impl AnswerError {
         Self {
             operation,
             status: response.status(),
-            content_type: content_type.map(|value| printable(&String::from_utf8_lossy(value.as_bytes()))),
+            content_type: content_type.map(|value| excerpt(&String::from_utf8_lossy(value.as_bytes()))),
             problems,
             rescued: Rescued::default(),
         }
@@ -81,6 +81,14 @@ impl Problem {
             Self::Repeated(field) | Self::Missing(field) | Self::WrongType(field) | Self::Invalid(field) => {
                 Some(field)
             }
+        }
+    }
+
+    /// The field that is missing, if that is the problem.
+    pub const fn missing(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing(field) => Some(field),
+            _ => None,
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::{NextStep, Operation};
 use crate::answer::{self, Field, Scalar, Shape, json_object};
 use crate::form::UNRESERVED;
-use crate::printable::printable;
+use crate::printable::excerpt;
 use crate::timestamp::Timestamp;
 
 /// The longest wait a `Retry-After` is believed: HubSpot names up to 24 hours while it moves an account.
@@ -405,7 +405,7 @@ impl<'s, S: Iterator<Item = &'s str>, F: Fn() -> S> Redact<F> {
                 text = Cow::Owned(text.replace(&encoded, "[redacted]"));
             }
         }
-        printable(&text)
+        excerpt(&text)
     }
 
     fn field(&self, field: Scalar<'_>) -> Option<String> {
