@@ -2,9 +2,9 @@
 //! around it.
 
 use std::error::Error;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use hs_oauth_core::{App, ClientCredentials, ClientSecret, Endpoint, LONGEST_ANSWER};
+use hs_oauth_core::{App, ClientCredentials, ClientSecret, Endpoint, LONGEST_ANSWER, TIMEOUT};
 use hs_oauth_emulator::{Server, Settings};
 use hs_oauth_examples::describe;
 use http::{Request, Response};
@@ -17,14 +17,11 @@ use hyper_util::rt::TokioExecutor;
 async fn send(request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Box<dyn Error + Send + Sync>> {
     let exchange = async {
         let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-        let (parts, body) = client
-            .request(request.map(|body| Full::new(body.into())))
-            .await?
-            .into_parts();
+        let (parts, body) = client.request(request.map(|body| Full::new(body.into()))).await?.into_parts();
         let body = Limited::new(body, LONGEST_ANSWER).collect().await?;
         Ok(Response::from_parts(parts, body.to_bytes().to_vec()))
     };
-    tokio::time::timeout(Duration::from_secs(15), exchange).await?
+    tokio::time::timeout(TIMEOUT, exchange).await?
 }
 
 #[tokio::main(flavor = "current_thread")]

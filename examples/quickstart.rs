@@ -8,10 +8,7 @@ use hs_oauth_examples::{describe, say};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let hubspot = Server::start("127.0.0.1:0", Settings::random()?)?;
-    say(format_args!(
-        "An emulator of HubSpot listens on {}.\n",
-        hubspot.url()
-    ));
+    say(format_args!("An emulator of HubSpot listens on {}.\n", hubspot.url()));
 
     let settings = hubspot.settings();
     let app = App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret)?)
@@ -26,10 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let callback = hubspot.connect(&authorization.url)?;
     let query = callback.split_once('?').map_or("", |(_, query)| query);
     let code = authorization.pending.accept(query)?;
-    say(format_args!(
-        "   callback       accepted, its state is ours; code {}",
-        code.code().masked()
-    ));
+    say(format_args!("   callback       accepted, its state is ours; code {}", code.code().masked()));
 
     let client = Client::new(app)?;
     let tokens = client.exchange_code(code).await?;
@@ -52,11 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     match client.refresh(&refresh_token).await {
         Err(Error::Api(error)) => {
             say(format_args!("   error          {error}"));
-            say(format_args!(
-                "   next step      {}: {}",
-                error.next_step().name(),
-                error.next_step()
-            ));
+            say(format_args!("   next step      {}: {}", error.next_step().name(), error.next_step()));
             Ok(())
         }
         other => Err(format!("the revoked token should have been refused: {other:?}").into()),

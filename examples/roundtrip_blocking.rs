@@ -13,10 +13,7 @@ fn round_trip() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let given = Given::from_env()?;
     let client = Client::new(given.app);
     let mut report = Report::default();
-    let mut held = Held {
-        access_token: None,
-        refresh_token: given.refresh_token,
-    };
+    let mut held = Held { access_token: None, refresh_token: given.refresh_token };
 
     if let Some(code) = given.code {
         let result = client.exchange_code(code);

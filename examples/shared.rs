@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use hs_oauth_core::{
-    AccessToken, App, AuthorizationCode, Code, CodeVerifier, Error, Introspection, Problem, RefreshToken, TokenSet,
+    AccessToken, App, AuthorizationCode, Code, CodeVerifier, Error, Introspection, Problem, RefreshToken,
+    TokenSet,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -46,9 +47,8 @@ impl Given {
         let app = App::from_env()?;
         let code = match var("HUBSPOT_CODE") {
             Some(code) => {
-                let redirect_uri = app
-                    .redirect_uri()
-                    .ok_or("HUBSPOT_CODE needs HUBSPOT_REDIRECT_URI beside it")?;
+                let redirect_uri =
+                    app.redirect_uri().ok_or("HUBSPOT_CODE needs HUBSPOT_REDIRECT_URI beside it")?;
                 let verifier = var("HUBSPOT_CODE_VERIFIER").map(CodeVerifier::new).transpose()?;
                 // Whoever put the code into the environment has checked the state it came with.
                 Some(AuthorizationCode::from_caller_who_checked_state(
@@ -60,11 +60,7 @@ impl Given {
             None => None,
         };
         let refresh_token = var("HUBSPOT_REFRESH_TOKEN").map(RefreshToken::new).transpose()?;
-        Ok(Self {
-            app,
-            code,
-            refresh_token,
-        })
+        Ok(Self { app, code, refresh_token })
     }
 }
 
@@ -138,11 +134,7 @@ impl Report {
 
     /// 0 if every step was ok, else 1.
     pub fn exit_code(&self) -> ExitCode {
-        if self.failed {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        }
+        if self.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 
     fn line<T>(&mut self, step: &str, result: &Result<T, Error>, show: impl FnOnce(&T) -> Value) {
@@ -199,18 +191,9 @@ impl Describe for TokenSet {
     fn lines(&self) -> Vec<(&'static str, String)> {
         vec![
             ("access token", self.access_token.masked()),
-            (
-                "refresh token",
-                self.refresh_token
-                    .as_ref()
-                    .map_or("none".to_owned(), RefreshToken::masked),
-            ),
+            ("refresh token", self.refresh_token.as_ref().map_or("none".to_owned(), RefreshToken::masked)),
             ("expires in", format!("{} s", self.expires_in)),
-            (
-                "account",
-                self.hub_id
-                    .map_or("not said".to_owned(), |hub_id| hub_id.to_string()),
-            ),
+            ("account", self.hub_id.map_or("not said".to_owned(), |hub_id| hub_id.to_string())),
         ]
     }
 }
@@ -225,10 +208,7 @@ impl Describe for Introspection {
                 ("expires in", format!("{} s", info.expires_in)),
             ],
             Self::RefreshToken(info) => {
-                vec![
-                    ("active", "yes, a refresh token".to_owned()),
-                    ("account", info.hub_id.to_string()),
-                ]
+                vec![("active", "yes, a refresh token".to_owned()), ("account", info.hub_id.to_string())]
             }
             _ => vec![("active", "no".to_owned())],
         }

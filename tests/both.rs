@@ -12,10 +12,7 @@ pub(crate) enum Client {
 impl Client {
     /// The same app over reqwest and over ureq.
     pub(crate) fn both(app: &App) -> [Self; 2] {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         [
             Self::Async(runtime, hs_oauth_async::Client::new(app.clone()).unwrap()),
             Self::Blocking(hs_oauth_blocking::Client::new(app.clone())),

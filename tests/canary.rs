@@ -76,27 +76,11 @@ fn no_debug_or_display_form_shows_a_secret() {
     let response = http::Response::new(answer.into_bytes());
     let now = Timestamp::from_secs(0);
     let shown: Vec<Box<dyn std::fmt::Debug>> = vec![
-        Box::new(
-            Refresh::new(refresh_token())
-                .from_http(&app, now, &response)
-                .unwrap(),
-        ),
-        Box::new(
-            Introspect::new(access_token())
-                .from_http(&app, now, &response)
-                .unwrap(),
-        ),
-        Box::new(
-            Introspect::new(refresh_token())
-                .from_http(&app, now, &response)
-                .unwrap(),
-        ),
+        Box::new(Refresh::new(refresh_token()).from_http(&app, now, &response).unwrap()),
+        Box::new(Introspect::new(access_token()).from_http(&app, now, &response).unwrap()),
+        Box::new(Introspect::new(refresh_token()).from_http(&app, now, &response).unwrap()),
         Box::new(App::hubspot("id", secret())),
-        Box::new(
-            App::hubspot("id", ClientAssertion::new(CANARY).unwrap())
-                .build()
-                .unwrap(),
-        ),
+        Box::new(App::hubspot("id", ClientAssertion::new(CANARY).unwrap()).build().unwrap()),
         Box::new(hs_oauth_async::Client::new(app.clone()).unwrap()),
         Box::new(hs_oauth_blocking::Client::new(app.clone())),
         Box::new(pending.accept(&format!("code={CANARY}&state={CANARY}")).unwrap()),
@@ -119,14 +103,8 @@ fn no_debug_or_display_form_shows_a_secret() {
 #[test]
 fn no_constructor_quotes_what_it_refuses() {
     let bad = format!("{CANARY}\n{CANARY}");
-    clean(&format!(
-        "{:?}",
-        ClientSecret::new(&bad).map_err(|error| format!("{error} {error:?}"))
-    ));
-    clean(&format!(
-        "{:?}",
-        CodeVerifier::new(&bad).map_err(|error| format!("{error} {error:?}"))
-    ));
+    clean(&format!("{:?}", ClientSecret::new(&bad).map_err(|error| format!("{error} {error:?}"))));
+    clean(&format!("{:?}", CodeVerifier::new(&bad).map_err(|error| format!("{error} {error:?}"))));
     let url = format!("http://{CANARY}:{CANARY}@example.com");
     let error = App::hubspot("id", secret()).api_base(url).build().unwrap_err();
     clean(&format!("{error} {error:?}"));
@@ -194,18 +172,13 @@ fn no_log_line_and_no_error_chain_shows_a_secret_whatever_the_server_does() {
     // Both HTTP clients and what they stand on say what they do to `log` or to `tracing`.
     tracing_log::LogTracer::init().unwrap();
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(log.clone())
-        .with_max_level(tracing::Level::TRACE)
-        .finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_writer(log.clone()).with_max_level(tracing::Level::TRACE).finish();
     tracing::subscriber::with_default(subscriber, || {
         for version in [ApiVersion::V1, ApiVersion::LATEST] {
             for (reply, index) in replies.iter().flat_map(|reply| [(reply, 0), (reply, 1)]) {
                 let server = RawServer::start((0..4).map(|_| reply()).collect());
-                let client = Client::both(&app(&server.url, version))
-                    .into_iter()
-                    .nth(index)
-                    .unwrap();
+                let client = Client::both(&app(&server.url, version)).into_iter().nth(index).unwrap();
                 let client = client.retry(RetryPolicy::NEVER);
                 let errors = [
                     client.call(&ExchangeCode::new(code())).err(),

@@ -52,22 +52,13 @@ struct Wire {
 
 fn wire(endpoint: &impl Endpoint, version: ApiVersion) -> Wire {
     let request = endpoint.to_http(&app(version));
-    let header = |name: &str| {
-        request
-            .headers()
-            .get(name)
-            .map(|value| value.to_str().unwrap().to_owned())
-    };
+    let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     let body = std::str::from_utf8(request.body()).unwrap();
     let field = |pair: &str| {
         let (name, value) = pair.split_once('=').unwrap();
         (name.to_owned(), percent_decoded(value))
     };
-    let mut fields: Vec<_> = body
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(field)
-        .collect();
+    let mut fields: Vec<_> = body.split('&').filter(|pair| !pair.is_empty()).map(field).collect();
     fields.sort();
     Wire {
         method: request.method().clone(),
@@ -105,10 +96,8 @@ fn read<E: Endpoint>(endpoint: &E, version: ApiVersion, status: u16, body: &str)
 }
 
 fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    let mut pairs: Vec<_> = pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+    let mut pairs: Vec<_> =
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     pairs.sort();
     pairs
 }
@@ -164,11 +153,7 @@ fn every_operation_of_the_documents_is_sent_as_they_say() {
             wire(&exchange(None), ApiVersion::V1),
             Method::POST,
             v1("token"),
-            with(&[
-                ("grant_type", "authorization_code"),
-                ("code", CODE),
-                ("redirect_uri", REDIRECT_URI),
-            ]),
+            with(&[("grant_type", "authorization_code"), ("code", CODE), ("redirect_uri", REDIRECT_URI)]),
         ),
         (
             wire(&Refresh::new(refresh_token()), ApiVersion::V1),
@@ -219,28 +204,21 @@ fn the_token_answer_of_v1_is_read_whole() {
     assert_eq!(exchanged.refresh_token, Some(refresh_token()));
     assert_eq!(exchanged.expires_in, 1800);
     assert_eq!(exchanged.expires_at, Timestamp::from_secs(1_790_001_800));
-    assert_eq!(
-        (exchanged.token_use, exchanged.hub_id, exchanged.user_id),
-        (None, None, None)
-    );
+    assert_eq!((exchanged.token_use, exchanged.hub_id, exchanged.user_id), (None, None, None));
     assert_eq!((exchanged.scopes, exchanged.id_token), (None, None));
 
     let mut with_id_token: Value = serde_json::from_str(example).unwrap();
     with_id_token["id_token"] = json!("eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9...");
     let tokens = read(&exchange(None), ApiVersion::V1, 200, &with_id_token.to_string()).unwrap();
-    assert_eq!(
-        tokens.id_token.unwrap().expose(),
-        "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9..."
-    );
+    assert_eq!(tokens.id_token.unwrap().expose(), "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9...");
 }
 
 /// Document 2, AccessTokenMetadataSuccessExample. Its address hider turned `user` into a list in YAML: both forms are read.
 #[test]
 fn the_access_token_metadata_of_v1_is_read_whole() {
-    for (user, read_as) in [
-        (json!("[email protected]"), Some("[email protected]")),
-        (json!(["email protected"]), None),
-    ] {
+    for (user, read_as) in
+        [(json!("[email protected]"), Some("[email protected]")), (json!(["email protected"]), None)]
+    {
         let example = json!({
             "token": "CKDZpunPLhICAQEYs-gDIIGOBii1hQIyGQAf3xBKEgsYjYMJVvlHEz9tFHAwSq1TQAM40s0D",
             "app_id": 456789,
@@ -252,32 +230,18 @@ fn the_access_token_metadata_of_v1_is_read_whole() {
             "token_type": "access",
             "expires_in": 1800,
         });
-        let answer = read(
-            &Introspect::new(access_token()),
-            ApiVersion::V1,
-            200,
-            &example.to_string(),
-        )
-        .unwrap();
-        let Introspection::AccessToken(info) = answer else {
-            panic!("{answer:?}")
-        };
+        let answer =
+            read(&Introspect::new(access_token()), ApiVersion::V1, 200, &example.to_string()).unwrap();
+        let Introspection::AccessToken(info) = answer else { panic!("{answer:?}") };
         assert_eq!(info.token, access_token());
-        assert_eq!(
-            (info.app_id, info.hub_id, info.user_id),
-            (456_789, 62_515, Some(123_456))
-        );
+        assert_eq!((info.app_id, info.hub_id, info.user_id), (456_789, 62_515, Some(123_456)));
         assert_eq!(info.user.as_deref(), read_as);
         assert_eq!(info.hub_domain.as_deref(), Some("demo.hubspot.com"));
         assert_eq!(info.scopes.to_string(), "contacts content");
         assert_eq!(info.token_type.as_deref(), Some("access"));
         assert_eq!(info.expires_in, 1800);
         assert_eq!(
-            (
-                info.client_id,
-                info.is_private_distribution,
-                info.signed_access_token
-            ),
+            (info.client_id, info.is_private_distribution, info.signed_access_token),
             (None, None, None)
         );
     }
@@ -294,22 +258,11 @@ fn the_refresh_token_metadata_of_v1_is_read_whole() {
         "user": "[email protected]",
         "scopes": ["contacts", "content"],
     });
-    let answer = read(
-        &Introspect::new(refresh_token()),
-        ApiVersion::V1,
-        200,
-        &example.to_string(),
-    )
-    .unwrap();
-    let Introspection::RefreshToken(info) = answer else {
-        panic!("{answer:?}")
-    };
+    let answer = read(&Introspect::new(refresh_token()), ApiVersion::V1, 200, &example.to_string()).unwrap();
+    let Introspection::RefreshToken(info) = answer else { panic!("{answer:?}") };
     assert_eq!(info.token, refresh_token());
     assert_eq!(info.client_id, CLIENT_ID);
-    assert_eq!(
-        (info.hub_id, info.user_id, info.app_id),
-        (62_515, Some(123_456), None)
-    );
+    assert_eq!((info.hub_id, info.user_id, info.app_id), (62_515, Some(123_456), None));
     assert_eq!(info.user.as_deref(), Some("[email protected]"));
     assert_eq!(info.scopes.to_string(), "contacts content");
 }
@@ -375,40 +328,16 @@ fn every_error_example_is_read_whole_and_says_what_to_do() {
             bad_request,
             NextStep::FixConfiguration,
         ),
+        (read(&refresh, ApiVersion::V1, 400, bad_request).err(), bad_request, NextStep::FixConfiguration),
+        (read(&refresh, ApiVersion::V1, 401, unauthorized).err(), unauthorized, NextStep::FixConfiguration),
+        (read(&refresh, ApiVersion::V1, 500, server_error).err(), server_error, NextStep::RetryAfter(None)),
         (
-            read(&refresh, ApiVersion::V1, 400, bad_request).err(),
-            bad_request,
-            NextStep::FixConfiguration,
-        ),
-        (
-            read(&refresh, ApiVersion::V1, 401, unauthorized).err(),
-            unauthorized,
-            NextStep::FixConfiguration,
-        ),
-        (
-            read(&refresh, ApiVersion::V1, 500, server_error).err(),
+            read(&Introspect::new(access_token()), ApiVersion::V1, 500, server_error).err(),
             server_error,
             NextStep::RetryAfter(None),
         ),
         (
-            read(
-                &Introspect::new(access_token()),
-                ApiVersion::V1,
-                500,
-                server_error,
-            )
-            .err(),
-            server_error,
-            NextStep::RetryAfter(None),
-        ),
-        (
-            read(
-                &Introspect::new(refresh_token()),
-                ApiVersion::V1,
-                500,
-                server_error,
-            )
-            .err(),
+            read(&Introspect::new(refresh_token()), ApiVersion::V1, 500, server_error).err(),
             server_error,
             NextStep::RetryAfter(None),
         ),
@@ -422,26 +351,17 @@ fn every_error_example_is_read_whole_and_says_what_to_do() {
             invalid_input,
             NextStep::FixConfiguration,
         ),
-        (
-            read(&refresh, ApiVersion::V3, 400, everything).err(),
-            everything,
-            NextStep::FixConfiguration,
-        ),
+        (read(&refresh, ApiVersion::V3, 400, everything).err(), everything, NextStep::FixConfiguration),
     ];
     for (error, example, next_step) in rows {
         let error = error.unwrap();
         assert_eq!(error.next_step(), next_step);
         // Written again, the error is the example: nothing of it was lost.
         let written = error.as_api().unwrap().to_response();
-        let (written, example): (Value, Value) = (
-            serde_json::from_slice(written.body()).unwrap(),
-            serde_json::from_str(example).unwrap(),
-        );
+        let (written, example): (Value, Value) =
+            (serde_json::from_slice(written.body()).unwrap(), serde_json::from_str(example).unwrap());
         assert_eq!(written, example);
-        assert!(
-            error.to_string().contains("aeb5f871-7f07-4993-9211-075dc63e7cbf"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("aeb5f871-7f07-4993-9211-075dc63e7cbf"), "{error}");
         assert!(error.to_string().contains(&next_step.to_string()), "{error}");
     }
 }
@@ -453,26 +373,12 @@ fn a_lookup_of_an_unknown_token_is_inactive_on_every_version() {
     for status in [401, 404] {
         let lookup = |body| read(&Introspect::new(access_token()), ApiVersion::V1, status, body);
         assert_eq!(lookup(unauthorized).unwrap(), Introspection::Inactive);
-        assert!(
-            read(
-                &Revoke::new(refresh_token()),
-                ApiVersion::V1,
-                status,
-                unauthorized
-            )
-            .is_ok()
-        );
+        assert!(read(&Revoke::new(refresh_token()), ApiVersion::V1, status, unauthorized).is_ok());
         // Without that code the status says nothing of the token: a proxy, or a version that was removed.
-        for body in [
-            "",
-            "<html>",
-            r#"{"message":"no handler for /oauth/v1/access-tokens/x","status":"error"}"#,
-        ] {
-            assert_eq!(
-                lookup(body).unwrap_err().next_step(),
-                NextStep::FixConfiguration,
-                "{body}"
-            );
+        for body in
+            ["", "<html>", r#"{"message":"no handler for /oauth/v1/access-tokens/x","status":"error"}"#]
+        {
+            assert_eq!(lookup(body).unwrap_err().next_step(), NextStep::FixConfiguration, "{body}");
         }
     }
     let inactive = r#"{"active":false}"#;
@@ -481,10 +387,7 @@ fn a_lookup_of_an_unknown_token_is_inactive_on_every_version() {
         assert_eq!(answer, Introspection::Inactive);
         assert!(!answer.is_active());
         let refused = read(&Introspect::new(access_token()), version, 401, unauthorized).unwrap_err();
-        assert_eq!(
-            refused.as_api().unwrap().sub_category,
-            Some(HubSpotCode::InvalidToken)
-        );
+        assert_eq!(refused.as_api().unwrap().sub_category, Some(HubSpotCode::InvalidToken));
     }
 }
 
@@ -526,14 +429,8 @@ fn the_introspection_of_v3_is_read_whole() {
     for version in [ApiVersion::V3, ApiVersion::LATEST] {
         let answer = read(&Introspect::new(access_token()), version, 200, example).unwrap();
         let expected: Value = serde_json::from_str(example).unwrap();
-        assert_eq!(
-            serde_json::to_value(&answer).unwrap(),
-            expected,
-            "nothing of it was lost"
-        );
-        let Introspection::AccessToken(info) = answer else {
-            panic!("{answer:?}")
-        };
+        assert_eq!(serde_json::to_value(&answer).unwrap(), expected, "nothing of it was lost");
+        let Introspection::AccessToken(info) = answer else { panic!("{answer:?}") };
         let signed = info.signed_access_token.unwrap();
         assert_eq!(
             (signed.app_id, signed.expires_at, signed.is_user_level),
@@ -551,10 +448,7 @@ fn a_refusal_of_a_refresh_token_ends_the_grant_and_of_a_code_ends_the_authorizat
     let hub = r#"{"status":"BAD_HUB","message":"missing or unknown hub id","error":"access_denied"}"#;
     for body in [body, old, hub] {
         let refused = read(&Refresh::new(refresh_token()), ApiVersion::V1, 400, body).unwrap_err();
-        assert_eq!(
-            (refused.next_step(), refused.status().unwrap().as_u16()),
-            (NextStep::Reauthorize, 400)
-        );
+        assert_eq!((refused.next_step(), refused.status().unwrap().as_u16()), (NextStep::Reauthorize, 400));
         assert_eq!(refused.as_api().unwrap().operation, Operation::Refresh);
         let refused = read(&exchange(None), ApiVersion::V1, 400, body).unwrap_err();
         assert_eq!(refused.next_step(), NextStep::RestartAuthorization);

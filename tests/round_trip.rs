@@ -57,11 +57,7 @@ fn app() -> impl Strategy<Value = App> {
         prop_oneof![Just("https://api.hubapi.com"), Just("http://[::1]:80")],
     )
         .prop_map(|(id, credential, version, base)| {
-            App::hubspot(id, credential)
-                .version(version)
-                .api_base(base)
-                .build()
-                .unwrap()
+            App::hubspot(id, credential).version(version).api_base(base).build().unwrap()
         })
 }
 
@@ -101,20 +97,9 @@ fn built(call: &Call, app: &App) -> Request<Vec<u8>> {
 }
 
 fn tokens(sent_at: Timestamp) -> impl Strategy<Value = TokenSet> {
-    let whose = (
-        option::of(any::<i64>()),
-        option::of(any::<i64>()),
-        option::of(scopes()),
-    );
+    let whose = (option::of(any::<i64>()), option::of(any::<i64>()), option::of(scopes()));
     let token_use = option::of(prop_oneof!["[a-z_]{1,20}", Just("access_token".to_owned())]);
-    (
-        access_token(),
-        refresh_token(),
-        1..=i64::MAX as u64,
-        whose,
-        token_use,
-        option::of(printable()),
-    )
+    (access_token(), refresh_token(), 1..=i64::MAX as u64, whose, token_use, option::of(printable()))
         .prop_map(
             move |(
                 access_token,
@@ -229,13 +214,7 @@ proptest! {
 }
 
 fn introspection() -> impl Strategy<Value = Introspection> {
-    let whose = (
-        any::<i64>(),
-        option::of(any::<i64>()),
-        any::<i64>(),
-        scopes(),
-        0..=i64::MAX as u64,
-    );
+    let whose = (any::<i64>(), option::of(any::<i64>()), any::<i64>(), scopes(), 0..=i64::MAX as u64);
     let text = || option::of("\\PC{0,40}");
     (whose, access_token(), refresh_token(), text(), text(), text(), option::of(any::<bool>()), 0..3).prop_map(
         |((hub_id, user_id, app_id, scopes, expires_in), access, refresh, user, hub_domain, signed, private, kind)| {

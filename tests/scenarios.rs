@@ -38,23 +38,18 @@ fn on(version: ApiVersion, scenario: impl Fn(&Scene)) {
 
 fn app(hubspot: &Server, version: ApiVersion) -> App {
     let settings = hubspot.settings();
-    App::hubspot(
-        &settings.client_id,
-        ClientSecret::new(&settings.client_secret).unwrap(),
-    )
-    .redirect_uri(&settings.redirect_uris[0])
-    .api_base(hubspot.url())
-    .app_base(hubspot.url())
-    .version(version)
-    .build()
-    .unwrap()
+    App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret).unwrap())
+        .redirect_uri(&settings.redirect_uris[0])
+        .api_base(hubspot.url())
+        .app_base(hubspot.url())
+        .version(version)
+        .build()
+        .unwrap()
 }
 
 impl Scene {
     fn begin(&self, scopes: &str) -> Authorization {
-        Authorize::scopes(scopes.parse().unwrap())
-            .begin(&self.app)
-            .unwrap()
+        Authorize::scopes(scopes.parse().unwrap()).begin(&self.app).unwrap()
     }
 
     fn code(&self, scopes: &str) -> AuthorizationCode {
@@ -83,12 +78,8 @@ impl Scene {
     }
 
     fn sent(&self, target: Target) -> usize {
-        self.hubspot.emulator(|emulator| {
-            emulator
-                .journal()
-                .filter(|entry| entry.operation == Some(target))
-                .count()
-        })
+        self.hubspot
+            .emulator(|emulator| emulator.journal().filter(|entry| entry.operation == Some(target)).count())
     }
 }
 
@@ -101,36 +92,17 @@ fn refusal(error: &Error) -> &hs_oauth_core::ApiError {
 fn an_app_installs_introspects_refreshes_revokes_and_is_refused() {
     everywhere(|scene| {
         let (tokens, refresh_token) = scene.install();
-        assert_eq!(
-            (tokens.hub_id, tokens.user_id, tokens.expires_in),
-            (Some(62_515), Some(123_456), 1800)
-        );
+        assert_eq!((tokens.hub_id, tokens.user_id, tokens.expires_in), (Some(62_515), Some(123_456), 1800));
         assert_eq!(tokens.token_use, Some(TokenUse::AccessToken));
-        assert_eq!(
-            tokens.scopes.unwrap().to_string(),
-            "oauth crm.objects.contacts.read"
-        );
+        assert_eq!(tokens.scopes.unwrap().to_string(), "oauth crm.objects.contacts.read");
 
-        let access = scene
-            .client
-            .call(&Introspect::new(tokens.access_token.clone()))
-            .unwrap();
-        let Introspection::AccessToken(info) = access else {
-            panic!("{access:?}")
-        };
+        let access = scene.client.call(&Introspect::new(tokens.access_token.clone())).unwrap();
+        let Introspection::AccessToken(info) = access else { panic!("{access:?}") };
         assert_eq!((info.hub_id, &info.token), (62_515, &tokens.access_token));
         assert!(info.signed_access_token.unwrap().audience.is_some());
-        let refresh = scene
-            .client
-            .call(&Introspect::new(refresh_token.clone()))
-            .unwrap();
-        let Introspection::RefreshToken(info) = refresh else {
-            panic!("{refresh:?}")
-        };
-        assert_eq!(
-            (info.hub_id, info.client_id.as_str()),
-            (62_515, scene.app.client_id())
-        );
+        let refresh = scene.client.call(&Introspect::new(refresh_token.clone())).unwrap();
+        let Introspection::RefreshToken(info) = refresh else { panic!("{refresh:?}") };
+        assert_eq!((info.hub_id, info.client_id.as_str()), (62_515, scene.app.client_id()));
 
         let refreshed = scene.refresh(&refresh_token).unwrap();
         assert_ne!(refreshed.access_token, tokens.access_token);
@@ -141,10 +113,7 @@ fn an_app_installs_introspects_refreshes_revokes_and_is_refused() {
         // HubSpot's page on revocation: access tokens already given live on.
         assert!(scene.is_active(refreshed.access_token));
         let refused = scene.refresh(&refresh_token).unwrap_err();
-        assert_eq!(
-            (refused.next_step(), refusal(&refused).status.as_u16()),
-            (NextStep::Reauthorize, 400)
-        );
+        assert_eq!((refused.next_step(), refusal(&refused).status.as_u16()), (NextStep::Reauthorize, 400));
         assert_eq!(refusal(&refused).error, Some(OAuthCode::InvalidGrant));
         assert_eq!(refusal(&refused).code, Some(HubSpotCode::BadRefreshToken));
         assert!(refusal(&refused).correlation_id.is_some());
@@ -158,31 +127,17 @@ fn an_app_installs_introspects_refreshes_revokes_and_is_refused() {
 fn a_grant_of_v1_goes_on_under_any_later_version_with_one_value_changed() {
     on(ApiVersion::V1, |scene| {
         let (_, refresh_token) = scene.install();
-        scene
-            .hubspot
-            .emulator(|emulator| emulator.set_removed_versions(["v1"]));
+        scene.hubspot.emulator(|emulator| emulator.set_removed_versions(["v1"]));
         let removed = scene.refresh(&refresh_token).unwrap_err();
-        assert_eq!(
-            removed.next_step(),
-            NextStep::FixConfiguration,
-            "v1 is gone, the grant is not"
-        );
+        assert_eq!(removed.next_step(), NextStep::FixConfiguration, "v1 is gone, the grant is not");
         // A version that is gone knows no token: it must not look as if this one were inactive.
-        let removed = scene
-            .client
-            .call(&Introspect::new(refresh_token.clone()))
-            .unwrap_err();
+        let removed = scene.client.call(&Introspect::new(refresh_token.clone())).unwrap_err();
         assert_eq!(removed.next_step(), NextStep::FixConfiguration);
 
         for version in [ApiVersion::V3, ApiVersion::LATEST] {
             for client in Client::both(&app(&scene.hubspot, version)) {
                 assert!(client.call(&Refresh::new(refresh_token.clone())).is_ok());
-                assert!(
-                    client
-                        .call(&Introspect::new(refresh_token.clone()))
-                        .unwrap()
-                        .is_active()
-                );
+                assert!(client.call(&Introspect::new(refresh_token.clone())).unwrap().is_active());
             }
         }
     });
@@ -196,10 +151,7 @@ fn a_rotated_token_replaces_the_old_one_and_strict_rotation_ends_the_grant_on_re
             scene.hubspot.emulator(|emulator| emulator.set_rotation(rotation));
             let new = scene.refresh(&old).unwrap().refresh_token.unwrap();
             assert_ne!(old, new);
-            assert_eq!(
-                scene.refresh(&old).unwrap_err().next_step(),
-                NextStep::Reauthorize
-            );
+            assert_eq!(scene.refresh(&old).unwrap_err().next_step(), NextStep::Reauthorize);
             assert_eq!(scene.refresh(&new).is_ok(), survives_reuse, "{rotation:?}");
         });
     }
@@ -219,9 +171,7 @@ fn a_code_that_is_spent_late_or_not_ours_asks_for_a_new_authorization() {
         assert_eq!(refused(spent), HubSpotCode::BadAuthCode);
 
         let late = scene.code("oauth");
-        scene
-            .hubspot
-            .emulator(|emulator| emulator.advance(Duration::from_secs(61)));
+        scene.hubspot.emulator(|emulator| emulator.advance(Duration::from_secs(61)));
         assert_eq!(refused(late), HubSpotCode::ExpiredAuthCode);
 
         let with = |redirect_uri: &str, verifier: Option<&str>| {
@@ -233,10 +183,7 @@ fn a_code_that_is_spent_late_or_not_ours_asks_for_a_new_authorization() {
         };
         let redirect_uri = scene.app.redirect_uri().unwrap();
         assert_eq!(refused(with(redirect_uri, None)), HubSpotCode::BadCodeVerifier);
-        assert_eq!(
-            refused(with(redirect_uri, Some(&"x".repeat(43)))),
-            HubSpotCode::BadCodeVerifier
-        );
+        assert_eq!(refused(with(redirect_uri, Some(&"x".repeat(43)))), HubSpotCode::BadCodeVerifier);
         assert_eq!(
             refused(with("http://localhost:3000/other", None)),
             HubSpotCode::MismatchRedirectUriAuthCode
@@ -292,13 +239,9 @@ fn an_access_token_ends_when_it_says() {
         let (tokens, refresh_token) = scene.install();
         let lifetime = tokens.expires_at.since(before.into());
         assert!((1800..1830).contains(&lifetime.as_secs()), "{lifetime:?}");
-        scene
-            .hubspot
-            .emulator(|emulator| emulator.advance(Duration::from_secs(1799)));
+        scene.hubspot.emulator(|emulator| emulator.advance(Duration::from_secs(1799)));
         assert!(scene.is_active(tokens.access_token.clone()));
-        scene
-            .hubspot
-            .emulator(|emulator| emulator.advance(Duration::from_secs(2)));
+        scene.hubspot.emulator(|emulator| emulator.advance(Duration::from_secs(2)));
         assert!(!scene.is_active(tokens.access_token));
         assert!(scene.is_active(refresh_token), "a refresh token does not expire");
     });
@@ -320,14 +263,8 @@ fn an_app_gets_a_token_for_itself() {
     everywhere(|scene| {
         let grant = ClientCredentials::new("developer.webhooks_journal.read".parse().unwrap());
         let tokens = scene.client.call(&grant).unwrap();
-        assert_eq!(
-            (tokens.refresh_token, tokens.token_use),
-            (None, Some(TokenUse::ClientCredentials))
-        );
-        assert_eq!(
-            tokens.scopes.unwrap().to_string(),
-            "developer.webhooks_journal.read"
-        );
+        assert_eq!((tokens.refresh_token, tokens.token_use), (None, Some(TokenUse::ClientCredentials)));
+        assert_eq!(tokens.scopes.unwrap().to_string(), "developer.webhooks_journal.read");
     });
 }
 
@@ -338,15 +275,9 @@ fn openid_brings_an_id_token_and_fewer_scopes_can_be_asked_for() {
         let tokens = scene.client.call(&ExchangeCode::new(code)).unwrap();
         assert!(tokens.id_token.is_some());
         let refresh = Refresh::new(tokens.refresh_token.unwrap());
-        let fewer = scene
-            .client
-            .call(&refresh.clone().scopes("oauth".parse().unwrap()))
-            .unwrap();
+        let fewer = scene.client.call(&refresh.clone().scopes("oauth".parse().unwrap())).unwrap();
         assert_eq!(fewer.scopes.unwrap().to_string(), "oauth");
-        let more = scene
-            .client
-            .call(&refresh.scopes("content".parse().unwrap()))
-            .unwrap_err();
+        let more = scene.client.call(&refresh.scopes("content".parse().unwrap())).unwrap_err();
         assert_eq!(more.next_step(), NextStep::FixConfiguration);
         assert_eq!(refusal(&more).code, Some(HubSpotCode::BadScopes));
     });
@@ -362,30 +293,19 @@ fn an_outage_is_waited_out_and_a_rate_limit_kept_to() {
 
         scene.fault(Fault::status(429).retry_after(60).on(Target::Refresh));
         let limited = scene.refresh(&refresh_token).unwrap_err();
-        assert_eq!(
-            limited.next_step(),
-            NextStep::RetryAfter(Some(Duration::from_secs(60)))
-        );
+        assert_eq!(limited.next_step(), NextStep::RetryAfter(Some(Duration::from_secs(60))));
         assert_eq!(scene.sent(Target::Refresh), 4);
 
         scene.fault(Fault::status(477).retry_after(43_200));
         let moving = scene.refresh(&refresh_token).unwrap_err();
-        assert_eq!(
-            moving.next_step(),
-            NextStep::RetryAfter(Some(Duration::from_secs(43_200)))
-        );
+        assert_eq!(moving.next_step(), NextStep::RetryAfter(Some(Duration::from_secs(43_200))));
     });
 }
 
 /// "A code exchange is never sent twice unless it surely never left", seen from the server.
 #[test]
 fn a_lost_answer_repeats_a_refresh_and_never_a_code() {
-    for fault in [
-        Fault::drop_before,
-        Fault::drop_after,
-        || Fault::truncate(20),
-        || Fault::status(503),
-    ] {
+    for fault in [Fault::drop_before, Fault::drop_after, || Fault::truncate(20), || Fault::status(503)] {
         everywhere(|scene| {
             let (_, refresh_token) = scene.install();
             let exchanged = scene.sent(Target::ExchangeCode);
@@ -408,9 +328,7 @@ fn a_slow_server_is_given_up() {
         let app = app(&hubspot, ApiVersion::LATEST);
         let client = Client::both(&app).into_iter().nth(index).unwrap();
         let scene = Scene {
-            client: client
-                .timeout(Duration::from_millis(200))
-                .retry(RetryPolicy::NEVER),
+            client: client.timeout(Duration::from_millis(200)).retry(RetryPolicy::NEVER),
             hubspot,
             app,
         };

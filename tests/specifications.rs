@@ -19,16 +19,11 @@ const FILES: [(&str, &str); 4] = [
 ];
 
 fn files() -> impl Iterator<Item = (ApiVersion, Value)> {
-    FILES
-        .iter()
-        .map(|(version, text)| (version.parse().unwrap(), serde_json::from_str(text).unwrap()))
+    FILES.iter().map(|(version, text)| (version.parse().unwrap(), serde_json::from_str(text).unwrap()))
 }
 
 fn app(version: ApiVersion, credential: impl Into<Credential>) -> App {
-    App::hubspot("client-id", credential)
-        .version(version)
-        .build()
-        .unwrap()
+    App::hubspot("client-id", credential).version(version).build().unwrap()
 }
 
 fn refresh_token() -> RefreshToken {
@@ -62,10 +57,7 @@ fn requests(version: ApiVersion) -> Vec<Request<Vec<u8>>> {
 
 fn names_in(request: &Request<Vec<u8>>) -> impl Iterator<Item = String> {
     let body = String::from_utf8(request.body().clone()).unwrap();
-    let names: Vec<_> = body
-        .split('&')
-        .map(|pair| pair.split('=').next().unwrap().to_owned())
-        .collect();
+    let names: Vec<_> = body.split('&').map(|pair| pair.split('=').next().unwrap().to_owned()).collect();
     names.into_iter()
 }
 
@@ -84,13 +76,8 @@ fn every_path_and_method_of_the_files_is_built() {
             .collect();
         let mut documented = BTreeSet::new();
         for (path, methods) in file["paths"].as_object().unwrap() {
-            documented.extend(
-                methods
-                    .as_object()
-                    .unwrap()
-                    .keys()
-                    .map(|method| (path.clone(), method.clone())),
-            );
+            documented
+                .extend(methods.as_object().unwrap().keys().map(|method| (path.clone(), method.clone())));
         }
         assert_eq!(built, documented, "{version}");
     }
@@ -102,22 +89,13 @@ fn every_form_parameter_of_the_files_is_sent_and_no_other() {
         let mut sent = BTreeSet::new();
         for request in requests(version) {
             let path = request.uri().path().to_owned();
-            sent.extend(
-                names_in(&request)
-                    .filter(|name| !name.is_empty())
-                    .map(|name| (path.clone(), name)),
-            );
+            sent.extend(names_in(&request).filter(|name| !name.is_empty()).map(|name| (path.clone(), name)));
         }
         let mut documented = BTreeSet::new();
         for (path, methods) in file["paths"].as_object().unwrap() {
             let form =
                 &methods["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"];
-            for name in form["properties"]
-                .as_object()
-                .map(Map::keys)
-                .into_iter()
-                .flatten()
-            {
+            for name in form["properties"].as_object().map(Map::keys).into_iter().flatten() {
                 documented.insert((path.clone(), name.clone()));
             }
         }
@@ -153,10 +131,9 @@ fn sample(file: &Value, schema: &Value, next: &mut i64) -> Value {
         ("boolean", _) => json!(true),
         ("array", _) => json!([sample(file, &schema["items"], next)]),
         ("object", _) => match schema["properties"].as_object() {
-            Some(properties) => properties
-                .iter()
-                .map(|(name, schema)| (name.clone(), sample(file, schema, next)))
-                .collect(),
+            Some(properties) => {
+                properties.iter().map(|(name, schema)| (name.clone(), sample(file, schema, next))).collect()
+            }
             None => json!({ "key": sample(file, &schema["additionalProperties"], next) }),
         },
         (other, _) => panic!("{other}"),
@@ -164,10 +141,7 @@ fn sample(file: &Value, schema: &Value, next: &mut i64) -> Value {
 }
 
 fn answer(body: &Value, status: u16) -> Response<Vec<u8>> {
-    Response::builder()
-        .status(status)
-        .body(body.to_string().into_bytes())
-        .unwrap()
+    Response::builder().status(status).body(body.to_string().into_bytes()).unwrap()
 }
 
 /// Reads `body` as the schema's endpoint would, and writes what was read.
@@ -190,9 +164,7 @@ fn read_back(version: ApiVersion, schema: &str, body: &Value) -> Result<Value, E
             serde_json::to_value(Introspect::new(refresh_token()).from_http(&app, now, &response)?).unwrap()
         }
         "Error" => {
-            let error = Refresh::new(refresh_token())
-                .from_http(&app, now, &answer(body, 400))
-                .unwrap_err();
+            let error = Refresh::new(refresh_token()).from_http(&app, now, &answer(body, 400)).unwrap_err();
             serde_json::from_slice(error.as_api().unwrap().to_response().body()).unwrap()
         }
         other => panic!("the files have a schema of a new name: {other}"),
@@ -252,12 +224,7 @@ fn a_missing_property_is_named_if_it_is_needed_and_costs_nothing_if_it_is_not() 
             {
                 continue;
             }
-            for property in schema["required"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-            {
+            for property in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 let mut body = sample(&file, schema, &mut 0);
                 if name.ends_with("TokenResponse") {
                     body["token_type"] = json!("bearer");
@@ -265,11 +232,8 @@ fn a_missing_property_is_named_if_it_is_needed_and_costs_nothing_if_it_is_not() 
                 body.as_object_mut().unwrap().remove(property);
                 match read_back(version, name, &body) {
                     Err(Error::Answer(error)) => {
-                        let named: Vec<_> = error
-                            .problems
-                            .iter()
-                            .filter_map(|problem| problem.field())
-                            .collect();
+                        let named: Vec<_> =
+                            error.problems.iter().filter_map(|problem| problem.field()).collect();
                         assert_eq!(named, [property], "{version} {name}");
                         assert!(
                             needed(name).contains(&property),
@@ -277,10 +241,9 @@ fn a_missing_property_is_named_if_it_is_needed_and_costs_nothing_if_it_is_not() 
                         );
                     }
                     Err(error) => panic!("{version} {name}.{property}: {error}"),
-                    Ok(_) => assert!(
-                        !needed(name).contains(&property),
-                        "{version} {name}.{property} is needed"
-                    ),
+                    Ok(_) => {
+                        assert!(!needed(name).contains(&property), "{version} {name}.{property} is needed")
+                    }
                 }
             }
         }

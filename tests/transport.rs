@@ -15,10 +15,7 @@ const TOKENS: &str =
     r#"{"access_token":"new","refresh_token":"na1-2","token_type":"bearer","expires_in":1800}"#;
 
 fn app(base: &str) -> App {
-    App::hubspot("client-id", ClientSecret::new("s3cret").unwrap())
-        .api_base(base)
-        .build()
-        .unwrap()
+    App::hubspot("client-id", ClientSecret::new("s3cret").unwrap()).api_base(base).build().unwrap()
 }
 
 fn refresh() -> Refresh {
@@ -27,11 +24,7 @@ fn refresh() -> Refresh {
 
 fn exchange() -> ExchangeCode {
     let code = Code::new("one-time").unwrap();
-    ExchangeCode::new(AuthorizationCode::from_caller_who_checked_state(
-        code,
-        "https://example.com/cb",
-        None,
-    ))
+    ExchangeCode::new(AuthorizationCode::from_caller_who_checked_state(code, "https://example.com/cb", None))
 }
 
 fn failure(error: &Error) -> TransportFailure {
@@ -59,17 +52,12 @@ fn a_request_is_whole_and_says_who_sends_it() {
             client.call(&refresh()).unwrap();
             let request = server.requests().concat();
             let (head, body) = request.split_once("\r\n\r\n").unwrap();
-            assert!(
-                head.starts_with("POST /oauth/2026-09/token HTTP/1.1\r\n"),
-                "{head}"
-            );
+            assert!(head.starts_with("POST /oauth/2026-09/token HTTP/1.1\r\n"), "{head}");
             let head = head.to_lowercase();
             let agent = format!("user-agent: hs-oauth-{name}/{}", env!("CARGO_PKG_VERSION"));
-            for header in [
-                &agent,
-                "accept: application/json",
-                "content-type: application/x-www-form-urlencoded",
-            ] {
+            for header in
+                [&agent, "accept: application/json", "content-type: application/x-www-form-urlencoded"]
+            {
                 assert_eq!(head.matches(header).count(), 1, "{header} in {head}");
             }
             assert!(
@@ -94,10 +82,7 @@ fn the_lookups_of_v1_have_no_body() {
         let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap())
             .api_base(&server.url)
             .version(ApiVersion::V1);
-        let client = Client::both(&app.build().unwrap())
-            .into_iter()
-            .nth(index)
-            .unwrap();
+        let client = Client::both(&app.build().unwrap()).into_iter().nth(index).unwrap();
         let token = RefreshToken::new("na1/1").unwrap();
         client.call(&Introspect::new(token.clone())).unwrap_err();
         client.call(&Revoke::new(token)).unwrap();
@@ -114,16 +99,41 @@ fn the_lookups_of_v1_have_no_body() {
         );
         for request in requests {
             let request = request.to_lowercase();
-            assert!(
-                !request.contains("content-length: 1") && !request.contains("s3cret"),
-                "{request}"
-            );
+            assert!(!request.contains("content-length: 1") && !request.contains("s3cret"), "{request}");
             assert!(request.ends_with("\r\n\r\n"), "{request}");
         }
     }
 }
 
 /// Credentials go only where they were meant to go.
+#[test]
+fn a_loopback_address_is_not_reached_through_a_proxy() {
+    let name = "transport::a_loopback_address_is_not_reached_through_a_proxy";
+    const PROXY: &str = "http_proxy";
+    if std::env::var_os(PROXY).is_none_or(|proxy| proxy != "http://127.0.0.1:9") {
+        // The environment is the whole process's, so this test runs itself in one of its own.
+        let itself = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([name, "--exact"])
+            .env_remove("no_proxy")
+            .env_remove("NO_PROXY")
+            .env("HTTP_PROXY", "http://127.0.0.1:9")
+            .env("ALL_PROXY", "http://127.0.0.1:9")
+            .env(PROXY, "http://127.0.0.1:9")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&itself.stdout);
+        assert!(itself.status.success() && told.contains("1 passed"), "{told}");
+        return;
+    }
+    each(
+        || vec![Reply::answer(200, "", TOKENS)],
+        |client, server| {
+            client.call(&refresh()).unwrap();
+            assert_eq!(server.requests().len(), 1);
+        },
+    );
+}
+
 #[test]
 fn no_redirect_is_followed_to_anywhere() {
     for status in [301, 302, 303, 307, 308] {
@@ -149,10 +159,7 @@ fn a_callers_client_that_followed_a_redirect_is_an_error() {
     let location = format!("location: {}/\r\n", elsewhere.url);
     let server = RawServer::start(vec![Reply::answer(302, &location, "")]);
     let client = hs_oauth_async::Client::with_http(app(&server.url), reqwest::Client::new());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let error = runtime.block_on(client.call(&refresh())).unwrap_err();
     assert_eq!(
         (failure(&error), error.next_step()),
@@ -217,10 +224,7 @@ fn an_answer_of_a_mebibyte_is_read_and_one_byte_more_is_not() {
                     "{}",
                     reply(LONGEST_ANSWER + 1).0
                 );
-                assert_eq!(
-                    (error.next_step(), server.requests().len()),
-                    (NextStep::ReportBug, 1)
-                );
+                assert_eq!((error.next_step(), server.requests().len()), (NextStep::ReportBug, 1));
             },
         );
     }
@@ -229,18 +233,11 @@ fn an_answer_of_a_mebibyte_is_read_and_one_byte_more_is_not() {
 #[test]
 fn a_silent_server_is_given_up_in_time_wherever_it_falls_silent() {
     let head = b"HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\n";
-    for said in [
-        &b""[..],
-        b"HTTP/1.1 200 X\r\n",
-        head,
-        &[&head[..], b"{\"access_token\":"].concat(),
-    ] {
+    for said in [&b""[..], b"HTTP/1.1 200 X\r\n", head, &[&head[..], b"{\"access_token\":"].concat()] {
         each(
             || vec![Reply::Stall(said.to_vec())],
             |client, server| {
-                let client = client
-                    .timeout(Duration::from_millis(300))
-                    .retry(RetryPolicy::NEVER);
+                let client = client.timeout(Duration::from_millis(300)).retry(RetryPolicy::NEVER);
                 let error = client.call(&refresh()).unwrap_err();
                 assert_eq!(
                     (failure(&error), error.next_step()),
@@ -287,12 +284,9 @@ fn a_failed_tls_handshake_says_so() {
 
 #[test]
 fn a_cut_connection_is_not_an_answer() {
-    for said in [
-        &b""[..],
-        b"HTTP/1.1 200",
-        b"HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\n{}",
-        b"SSH-2.0\r\n\r\n",
-    ] {
+    for said in
+        [&b""[..], b"HTTP/1.1 200", b"HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\n{}", b"SSH-2.0\r\n\r\n"]
+    {
         each(
             || vec![Reply::Bytes(said.to_vec())],
             |client, server| {
@@ -334,10 +328,7 @@ fn a_refresh_is_tried_three_times_at_most() {
     each(
         || vec![busy(), busy(), busy(), busy()],
         |client, server| {
-            assert_eq!(
-                client.call(&refresh()).unwrap_err().status().unwrap().as_u16(),
-                503
-            );
+            assert_eq!(client.call(&refresh()).unwrap_err().status().unwrap().as_u16(), 503);
             assert_eq!(server.requests().len(), 3);
         },
     );
@@ -346,28 +337,15 @@ fn a_refresh_is_tried_three_times_at_most() {
 #[test]
 fn a_retry_after_beyond_the_budget_goes_to_the_caller_and_one_within_it_is_slept() {
     each(
-        || {
-            vec![
-                Reply::answer(429, "retry-after: 30\r\n", ""),
-                Reply::answer(200, "", TOKENS),
-            ]
-        },
+        || vec![Reply::answer(429, "retry-after: 30\r\n", ""), Reply::answer(200, "", TOKENS)],
         |client, server| {
             let error = client.call(&refresh()).unwrap_err();
-            assert_eq!(
-                error.next_step(),
-                NextStep::RetryAfter(Some(Duration::from_secs(30)))
-            );
+            assert_eq!(error.next_step(), NextStep::RetryAfter(Some(Duration::from_secs(30))));
             assert_eq!(server.requests().len(), 1);
         },
     );
     each(
-        || {
-            vec![
-                Reply::answer(429, "retry-after: 1\r\n", ""),
-                Reply::answer(200, "", TOKENS),
-            ]
-        },
+        || vec![Reply::answer(429, "retry-after: 1\r\n", ""), Reply::answer(200, "", TOKENS)],
         |client, server| {
             let started = std::time::Instant::now();
             assert!(client.call(&refresh()).is_ok());
@@ -383,10 +361,7 @@ fn a_refusal_is_never_repeated() {
         each(
             || vec![Reply::answer(status, "", ""), Reply::answer(200, "", TOKENS)],
             |client, server| {
-                assert_eq!(
-                    client.call(&refresh()).unwrap_err().status().unwrap().as_u16(),
-                    status
-                );
+                assert_eq!(client.call(&refresh()).unwrap_err().status().unwrap().as_u16(), status);
                 assert_eq!(server.requests().len(), 1);
             },
         );
@@ -407,12 +382,7 @@ fn a_code_that_may_have_arrived_is_never_sent_again() {
         each(
             || vec![way(), Reply::answer(200, "", TOKENS)],
             |client, server| {
-                assert!(
-                    client
-                        .timeout(Duration::from_millis(300))
-                        .call(&exchange())
-                        .is_err()
-                );
+                assert!(client.timeout(Duration::from_millis(300)).call(&exchange()).is_err());
                 assert_eq!(server.requests().len(), 1);
             },
         );

@@ -19,12 +19,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with an HTTP client of its own.
+    /// A client with an HTTP client of its own. It goes through the proxy the environment names, but not to loopback.
     ///
     /// # Errors
     /// [`Error::Transport`] with [`TransportFailure::Client`](crate::TransportFailure::Client) if TLS cannot be set up.
     pub fn new(app: App) -> Result<Self, Error> {
-        Ok(Self::with_http(app, Transport::build()?))
+        let http = Transport::build(&app)?;
+        Ok(Self::with_http(app, http))
     }
 
     /// A client over an HTTP client of the caller's, which shares its connections, proxies and certificates.
@@ -131,9 +132,7 @@ impl Client {
             tries += 1;
             let wait = match &result {
                 Ok(_) => None,
-                Err(error) => self
-                    .retry
-                    .wait(E::OPERATION, error, tries, started.elapsed(), random()),
+                Err(error) => self.retry.wait(E::OPERATION, error, tries, started.elapsed(), random()),
             };
             #[cfg(feature = "tracing")]
             match &result {

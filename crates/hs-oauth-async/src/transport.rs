@@ -31,8 +31,12 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn build() -> Result<reqwest::Client, TransportError> {
-        http_builder()
+    pub(crate) fn build(app: &App) -> Result<reqwest::Client, TransportError> {
+        let builder = match app.is_plain_http() {
+            true => http_builder().no_proxy(),
+            false => http_builder(),
+        };
+        builder
             .build()
             .map_err(|error| TransportError::with_source(TransportFailure::Client, error.without_url()))
     }

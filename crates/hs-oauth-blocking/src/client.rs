@@ -19,9 +19,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with an HTTP client of its own.
+    /// A client with an HTTP client of its own. It goes through the proxy the environment names, but not to loopback.
     pub fn new(app: App) -> Self {
-        Self::with_http(app, Transport::build())
+        let http = Transport::build(&app);
+        Self::with_http(app, http)
     }
 
     /// A client over an HTTP client of the caller's, which shares its connections, proxies and certificates. Timeout, size
@@ -116,9 +117,7 @@ impl Client {
             tries += 1;
             let wait = match &result {
                 Ok(_) => None,
-                Err(error) => self
-                    .retry
-                    .wait(E::OPERATION, error, tries, started.elapsed(), random()),
+                Err(error) => self.retry.wait(E::OPERATION, error, tries, started.elapsed(), random()),
             };
             #[cfg(feature = "tracing")]
             match &result {

@@ -15,12 +15,13 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn build() -> ureq::Agent {
-        ureq::Agent::config_builder()
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .tls_config(tls())
-            .build()
-            .new_agent()
+    pub(crate) fn build(app: &App) -> ureq::Agent {
+        let config = ureq::Agent::config_builder().timeout_connect(Some(CONNECT_TIMEOUT)).tls_config(tls());
+        let config = match app.is_plain_http() {
+            true => config.proxy(None),
+            false => config,
+        };
+        config.build().new_agent()
     }
 
     pub(crate) fn new(http: ureq::Agent) -> Self {
@@ -67,9 +68,7 @@ impl Transport {
         let mut bytes = Vec::with_capacity(announced as usize + 1);
         // Counted as it comes, decoded: what a header announces proves nothing.
         let mut reader = body.into_reader().take(LONGEST_ANSWER as u64 + 1);
-        reader
-            .read_to_end(&mut bytes)
-            .map_err(|error| failed(error.into()))?;
+        reader.read_to_end(&mut bytes).map_err(|error| failed(error.into()))?;
         if bytes.len() > LONGEST_ANSWER {
             return Err(TransportError::new(TransportFailure::AnswerTooLarge));
         }

@@ -59,9 +59,7 @@ impl AuthorizeUrl {
         if self.no_pkce {
             authorize = authorize.without_pkce();
         }
-        let authorization = authorize
-            .begin(&app)
-            .map_err(|error| Failure::Other(error.to_string()))?;
+        let authorization = authorize.begin(&app).map_err(|error| Failure::Other(error.to_string()))?;
 
         let pending = Report::of(&authorization.pending)?;
         let mut report = match &self.pending {

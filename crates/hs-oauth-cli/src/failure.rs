@@ -62,10 +62,7 @@ impl Failure {
         put("message", self.to_string().into());
         put("next_step", self.next_step().name().into());
         if let NextStep::RetryAfter(Some(wait)) = self.next_step() {
-            put(
-                "retry_after",
-                (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).into(),
-            );
+            put("retry_after", (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).into());
         }
         if let Self::Call(error) = self {
             if let Some(status) = error.status() {
@@ -229,14 +226,8 @@ mod tests {
     #[test]
     fn only_what_reads_as_a_flag_is_repeated() {
         assert!(is_flag("--scopes"));
-        for other in [
-            "na1-6f18f26a",
-            "--6f18f26a",
-            "--CANARY",
-            "--",
-            "-x",
-            "--a-secret-of-lowercase-letters",
-        ] {
+        for other in ["na1-6f18f26a", "--6f18f26a", "--CANARY", "--", "-x", "--a-secret-of-lowercase-letters"]
+        {
             assert!(!is_flag(other), "{other}");
         }
     }

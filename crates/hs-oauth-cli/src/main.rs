@@ -120,19 +120,9 @@ mod tests {
     fn help_names_every_environment_variable_and_fits_100_columns() {
         let mut command = Cli::command();
         let mut texts = vec![command.render_long_help().to_string()];
-        texts.extend(
-            command
-                .get_subcommands_mut()
-                .map(|command| command.render_long_help().to_string()),
-        );
-        for variable in [
-            "CLIENT_ID",
-            "CLIENT_SECRET",
-            "REDIRECT_URI",
-            "API_VERSION",
-            "API_BASE",
-            "APP_BASE",
-        ] {
+        texts.extend(command.get_subcommands_mut().map(|command| command.render_long_help().to_string()));
+        for variable in ["CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI", "API_VERSION", "API_BASE", "APP_BASE"]
+        {
             assert!(texts[0].contains(&format!("HUBSPOT_{variable}")), "{variable}");
         }
         for line in texts.iter().flat_map(|text| text.lines()) {

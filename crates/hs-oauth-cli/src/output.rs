@@ -35,11 +35,7 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn of(result: &impl Serialize) -> Result<Self, Failure> {
         match serde_json::to_value(result) {
-            Ok(Value::Object(object)) => Ok(Self {
-                object,
-                note: None,
-                is_new: false,
-            }),
+            Ok(Value::Object(object)) => Ok(Self { object, note: None, is_new: false }),
             _ => Err(Failure::Other("the result is no JSON object".to_owned())),
         }
     }
@@ -60,10 +56,7 @@ impl Report {
 impl Output {
     /// What the arguments ask for, where they cannot be read as a whole.
     pub(crate) fn of(arguments: &[OsString]) -> Self {
-        Self {
-            json: arguments.iter().any(|argument| argument == "--json"),
-            show_tokens: false,
-        }
+        Self { json: arguments.iter().any(|argument| argument == "--json"), show_tokens: false }
     }
 
     pub(crate) fn report(&self, report: &Report) -> Result<(), Failure> {
@@ -102,12 +95,7 @@ impl Output {
     fn lines<'a>(&self, object: &'a Map<String, Value>) -> impl Iterator<Item = String> + use<'a> {
         let show_tokens = self.show_tokens;
         let mut fields: Vec<_> = object.iter().filter(|field| field.0 != "expires_at").collect();
-        fields.sort_by_key(|(name, _)| {
-            ORDER
-                .iter()
-                .position(|first| first == name)
-                .unwrap_or(ORDER.len())
-        });
+        fields.sort_by_key(|(name, _)| ORDER.iter().position(|first| first == name).unwrap_or(ORDER.len()));
         let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         fields.into_iter().map(move |(name, value)| {
             let text = match value {
@@ -189,10 +177,7 @@ mod tests {
     use serde_json::json;
 
     fn lines(object: Value, show_tokens: bool) -> String {
-        let output = Output {
-            json: false,
-            show_tokens,
-        };
+        let output = Output { json: false, show_tokens };
         output.lines(object.as_object().unwrap()).collect()
     }
 

@@ -16,10 +16,7 @@ pub(crate) fn create(path: &Path, text: &str) -> io::Result<()> {
 
 /// Writes a new file under a name of its own where the operating system keeps temporary files.
 pub(crate) fn create_temporary(text: &str) -> io::Result<PathBuf> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_nanos();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let path = std::env::temp_dir().join(format!("hs-oauth-{}-{now}.json", std::process::id()));
     create(&path, text)?;
     Ok(path)

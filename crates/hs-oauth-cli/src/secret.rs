@@ -14,31 +14,16 @@ pub(crate) struct Secret {
     pub(crate) variable: &'static str,
 }
 
-pub(crate) const CLIENT_SECRET: Secret = Secret {
-    name: "client secret",
-    flag: "--client-secret",
-    variable: "HUBSPOT_CLIENT_SECRET",
-};
-pub(crate) const ACCESS_TOKEN: Secret = Secret {
-    name: "access token",
-    flag: "--access-token",
-    variable: "HUBSPOT_ACCESS_TOKEN",
-};
-pub(crate) const REFRESH_TOKEN: Secret = Secret {
-    name: "refresh token",
-    flag: "--refresh-token",
-    variable: "HUBSPOT_REFRESH_TOKEN",
-};
-pub(crate) const CODE: Secret = Secret {
-    name: "authorization code",
-    flag: "--code",
-    variable: "HUBSPOT_CODE",
-};
-pub(crate) const CODE_VERIFIER: Secret = Secret {
-    name: "code verifier",
-    flag: "--code-verifier",
-    variable: "HUBSPOT_CODE_VERIFIER",
-};
+pub(crate) const CLIENT_SECRET: Secret =
+    Secret { name: "client secret", flag: "--client-secret", variable: "HUBSPOT_CLIENT_SECRET" };
+pub(crate) const ACCESS_TOKEN: Secret =
+    Secret { name: "access token", flag: "--access-token", variable: "HUBSPOT_ACCESS_TOKEN" };
+pub(crate) const REFRESH_TOKEN: Secret =
+    Secret { name: "refresh token", flag: "--refresh-token", variable: "HUBSPOT_REFRESH_TOKEN" };
+pub(crate) const CODE: Secret =
+    Secret { name: "authorization code", flag: "--code", variable: "HUBSPOT_CODE" };
+pub(crate) const CODE_VERIFIER: Secret =
+    Secret { name: "code verifier", flag: "--code-verifier", variable: "HUBSPOT_CODE_VERIFIER" };
 
 /// The `-` that stands for standard input; the only value a flag for a secret takes.
 #[derive(Clone, Copy, Debug)]
@@ -76,10 +61,7 @@ impl Secret {
 
 /// An environment variable; an empty one counts as not set.
 pub(crate) fn variable(name: &str) -> Result<Option<String>, Failure> {
-    match std::env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(OsString::into_string)
-    {
+    match std::env::var_os(name).filter(|value| !value.is_empty()).map(OsString::into_string) {
         None => Ok(None),
         Some(Ok(value)) => Ok(Some(value)),
         Some(Err(_)) => Err(Failure::usage(format!("{name} is not UTF-8"))),
@@ -114,10 +96,7 @@ pub(crate) fn line(name: &str) -> Result<String, Failure> {
 /// Refuses flags that would put a secret into the process list, known to the command or not, before anything can repeat
 /// their value.
 pub(crate) fn refuse_on_command_line(arguments: &[OsString]) -> Result<(), Failure> {
-    let arguments: Vec<_> = arguments
-        .iter()
-        .map(|argument| argument.to_string_lossy())
-        .collect();
+    let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
     for (index, argument) in arguments.iter().enumerate() {
         let (flag, value) = match argument.split_once('=') {
             Some((flag, value)) => (flag, Some(value)),
@@ -126,12 +105,7 @@ pub(crate) fn refuse_on_command_line(arguments: &[OsString]) -> Result<(), Failu
         if !flag.starts_with('-') || value == Some("-") {
             continue;
         }
-        let flag = format!(
-            "--{}",
-            flag.trim_start_matches('-')
-                .to_ascii_lowercase()
-                .replace('_', "-")
-        );
+        let flag = format!("--{}", flag.trim_start_matches('-').to_ascii_lowercase().replace('_', "-"));
         let ways = match SECRETS.iter().find(|secret| secret.flag == flag) {
             Some(secret) => secret.ways(),
             None if flag == "--token" => format!(
@@ -158,9 +132,7 @@ mod tests {
 
     fn refusal(arguments: &[&str]) -> Option<String> {
         let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
-        refuse_on_command_line(&arguments)
-            .err()
-            .map(|failure| failure.to_string())
+        refuse_on_command_line(&arguments).err().map(|failure| failure.to_string())
     }
 
     #[test]
@@ -180,10 +152,7 @@ mod tests {
             &["authorize-url", "--client-secret", "canary"],
         ] {
             let refusal = refusal(spelling).unwrap_or_else(|| panic!("{spelling:?}"));
-            assert!(
-                refusal.contains("command line") && refusal.contains("HUBSPOT_"),
-                "{refusal}"
-            );
+            assert!(refusal.contains("command line") && refusal.contains("HUBSPOT_"), "{refusal}");
             assert!(!refusal.contains("canary"), "{refusal}");
         }
     }
@@ -191,15 +160,7 @@ mod tests {
     #[test]
     fn a_dash_and_flags_without_secrets_pass() {
         assert_eq!(
-            refusal(&[
-                "exchange",
-                "--code",
-                "-",
-                "--client-secret=-",
-                "--client-id",
-                "id",
-                "-"
-            ]),
+            refusal(&["exchange", "--code", "-", "--client-secret=-", "--client-id", "id", "-"]),
             None
         );
     }

@@ -59,10 +59,7 @@ pub(crate) fn read<'a, O: Object<'a>>(body: &'a [u8]) -> (O, Result<(), Problem>
         return (object, Err(Problem::Empty));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let outcome = (&mut json).deserialize_any(ObjectVisitor {
-        object: &mut object,
-        repeated: &mut repeated,
-    });
+    let outcome = (&mut json).deserialize_any(ObjectVisitor { object: &mut object, repeated: &mut repeated });
     let outcome = match (outcome.and_then(|()| json.end()), repeated) {
         (Err(error), _) if error.is_data() => Err(Problem::NotAnObject),
         (Err(_), _) => Err(Problem::NotJson),
@@ -404,15 +401,9 @@ mod tests {
         let (read, outcome) =
             sample(br#"{"text":["email protected"],"number":"1","scopes":{"a":[1]},"links":{"a":"b","c":[[]]},"x":{}}"#);
         assert_eq!(outcome, Ok(()));
-        assert_eq!(
-            (read.text, read.number.text().as_deref()),
-            (Scalar::Other, Some("1"))
-        );
+        assert_eq!((read.text, read.number.text().as_deref()), (Scalar::Other, Some("1")));
         assert!(matches!(read.scopes, Field::Wrong));
-        assert_eq!(
-            read.links.read(),
-            Some(BTreeMap::from([("a".to_owned(), "b".to_owned())]))
-        );
+        assert_eq!(read.links.read(), Some(BTreeMap::from([("a".to_owned(), "b".to_owned())])));
     }
 
     #[test]
@@ -426,10 +417,7 @@ mod tests {
     fn what_stood_before_a_break_is_kept() {
         let (read, outcome) = sample(br#"{"text":"kept","number":17,"scopes":["a","b"#);
         assert_eq!(outcome, Err(Problem::NotJson));
-        assert_eq!(
-            (read.text.text().as_deref(), read.number.integer()),
-            (Some("kept"), Some(17))
-        );
+        assert_eq!((read.text.text().as_deref(), read.number.integer()), (Some("kept"), Some(17)));
     }
 
     #[test]

@@ -3,6 +3,7 @@ use std::env::VarError;
 use std::fmt;
 
 use http::Uri;
+use http::uri::Scheme;
 use zeroize::Zeroizing;
 
 use crate::form;
@@ -186,6 +187,11 @@ impl App {
         &self.app_base
     }
 
+    /// Whether token requests go over plain http, which is to loopback and so to no proxy: a proxy would see the credentials.
+    pub fn is_plain_http(&self) -> bool {
+        self.token_uri.scheme() == Some(&Scheme::HTTP)
+    }
+
     pub(crate) fn client_form(&self) -> &str {
         &self.client_form
     }
@@ -318,17 +324,13 @@ pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type
 fn client_form(client_id: &str, credential: &Credential) -> Zeroizing<String> {
     let fields = match credential {
         Credential::Secret(secret) => [("client_secret", secret.expose()), ("", "")],
-        Credential::Assertion(assertion) => [
-            ("client_assertion_type", JWT_BEARER),
-            ("client_assertion", assertion.expose()),
-        ],
+        Credential::Assertion(assertion) => {
+            [("client_assertion_type", JWT_BEARER), ("client_assertion", assertion.expose())]
+        }
         Credential::Public => [("", ""); 2],
     };
-    let fields = || {
-        std::iter::once(("client_id", client_id))
-            .chain(fields)
-            .filter(|(name, _)| !name.is_empty())
-    };
+    let fields =
+        || std::iter::once(("client_id", client_id)).chain(fields).filter(|(name, _)| !name.is_empty());
     // The room is made at once: a string that grows leaves copies of the secret behind.
     let room = fields().map(|(name, value)| form::room_for(name, value)).sum();
     let mut encoded = Zeroizing::new(String::with_capacity(room));
@@ -354,10 +356,7 @@ fn check_url(argument: &'static str, url: &str) -> Result<(), InvalidArgument> {
     if url.len() > LONGEST_URL {
         return invalid(Reason::TooLong { limit: LONGEST_URL });
     }
-    if let Some(at) = url
-        .bytes()
-        .position(|byte| !byte.is_ascii_graphic() || byte == b'\\')
-    {
+    if let Some(at) = url.bytes().position(|byte| !byte.is_ascii_graphic() || byte == b'\\') {
         return invalid(Reason::Character { at });
     }
     if url.contains('#') {
@@ -384,9 +383,7 @@ fn check_url(argument: &'static str, url: &str) -> Result<(), InvalidArgument> {
 fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host == "[::1]"
-        || host
-            .parse::<Ipv4Addr>()
-            .is_ok_and(|address| address.is_loopback())
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -400,23 +397,12 @@ mod tests {
     #[test]
     fn the_presets_go_to_hubspots_own_hosts() {
         let app = builder().build().unwrap();
-        assert_eq!(
-            app.uri(Resource::Token),
-            "https://api.hubapi.com/oauth/2026-09/token"
-        );
-        assert_eq!(
-            app.authorize_url(Some(7)),
-            "https://app.hubspot.com/oauth/7/authorize"
-        );
+        assert_eq!(app.uri(Resource::Token), "https://api.hubapi.com/oauth/2026-09/token");
+        assert_eq!(app.authorize_url(Some(7)), "https://app.hubspot.com/oauth/7/authorize");
 
-        let mcp = App::hubspot_mcp("id", ClientSecret::new("s3cret").unwrap())
-            .build()
-            .unwrap();
+        let mcp = App::hubspot_mcp("id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
         assert_eq!(mcp.uri(Resource::Token), "https://mcp.hubspot.com/oauth/v3/token");
-        assert_eq!(
-            mcp.authorize_url(Some(7)),
-            "https://mcp.hubspot.com/oauth/authorize/user"
-        );
+        assert_eq!(mcp.authorize_url(Some(7)), "https://mcp.hubspot.com/oauth/authorize/user");
     }
 
     #[test]
@@ -440,14 +426,8 @@ mod tests {
             ("http://127.1", Reason::NotHttps),
             ("http://10.0.0.1", Reason::NotHttps),
             ("http://0.0.0.0", Reason::NotHttps),
-            (
-                "http://127.0.0.1@example.com",
-                Reason::UrlPart("a user name or password"),
-            ),
-            (
-                "https://user:pass@example.com",
-                Reason::UrlPart("a user name or password"),
-            ),
+            ("http://127.0.0.1@example.com", Reason::UrlPart("a user name or password")),
+            ("https://user:pass@example.com", Reason::UrlPart("a user name or password")),
             ("https://example.com/?a=b", Reason::UrlPart("a query")),
             ("https://example.com/#a", Reason::UrlPart("a fragment")),
             ("http://127.0.0.1\\@example.com", Reason::Character { at: 16 }),
@@ -467,14 +447,8 @@ mod tests {
     #[test]
     fn a_redirect_uri_keeps_its_query_to_the_byte() {
         let uri = "https://myapp.example.com/cb?tenant=a%20b&x=";
-        assert_eq!(
-            builder().redirect_uri(uri).build().unwrap().redirect_uri(),
-            Some(uri)
-        );
-        assert_eq!(
-            builder().redirect_uri("myapp://cb").build().unwrap_err().argument,
-            "redirect_uri"
-        );
+        assert_eq!(builder().redirect_uri(uri).build().unwrap().redirect_uri(), Some(uri));
+        assert_eq!(builder().redirect_uri("myapp://cb").build().unwrap_err().argument, "redirect_uri");
     }
 
     #[test]
@@ -490,42 +464,17 @@ mod tests {
         };
         const ID: (&str, &str) = ("HUBSPOT_CLIENT_ID", "id");
         const SECRET: (&str, &str) = ("HUBSPOT_CLIENT_SECRET", "s3cret");
-        assert_eq!(
-            from(&[ID, SECRET, ("HUBSPOT_API_VERSION", "")])
-                .unwrap()
-                .version(),
-            ApiVersion::LATEST
-        );
-        assert_eq!(
-            from(&[ID, SECRET, ("HUBSPOT_API_VERSION", "v1")])
-                .unwrap()
-                .version(),
-            ApiVersion::V1
-        );
+        assert_eq!(from(&[ID, SECRET, ("HUBSPOT_API_VERSION", "")]).unwrap().version(), ApiVersion::LATEST);
+        assert_eq!(from(&[ID, SECRET, ("HUBSPOT_API_VERSION", "v1")]).unwrap().version(), ApiVersion::V1);
         for (app, variable) in [
             (from(&[SECRET]), "HUBSPOT_CLIENT_ID"),
             (from(&[ID]), "HUBSPOT_CLIENT_SECRET"),
-            (
-                from(&[ID, ("HUBSPOT_CLIENT_SECRET", "")]),
-                "HUBSPOT_CLIENT_SECRET",
-            ),
-            (
-                from(&[("HUBSPOT_CLIENT_ID", "a\tb"), SECRET]),
-                "HUBSPOT_CLIENT_ID",
-            ),
-            (
-                from(&[ID, SECRET, ("HUBSPOT_API_VERSION", "v2")]),
-                "HUBSPOT_API_VERSION",
-            ),
-            (
-                from(&[ID, SECRET, ("HUBSPOT_API_BASE", "http://example.com")]),
-                "HUBSPOT_API_BASE",
-            ),
+            (from(&[ID, ("HUBSPOT_CLIENT_SECRET", "")]), "HUBSPOT_CLIENT_SECRET"),
+            (from(&[("HUBSPOT_CLIENT_ID", "a\tb"), SECRET]), "HUBSPOT_CLIENT_ID"),
+            (from(&[ID, SECRET, ("HUBSPOT_API_VERSION", "v2")]), "HUBSPOT_API_VERSION"),
+            (from(&[ID, SECRET, ("HUBSPOT_API_BASE", "http://example.com")]), "HUBSPOT_API_BASE"),
             (from(&[ID, SECRET, ("HUBSPOT_APP_BASE", "x")]), "HUBSPOT_APP_BASE"),
-            (
-                from(&[ID, SECRET, ("HUBSPOT_REDIRECT_URI", "x")]),
-                "HUBSPOT_REDIRECT_URI",
-            ),
+            (from(&[ID, SECRET, ("HUBSPOT_REDIRECT_URI", "x")]), "HUBSPOT_REDIRECT_URI"),
         ] {
             assert_eq!(app.unwrap_err().argument, variable);
         }

@@ -82,12 +82,7 @@ pub struct Randomness(Zeroizing<[u8; 64]>);
 impl Authorize {
     /// Asks for these scopes. All must be granted or the install fails. An MCP auth app sends none: there HubSpot decides.
     pub const fn scopes(scopes: Scopes) -> Self {
-        Self {
-            scopes,
-            optional_scopes: Scopes::NONE,
-            hub_id: None,
-            pkce: true,
-        }
+        Self { scopes, optional_scopes: Scopes::NONE, hub_id: None, pkce: true }
     }
 
     /// Asks for these besides; HubSpot leaves out those the account cannot grant.
@@ -123,24 +118,15 @@ impl Authorize {
     /// # Errors
     /// [`InvalidArgument`] naming `redirect_uri` if the app has none.
     pub fn begin_with(&self, app: &App, randomness: Randomness) -> Result<Authorization, InvalidArgument> {
-        let redirect_uri = app
-            .redirect_uri()
-            .ok_or(InvalidArgument::new("redirect_uri", Reason::Missing))?;
+        let redirect_uri = app.redirect_uri().ok_or(InvalidArgument::new("redirect_uri", Reason::Missing))?;
         let (state, verifier) = randomness.0.split_at(32);
         let state = State::new(URL_SAFE_NO_PAD.encode(state))?;
         let code_verifier = match self.pkce || app.is_mcp() {
             true => Some(CodeVerifier::new(URL_SAFE_NO_PAD.encode(verifier))?),
             false => None,
         };
-        let pending = PendingAuthorization {
-            state,
-            code_verifier,
-            redirect_uri: redirect_uri.to_owned(),
-        };
-        Ok(Authorization {
-            url: self.url(app, &pending),
-            pending,
-        })
+        let pending = PendingAuthorization { state, code_verifier, redirect_uri: redirect_uri.to_owned() };
+        Ok(Authorization { url: self.url(app, &pending), pending })
     }
 
     fn url(&self, app: &App, pending: &PendingAuthorization) -> AuthorizationUrl {
@@ -187,10 +173,7 @@ impl fmt::Display for AuthorizationUrl {
 
 impl fmt::Debug for AuthorizationUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = self
-            .0
-            .split_once('?')
-            .map_or(self.0.as_str(), |(address, _)| address);
+        let address = self.0.split_once('?').map_or(self.0.as_str(), |(address, _)| address);
         write!(f, "AuthorizationUrl({address}?[redacted])")
     }
 }
@@ -223,9 +206,7 @@ impl PendingAuthorization {
         }
         let query = query.strip_prefix('?').unwrap_or(query).as_bytes();
         let one = |name: &'static str| {
-            let mut values = form_urlencoded::parse(query)
-                .filter(|pair| pair.0 == name)
-                .map(|pair| pair.1);
+            let mut values = form_urlencoded::parse(query).filter(|pair| pair.0 == name).map(|pair| pair.1);
             match (values.next(), values.next()) {
                 (_, Some(_)) => Err(CallbackError::Repeated(name)),
                 (value, None) => Ok(value.filter(|value| !value.is_empty())),
@@ -263,11 +244,7 @@ impl AuthorizationCode {
         redirect_uri: impl Into<String>,
         code_verifier: Option<CodeVerifier>,
     ) -> Self {
-        Self {
-            code,
-            code_verifier,
-            redirect_uri: redirect_uri.into(),
-        }
+        Self { code, code_verifier, redirect_uri: redirect_uri.into() }
     }
 
     /// The code.
@@ -385,10 +362,7 @@ mod tests {
     }
 
     fn pending() -> PendingAuthorization {
-        Authorize::scopes("oauth".parse().unwrap())
-            .begin_with(&app(), randomness())
-            .unwrap()
-            .pending
+        Authorize::scopes("oauth".parse().unwrap()).begin_with(&app(), randomness()).unwrap().pending
     }
 
     const STATE: &str = "__________________________________________8";
@@ -397,18 +371,12 @@ mod tests {
     #[test]
     fn the_url_is_what_hubspots_own_clients_send() {
         let authorize = Authorize::scopes("oauth crm.read".parse().unwrap());
-        let plain = authorize
-            .clone()
-            .without_pkce()
-            .begin_with(&app(), randomness())
-            .unwrap();
+        let plain = authorize.clone().without_pkce().begin_with(&app(), randomness()).unwrap();
         let base = "https://app.hubspot.com/oauth/authorize?client_id=client%20id\
                     &redirect_uri=https%3A%2F%2Fmyapp.example.com%2Fcb%3Ftenant%3Da%2520b&scope=oauth%20crm.read";
         assert_eq!(plain.url.as_str(), format!("{base}&state={STATE}"));
 
-        let full = authorize
-            .optional_scopes("content".parse().unwrap())
-            .hub_id(62515);
+        let full = authorize.optional_scopes("content".parse().unwrap()).hub_id(62515);
         let full = full.begin_with(&app(), randomness()).unwrap();
         let base = base.replace("/oauth/", "/oauth/62515/");
         // SHA-256 of 43 letters A, the base64url of 32 zero bytes.
@@ -426,25 +394,17 @@ mod tests {
         let app = App::hubspot_mcp("id", ClientSecret::new("s3cret").unwrap())
             .redirect_uri("http://localhost:1/cb");
         let authorize = Authorize::scopes("oauth".parse().unwrap()).without_pkce();
-        let url = authorize
-            .begin_with(&app.build().unwrap(), randomness())
-            .unwrap()
-            .url;
+        let url = authorize.begin_with(&app.build().unwrap(), randomness()).unwrap().url;
         assert!(
             url.starts_with("https://mcp.hubspot.com/oauth/authorize/user?client_id=id&redirect_uri="),
             "{url}"
         );
-        assert!(
-            !url.contains("scope") && url.ends_with("code_challenge_method=S256"),
-            "{url}"
-        );
+        assert!(!url.contains("scope") && url.ends_with("code_challenge_method=S256"), "{url}");
     }
 
     #[test]
     fn an_app_without_a_redirect_uri_cannot_begin() {
-        let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap())
-            .build()
-            .unwrap();
+        let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
         let begun = Authorize::scopes(Scopes::NONE).begin_with(&app, randomness());
         assert_eq!(begun.unwrap_err().argument, "redirect_uri");
     }
@@ -487,46 +447,22 @@ mod tests {
             ("code=abc&state=".to_owned(), CallbackError::Missing("state")),
             (format!("code=abc&state={other}"), CallbackError::StateMismatch),
             (format!("code=abc&state={STATE}8"), CallbackError::StateMismatch),
-            (
-                format!("code=abc&state={}", STATE.strip_prefix('_').unwrap()),
-                CallbackError::StateMismatch,
-            ),
+            (format!("code=abc&state={}", STATE.strip_prefix('_').unwrap()), CallbackError::StateMismatch),
             (format!("code=abc&state=%00{STATE}"), CallbackError::StateMismatch),
-            (
-                format!("code=abc&state={STATE}&state={STATE}"),
-                CallbackError::Repeated("state"),
-            ),
-            (
-                format!("code=abc&state={STATE}&st%61te={other}"),
-                CallbackError::Repeated("state"),
-            ),
+            (format!("code=abc&state={STATE}&state={STATE}"), CallbackError::Repeated("state")),
+            (format!("code=abc&state={STATE}&st%61te={other}"), CallbackError::Repeated("state")),
             (format!("state={STATE}"), CallbackError::Missing("code")),
             (format!("state={STATE}&code="), CallbackError::Missing("code")),
-            (
-                format!("state={STATE}&code=a&code=b"),
-                CallbackError::Repeated("code"),
-            ),
-            (
-                format!("state={STATE}&code=a%0d%0ab"),
-                CallbackError::Malformed("code"),
-            ),
-            (
-                format!("state={STATE}&code=%ff"),
-                CallbackError::Malformed("code"),
-            ),
-            (
-                format!("state={STATE}&error=access_denied"),
-                refused("access_denied", None),
-            ),
+            (format!("state={STATE}&code=a&code=b"), CallbackError::Repeated("code")),
+            (format!("state={STATE}&code=a%0d%0ab"), CallbackError::Malformed("code")),
+            (format!("state={STATE}&code=%ff"), CallbackError::Malformed("code")),
+            (format!("state={STATE}&error=access_denied"), refused("access_denied", None)),
             (
                 format!("state={STATE}&error=access_denied&error_description=no%0athanks&code=abc"),
                 refused("access_denied", Some("no\u{fffd}thanks")),
             ),
             ("error=access_denied".to_owned(), CallbackError::Missing("state")),
-            (
-                format!("error=access_denied&state={other}"),
-                CallbackError::StateMismatch,
-            ),
+            (format!("error=access_denied&state={other}"), CallbackError::StateMismatch),
             ("a=".repeat(LONGEST_CALLBACK), CallbackError::TooLong),
         ] {
             let refused = pending().accept(&query).unwrap_err();
@@ -537,18 +473,11 @@ mod tests {
 
     #[test]
     fn what_is_pending_survives_a_session_store_and_shows_nothing() {
-        let authorization = Authorize::scopes("oauth".parse().unwrap())
-            .begin_with(&app(), randomness())
-            .unwrap();
+        let authorization =
+            Authorize::scopes("oauth".parse().unwrap()).begin_with(&app(), randomness()).unwrap();
         let stored = serde_json::to_string(&authorization.pending).unwrap();
-        assert_eq!(
-            serde_json::from_str::<PendingAuthorization>(&stored).unwrap(),
-            authorization.pending
-        );
+        assert_eq!(serde_json::from_str::<PendingAuthorization>(&stored).unwrap(), authorization.pending);
         let shown = format!("{authorization:?} {:?}", randomness());
-        assert!(
-            !shown.contains(STATE) && !shown.contains("AAAA") && !shown.contains("255"),
-            "{shown}"
-        );
+        assert!(!shown.contains(STATE) && !shown.contains("AAAA") && !shown.contains("255"), "{shown}");
     }
 }

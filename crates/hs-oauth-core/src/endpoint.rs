@@ -55,10 +55,7 @@ pub trait Endpoint {
     ///
     /// # Errors
     /// [`Error::Api`] if the status is not 200 to 299, [`Error::Answer`] if it is and the body is not what was asked for.
-    #[expect(
-        clippy::wrong_self_convention,
-        reason = "it pairs with to_http: the request reads its answer"
-    )]
+    #[expect(clippy::wrong_self_convention, reason = "it pairs with to_http: the request reads its answer")]
     fn from_http<B: AsRef<[u8]>>(
         &self,
         app: &App,
@@ -71,10 +68,7 @@ pub trait Endpoint {
 fn post(uri: Uri, app: &App, fixed: &str, fields: &[(&str, &str)]) -> Request<Vec<u8>> {
     let client = app.client_form();
     // The room is made at once: a body that grows leaves copies of the secrets behind.
-    let room = fields
-        .iter()
-        .map(|(name, value)| form::room_for(name, value))
-        .sum::<usize>();
+    let room = fields.iter().map(|(name, value)| form::room_for(name, value)).sum::<usize>();
     let mut body = String::with_capacity(fixed.len() + 1 + client.len() + room);
     for part in [fixed, client] {
         if !body.is_empty() && !part.is_empty() {
@@ -114,9 +108,7 @@ fn refusal<B: AsRef<[u8]>>(
     sent_at: Timestamp,
     response: &Response<B>,
 ) -> ApiError {
-    ApiError::read(operation, response, sent_at, || {
-        secrets.iter().copied().chain(app.credential_text())
-    })
+    ApiError::read(operation, response, sent_at, || secrets.iter().copied().chain(app.credential_text()))
 }
 
 /// Reads a field the caller cannot do without, or notes what is wrong with it.

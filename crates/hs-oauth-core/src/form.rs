@@ -2,11 +2,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Everything but RFC 3986's unreserved characters is escaped: right in a query, in a form body and in a path segment
 /// alike, and a space becomes `%20`, as HubSpot's own SDKs write it.
-pub(crate) const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+pub(crate) const UNRESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Appends `name=value`, after a `&` unless it is the first. `name` needs no escaping.
 pub(crate) fn push(form: &mut String, name: &str, value: &str) {

@@ -54,10 +54,7 @@ impl InvalidArgument {
     }
 
     pub(crate) const fn named(self, argument: &'static str) -> Self {
-        Self {
-            argument,
-            reason: self.reason,
-        }
+        Self { argument, reason: self.reason }
     }
 }
 

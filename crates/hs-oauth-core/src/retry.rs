@@ -29,17 +29,11 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 
 impl RetryPolicy {
     /// One try and no more.
-    pub const NEVER: Self = Self {
-        tries: 1,
-        budget: Duration::ZERO,
-    };
+    pub const NEVER: Self = Self { tries: 1, budget: Duration::ZERO };
 
     /// At most 3 tries within 10 seconds.
     pub const fn new() -> Self {
-        Self {
-            tries: 3,
-            budget: Duration::from_secs(10),
-        }
+        Self { tries: 3, budget: Duration::from_secs(10) }
     }
 
     /// The most tries, the first one counted.
@@ -137,39 +131,22 @@ mod tests {
             (TransportFailure::AnswerTooLarge, false),
         ] {
             let error = transport(failure);
-            assert_eq!(
-                wait(Operation::ExchangeCode, &error, 1, 0).is_some(),
-                again,
-                "{failure:?}"
-            );
+            assert_eq!(wait(Operation::ExchangeCode, &error, 1, 0).is_some(), again, "{failure:?}");
         }
         assert_eq!(wait(Operation::ExchangeCode, &api(503, |_| ()), 1, 0), None);
         assert_eq!(
-            wait(
-                Operation::ExchangeCode,
-                &api(429, |error| error.retry_after = Some(Duration::ZERO)),
-                1,
-                0
-            ),
+            wait(Operation::ExchangeCode, &api(429, |error| error.retry_after = Some(Duration::ZERO)), 1, 0),
             None
         );
     }
 
     #[test]
     fn a_passing_fault_is_tried_three_times() {
-        for error in [
-            api(503, |_| ()),
-            transport(TransportFailure::Timeout),
-            transport(TransportFailure::Interrupted),
-        ] {
-            assert_eq!(
-                wait(Operation::Refresh, &error, 1, 0),
-                Some(Duration::from_millis(125))
-            );
-            assert_eq!(
-                wait(Operation::Refresh, &error, 2, 1),
-                Some(Duration::from_millis(250))
-            );
+        for error in
+            [api(503, |_| ()), transport(TransportFailure::Timeout), transport(TransportFailure::Interrupted)]
+        {
+            assert_eq!(wait(Operation::Refresh, &error, 1, 0), Some(Duration::from_millis(125)));
+            assert_eq!(wait(Operation::Refresh, &error, 2, 1), Some(Duration::from_millis(250)));
             assert_eq!(wait(Operation::Refresh, &error, 3, 1), None);
         }
     }
@@ -177,38 +154,16 @@ mod tests {
     #[test]
     fn a_refusal_is_never_repeated() {
         for status in [400, 401, 403, 404, 302] {
-            assert_eq!(
-                wait(Operation::Refresh, &api(status, |_| ()), 1, 0),
-                None,
-                "{status}"
-            );
+            assert_eq!(wait(Operation::Refresh, &api(status, |_| ()), 1, 0), None, "{status}");
         }
-        assert_eq!(
-            wait(
-                Operation::Refresh,
-                &transport(TransportFailure::AnswerTooLarge),
-                1,
-                0
-            ),
-            None
-        );
+        assert_eq!(wait(Operation::Refresh, &transport(TransportFailure::AnswerTooLarge), 1, 0), None);
     }
 
     #[test]
     fn a_retry_after_is_kept_to_and_goes_back_to_the_caller_beyond_the_budget() {
-        let after = |seconds| {
-            api(429, move |error| {
-                error.retry_after = Some(Duration::from_secs(seconds))
-            })
-        };
-        assert_eq!(
-            wait(Operation::Refresh, &after(3), 1, 0),
-            Some(Duration::from_secs(3))
-        );
-        assert_eq!(
-            wait(Operation::Refresh, &after(3), 1, 6),
-            Some(Duration::from_secs(3))
-        );
+        let after = |seconds| api(429, move |error| error.retry_after = Some(Duration::from_secs(seconds)));
+        assert_eq!(wait(Operation::Refresh, &after(3), 1, 0), Some(Duration::from_secs(3)));
+        assert_eq!(wait(Operation::Refresh, &after(3), 1, 6), Some(Duration::from_secs(3)));
         assert_eq!(wait(Operation::Refresh, &after(3), 1, 7), None);
         assert_eq!(wait(Operation::Refresh, &after(86_400), 1, 0), None);
     }
@@ -227,9 +182,7 @@ mod tests {
         let policy = RetryPolicy::new();
         let error = api(500, |_| ());
         for random in [0, 1, 512, 1023, u64::MAX] {
-            let wait = policy
-                .wait(Operation::Refresh, &error, 1, Duration::ZERO, random)
-                .unwrap();
+            let wait = policy.wait(Operation::Refresh, &error, 1, Duration::ZERO, random).unwrap();
             assert!((FIRST_WAIT / 2..=FIRST_WAIT).contains(&wait), "{wait:?}");
         }
         assert!(

@@ -24,9 +24,8 @@ impl Scope {
             Reason::Missing
         } else if name.len() > LONGEST_SCOPE {
             Reason::TooLong { limit: LONGEST_SCOPE }
-        } else if let Some(at) = name
-            .bytes()
-            .position(|byte| !byte.is_ascii_graphic() || byte == b'"' || byte == b'\\')
+        } else if let Some(at) =
+            name.bytes().position(|byte| !byte.is_ascii_graphic() || byte == b'"' || byte == b'\\')
         {
             Reason::Character { at }
         } else {
@@ -176,10 +175,7 @@ mod tests {
     fn scopes_keep_their_order_and_lose_their_doubles() {
         let scopes: Scopes = " oauth  crm.read\toauth content ".parse().unwrap();
         assert_eq!(scopes.to_string(), "oauth crm.read content");
-        assert_eq!(
-            serde_json::to_string(&scopes).unwrap(),
-            r#"["oauth","crm.read","content"]"#
-        );
+        assert_eq!(serde_json::to_string(&scopes).unwrap(), r#"["oauth","crm.read","content"]"#);
         assert_eq!("".parse::<Scopes>().unwrap(), Scopes::NONE);
     }
 }

@@ -191,11 +191,7 @@ impl From<CodeVerifier> for Code {
 }
 
 fn masked(text: &str) -> String {
-    let shown = if text.len() < 24 {
-        ""
-    } else {
-        text.get(..4).unwrap_or("")
-    };
+    let shown = if text.len() < 24 { "" } else { text.get(..4).unwrap_or("") };
     format!("{shown}… ({} characters)", text.len())
 }
 
@@ -203,9 +199,7 @@ pub(crate) fn check(text: &str, allowed: fn(u8) -> bool) -> Result<(), Reason> {
     match text {
         "" => Err(Reason::Missing),
         "." | ".." => Err(Reason::DotSegment),
-        _ if text.len() > LONGEST_SECRET => Err(Reason::TooLong {
-            limit: LONGEST_SECRET,
-        }),
+        _ if text.len() > LONGEST_SECRET => Err(Reason::TooLong { limit: LONGEST_SECRET }),
         _ => match text.bytes().position(|byte| !allowed(byte)) {
             Some(at) => Err(Reason::Character { at }),
             None => Ok(()),
@@ -235,31 +229,19 @@ mod tests {
     #[test]
     fn the_challenge_of_the_rfcs_own_verifier_is_the_rfcs_own_challenge() {
         let verifier = CodeVerifier::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap();
-        assert_eq!(
-            verifier.challenge(),
-            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-        );
+        assert_eq!(verifier.challenge(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
     #[test]
     fn debug_shows_the_type_and_never_the_text() {
-        assert_eq!(
-            format!("{:?}", ClientSecret::new("canary").unwrap()),
-            "ClientSecret([redacted])"
-        );
-        assert_eq!(
-            format!("{:#?}", CodeVerifier::new("a".repeat(43)).unwrap()),
-            "CodeVerifier([redacted])"
-        );
+        assert_eq!(format!("{:?}", ClientSecret::new("canary").unwrap()), "ClientSecret([redacted])");
+        assert_eq!(format!("{:#?}", CodeVerifier::new("a".repeat(43)).unwrap()), "CodeVerifier([redacted])");
     }
 
     #[test]
     fn a_masked_secret_shows_four_characters_of_a_long_one_and_none_of_a_short_one() {
         let masked = |text: &str| RefreshToken::new(text).unwrap().masked();
-        assert_eq!(
-            masked("na1-6f18f26a-3e95-4d95-a6e5-3d5c6e5c9e5a"),
-            "na1-… (40 characters)"
-        );
+        assert_eq!(masked("na1-6f18f26a-3e95-4d95-a6e5-3d5c6e5c9e5a"), "na1-… (40 characters)");
         assert_eq!(masked("12345678901234567890123"), "… (23 characters)");
     }
 
@@ -273,9 +255,7 @@ mod tests {
         assert_eq!(refused("can\u{e9}ry").reason, Reason::Character { at: 3 });
         assert_eq!(
             refused(&"a".repeat(LONGEST_SECRET + 1)).reason,
-            Reason::TooLong {
-                limit: LONGEST_SECRET
-            }
+            Reason::TooLong { limit: LONGEST_SECRET }
         );
         assert_eq!(
             refused("canary\0").to_string(),

@@ -124,28 +124,15 @@ impl Received {
             _ if method != Method::POST => Err(Rejection::MethodNotAllowed { allow: "POST" }),
             _ if !has_form(request) => Err(Rejection::UnsupportedMediaType),
             resource => {
-                let form = Form {
-                    body: request.body().as_ref(),
-                    query: query_of(version, resource, request),
-                };
-                Ok(Self {
-                    version,
-                    client: form.client()?,
-                    call: form.call(resource)?,
-                })
+                let form =
+                    Form { body: request.body().as_ref(), query: query_of(version, resource, request) };
+                Ok(Self { version, client: form.client()?, call: form.call(resource)? })
             }
         }
     }
 
     fn of_lookup(version: ApiVersion, call: Call) -> Self {
-        Self {
-            version,
-            client: PresentedClient {
-                client_id: None,
-                credential: Credential::Public,
-            },
-            call,
-        }
+        Self { version, client: PresentedClient { client_id: None, credential: Credential::Public }, call }
     }
 }
 
@@ -205,16 +192,9 @@ fn decoded(token: &str) -> Cow<'_, str> {
 }
 
 fn has_form<B>(request: &Request<B>) -> bool {
-    let content_type = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = content_type
-        .and_then(|value| value.split(';').next())
-        .unwrap_or("");
-    essence
-        .trim()
-        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or("");
+    essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 /// The token endpoint of `v1` takes `client_secret` and `refresh_token` in the query too. No other does.
@@ -233,21 +213,16 @@ struct Form<'r> {
 impl<'r> Form<'r> {
     fn client(&self) -> Result<PresentedClient, Rejection> {
         let secret = self.optional("client_secret")?.map(ClientSecret::new).transpose();
-        let credential = match (
-            secret.map_err(Rejection::Malformed)?,
-            self.optional("client_assertion_type")?,
-        ) {
-            (Some(secret), _) => Credential::Secret(secret),
-            (None, Some(kind)) if kind == JWT_BEARER => {
-                let assertion = ClientAssertion::new(self.required("client_assertion")?);
-                Credential::Assertion(assertion.map_err(Rejection::Malformed)?)
-            }
-            (None, _) => Credential::Public,
-        };
-        Ok(PresentedClient {
-            client_id: self.optional("client_id")?.map(Cow::into_owned),
-            credential,
-        })
+        let credential =
+            match (secret.map_err(Rejection::Malformed)?, self.optional("client_assertion_type")?) {
+                (Some(secret), _) => Credential::Secret(secret),
+                (None, Some(kind)) if kind == JWT_BEARER => {
+                    let assertion = ClientAssertion::new(self.required("client_assertion")?);
+                    Credential::Assertion(assertion.map_err(Rejection::Malformed)?)
+                }
+                (None, _) => Credential::Public,
+            };
+        Ok(PresentedClient { client_id: self.optional("client_id")?.map(Cow::into_owned), credential })
     }
 
     fn call(&self, resource: Resource<'_>) -> Result<Call, Rejection> {
@@ -263,13 +238,11 @@ impl<'r> Form<'r> {
             "authorization_code" => {
                 let code = Code::new(self.required("code")?).map_err(Rejection::Malformed)?;
                 let verifier = self.optional("code_verifier")?.map(CodeVerifier::new).transpose();
-                Ok(Call::ExchangeCode(ExchangeCode::new(
-                    AuthorizationCode::from_caller_who_checked_state(
-                        code,
-                        self.required("redirect_uri")?,
-                        verifier.map_err(Rejection::Malformed)?,
-                    ),
-                )))
+                Ok(Call::ExchangeCode(ExchangeCode::new(AuthorizationCode::from_caller_who_checked_state(
+                    code,
+                    self.required("redirect_uri")?,
+                    verifier.map_err(Rejection::Malformed)?,
+                ))))
             }
             "refresh_token" => {
                 let refresh = Refresh::new(self.refresh_token("refresh_token")?);
@@ -284,12 +257,10 @@ impl<'r> Form<'r> {
     fn token(&self) -> Result<Token, Rejection> {
         let text = self.required("token")?;
         match self.optional("token_type_hint")?.as_deref() {
-            Some("refresh_token") => RefreshToken::new(text)
-                .map(Token::Refresh)
-                .map_err(Rejection::Malformed),
-            _ => AccessToken::new(text)
-                .map(Token::Access)
-                .map_err(Rejection::Malformed),
+            Some("refresh_token") => {
+                RefreshToken::new(text).map(Token::Refresh).map_err(Rejection::Malformed)
+            }
+            _ => AccessToken::new(text).map(Token::Access).map_err(Rejection::Malformed),
         }
     }
 
@@ -298,11 +269,7 @@ impl<'r> Form<'r> {
     }
 
     fn scopes(&self) -> Result<Scopes, Rejection> {
-        self.optional("scope")?
-            .as_deref()
-            .unwrap_or("")
-            .parse()
-            .map_err(Rejection::Malformed)
+        self.optional("scope")?.as_deref().unwrap_or("").parse().map_err(Rejection::Malformed)
     }
 
     fn required(&self, name: &'static str) -> Result<Cow<'r, str>, Rejection> {
@@ -310,17 +277,15 @@ impl<'r> Form<'r> {
     }
 
     fn optional(&self, name: &'static str) -> Result<Option<Cow<'r, str>>, Rejection> {
-        let mut values = form_urlencoded::parse(self.body)
-            .filter(|pair| pair.0 == name)
-            .map(|pair| pair.1);
+        let mut values = form_urlencoded::parse(self.body).filter(|pair| pair.0 == name).map(|pair| pair.1);
         let value = match (values.next(), values.next()) {
             (_, Some(_)) => return Err(Rejection::Repeated(name)),
             (value, None) => value.filter(|value| !value.is_empty()),
         };
         let in_query = || match name {
-            "client_secret" | "refresh_token" => form_urlencoded::parse(self.query)
-                .find(|pair| pair.0 == name)
-                .map(|pair| pair.1),
+            "client_secret" | "refresh_token" => {
+                form_urlencoded::parse(self.query).find(|pair| pair.0 == name).map(|pair| pair.1)
+            }
             _ => None,
         };
         Ok(value.or_else(in_query).filter(|value| !value.is_empty()))
@@ -385,10 +350,7 @@ impl ApiError {
         put("error", self.error.as_ref().map(|code| code.as_str()));
         put("error_description", self.error_description.as_deref());
         put("status", self.code.as_ref().map(|code| code.as_str()));
-        put(
-            "subCategory",
-            self.sub_category.as_ref().map(|code| code.as_str()),
-        );
+        put("subCategory", self.sub_category.as_ref().map(|code| code.as_str()));
         put("category", self.category.as_deref());
         put("message", self.message.as_deref());
         put("correlationId", self.correlation_id.as_deref());
@@ -397,30 +359,15 @@ impl ApiError {
         put("policyName", self.policy_name.as_deref());
         put("groupName", self.group_name.as_deref());
         let mut put = |name: &str, value: Result<Value, serde_json::Error>, empty: bool| {
-            body.extend(
-                value
-                    .ok()
-                    .filter(|_| !empty)
-                    .map(|value| (name.to_owned(), value)),
-            );
+            body.extend(value.ok().filter(|_| !empty).map(|value| (name.to_owned(), value)));
         };
-        put(
-            "context",
-            serde_json::to_value(&self.context),
-            self.context.is_empty(),
-        );
+        put("context", serde_json::to_value(&self.context), self.context.is_empty());
         put("links", serde_json::to_value(&self.links), self.links.is_empty());
-        put(
-            "errors",
-            serde_json::to_value(&self.errors),
-            self.errors.is_empty(),
-        );
+        put("errors", serde_json::to_value(&self.errors), self.errors.is_empty());
 
         let mut response = json(self.status, &body);
         if let Some(wait) = self.retry_after {
-            response
-                .headers_mut()
-                .insert(http::header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+            response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
         response
     }
@@ -440,11 +387,7 @@ fn json(status: StatusCode, body: &impl Serialize) -> Response<Vec<u8>> {
     // These types have text keys and no failing `Serialize`, so there always is a body.
     let mut response = Response::new(serde_json::to_vec(body).unwrap_or_default());
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

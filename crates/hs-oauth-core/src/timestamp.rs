@@ -57,10 +57,7 @@ mod tests {
         assert_eq!(end.plus(Duration::MAX), end);
         assert_eq!(Timestamp::from_secs(u64::MAX), end);
         assert_eq!(Timestamp::from_millis(1).since(end), Duration::ZERO);
-        assert_eq!(
-            Timestamp::from(UNIX_EPOCH - Duration::from_secs(1)),
-            Timestamp::from_millis(0)
-        );
+        assert_eq!(Timestamp::from(UNIX_EPOCH - Duration::from_secs(1)), Timestamp::from_millis(0));
     }
 
     #[test]

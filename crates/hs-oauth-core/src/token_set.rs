@@ -111,15 +111,10 @@ impl TokenSet {
             }),
         };
         let expires_in = needed("expires_in", body.expires_in, &mut problems, |value| {
-            u64::try_from(value.integer()?)
-                .ok()
-                .filter(|seconds| *seconds > 0)
+            u64::try_from(value.integer()?).ok().filter(|seconds| *seconds > 0)
         });
         let token_type = needed("token_type", body.token_type, &mut problems, |value| {
-            value
-                .text()?
-                .eq_ignore_ascii_case("bearer")
-                .then_some(TokenType::Bearer)
+            value.text()?.eq_ignore_ascii_case("bearer").then_some(TokenType::Bearer)
         });
 
         match (access_token, token_type, expires_in) {
@@ -221,12 +216,7 @@ mod tests {
         let answer =
             |token: &str| format!(r#"{{"access_token":"a",{token}"token_type":"bearer","expires_in":1800}}"#);
         let kept = |token| {
-            read(Operation::Refresh, &answer(token))
-                .unwrap()
-                .refresh_token
-                .unwrap()
-                .expose()
-                .to_owned()
+            read(Operation::Refresh, &answer(token)).unwrap().refresh_token.unwrap().expose().to_owned()
         };
         assert_eq!(kept(r#""refresh_token":"new","#), "new");
         assert_eq!(kept(r#""refresh_token":null,"#), "sent");
@@ -235,33 +225,17 @@ mod tests {
             problems(Operation::Refresh, &answer(r#""refresh_token":"","#)),
             [Problem::Invalid("refresh_token")]
         );
-        assert_eq!(
-            problems(Operation::ExchangeCode, &answer("")),
-            [Problem::Missing("refresh_token")]
-        );
-        assert_eq!(
-            read(Operation::ClientCredentials, &answer(""))
-                .unwrap()
-                .refresh_token,
-            None
-        );
+        assert_eq!(problems(Operation::ExchangeCode, &answer("")), [Problem::Missing("refresh_token")]);
+        assert_eq!(read(Operation::ClientCredentials, &answer("")).unwrap().refresh_token, None);
     }
 
     #[test]
     fn a_token_ends_as_long_after_the_request_was_sent_as_hubspot_says() {
-        let tokens = read(
-            Operation::Refresh,
-            r#"{"access_token":"a","token_type":"Bearer","expires_in":1800}"#,
-        )
-        .unwrap();
-        assert_eq!(
-            (tokens.expires_in, tokens.expires_at),
-            (1800, Timestamp::from_secs(2800))
-        );
-        let huge = format!(
-            r#"{{"access_token":"a","token_type":"bearer","expires_in":{}}}"#,
-            i64::MAX
-        );
+        let tokens =
+            read(Operation::Refresh, r#"{"access_token":"a","token_type":"Bearer","expires_in":1800}"#)
+                .unwrap();
+        assert_eq!((tokens.expires_in, tokens.expires_at), (1800, Timestamp::from_secs(2800)));
+        let huge = format!(r#"{{"access_token":"a","token_type":"bearer","expires_in":{}}}"#, i64::MAX);
         assert!(read(Operation::Refresh, &huge).unwrap().expires_at > SENT_AT);
     }
 
@@ -293,11 +267,7 @@ mod tests {
                 "access_token": "a", "refresh_token": "r", "token_type": "bearer", "expires_in": 1800,
             });
             body[field] = serde_json::from_str(value).unwrap();
-            assert_eq!(
-                problems(Operation::Refresh, &body.to_string()),
-                [problem(field)],
-                "{field}: {value}"
-            );
+            assert_eq!(problems(Operation::Refresh, &body.to_string()), [problem(field)], "{field}: {value}");
         }
     }
 
@@ -332,11 +302,7 @@ mod tests {
     fn scopes_are_a_list_or_else_a_text() {
         let scopes = |field: &str| {
             let body = format!(r#"{{"access_token":"a","token_type":"bearer","expires_in":1,{field}}}"#);
-            read(Operation::Refresh, &body)
-                .unwrap()
-                .scopes
-                .unwrap()
-                .to_string()
+            read(Operation::Refresh, &body).unwrap().scopes.unwrap().to_string()
         };
         assert_eq!(scopes(r#""scopes":["oauth","crm.read"]"#), "oauth crm.read");
         assert_eq!(scopes(r#""scope":"oauth  crm.read""#), "oauth crm.read");
@@ -349,10 +315,7 @@ mod tests {
             "hub_id":62515,"user_id":7,"scopes":["oauth"],"id_token":"e.y.J"}"#;
         let tokens = read(Operation::Refresh, body).unwrap();
         let stored = serde_json::to_value(&tokens).unwrap();
-        assert_eq!(
-            serde_json::from_value::<TokenSet>(stored.clone()).unwrap(),
-            tokens
-        );
+        assert_eq!(serde_json::from_value::<TokenSet>(stored.clone()).unwrap(), tokens);
         let mut expected: serde_json::Value = serde_json::from_str(body).unwrap();
         expected["expires_at"] = serde_json::json!(2_800_000);
         assert_eq!(stored, expected);

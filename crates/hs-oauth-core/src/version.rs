@@ -57,16 +57,10 @@ impl ApiVersion {
             Resource::Introspect => format!("/oauth/{self}/token/introspect"),
             Resource::Revoke => format!("/oauth/{self}/token/revoke"),
             Resource::AccessToken(token) => {
-                format!(
-                    "/oauth/{self}/access-tokens/{}",
-                    utf8_percent_encode(token, UNRESERVED)
-                )
+                format!("/oauth/{self}/access-tokens/{}", utf8_percent_encode(token, UNRESERVED))
             }
             Resource::RefreshToken(token) => {
-                format!(
-                    "/oauth/{self}/refresh-tokens/{}",
-                    utf8_percent_encode(token, UNRESERVED)
-                )
+                format!("/oauth/{self}/refresh-tokens/{}", utf8_percent_encode(token, UNRESERVED))
             }
         }
     }
@@ -162,10 +156,7 @@ impl ReleaseMonth {
             return None;
         }
         let month: u8 = month.parse().ok()?;
-        (1..=12).contains(&month).then_some(Self {
-            year: year.parse().ok()?,
-            month,
-        })
+        (1..=12).contains(&month).then_some(Self { year: year.parse().ok()?, month })
     }
 }
 
@@ -183,24 +174,10 @@ mod tests {
 
     #[test]
     fn what_is_no_version_is_refused_by_name() {
-        for name in [
-            "",
-            "v2",
-            "V1",
-            "1",
-            "2026",
-            "2026-9",
-            "2026-13",
-            "2026-00",
-            "2026-09-01",
-            "+026-09",
-            " v1",
-        ] {
-            assert_eq!(
-                name.parse::<ApiVersion>().unwrap_err().argument,
-                "api_version",
-                "{name:?}"
-            );
+        for name in
+            ["", "v2", "V1", "1", "2026", "2026-9", "2026-13", "2026-00", "2026-09-01", "+026-09", " v1"]
+        {
+            assert_eq!(name.parse::<ApiVersion>().unwrap_err().argument, "api_version", "{name:?}");
         }
     }
 
@@ -208,14 +185,8 @@ mod tests {
     #[test]
     fn the_announced_ends_are_known_to_the_day() {
         let day = |seconds| Timestamp::from(httpdate::parse_http_date(seconds).unwrap());
-        assert_eq!(
-            ApiVersion::V1.sunset(),
-            Some(day("Tue, 16 Feb 2027 00:00:00 GMT"))
-        );
-        assert_eq!(
-            ApiVersion::V3.sunset(),
-            Some(day("Wed, 01 Sep 2027 00:00:00 GMT"))
-        );
+        assert_eq!(ApiVersion::V1.sunset(), Some(day("Tue, 16 Feb 2027 00:00:00 GMT")));
+        assert_eq!(ApiVersion::V3.sunset(), Some(day("Wed, 01 Sep 2027 00:00:00 GMT")));
         assert_eq!(ApiVersion::LATEST.sunset(), None);
     }
 
@@ -241,10 +212,7 @@ mod tests {
                     Resource::Introspect | Resource::Revoke => version != ApiVersion::V1,
                     Resource::AccessToken(_) | Resource::RefreshToken(_) => version == ApiVersion::V1,
                 };
-                assert_eq!(
-                    read_path(&version.path(resource)),
-                    known.then_some((version, resource))
-                );
+                assert_eq!(read_path(&version.path(resource)), known.then_some((version, resource)));
             }
         }
         for path in [

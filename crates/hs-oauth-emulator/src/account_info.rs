@@ -79,32 +79,16 @@ mod tests {
         let (status, body) = details(&mut bench, &bearer);
         assert_eq!((status, &body["portalId"]), (200, &62515.into()));
         assert_eq!(details(&mut bench, &bearer.replace("Bearer", "bearer")).0, 200);
-        for wrong in [
-            "",
-            "Bearer",
-            "Bearer x",
-            tokens.access_token.expose(),
-            "Basic eDp5",
-        ] {
+        for wrong in ["", "Bearer", "Bearer x", tokens.access_token.expose(), "Basic eDp5"] {
             let (status, body) = details(&mut bench, wrong);
-            assert_eq!(
-                (status, &body["category"]),
-                (401, &"INVALID_AUTHENTICATION".into()),
-                "{wrong}"
-            );
+            assert_eq!((status, &body["category"]), (401, &"INVALID_AUTHENTICATION".into()), "{wrong}");
         }
-        assert_eq!(
-            bench.emulator.journal().last().unwrap().operation,
-            Some(Target::AccountInfo)
-        );
+        assert_eq!(bench.emulator.journal().last().unwrap().operation, Some(Target::AccountInfo));
         bench.wait(1800);
-        assert_eq!(
-            details(&mut bench, &bearer).1["category"],
-            "EXPIRED_AUTHENTICATION"
-        );
+        assert_eq!(details(&mut bench, &bearer).1["category"], "EXPIRED_AUTHENTICATION");
     }
 
-    /// HUBSPOT.md §3: a 401 from another API is no proof that a token expired.
+    /// HubSpot's token reference: a 401 from another API is no proof that a token expired.
     #[test]
     fn only_a_fault_meant_for_it_meets_it() {
         let mut bench = Bench::new();

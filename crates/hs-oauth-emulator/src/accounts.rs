@@ -1,4 +1,4 @@
-//! Who granted what: accounts, codes, grants and tokens, each found by its own text, dropped when nobody can ask for it
+//! Who granted what: accounts, grants and tokens, each found by its own text, dropped when nobody can ask for it
 //! any more.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -7,23 +7,21 @@ use std::time::Duration;
 
 use hs_oauth_core::{Code, CodeVerifier, RefreshToken, Scopes, Timestamp, TokenSet, TokenUse};
 
+use crate::codes::Codes;
 use crate::ids::Minter;
 use crate::settings::{Rotation, Settings};
 
-/// How long an expired access token or code is still known as expired.
+/// How long an expired access token is still known as expired.
 const AFTERLIFE: Duration = Duration::from_secs(600);
-/// The most codes, and the most replaced refresh tokens, that are remembered.
-const MOST_CODES: usize = 10_000;
+/// The most replaced refresh tokens that are remembered.
 const MOST_REPLACED: usize = 100_000;
 
 pub(crate) struct Accounts {
     access_token_lifetime: u32,
-    code_lifetime: u32,
     hubs: BTreeMap<i64, Hub>,
     grants: BTreeMap<u64, Grant>,
     grants_made: u64,
-    codes: BTreeMap<Arc<str>, IssuedCode>,
-    codes_by_age: VecDeque<Arc<str>>,
+    pub(crate) codes: Codes,
     access_tokens: BTreeMap<Arc<str>, IssuedAccessToken>,
     access_tokens_by_age: VecDeque<Arc<str>>,
     refresh_tokens: BTreeMap<Arc<str>, u64>,
@@ -41,21 +39,6 @@ struct Grant {
     /// The one that is good; none once it was revoked.
     refresh_token: Option<Arc<str>>,
     access_tokens: usize,
-}
-
-/// What a person consented to.
-pub(crate) struct Consent {
-    pub(crate) hub_id: i64,
-    pub(crate) scopes: Scopes,
-    pub(crate) redirect_uri: String,
-    pub(crate) challenge: Option<String>,
-}
-
-struct IssuedCode {
-    consent: Consent,
-    expires_at: Timestamp,
-    spent: bool,
-    grant: Option<u64>,
 }
 
 struct IssuedAccessToken {
@@ -92,18 +75,13 @@ pub(crate) enum AccessToken<'a> {
 
 impl Accounts {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let hub = Hub {
-            domain: settings.hub_domain.clone(),
-            deleted: false,
-        };
+        let hub = Hub { domain: settings.hub_domain.clone(), deleted: false };
         Self {
             access_token_lifetime: settings.access_token_lifetime.max(1),
-            code_lifetime: settings.code_lifetime,
             hubs: BTreeMap::from([(settings.hub_id, hub)]),
             grants: BTreeMap::new(),
             grants_made: 0,
-            codes: BTreeMap::new(),
-            codes_by_age: VecDeque::new(),
+            codes: Codes::new(settings.code_lifetime),
             access_tokens: BTreeMap::new(),
             access_tokens_by_age: VecDeque::new(),
             refresh_tokens: BTreeMap::new(),
@@ -149,11 +127,9 @@ impl Accounts {
     }
 
     fn end_grants_of(&mut self, hub_id: i64) {
-        self.codes.retain(|_, code| code.consent.hub_id != hub_id);
-        let ended: Vec<u64> = (self.grants.iter())
-            .filter(|(_, grant)| grant.hub_id == hub_id)
-            .map(|(id, _)| *id)
-            .collect();
+        self.codes.drop_those_of(hub_id);
+        let ended: Vec<u64> =
+            (self.grants.iter()).filter(|(_, grant)| grant.hub_id == hub_id).map(|(id, _)| *id).collect();
         for id in ended {
             self.end_grant(id);
         }
@@ -163,29 +139,6 @@ impl Accounts {
         if let Some(token) = self.grants.remove(&id).and_then(|grant| grant.refresh_token) {
             self.refresh_tokens.remove(&token);
         }
-    }
-
-    pub(crate) fn issue_code(&mut self, minter: &mut Minter, now: Timestamp, consent: Consent) -> Code {
-        while self.codes_by_age.len() >= MOST_CODES || self.oldest_code_is_over(now) {
-            let oldest = self.codes_by_age.pop_front();
-            oldest.map(|code| self.codes.remove(&code));
-        }
-        let code = minter.code();
-        let key: Arc<str> = code.expose().into();
-        self.codes_by_age.push_back(Arc::clone(&key));
-        let issued = IssuedCode {
-            consent,
-            expires_at: now.plus(Duration::from_secs(self.code_lifetime.into())),
-            spent: false,
-            grant: None,
-        };
-        self.codes.insert(key, issued);
-        code
-    }
-
-    fn oldest_code_is_over(&self, now: Timestamp) -> bool {
-        let code = self.codes_by_age.front().map(|code| self.codes.get(code));
-        code.is_some_and(|code| code.is_none_or(|code| code.expires_at.plus(AFTERLIFE) <= now))
     }
 
     /// A code is spent by the first exchange, whatever comes of it; a second ends what the first brought
@@ -198,40 +151,21 @@ impl Accounts {
         redirect_uri: &str,
         verifier: Option<&CodeVerifier>,
     ) -> Result<TokenSet, Denial> {
-        let issued = self.codes.get_mut(code.expose()).ok_or(Denial::UnknownCode)?;
-        if std::mem::replace(&mut issued.spent, true) {
-            if let Some(grant) = issued.grant.take() {
-                self.end_grant(grant);
-            }
-            return Err(Denial::UnknownCode);
+        if let Some(grant) = self.codes.take_grant(code) {
+            self.end_grant(grant);
         }
-        if now >= issued.expires_at {
-            return Err(Denial::ExpiredCode);
-        }
-        if issued.consent.redirect_uri != redirect_uri {
-            return Err(Denial::OtherRedirectUri);
-        }
-        if issued.consent.challenge != verifier.map(CodeVerifier::challenge) {
-            return Err(Denial::WrongVerifier);
-        }
-        let hub_id = issued.consent.hub_id;
-        let scopes = issued.consent.scopes.clone();
+        let (hub_id, scopes) = self.codes.spend(now, code, redirect_uri, verifier)?;
         if self.hubs.get(&hub_id).is_none_or(|hub| hub.deleted) {
             return Err(Denial::HubGone);
         }
 
         self.grants_made += 1;
         let id = self.grants_made;
-        issued.grant = Some(id);
+        self.codes.set_grant(code, id);
         let refresh_token = minter.refresh_token();
         let key: Arc<str> = refresh_token.expose().into();
         self.refresh_tokens.insert(Arc::clone(&key), id);
-        let grant = Grant {
-            hub_id,
-            scopes: scopes.clone(),
-            refresh_token: Some(key),
-            access_tokens: 0,
-        };
+        let grant = Grant { hub_id, scopes: scopes.clone(), refresh_token: Some(key), access_tokens: 0 };
         self.grants.insert(id, grant);
         Ok(self.issue(minter, now, Some((id, hub_id, refresh_token)), scopes))
     }
@@ -305,11 +239,7 @@ impl Accounts {
             grant.access_tokens += 1;
         }
         self.access_tokens_by_age.push_back(Arc::clone(&key));
-        let issued = IssuedAccessToken {
-            grant: id,
-            scopes,
-            expires_at: tokens.expires_at,
-        };
+        let issued = IssuedAccessToken { grant: id, scopes, expires_at: tokens.expires_at };
         self.access_tokens.insert(key, issued);
         tokens
     }
@@ -345,11 +275,7 @@ impl Accounts {
         if now >= issued.expires_at {
             return AccessToken::Expired;
         }
-        AccessToken::Good {
-            hub_id,
-            scopes: &issued.scopes,
-            expires_at: issued.expires_at,
-        }
+        AccessToken::Good { hub_id, scopes: &issued.scopes, expires_at: issued.expires_at }
     }
 
     /// Whose a good refresh token is, and what was granted.
@@ -361,10 +287,8 @@ impl Accounts {
 
     /// Access tokens already given live on.
     pub(crate) fn revoke(&mut self, text: &str) {
-        let grant = self
-            .refresh_tokens
-            .get(text)
-            .and_then(|id| self.grants.get_mut(id).map(|grant| (*id, grant)));
+        let grant =
+            self.refresh_tokens.get(text).and_then(|id| self.grants.get_mut(id).map(|grant| (*id, grant)));
         let Some((id, grant)) = grant.filter(|(_, grant)| grant.refresh_token.as_deref() == Some(text))
         else {
             return;
@@ -391,11 +315,7 @@ mod tests {
             tokens = bench.refresh(&tokens).unwrap();
         }
         let accounts = &bench.emulator.accounts;
-        assert_eq!(
-            accounts.access_tokens.len(),
-            40,
-            "half an hour of life and ten minutes after"
-        );
+        assert_eq!(accounts.access_tokens.len(), 40, "half an hour of life and ten minutes after");
         assert_eq!(accounts.access_tokens_by_age.len(), 40);
         assert_eq!(accounts.grants.len(), 1);
 
@@ -403,36 +323,12 @@ mod tests {
         bench.wait(3600);
         let other = bench.install();
         let accounts = &bench.emulator.accounts;
-        assert_eq!(
-            (
-                accounts.access_tokens.len(),
-                accounts.grants.len(),
-                accounts.codes.len()
-            ),
-            (1, 1, 1)
-        );
+        assert_eq!((accounts.access_tokens.len(), accounts.grants.len(), accounts.codes.known()), (1, 1, 1));
         bench.emulator.uninstall(other.hub_id.unwrap());
         bench.wait(3600);
         bench.install();
         let accounts = &bench.emulator.accounts;
-        assert_eq!(
-            (
-                accounts.access_tokens.len(),
-                accounts.grants.len(),
-                accounts.codes.len()
-            ),
-            (1, 1, 1)
-        );
-        assert_eq!(accounts.codes_by_age.len(), 1);
-    }
-
-    #[test]
-    fn codes_are_bounded() {
-        let mut bench = Bench::with(|settings| settings.auto_approve = true);
-        for _ in 0..MOST_CODES + 10 {
-            bench.code("oauth");
-        }
-        assert_eq!(bench.emulator.accounts.codes.len(), MOST_CODES);
+        assert_eq!((accounts.access_tokens.len(), accounts.grants.len(), accounts.codes.known()), (1, 1, 1));
     }
 
     #[test]

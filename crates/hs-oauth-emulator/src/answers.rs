@@ -94,9 +94,7 @@ pub(crate) fn wrong_method(minter: &mut Minter, method: &http::Method, allow: &'
         let message = format!("this address takes {allow} only");
         answer = refused(minter, error(status, "invalid_request", "error", message));
     }
-    answer
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(allow));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     answer
 }
 
@@ -137,12 +135,7 @@ pub(crate) fn redirect(status: StatusCode, location: String) -> Option<Answer> {
 
 /// Whether the body is of this media type, whatever its parameters.
 pub(crate) fn has_body_of<B>(request: &http::Request<B>, media_type: &str) -> bool {
-    let content_type = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = content_type
-        .and_then(|value| value.split(';').next())
-        .unwrap_or("");
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or("");
     essence.trim().eq_ignore_ascii_case(media_type)
 }

@@ -41,11 +41,7 @@ pub(crate) enum Refusal {
     /// The app is not known, or not where it wants the browser sent: a page says so, and nothing is redirected.
     Page(String),
     /// The app is told (RFC 6749 §4.1.2.1).
-    Redirect {
-        back: Back,
-        error: &'static str,
-        description: &'static str,
-    },
+    Redirect { back: Back, error: &'static str, description: &'static str },
 }
 
 impl Variant {
@@ -68,11 +64,7 @@ impl Asked {
         let back = query.back(settings).map_err(Refusal::Page)?;
         match query.asked(variant, &back) {
             Ok(asked) => Ok(asked),
-            Err((error, description)) => Err(Refusal::Redirect {
-                back,
-                error,
-                description,
-            }),
+            Err((error, description)) => Err(Refusal::Redirect { back, error, description }),
         }
     }
 }
@@ -88,9 +80,8 @@ impl Back {
             true => "&",
         };
         let state = self.state.as_deref().map(|state| ("state", Cow::Borrowed(state)));
-        let parameters = parameters
-            .iter()
-            .map(|(name, value)| (*name, utf8_percent_encode(value, ESCAPED).into()));
+        let parameters =
+            parameters.iter().map(|(name, value)| (*name, utf8_percent_encode(value, ESCAPED).into()));
         for (name, value) in parameters.chain(state) {
             address.extend([separator, name, "=", &*value]);
             separator = "&";
@@ -99,11 +90,7 @@ impl Back {
     }
 }
 
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What may not stand in a query (RFC 3986 §3.4). `%` is not among them: it stands for itself or begins an escape.
 const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS
@@ -141,10 +128,8 @@ impl<'q> Query<'q> {
         }
         let redirect_uri = needed("redirect_uri")?;
         if !settings.redirect_uris.contains(&redirect_uri) {
-            return Err(
-                "This redirect_uri is not registered for the app. It must be the same to the byte."
-                    .to_owned(),
-            );
+            return Err("This redirect_uri is not registered for the app. It must be the same to the byte."
+                .to_owned());
         }
         // Returned as it was written, so that whatever the app meant by it, it reads the same again.
         let state = self.one("state").ok().flatten().map(verbatim);
@@ -162,10 +147,7 @@ impl<'q> Query<'q> {
             (None, None) => return Err(("invalid_request", "code_challenge is required")),
             (Some(challenge), Some("S256")) if is_challenge(challenge) => {}
             (Some(_), Some("S256")) => {
-                return Err((
-                    "invalid_request",
-                    "a code_challenge of S256 is 43 characters of base64url",
-                ));
+                return Err(("invalid_request", "a code_challenge of S256 is 43 characters of base64url"));
             }
             (Some(_), _) => return Err(("invalid_request", "the code_challenge_method must be S256")),
             (None, Some(_)) => {
@@ -217,9 +199,7 @@ impl<'q> Query<'q> {
 }
 
 fn decoded(raw: &str) -> String {
-    percent_decode_str(&raw.replace('+', " "))
-        .decode_utf8_lossy()
-        .into_owned()
+    percent_decode_str(&raw.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 fn verbatim(raw: &str) -> String {
@@ -309,10 +289,7 @@ mod tests {
         let challenge = format!("&code_challenge={CHALLENGE}");
         for (more, expected) in [
             ("&scope=oauth&response_type=token", "unsupported_response_type"),
-            (
-                "&scope=oauth&response_type=code%20token",
-                "unsupported_response_type",
-            ),
+            ("&scope=oauth&response_type=code%20token", "unsupported_response_type"),
             ("", "invalid_scope"),
             ("&scope=", "invalid_scope"),
             ("&scope=%20", "invalid_scope"),
@@ -321,15 +298,9 @@ mod tests {
             ("&scope=oauth&optional_scope=a%5Cb", "invalid_scope"),
             ("&scope=a&scope=b", "invalid_request"),
             ("&scope=a&state=1&state=2", "invalid_request"),
-            (
-                "&scope=a&response_type=code&response_type=code",
-                "invalid_request",
-            ),
+            ("&scope=a&response_type=code&response_type=code", "invalid_request"),
             ("&scope=oauth&code_challenge_method=S256", "invalid_request"),
-            (
-                "&scope=oauth&code_challenge=short&code_challenge_method=S256",
-                "invalid_request",
-            ),
+            ("&scope=oauth&code_challenge=short&code_challenge_method=S256", "invalid_request"),
         ] {
             assert_eq!(error(Variant::Any, more), expected, "{more}");
         }
@@ -347,15 +318,12 @@ mod tests {
         for more in ["&scope=a%20b", "&scope=a+b", "&scope=a%2Bb"] {
             assert_eq!(asked(more).scopes.to_string(), "a b", "{more}");
         }
-        for more in [
-            "&scope=a&optional_scope=b%20a%20c",
-            "&scope=a&optional_scopes=b+c",
-        ] {
+        for more in ["&scope=a&optional_scope=b%20a%20c", "&scope=a&optional_scopes=b+c"] {
             assert_eq!(asked(more).optional_scopes.to_string(), "b c", "{more}");
         }
     }
 
-    /// HUBSPOT.md §1: MCP auth apps send no scope and must send a challenge.
+    /// HubSpot's API reference: MCP auth apps send no scope and must send a challenge.
     #[test]
     fn an_mcp_app_needs_pkce_and_no_scope() {
         assert_eq!(error(Variant::Mcp, ""), "invalid_request");
@@ -384,9 +352,7 @@ mod tests {
             "/?@!$'()*,;:",
             "a%0D%0Ab",
         ] {
-            let address = asked(&format!("&scope=a&state={state}"))
-                .back
-                .with(&[("code", "1")]);
+            let address = asked(&format!("&scope=a&state={state}")).back.with(&[("code", "1")]);
             assert_eq!(address, format!("{CALLBACK}?code=1&state={state}"));
         }
         let address = asked("&scope=a&state=\u{e9}\"<[").back.with(&[]);
@@ -403,19 +369,10 @@ mod tests {
         for (uri, expected) in [
             ("https://a.example/cb", "https://a.example/cb?code=a%20b&state=s"),
             ("https://a.example/cb?", "https://a.example/cb?code=a%20b&state=s"),
-            (
-                "https://a.example/cb?x=1",
-                "https://a.example/cb?x=1&code=a%20b&state=s",
-            ),
-            (
-                "https://a.example/cb?x=1&",
-                "https://a.example/cb?x=1&code=a%20b&state=s",
-            ),
+            ("https://a.example/cb?x=1", "https://a.example/cb?x=1&code=a%20b&state=s"),
+            ("https://a.example/cb?x=1&", "https://a.example/cb?x=1&code=a%20b&state=s"),
         ] {
-            let back = Back {
-                redirect_uri: uri.to_owned(),
-                state: Some("s".to_owned()),
-            };
+            let back = Back { redirect_uri: uri.to_owned(), state: Some("s".to_owned()) };
             assert_eq!(back.with(&[("code", "a b")]), expected);
         }
     }

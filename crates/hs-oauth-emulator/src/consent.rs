@@ -7,9 +7,9 @@ use hs_oauth_core::{Scopes, Timestamp};
 use http::header::{HOST, ORIGIN};
 use http::{Method, Request, StatusCode};
 
-use crate::accounts::Consent;
 use crate::answers::{self, Answer};
 use crate::authorize::{Asked, Back, Refusal, Variant};
+use crate::codes::Consent;
 use crate::emulator::Emulator;
 use crate::pages;
 
@@ -61,11 +61,9 @@ fn show(emulator: &mut Emulator, now: Timestamp, variant: Variant, request: &Req
     let asked = match Asked::read(&emulator.settings, variant, query) {
         Ok(asked) => asked,
         Err(Refusal::Page(message)) => return error(StatusCode::BAD_REQUEST, &message),
-        Err(Refusal::Redirect {
-            back,
-            error,
-            description,
-        }) => return refuse(StatusCode::FOUND, &back, error, description),
+        Err(Refusal::Redirect { back, error, description }) => {
+            return refuse(StatusCode::FOUND, &back, error, description);
+        }
     };
     let hubs = offered(emulator, asked.hub_id);
     let Some((first, _)) = hubs.first() else {
@@ -73,17 +71,8 @@ fn show(emulator: &mut Emulator, now: Timestamp, variant: Variant, request: &Req
     };
     if emulator.settings.auto_approve {
         let preferred = emulator.settings.hub_id;
-        let hub_id = if hubs.iter().any(|(id, _)| *id == preferred) {
-            preferred
-        } else {
-            *first
-        };
-        let all = asked
-            .scopes
-            .iter()
-            .chain(&asked.optional_scopes)
-            .cloned()
-            .collect();
+        let hub_id = if hubs.iter().any(|(id, _)| *id == preferred) { preferred } else { *first };
+        let all = asked.scopes.iter().chain(&asked.optional_scopes).cloned().collect();
         return connect(emulator, now, StatusCode::FOUND, asked, hub_id, all);
     }
     let ticket = emulator.minter.ticket();
@@ -95,10 +84,7 @@ fn show(emulator: &mut Emulator, now: Timestamp, variant: Variant, request: &Req
 
 fn decide(emulator: &mut Emulator, now: Timestamp, request: &Request<Vec<u8>>) -> Answer {
     if is_cross_site(request) {
-        return error(
-            StatusCode::FORBIDDEN,
-            "This answer did not come from the consent page.",
-        );
+        return error(StatusCode::FORBIDDEN, "This answer did not come from the consent page.");
     }
     if !answers::has_body_of(request, "application/x-www-form-urlencoded") {
         return error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The answer is not a form.");
@@ -114,18 +100,10 @@ fn decide(emulator: &mut Emulator, now: Timestamp, request: &Request<Vec<u8>>) -
     match field("decision") {
         Some("connect") => {}
         Some("cancel") => {
-            return refuse(
-                StatusCode::SEE_OTHER,
-                &asked.back,
-                "access_denied",
-                "the user said no",
-            );
+            return refuse(StatusCode::SEE_OTHER, &asked.back, "access_denied", "the user said no");
         }
         _ => {
-            return error(
-                StatusCode::BAD_REQUEST,
-                "The answer is neither Connect nor Cancel.",
-            );
+            return error(StatusCode::BAD_REQUEST, "The answer is neither Connect nor Cancel.");
         }
     }
     let hubs = offered(emulator, asked.hub_id);
@@ -137,10 +115,7 @@ fn decide(emulator: &mut Emulator, now: Timestamp, request: &Request<Vec<u8>>) -
         return error(StatusCode::BAD_REQUEST, "There is no such account.");
     };
     let ticked = |name: &str| (form.iter()).any(|pair| pair.0 == "optional_scope" && pair.1 == name);
-    let optional = asked
-        .optional_scopes
-        .iter()
-        .filter(|scope| ticked(scope.as_str()));
+    let optional = asked.optional_scopes.iter().filter(|scope| ticked(scope.as_str()));
     let granted = asked.scopes.iter().chain(optional).cloned().collect();
     connect(emulator, now, StatusCode::SEE_OTHER, asked, hub_id, granted)
 }
@@ -161,31 +136,19 @@ fn connect(
     hub_id: i64,
     scopes: Scopes,
 ) -> Answer {
-    let consent = Consent {
-        hub_id,
-        scopes,
-        redirect_uri: asked.back.redirect_uri.clone(),
-        challenge: asked.challenge,
-    };
-    let code = emulator.accounts.issue_code(&mut emulator.minter, now, consent);
+    let consent =
+        Consent { hub_id, scopes, redirect_uri: asked.back.redirect_uri.clone(), challenge: asked.challenge };
+    let code = emulator.accounts.codes.issue(&mut emulator.minter, now, consent);
     back_to(status, &asked.back, &[("code", code.expose())])
 }
 
 fn refuse(status: StatusCode, back: &Back, error: &str, description: &str) -> Answer {
-    back_to(
-        status,
-        back,
-        &[("error", error), ("error_description", description)],
-    )
+    back_to(status, back, &[("error", error), ("error_description", description)])
 }
 
 fn back_to(status: StatusCode, back: &Back, parameters: &[(&str, &str)]) -> Answer {
-    answers::redirect(status, back.with(parameters)).unwrap_or_else(|| {
-        error(
-            StatusCode::BAD_REQUEST,
-            "The registered redirect URI is not a URI.",
-        )
-    })
+    answers::redirect(status, back.with(parameters))
+        .unwrap_or_else(|| error(StatusCode::BAD_REQUEST, "The registered redirect URI is not a URI."))
 }
 
 fn error(status: StatusCode, message: &str) -> Answer {
@@ -204,9 +167,7 @@ fn is_cross_site(request: &Request<Vec<u8>>) -> bool {
     };
     let host = header(HOST).or(request.uri().authority().map(|host| host.as_str().as_bytes()));
     let named = [b"http://".as_slice(), b"https://"];
-    !named
-        .iter()
-        .any(|scheme| host.is_some_and(|host| origin.strip_prefix(*scheme) == Some(host)))
+    !named.iter().any(|scheme| host.is_some_and(|host| origin.strip_prefix(*scheme) == Some(host)))
 }
 
 #[cfg(test)]
@@ -287,13 +248,7 @@ mod tests {
             let answer = bench.get(path);
             let policy = answer.headers()["content-security-policy"].to_str().unwrap();
             let page = html(&answer);
-            let style = page
-                .split_once("<style>")
-                .unwrap()
-                .1
-                .split_once("</style>")
-                .unwrap()
-                .0;
+            let style = page.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
             let hash = STANDARD.encode(Sha256::digest(style));
             assert_eq!(
                 policy,
@@ -320,15 +275,9 @@ mod tests {
         for (ticks, granted) in [
             ("", r#"62515 ["oauth"]"#),
             ("&optional_scope=b", r#"62515 ["oauth","b"]"#),
-            (
-                "&optional_scope=a&optional_scope=b&optional_scope=c",
-                r#"62515 ["oauth","a","b"]"#,
-            ),
+            ("&optional_scope=a&optional_scope=b&optional_scope=c", r#"62515 ["oauth","a","b"]"#),
         ] {
-            assert_eq!(
-                scopes(&mut bench, asked, &format!("decision=connect{ticks}")),
-                granted
-            );
+            assert_eq!(scopes(&mut bench, asked, &format!("decision=connect{ticks}")), granted);
         }
     }
 
@@ -337,20 +286,10 @@ mod tests {
         let mut bench = Bench::new();
         bench.emulator.add_hub(7, "seven.example");
         let page = html(&bench.get(&format!("{PATH}&scope=oauth")));
-        assert!(
-            page.contains("type=\"radio\" name=\"hub_id\" value=\"7\""),
-            "{page}"
-        );
-        assert_eq!(
-            scopes(&mut bench, "&scope=oauth", "decision=connect&hub_id=7"),
-            r#"7 ["oauth"]"#
-        );
+        assert!(page.contains("type=\"radio\" name=\"hub_id\" value=\"7\""), "{page}");
+        assert_eq!(scopes(&mut bench, "&scope=oauth", "decision=connect&hub_id=7"), r#"7 ["oauth"]"#);
 
-        for form in [
-            "decision=connect",
-            "decision=connect&hub_id=8",
-            "decision=connect&hub_id=x",
-        ] {
+        for form in ["decision=connect", "decision=connect&hub_id=8", "decision=connect&hub_id=x"] {
             let ticket = ticket(&mut bench, &format!("{PATH}&scope=oauth"));
             let answer = bench.post("/oauth/authorize", &format!("ticket={ticket}&{form}"));
             assert_eq!(answer.status(), 400, "{form}");
@@ -358,18 +297,14 @@ mod tests {
         }
     }
 
-    /// HUBSPOT.md §2: `/oauth/{hub_id}/authorize`.
+    /// HubSpot's authorization page: `/oauth/{hub_id}/authorize`.
     #[test]
     fn the_account_in_the_path_is_the_only_one_offered() {
         let mut bench = Bench::new();
         bench.emulator.add_hub(7, "seven.example");
         bench.emulator.uninstall(7);
-        let path = |hub_id: &str| {
-            format!(
-                "{}&scope=oauth",
-                PATH.replace("/oauth/", &format!("/oauth/{hub_id}/"))
-            )
-        };
+        let path =
+            |hub_id: &str| format!("{}&scope=oauth", PATH.replace("/oauth/", &format!("/oauth/{hub_id}/")));
         let page = html(&bench.get(&path("7")));
         assert!(page.contains("seven.example") && !page.contains("demo.example.com"));
         assert!(page.contains("action=\"/oauth/7/authorize\""));
@@ -405,13 +340,7 @@ mod tests {
         assert_eq!(bench.post("/oauth/authorize", &used).status(), 303);
         let old = form(&ticket(&mut bench, &format!("{PATH}&scope=oauth")));
         bench.wait(30 * 60);
-        for form in [
-            used.as_str(),
-            &old,
-            "ticket=guessed&decision=connect",
-            "decision=connect",
-            "",
-        ] {
+        for form in [used.as_str(), &old, "ticket=guessed&decision=connect", "decision=connect", ""] {
             let answer = bench.post("/oauth/authorize", form);
             assert_eq!(answer.status(), 400);
             html(&answer);
@@ -442,11 +371,7 @@ mod tests {
         ] {
             assert_eq!(post(headers), 403, "{headers:?}");
         }
-        assert_eq!(
-            post(&[("content-type", "text/plain")]),
-            303,
-            "the first content type counts"
-        );
+        assert_eq!(post(&[("content-type", "text/plain")]), 303, "the first content type counts");
     }
 
     #[test]
@@ -466,11 +391,7 @@ mod tests {
                 request = request.header(*name, *value);
             }
             let body = format!("ticket={ticket}&decision=connect").into_bytes();
-            assert_eq!(
-                bench.send(request.body(body).unwrap()).status(),
-                303,
-                "{headers:?}"
-            );
+            assert_eq!(bench.send(request.body(body).unwrap()).status(), 303, "{headers:?}");
         }
     }
 

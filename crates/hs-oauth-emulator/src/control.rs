@@ -18,8 +18,7 @@ const ROOT: &str = "/_emulator";
 
 /// Whether a path belongs to the control API.
 pub(crate) fn is_under(path: &str) -> bool {
-    path.strip_prefix(ROOT)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 type Outcome = Result<Answer, Box<ApiError>>;
@@ -36,10 +35,7 @@ pub(crate) fn answer(emulator: &mut Emulator, now: Timestamp, request: &Request<
         "/sunset" => sunset(emulator, request),
         "/journal" => journal(emulator, request),
         "/reset" => reset(emulator, request),
-        _ => match path
-            .strip_prefix("/hubs/")
-            .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
-        {
+        _ => match path.strip_prefix("/hubs/").map(|rest| rest.split_once('/').unwrap_or((rest, ""))) {
             Some((hub_id, "")) => one_hub(emulator, hub_id, request),
             Some((hub_id, "uninstall")) => uninstall(emulator, hub_id, request),
             _ => Err(answers::nothing_here()),
@@ -88,11 +84,7 @@ fn faults(emulator: &mut Emulator, request: &Request<Vec<u8>>) -> Outcome {
             faults.into_iter().for_each(|fault| emulator.inject(fault));
         }
         _ => {
-            return Ok(wrong_method(
-                emulator,
-                request,
-                "GET, HEAD, POST, DELETE, OPTIONS",
-            ));
+            return Ok(wrong_method(emulator, request, "GET, HEAD, POST, DELETE, OPTIONS"));
         }
     }
     ok(&json!({ "faults": emulator.faults.iter().collect::<Vec<_>>() }))
@@ -186,9 +178,7 @@ fn all_hubs(emulator: &Emulator) -> impl Iterator<Item = (i64, Value)> {
 }
 
 fn hub(emulator: &Emulator, hub_id: i64, status: StatusCode) -> Outcome {
-    let (_, hub) = all_hubs(emulator)
-        .find(|(id, _)| *id == hub_id)
-        .ok_or_else(unknown_hub)?;
+    let (_, hub) = all_hubs(emulator).find(|(id, _)| *id == hub_id).ok_or_else(unknown_hub)?;
     Ok(answers::json(status, &hub))
 }
 
@@ -226,23 +216,13 @@ fn sunset(emulator: &mut Emulator, request: &Request<Vec<u8>>) -> Outcome {
         Method::DELETE => emulator.set_removed_versions::<&str>([]),
         Method::POST | Method::PUT => {
             let Sunset { versions } = body(request)?;
-            if !versions
-                .iter()
-                .all(|version| SERVED_VERSIONS.contains(&version.as_str()))
-            {
-                return Err(bad_request(format!(
-                    "versions can be {}",
-                    SERVED_VERSIONS.join(", ")
-                )));
+            if !versions.iter().all(|version| SERVED_VERSIONS.contains(&version.as_str())) {
+                return Err(bad_request(format!("versions can be {}", SERVED_VERSIONS.join(", "))));
             }
             emulator.set_removed_versions(versions);
         }
         _ => {
-            return Ok(wrong_method(
-                emulator,
-                request,
-                "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-            ));
+            return Ok(wrong_method(emulator, request, "GET, HEAD, POST, PUT, DELETE, OPTIONS"));
         }
     }
     ok(&json!({ "versions": emulator.removed }))
@@ -301,23 +281,15 @@ mod tests {
     use http::{Method, Request};
     use serde_json::json;
 
-    use crate::faults::{Delivery, Target};
+    use crate::delivery::Delivery;
+    use crate::faults::Target;
     use crate::testing::{Bench, assert_refusal};
 
     #[test]
     fn the_index_and_every_get_show_the_state() {
         let mut bench = Bench::new();
-        for path in [
-            "",
-            "/",
-            "/faults",
-            "/clock",
-            "/hubs",
-            "/hubs/62515",
-            "/rotation",
-            "/sunset",
-            "/journal",
-        ] {
+        for path in ["", "/", "/faults", "/clock", "/hubs", "/hubs/62515", "/rotation", "/sunset", "/journal"]
+        {
             let (status, body) = bench.control(Method::GET, path, "");
             assert!(status == 200 && body.is_object(), "{path} {body}");
         }
@@ -330,15 +302,7 @@ mod tests {
     #[test]
     fn a_write_without_json_is_refused() {
         let mut bench = Bench::new();
-        for path in [
-            "faults",
-            "clock",
-            "hubs",
-            "hubs/62515/uninstall",
-            "rotation",
-            "sunset",
-            "reset",
-        ] {
+        for path in ["faults", "clock", "hubs", "hubs/62515/uninstall", "rotation", "sunset", "reset"] {
             for content_type in ["text/plain", "application/x-www-form-urlencoded", ""] {
                 let request =
                     Request::post(format!("/_emulator/{path}")).header("content-type", content_type);
@@ -370,10 +334,7 @@ mod tests {
             assert_eq!(status, 400, "{path} {body}");
             assert!(answer["message"].as_str().unwrap().contains(named), "{answer}");
         }
-        assert_eq!(
-            bench.control(Method::GET, "/faults", "").1,
-            json!({ "faults": [] })
-        );
+        assert_eq!(bench.control(Method::GET, "/faults", "").1, json!({ "faults": [] }));
     }
 
     #[test]
@@ -396,21 +357,12 @@ mod tests {
         let body = r#"{"hub_id":7,"hub_domain":"seven.example"}"#;
         assert_eq!(bench.control(Method::POST, "/hubs", body), (201, hub(0, false)));
         assert_eq!(bench.control(Method::POST, "/hubs", body).0, 409);
-        assert_eq!(
-            bench.control(Method::GET, "/hubs", "").1["hubs"]
-                .as_array()
-                .unwrap()
-                .len(),
-            2
-        );
+        assert_eq!(bench.control(Method::GET, "/hubs", "").1["hubs"].as_array().unwrap().len(), 2);
         // Connecting takes the first account on the page.
         let tokens = bench.install();
         assert_eq!(tokens.hub_id, Some(7));
         assert_eq!(bench.control(Method::GET, "/hubs/7", "").1, hub(1, false));
-        assert_eq!(
-            bench.control(Method::POST, "/hubs/7/uninstall", "{}"),
-            (200, hub(0, false))
-        );
+        assert_eq!(bench.control(Method::POST, "/hubs/7/uninstall", "{}"), (200, hub(0, false)));
         assert!(!bench.is_active(tokens.access_token));
         assert_eq!(bench.control(Method::DELETE, "/hubs/7", ""), (200, hub(0, true)));
         for (method, path) in [
@@ -430,30 +382,15 @@ mod tests {
         let mut bench = Bench::new();
         let tokens = bench.install();
         let body = r#"{"rotation":"rotate"}"#;
-        assert_eq!(
-            bench.control(Method::PUT, "/rotation", body).1,
-            json!({ "rotation": "rotate" })
-        );
-        assert_ne!(
-            bench.refresh(&tokens).unwrap().refresh_token,
-            tokens.refresh_token
-        );
+        assert_eq!(bench.control(Method::PUT, "/rotation", body).1, json!({ "rotation": "rotate" }));
+        assert_ne!(bench.refresh(&tokens).unwrap().refresh_token, tokens.refresh_token);
         let body = r#"{"versions":["v1","v3"]}"#;
-        assert_eq!(
-            bench.control(Method::POST, "/sunset", body).1,
-            json!({ "versions": ["v1", "v3"] })
-        );
+        assert_eq!(bench.control(Method::POST, "/sunset", body).1, json!({ "versions": ["v1", "v3"] }));
         assert_eq!(bench.get("/oauth/v1/access-tokens/x").status(), 404);
-        assert_eq!(
-            bench.control(Method::DELETE, "/sunset", "").1,
-            json!({ "versions": [] })
-        );
+        assert_eq!(bench.control(Method::DELETE, "/sunset", "").1, json!({ "versions": [] }));
         assert_eq!(bench.get("/oauth/v1/access-tokens/x").status(), 401);
         assert_eq!(bench.control(Method::POST, "/reset", "{}"), (200, json!({})));
-        assert_eq!(
-            bench.control(Method::GET, "/rotation", "").1,
-            json!({ "rotation": "keep" })
-        );
+        assert_eq!(bench.control(Method::GET, "/rotation", "").1, json!({ "rotation": "keep" }));
     }
 
     #[test]
@@ -464,16 +401,9 @@ mod tests {
         let last = body["entries"].as_array().unwrap().last().unwrap().clone();
         assert_eq!(
             (&last["path"], &last["operation"], &last["status"]),
-            (
-                &json!("/oauth/2026-09/token"),
-                &json!("exchange_code"),
-                &json!(200)
-            )
+            (&json!("/oauth/2026-09/token"), &json!("exchange_code"), &json!(200))
         );
-        assert_eq!(
-            bench.control(Method::DELETE, "/journal", "").1,
-            json!({ "entries": [] })
-        );
+        assert_eq!(bench.control(Method::DELETE, "/journal", "").1, json!({ "entries": [] }));
     }
 
     #[test]
@@ -483,26 +413,15 @@ mod tests {
         let body = r#"[{"operation":"refresh","count":2,"delay_ms":250},{"status":429,"retry_after":7}]"#;
         let (status, shown) = bench.control(Method::POST, "/faults", body);
         assert_eq!((status, shown["faults"].as_array().unwrap().len()), (200, 2));
-        let error = bench
-            .call(&hs_oauth_core::Introspect::new(tokens.access_token.clone()))
-            .unwrap_err();
-        assert_eq!(
-            error.as_api().unwrap().retry_after,
-            Some(std::time::Duration::from_secs(7))
-        );
+        let error = bench.call(&hs_oauth_core::Introspect::new(tokens.access_token.clone())).unwrap_err();
+        assert_eq!(error.as_api().unwrap().retry_after, Some(std::time::Duration::from_secs(7)));
         bench.refresh(&tokens).unwrap();
         assert_eq!(
             bench.control(Method::GET, "/faults", "").1,
             json!({ "faults": [{ "operation": "refresh", "count": 1, "delay_ms": 250 }] })
         );
-        assert_eq!(
-            bench.control(Method::DELETE, "/faults", "").1,
-            json!({ "faults": [] })
-        );
-        assert_eq!(
-            bench.emulator.journal().last().unwrap().operation,
-            Some(Target::Refresh)
-        );
+        assert_eq!(bench.control(Method::DELETE, "/faults", "").1, json!({ "faults": [] }));
+        assert_eq!(bench.emulator.journal().last().unwrap().operation, Some(Target::Refresh));
         assert_eq!(Delivery::of(&bench.get("/")), Delivery::default());
     }
 }

@@ -89,9 +89,7 @@ impl Emulator {
         if let Some(variant) = Variant::of(path) {
             return consent::answer(self, now, variant, request);
         }
-        let version = path
-            .strip_prefix("/oauth/")
-            .and_then(|rest| rest.split('/').next());
+        let version = path.strip_prefix("/oauth/").and_then(|rest| rest.split('/').next());
         if let Some(version) = version.filter(|version| SERVED_VERSIONS.contains(version)) {
             if self.removed.contains(&version) {
                 return self.version_removed(version);
@@ -172,11 +170,7 @@ impl Emulator {
     /// Which versions are answered as removed from now on. Names that are not in [`SERVED_VERSIONS`] count for nothing.
     pub fn set_removed_versions<V: AsRef<str>>(&mut self, versions: impl IntoIterator<Item = V>) {
         self.removed = (versions.into_iter())
-            .filter_map(|version| {
-                SERVED_VERSIONS
-                    .into_iter()
-                    .find(|served| *served == version.as_ref())
-            })
+            .filter_map(|version| SERVED_VERSIONS.into_iter().find(|served| *served == version.as_ref()))
             .collect();
     }
 
@@ -227,10 +221,7 @@ mod tests {
     use crate::testing::{ALL_VERSIONS, Bench, assert_refusal, json};
 
     fn request(method: &str, path: &str, content_type: &str, body: &[u8]) -> Request<Vec<u8>> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(CONTENT_TYPE, content_type);
+        let request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, content_type);
         request.body(body.to_vec()).unwrap()
     }
 
@@ -293,10 +284,7 @@ mod tests {
         let answer = bench.send(request("HEAD", &path, FORM, b""));
         assert_eq!((answer.status().as_u16(), answer.body().len()), (200, 0));
         assert_eq!(answer.headers()["content-length"], length.to_string());
-        assert_eq!(
-            bench.send(request("HEAD", "/oauth/v3/token", FORM, b"")).status(),
-            405
-        );
+        assert_eq!(bench.send(request("HEAD", "/oauth/v3/token", FORM, b"")).status(), 405);
         assert_eq!(bench.emulator.journal().last().unwrap().method, "HEAD");
 
         for (path, allow) in [
@@ -317,15 +305,10 @@ mod tests {
     fn a_body_of_exactly_the_limit_is_read() {
         let mut bench = Bench::new();
         let body = vec![b'a'; LARGEST_BODY];
-        assert_eq!(
-            bench
-                .send(request("POST", "/oauth/v3/token", FORM, &body))
-                .status(),
-            400
-        );
+        assert_eq!(bench.send(request("POST", "/oauth/v3/token", FORM, &body)).status(), 400);
     }
 
-    /// HUBSPOT.md §1: v1 goes away on 2027-02-16. A client must not take that for tokens that are gone.
+    /// HubSpot's API reference: v1 goes away on 2027-02-16. A client must not take that for tokens that are gone.
     #[test]
     fn a_removed_version_is_not_taken_for_an_unknown_token() {
         let mut bench = Bench::new().on("v1");
@@ -333,9 +316,7 @@ mod tests {
         bench.emulator.set_removed_versions(["v1", "v9"]);
         let refresh_token = tokens.refresh_token.clone().unwrap();
         for error in [
-            bench
-                .call(&Introspect::new(tokens.access_token.clone()))
-                .unwrap_err(),
+            bench.call(&Introspect::new(tokens.access_token.clone())).unwrap_err(),
             bench.call(&Revoke::new(refresh_token)).unwrap_err(),
             bench.refresh(&tokens).unwrap_err(),
         ] {
@@ -405,7 +386,7 @@ mod tests {
         assert!(!shown.contains(&bench.emulator.settings().client_secret));
     }
 
-    /// HUBSPOT.md §7.
+    /// What strict clients hold a server to.
     #[test]
     fn no_input_gives_a_5xx_or_shows_the_secret() {
         let mut bench = Bench::new();
@@ -461,22 +442,14 @@ mod tests {
             noise = Sha256::digest(noise);
             let pick = |index: usize| usize::from(noise[index]) << 8 | usize::from(noise[index + 1]);
             let count = pick(0) % 6;
-            let body: Vec<_> = (0..count)
-                .map(|index| words[pick(2 + 2 * index) % words.len()])
-                .collect();
+            let body: Vec<_> = (0..count).map(|index| words[pick(2 + 2 * index) % words.len()]).collect();
             let query: Vec<_> = words
                 .iter()
                 .copied()
                 .filter(|word| word.is_ascii() && !word.contains(['\0', '{', '[']))
                 .collect();
-            let path = format!(
-                "{}?{}",
-                paths[pick(20) % paths.len()],
-                query[pick(22) % query.len()]
-            );
-            let mut request = Request::builder()
-                .method(methods[pick(24) % methods.len()])
-                .uri(path);
+            let path = format!("{}?{}", paths[pick(20) % paths.len()], query[pick(22) % query.len()]);
+            let mut request = Request::builder().method(methods[pick(24) % methods.len()]).uri(path);
             if let Ok(content_type) = HeaderValue::try_from(types[pick(26) % types.len()]) {
                 request = request.header(CONTENT_TYPE, content_type);
             }
@@ -484,10 +457,7 @@ mod tests {
             let shown = format!("{request:?}");
             let answer = bench.send(request);
             assert!(!answer.status().is_server_error(), "{shown} {answer:?}");
-            assert!(
-                !String::from_utf8_lossy(answer.body()).contains(&secret),
-                "{shown}"
-            );
+            assert!(!String::from_utf8_lossy(answer.body()).contains(&secret), "{shown}");
         }
         assert!(RefreshToken::new("x").is_ok());
     }

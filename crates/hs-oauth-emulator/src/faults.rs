@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::answers::{self, Answer};
+use crate::delivery::{Cut, Delivery};
 use crate::ids::Minter;
 
 /// Something to go wrong with the next matching request, or the next few.
@@ -81,42 +82,16 @@ enum Moment {
     After,
 }
 
-/// What an answer suffers on its way, among the extensions of the [`Response`]. A transport or a simulation that hands
-/// answers on without looking has no delays and no broken connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivery {
-    /// How long the answer takes.
-    pub delay: Duration,
-    /// Where the connection breaks, if it does.
-    pub cut: Option<Cut>,
-}
-
-/// Where a connection breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// Before the answer: the client gets nothing. Whether the request had its effect, the client cannot tell.
-    NoAnswer,
-    /// After this many bytes of the body; the headers promise the whole.
-    Body(usize),
-}
-
 impl Fault {
     /// The answer has this HTTP status and an error in HubSpot's shape; the request has no effect. A status outside of
     /// 200 to 599 counts as 500.
     pub fn status(status: u16) -> Self {
-        Self {
-            status: Some(status),
-            ..Self::NONE
-        }
+        Self { status: Some(status), ..Self::NONE }
     }
 
     /// The answer has status 200 and this body, whatever it is; the request has no effect.
     pub fn raw_body(body: impl Into<String>, content_type: impl Into<String>) -> Self {
-        Self {
-            raw_body: Some(body.into()),
-            content_type: Some(content_type.into()),
-            ..Self::NONE
-        }
+        Self { raw_body: Some(body.into()), content_type: Some(content_type.into()), ..Self::NONE }
     }
 
     /// The right answer comes late. The request has its effect at once.
@@ -126,27 +101,18 @@ impl Fault {
 
     /// The connection breaks before the request has an effect.
     pub fn drop_before() -> Self {
-        Self {
-            drop: Some(Moment::Before),
-            ..Self::NONE
-        }
+        Self { drop: Some(Moment::Before), ..Self::NONE }
     }
 
     /// The request has its effect, then the connection breaks without an answer.
     pub fn drop_after() -> Self {
-        Self {
-            drop: Some(Moment::After),
-            ..Self::NONE
-        }
+        Self { drop: Some(Moment::After), ..Self::NONE }
     }
 
     /// The request has its effect, and the connection breaks after this many bytes of the answer's body. A body that is
     /// no longer than that arrives whole.
     pub fn truncate(bytes: usize) -> Self {
-        Self {
-            truncate: Some(bytes),
-            ..Self::NONE
-        }
+        Self { truncate: Some(bytes), ..Self::NONE }
     }
 
     /// For this operation only.
@@ -222,10 +188,7 @@ impl Fault {
         if self.body.is_some() && self.raw_body.is_some() {
             return Err("body and raw_body exclude each other".into());
         }
-        let content_type = self
-            .content_type
-            .as_ref()
-            .map(|value| (CONTENT_TYPE.as_str(), value));
+        let content_type = self.content_type.as_ref().map(|value| (CONTENT_TYPE.as_str(), value));
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value));
         for (name, value) in headers.chain(content_type) {
             let known = HeaderName::try_from(name)
@@ -284,10 +247,7 @@ impl Fault {
         let headers = answer.headers_mut();
         headers
             .extend(content_type.and_then(|value| Some((CONTENT_TYPE, HeaderValue::try_from(value).ok()?))));
-        headers.extend(
-            self.retry_after
-                .map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))),
-        );
+        headers.extend(self.retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
         for (name, value) in &self.headers {
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
                 headers.insert(name, value);
@@ -306,13 +266,6 @@ impl Fault {
             (None, None) if self.status.is_some() => "status",
             (None, None) => "delay",
         }
-    }
-}
-
-impl Delivery {
-    /// What this answer suffers on its way; nothing if the extensions do not say.
-    pub fn of<B>(response: &Response<B>) -> Self {
-        response.extensions().get().copied().unwrap_or_default()
     }
 }
 
@@ -416,10 +369,7 @@ mod tests {
 
     #[test]
     fn each_fault_says_whether_the_request_has_its_effect() {
-        let cut = |cut| Delivery {
-            cut,
-            ..Delivery::default()
-        };
+        let cut = |cut| Delivery { cut, ..Delivery::default() };
         for (fault, acted, delivery) in [
             (r#"{"drop":"before"}"#, false, cut(Some(Cut::NoAnswer))),
             (r#"{"drop":"after"}"#, true, cut(Some(Cut::NoAnswer))),
@@ -429,14 +379,7 @@ mod tests {
             (r#"{"status":502,"effect":true}"#, true, cut(None)),
             (r#"{"raw_body":"<html>"}"#, false, cut(None)),
             (r#"{"status":502,"truncate":3}"#, false, cut(Some(Cut::Body(3)))),
-            (
-                r#"{"delay_ms":1500}"#,
-                true,
-                Delivery {
-                    delay: Duration::from_millis(1500),
-                    cut: None,
-                },
-            ),
+            (r#"{"delay_ms":1500}"#, true, Delivery { delay: Duration::from_millis(1500), cut: None }),
         ] {
             let (answer, has_acted) = effect(read(fault));
             assert_eq!((has_acted, Delivery::of(&answer)), (acted, delivery), "{fault}");
@@ -445,20 +388,15 @@ mod tests {
 
     #[test]
     fn an_ordered_answer_is_given_as_ordered() {
-        let (answer, _) = effect(read(
-            r#"{"status":503,"body":{"a":[1]},"headers":{"x-a":"b"},"retry_after":9}"#,
-        ));
-        assert_eq!(
-            (answer.status().as_u16(), json(&answer)),
-            (503, serde_json::json!({ "a": [1] }))
-        );
+        let (answer, _) =
+            effect(read(r#"{"status":503,"body":{"a":[1]},"headers":{"x-a":"b"},"retry_after":9}"#));
+        assert_eq!((answer.status().as_u16(), json(&answer)), (503, serde_json::json!({ "a": [1] })));
         assert_eq!(
             (&answer.headers()["x-a"], &answer.headers()["retry-after"]),
             (&"b".parse().unwrap(), &"9".parse().unwrap())
         );
-        let (answer, _) = effect(read(
-            r#"{"raw_body":"{\"access_token\":","content_type":"application/json"}"#,
-        ));
+        let (answer, _) =
+            effect(read(r#"{"raw_body":"{\"access_token\":","content_type":"application/json"}"#));
         assert_eq!(
             (answer.status().as_u16(), answer.body().as_slice()),
             (200, b"{\"access_token\":".as_slice())
@@ -473,7 +411,7 @@ mod tests {
         assert_eq!(answer.status(), 500);
     }
 
-    /// HUBSPOT.md §6: what a client reads from the ordinary body of each status.
+    /// HubSpot's error reference: what a client reads from the ordinary body of each status.
     #[test]
     fn a_status_alone_comes_with_a_body_like_hubspots() {
         for (status, step) in [
@@ -488,14 +426,8 @@ mod tests {
             let mut bench = Bench::new();
             let tokens = bench.install();
             bench.emulator.inject(Fault::status(status).on(Target::Refresh));
-            let Error::Api(error) = bench.refresh(&tokens).unwrap_err() else {
-                panic!("{status}")
-            };
-            assert_eq!(
-                (error.operation, error.next_step()),
-                (Operation::Refresh, step),
-                "{status}"
-            );
+            let Error::Api(error) = bench.refresh(&tokens).unwrap_err() else { panic!("{status}") };
+            assert_eq!((error.operation, error.next_step()), (Operation::Refresh, step), "{status}");
             assert!(error.correlation_id.is_some() && error.message.is_some() && error.error.is_some());
         }
     }
@@ -552,10 +484,7 @@ mod tests {
                 r#"{"count":1,"delay_ms":1000,"drop":"after"}"#,
             ),
             (Fault::truncate(5), r#"{"count":1,"truncate":5}"#),
-            (
-                Fault::raw_body("x", "text/plain"),
-                r#"{"count":1,"raw_body":"x","content_type":"text/plain"}"#,
-            ),
+            (Fault::raw_body("x", "text/plain"), r#"{"count":1,"raw_body":"x","content_type":"text/plain"}"#),
             (
                 Fault::status(502).with_effect().retry_after(1),
                 r#"{"count":1,"status":502,"retry_after":1,"effect":true}"#,

@@ -113,10 +113,7 @@ mod tests {
         for _ in 0..64 {
             let id = minter.correlation_id();
             let parts: Vec<_> = id.split('-').collect();
-            assert_eq!(
-                parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
-                [8, 4, 4, 4, 12]
-            );
+            assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
             assert!(parts[2].starts_with('4'), "{id}");
             assert!(parts[3].starts_with(['8', '9', 'a', 'b']), "{id}");
             assert!(id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()));

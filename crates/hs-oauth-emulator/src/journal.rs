@@ -163,11 +163,7 @@ fn masked(minter: &Minter, secret: &str) -> String {
         return String::new();
     }
     let shown = if secret.len() >= 16 { 4 } else { 0 };
-    let mut masked: String = secret
-        .chars()
-        .take(shown)
-        .filter(|char| !char.is_control())
-        .collect();
+    let mut masked: String = secret.chars().take(shown).filter(|char| !char.is_control()).collect();
     let _ = write!(masked, "…#{}", minter.fingerprint(secret));
     masked
 }
@@ -208,11 +204,8 @@ const SECRET: &[&str] = &[
 mod tests {
     use super::*;
 
-    const SECRETS: [&str; 3] = [
-        "canary-0123456789abcdef",
-        "na1-2b3c4d5e-6f70-4182-93a4-b5c6d7e8f901",
-        "short",
-    ];
+    const SECRETS: [&str; 3] =
+        ["canary-0123456789abcdef", "na1-2b3c4d5e-6f70-4182-93a4-b5c6d7e8f901", "short"];
 
     fn entry(request: http::request::Builder, body: &str) -> String {
         let request = request.body(body.as_bytes().to_vec()).unwrap();
@@ -233,38 +226,18 @@ mod tests {
                     &format!("client_secret={secret}&code={secret}&token={secret}&x={secret}"),
                 ),
                 entry(form("/oauth/v3/token"), &format!("{secret}=1")),
-                entry(
-                    form("/oauth/v3/token"),
-                    &format!("{{\"refresh_token\":\"{secret}\"}}"),
-                ),
-                entry(
-                    Request::post("/oauth/v3/token"),
-                    &format!("client_secret={secret}"),
-                ),
+                entry(form("/oauth/v3/token"), &format!("{{\"refresh_token\":\"{secret}\"}}")),
+                entry(Request::post("/oauth/v3/token"), &format!("client_secret={secret}")),
                 entry(Request::get(format!("/oauth/v1/access-tokens/{secret}")), ""),
-                entry(
-                    Request::get(format!("/oauth/v1/refresh-tokens/%6ea/{secret}")),
-                    "",
-                ),
-                entry(
-                    form(&format!(
-                        "/oauth/v1/token?client_secret={secret}&refresh_token={secret}"
-                    )),
-                    "",
-                ),
+                entry(Request::get(format!("/oauth/v1/refresh-tokens/%6ea/{secret}")), ""),
+                entry(form(&format!("/oauth/v1/token?client_secret={secret}&refresh_token={secret}")), ""),
                 entry(
                     Request::get("/account-info/v3/details")
                         .header(AUTHORIZATION, format!("Bearer {secret}")),
                     "",
                 ),
-                entry(
-                    Request::get("/account-info/v3/details").header(AUTHORIZATION, secret),
-                    "",
-                ),
-                entry(
-                    Request::get(format!("/oauth/authorize?state={secret}&code_challenge={secret}")),
-                    "",
-                ),
+                entry(Request::get("/account-info/v3/details").header(AUTHORIZATION, secret), ""),
+                entry(Request::get(format!("/oauth/authorize?state={secret}&code_challenge={secret}")), ""),
             ] {
                 assert!(!written.contains(secret), "{written}");
             }
@@ -273,32 +246,11 @@ mod tests {
 
     #[test]
     fn a_secret_is_known_again_by_its_fingerprint_and_public_values_are_shown() {
-        let one = entry(
-            form("/t"),
-            "grant_type=refresh_token&refresh_token=na1-2b3c4d5e-6f70-4182",
-        );
-        assert!(
-            one.contains(r#"{"name":"grant_type","value":"refresh_token"}"#),
-            "{one}"
-        );
-        assert!(
-            one.contains(r#"{"name":"refresh_token","value":"na1-…#"#),
-            "{one}"
-        );
-        assert_eq!(
-            one,
-            entry(
-                form("/t"),
-                "grant_type=refresh_token&refresh_token=na1-2b3c4d5e-6f70-4182"
-            )
-        );
-        assert_ne!(
-            one,
-            entry(
-                form("/t"),
-                "grant_type=refresh_token&refresh_token=na1-2b3c4d5e-6f70-4183"
-            )
-        );
+        let one = entry(form("/t"), "grant_type=refresh_token&refresh_token=na1-2b3c4d5e-6f70-4182");
+        assert!(one.contains(r#"{"name":"grant_type","value":"refresh_token"}"#), "{one}");
+        assert!(one.contains(r#"{"name":"refresh_token","value":"na1-…#"#), "{one}");
+        assert_eq!(one, entry(form("/t"), "grant_type=refresh_token&refresh_token=na1-2b3c4d5e-6f70-4182"));
+        assert_ne!(one, entry(form("/t"), "grant_type=refresh_token&refresh_token=na1-2b3c4d5e-6f70-4183"));
     }
 
     #[test]
@@ -306,11 +258,7 @@ mod tests {
         let request = Request::new(Vec::new());
         let mut journal = Journal::default();
         for _ in 0..JOURNAL_LENGTH + 5 {
-            journal.push(Entry::of(
-                &Minter::new([0; 32]),
-                Timestamp::from_secs(0),
-                &request,
-            ));
+            journal.push(Entry::of(&Minter::new([0; 32]), Timestamp::from_secs(0), &request));
         }
         assert_eq!(journal.iter().len(), JOURNAL_LENGTH);
         assert_eq!(journal.iter().next().unwrap().number, 6);

@@ -37,8 +37,10 @@ mod account_info;
 mod accounts;
 mod answers;
 mod authorize;
+mod codes;
 mod consent;
 mod control;
+mod delivery;
 mod emulator;
 mod faults;
 mod ids;
@@ -53,8 +55,9 @@ mod settings;
 mod testing;
 mod token;
 
+pub use delivery::{Cut, Delivery};
 pub use emulator::{Emulator, LARGEST_BODY, SERVED_VERSIONS};
-pub use faults::{Cut, Delivery, Fault, Target};
+pub use faults::{Fault, Target};
 pub use journal::{Entry, JOURNAL_LENGTH, Parameter};
 #[cfg(feature = "server")]
 pub use server::Server;

@@ -42,14 +42,16 @@ When it listens, one line of JSON on standard output says where, and the app's v
 Control, JSON in and out (send content-type: application/json):
   GET  /_emulator/                        what there is
   POST /_emulator/faults                  {\"operation\":\"refresh\",\"count\":2,\"status\":503,\"retry_after\":1}
-                                          or delay_ms, drop (before|after), truncate, raw_body; GET, DELETE
+                                          or delay_ms, drop (before|after the effect), truncate (bytes),
+                                          raw_body; GET, DELETE
   POST /_emulator/clock                   {\"advance\":1800}; GET
   POST /_emulator/hubs                    {\"hub_id\":2,\"hub_domain\":\"two.example.com\"}; GET
-  POST /_emulator/hubs/{hub_id}/uninstall DELETE /_emulator/hubs/{hub_id}
+  POST /_emulator/hubs/{hub_id}/uninstall {}
+  DELETE /_emulator/hubs/{hub_id}         the account goes away
   POST /_emulator/rotation                {\"rotation\":\"strict\"}; GET
   POST /_emulator/sunset                  {\"versions\":[\"v1\"]}; GET, DELETE
   GET  /_emulator/journal                 what came in, secrets masked; DELETE
-  POST /_emulator/reset                   back to the start
+  POST /_emulator/reset                   {}; back to the start
 
 Exit status: 0 ended by SIGINT or SIGTERM, 1 cannot listen, 2 wrong usage.";
 
@@ -92,9 +94,7 @@ fn run(arguments: Arguments) -> io::Result<()> {
     settings.auto_approve = arguments.auto_approve;
 
     // The signals are caught before anyone is told that the program is ready.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = runtime.block_on(async { Signals::new() })?;
     let server = Server::start_logged(addresses.as_slice(), settings, |line| {
         let _ = writeln!(io::stderr(), "{line}");
@@ -136,10 +136,7 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     async fn wait(mut self) {

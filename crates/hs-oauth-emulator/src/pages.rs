@@ -69,20 +69,14 @@ fn push_account(html: &mut String, settings: &Settings, hubs: &[(i64, &str)]) {
             ),
         );
     }
-    push(
-        html,
-        format_args!("</ul><p class=\"quiet\">Signed in as {user}</p></fieldset>"),
-    );
+    push(html, format_args!("</ul><p class=\"quiet\">Signed in as {user}</p></fieldset>"));
 }
 
 fn push_scopes(html: &mut String, app: &str, scopes: &Scopes, optional_scopes: &Scopes) {
     push(html, format_args!("<section><h2>{app} will be able to</h2><ul>"));
     for scope in scopes {
         let name = scope.as_str();
-        push(
-            html,
-            format_args!("<li>{}<code>{}</code></li>", escaped(&words(name)), escaped(name)),
-        );
+        push(html, format_args!("<li>{}<code>{}</code></li>", escaped(&words(name)), escaped(name)));
     }
     html.push_str("</ul></section>");
     if optional_scopes.is_empty() {
@@ -120,13 +114,7 @@ pub(crate) fn home_page(settings: &Settings, versions: &[&str]) -> String {
         <p>It answers as HubSpot does, for one app and the accounts you make up. Nothing here is real.</p>\
         <section><h2>The app</h2><dl><dt>Client id</dt><dd><code>"
         .to_owned();
-    push(
-        &mut html,
-        format_args!(
-            "{}</code></dd><dt>Redirect URIs</dt>",
-            escaped(&settings.client_id)
-        ),
-    );
+    push(&mut html, format_args!("{}</code></dd><dt>Redirect URIs</dt>", escaped(&settings.client_id)));
     for uri in &settings.redirect_uris {
         push(&mut html, format_args!("<dd><code>{}</code></dd>", escaped(uri)));
     }
@@ -142,10 +130,7 @@ pub(crate) fn home_page(settings: &Settings, versions: &[&str]) -> String {
                 "<code>/oauth/{version}/token/introspect</code><code>/oauth/{version}/token/revoke</code>"
             ),
         };
-        push(
-            &mut html,
-            format_args!("<li>Version {version}<code>/oauth/{version}/token</code>{more}</li>"),
-        );
+        push(&mut html, format_args!("<li>Version {version}<code>/oauth/{version}/token</code>{more}</li>"));
     }
     html.push_str(
         "<li>An API that needs a token<code>/account-info/v3/details</code></li>\

@@ -51,8 +51,7 @@ impl Emulator {
         let html = String::from_utf8_lossy(page.body()).into_owned();
         let mut form = form_urlencoded::Serializer::new(String::new());
         let ticket = values(&html, "ticket").next().ok_or_else(|| html.clone())?;
-        form.append_pair("ticket", &ticket)
-            .append_pair("decision", decision);
+        form.append_pair("ticket", &ticket).append_pair("decision", decision);
         form.extend_pairs(values(&html, "hub_id").take(1).map(|hub_id| ("hub_id", hub_id)));
         form.extend_pairs(values(&html, "optional_scope").map(|scope| ("optional_scope", scope)));
         let post = Request::post(uri.path()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
@@ -76,11 +75,8 @@ fn values<'h>(html: &'h str, name: &str) -> impl Iterator<Item = String> + 'h {
     std::iter::from_fn(move || {
         let (value, after) = rest.split_once(&start)?.1.split_once('"')?;
         rest = after;
-        let value = value
-            .replace("&lt;", "<")
-            .replace("&gt;", ">")
-            .replace("&#39;", "'")
-            .replace("&quot;", "\"");
+        let value =
+            value.replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'").replace("&quot;", "\"");
         Some(value.replace("&amp;", "&"))
     })
 }
@@ -104,20 +100,9 @@ mod tests {
     fn a_person_connects_or_cancels_or_sees_an_error() {
         let mut emulator = Emulator::new(Settings::new([7; 32]));
         let callback = emulator.connect(NOW, &url("&optional_scope=a%26b%3Cc")).unwrap();
-        assert!(
-            callback.starts_with("http://localhost:3000/oauth/callback?code="),
-            "{callback}"
-        );
+        assert!(callback.starts_with("http://localhost:3000/oauth/callback?code="), "{callback}");
         let callback = emulator.cancel(NOW, &url("")).unwrap();
-        assert!(
-            callback.contains("error=access_denied") && callback.ends_with("&state=xyz"),
-            "{callback}"
-        );
-        assert!(
-            emulator
-                .connect(NOW, "/oauth/authorize")
-                .unwrap_err()
-                .contains("<h1>")
-        );
+        assert!(callback.contains("error=access_denied") && callback.ends_with("&state=xyz"), "{callback}");
+        assert!(emulator.connect(NOW, "/oauth/authorize").unwrap_err().contains("<h1>"));
     }
 }

@@ -14,13 +14,11 @@ pub(crate) fn words(scope: &str) -> String {
         Some((what, "send")) => (what, "Send"),
         _ => return "A permission with a name of its own".to_owned(),
     };
-    let (what, kind) = [
-        (".highly_sensitive", "highly sensitive data of "),
-        (".sensitive", "sensitive data of "),
-    ]
-    .iter()
-    .find_map(|(suffix, kind)| Some((what.strip_suffix(suffix)?, *kind)))
-    .unwrap_or((what, ""));
+    let (what, kind) =
+        [(".highly_sensitive", "highly sensitive data of "), (".sensitive", "sensitive data of ")]
+            .iter()
+            .find_map(|(suffix, kind)| Some((what.strip_suffix(suffix)?, *kind)))
+            .unwrap_or((what, ""));
     let thing = |name: &str| plural_words(name.strip_prefix("v2.").unwrap_or(name));
     match what.split_once('.') {
         Some(("crm", rest)) => match rest.split_once('.') {
@@ -52,98 +50,41 @@ const SINGLE: &[(&str, &str)] = &[
     ("openid", "Know who you are when you sign in with HubSpot"),
     ("email", "See your e-mail address"),
     ("profile", "See your name and picture"),
-    (
-        "account-info.security.read",
-        "See sign-in and security activity of the account",
-    ),
-    (
-        "accounting",
-        "Exchange invoices and payments with accounting software",
-    ),
+    ("account-info.security.read", "See sign-in and security activity of the account"),
+    ("accounting", "Exchange invoices and payments with accounting software"),
     ("actions", "Add its own actions to workflows"),
-    (
-        "analytics.behavioral_events.send",
-        "Send events about what visitors do",
-    ),
+    ("analytics.behavioral_events.send", "Send events about what visitors do"),
     ("automation", "See, create, change and start workflows"),
-    (
-        "automation.sequences.enrollments.write",
-        "Put contacts into sales sequences",
-    ),
+    ("automation.sequences.enrollments.write", "Put contacts into sales sequences"),
     ("automation.sequences.read", "See sales sequences"),
-    (
-        "business-intelligence",
-        "See analytics of traffic, sources and campaigns",
-    ),
+    ("business-intelligence", "See analytics of traffic, sources and campaigns"),
     ("business_units_view.read", "See business units and their logos"),
-    (
-        "communication_preferences.read",
-        "See who subscribed to which e-mails",
-    ),
-    (
-        "communication_preferences.read_write",
-        "See and change who subscribes to which e-mails",
-    ),
-    (
-        "communication_preferences.write",
-        "Change who subscribes to which e-mails",
-    ),
-    (
-        "content",
-        "See and change websites, landing pages, blogs and e-mails",
-    ),
-    (
-        "conversations.custom_channels.read",
-        "See messages of its own channels in the inbox",
-    ),
-    (
-        "conversations.custom_channels.write",
-        "Send messages through its own channels in the inbox",
-    ),
+    ("communication_preferences.read", "See who subscribed to which e-mails"),
+    ("communication_preferences.read_write", "See and change who subscribes to which e-mails"),
+    ("communication_preferences.write", "Change who subscribes to which e-mails"),
+    ("content", "See and change websites, landing pages, blogs and e-mails"),
+    ("conversations.custom_channels.read", "See messages of its own channels in the inbox"),
+    ("conversations.custom_channels.write", "Send messages through its own channels in the inbox"),
     ("conversations.read", "See conversations in the inbox"),
-    (
-        "conversations.visitor_identification.tokens.create",
-        "Tell the chat widget who a visitor is",
-    ),
-    (
-        "conversations.write",
-        "Send messages and change conversations in the inbox",
-    ),
+    ("conversations.visitor_identification.tokens.create", "Tell the chat widget who a visitor is"),
+    ("conversations.write", "Send messages and change conversations in the inbox"),
     ("crm.export", "Export records from the CRM"),
     ("crm.import", "Import records into the CRM"),
     ("crm.lists.read", "See lists and who is in them"),
     ("crm.lists.write", "Create, change and delete lists"),
     ("ctas.read", "See calls to action"),
-    (
-        "developer.webhooks_journal.read",
-        "Read the journal of its own webhooks",
-    ),
-    (
-        "e-commerce",
-        "See, create, change and delete products and line items",
-    ),
-    (
-        "external_integrations.forms.access",
-        "See and rename forms from other tools",
-    ),
+    ("developer.webhooks_journal.read", "Read the journal of its own webhooks"),
+    ("e-commerce", "See, create, change and delete products and line items"),
+    ("external_integrations.forms.access", "See and rename forms from other tools"),
     ("files", "See, upload, change and delete files"),
-    (
-        "files.ui_hidden.read",
-        "See files that HubSpot itself does not show",
-    ),
+    ("files.ui_hidden.read", "See files that HubSpot itself does not show"),
     ("forms", "See, create, change and delete forms"),
-    (
-        "forms-uploaded-files",
-        "Download files that were uploaded through forms",
-    ),
+    ("forms-uploaded-files", "Download files that were uploaded through forms"),
     ("hubdb", "See, create, change and delete HubDB tables"),
     ("integration-sync", "Keep objects in step with another system"),
     ("marketing-email", "Send marketing e-mails and see how they do"),
     ("media_bridge.read", "See media, and how often it is played"),
-    (
-        "media_bridge.write",
-        "Publish media, and say how often it is played",
-    ),
+    ("media_bridge.write", "Publish media, and say how often it is played"),
     ("reports", "See reports and dashboards"),
     ("sales-email-read", "Read one-to-one e-mails to contacts"),
     ("scheduler.meetings.meeting-link.read", "See meeting links"),
@@ -163,30 +104,15 @@ mod tests {
     fn families_are_told_by_rule() {
         for (scope, expected) in [
             ("crm.objects.contacts.read", "See contacts"),
-            (
-                "crm.objects.line_items.write",
-                "Create, change and delete line items",
-            ),
+            ("crm.objects.line_items.write", "Create, change and delete line items"),
             ("crm.objects.custom.read", "See custom objects"),
-            (
-                "crm.objects.contacts.highly_sensitive.read.v2",
-                "A permission with a name of its own",
-            ),
+            ("crm.objects.contacts.highly_sensitive.read.v2", "A permission with a name of its own"),
             ("crm.objects.deals.sensitive.read", "See sensitive data of deals"),
-            (
-                "crm.schemas.companies.write",
-                "Create, change and delete properties and settings of companies",
-            ),
+            ("crm.schemas.companies.write", "Create, change and delete properties and settings of companies"),
             ("crm.pipelines.orders.read", "See pipelines of orders"),
-            (
-                "crm.dealsplits.read_write",
-                "See, create, change and delete dealsplits in the CRM",
-            ),
+            ("crm.dealsplits.read_write", "See, create, change and delete dealsplits in the CRM"),
             ("settings.users.read", "See settings users"),
-            (
-                "cms.knowledge_base.articles.write",
-                "Create, change and delete cms knowledge base articles",
-            ),
+            ("cms.knowledge_base.articles.write", "Create, change and delete cms knowledge base articles"),
             ("something", "A permission with a name of its own"),
             ("oauth", "Connect to this account; every app asks for this"),
         ] {

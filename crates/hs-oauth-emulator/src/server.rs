@@ -22,8 +22,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 
+use crate::delivery::{Cut, Delivery};
 use crate::emulator::{Emulator, LARGEST_BODY};
-use crate::faults::{Cut, Delivery};
 use crate::ids::Minter;
 use crate::journal::masked_path;
 use crate::settings::Settings;
@@ -80,9 +80,7 @@ impl Server {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let shared = Arc::new(Shared {
             emulator: Mutex::new(Emulator::new(settings.clone())),
             minter: Minter::new(settings.seed),
@@ -90,20 +88,11 @@ impl Server {
         });
         let (stop, stopped) = watch::channel(false);
         let served = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("hs-oauth-emulator".to_owned())
-            .spawn(move || {
-                runtime.block_on(serve(listener, served, stopped));
-                runtime.shutdown_background();
-            })?;
-        Ok(Self {
-            url: format!("http://{address}"),
-            address,
-            settings,
-            shared,
-            stop,
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("hs-oauth-emulator".to_owned()).spawn(move || {
+            runtime.block_on(serve(listener, served, stopped));
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { url: format!("http://{address}"), address, settings, shared, stop, thread: Some(thread) })
     }
 
     /// Where it listens, without a slash at the end: both the API base and the app base of a client.
@@ -190,12 +179,10 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::R
 
 /// Whichever of the two ends first.
 async fn first_of<A: Future, B: Future>(mut a: Pin<&mut A>, mut b: Pin<&mut B>) {
-    std::future::poll_fn(
-        |cx| match a.as_mut().poll(cx).is_ready() || b.as_mut().poll(cx).is_ready() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        },
-    )
+    std::future::poll_fn(|cx| match a.as_mut().poll(cx).is_ready() || b.as_mut().poll(cx).is_ready() {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
     .await;
 }
 
@@ -226,9 +213,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let now = SystemTime::now().into();
     let mut response = shared.with_emulator(|emulator| emulator.handle(now, request));
     if !whole {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let delivery = Delivery::of(&response);
     let status = response.status().as_u16();
@@ -289,11 +274,7 @@ impl Parcel {
     fn cut(mut body: Vec<u8>, at: usize) -> Self {
         let promised = body.len() as u64;
         body.truncate(at);
-        Self {
-            promised,
-            breaks: true,
-            ..Self::whole(body)
-        }
+        Self { promised, breaks: true, ..Self::whole(body) }
     }
 }
 
@@ -369,9 +350,7 @@ mod tests {
         let server = server();
         let mut stream = connect(&server);
         for _ in 0..3 {
-            stream
-                .write_all(b"GET /_emulator/clock HTTP/1.1\r\nhost: x\r\n\r\n")
-                .unwrap();
+            stream.write_all(b"GET /_emulator/clock HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
             let mut answer = [0; 1024];
             let length = stream.read(&mut answer).unwrap();
             let answer = String::from_utf8_lossy(&answer[..length]);
@@ -401,13 +380,7 @@ mod tests {
             let answer = talk(&server, EMPTY_FORM.as_bytes());
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
             assert_eq!(body.len(), bytes, "{answer}");
-            let promised = head
-                .split_once("content-length: ")
-                .unwrap()
-                .1
-                .lines()
-                .next()
-                .unwrap();
+            let promised = head.split_once("content-length: ").unwrap().1.lines().next().unwrap();
             assert!(promised.parse::<usize>().unwrap() > 100, "{head}");
         }
     }
@@ -436,11 +409,8 @@ mod tests {
         let head =
             "POST /oauth/v3/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n";
         let length = 3 * LARGEST_BODY;
-        let promised = [
-            format!("{head}content-length: {length}\r\n\r\n").into_bytes(),
-            vec![b'a'; length],
-        ]
-        .concat();
+        let promised =
+            [format!("{head}content-length: {length}\r\n\r\n").into_bytes(), vec![b'a'; length]].concat();
         let chunk = format!("{length:x}\r\n").into_bytes();
         let chunked = [
             format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes(),
@@ -459,10 +429,7 @@ mod tests {
     #[test]
     fn head_has_the_length_and_no_body() {
         let server = server();
-        let answer = talk(
-            &server,
-            b"HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
-        );
+        let answer = talk(&server, b"HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(
             body.is_empty() && head.contains("content-length: ") && !head.contains("content-length: 0"),
@@ -490,10 +457,7 @@ mod tests {
         let server = Server::start_logged("127.0.0.1:0", Settings::new([1; 32]), log).unwrap();
         talk(&server, b"GET /oauth/v1/refresh-tokens/na1-canary-canary?code=canary HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         let line = lines.recv().unwrap();
-        assert!(
-            line.starts_with("GET /oauth/v1/refresh-tokens/na1-…#") && line.ends_with(" 401"),
-            "{line}"
-        );
+        assert!(line.starts_with("GET /oauth/v1/refresh-tokens/na1-…#") && line.ends_with(" 401"), "{line}");
         assert!(!line.contains("canary"));
     }
 
@@ -513,10 +477,7 @@ mod tests {
 
     #[test]
     fn it_starts_and_stops_inside_async_code_too() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let server = server();
             assert!(talk(&server, EMPTY_FORM.as_bytes()).starts_with("HTTP/1.1 400 "));

@@ -67,10 +67,7 @@ impl Settings {
             redirect_uris: vec!["http://localhost:3000/oauth/callback".to_owned()],
             hub_id: 62515,
             hub_domain: "demo.example.com".to_owned(),
-            user: User {
-                id: 123_456,
-                email: "installer@example.com".to_owned(),
-            },
+            user: User { id: 123_456, email: "installer@example.com".to_owned() },
             rotation: Rotation::default(),
             access_token_lifetime: 1800,
             code_lifetime: 60,

@@ -49,14 +49,11 @@ impl Bench {
     }
 
     pub(crate) fn app_with(&self, secret: &str) -> App {
-        App::hubspot(
-            "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
-            ClientSecret::new(secret).unwrap(),
-        )
-        .redirect_uri(CALLBACK)
-        .version(self.version)
-        .build()
-        .unwrap()
+        App::hubspot("a1b2c3d4-e5f6-7890-abcd-ef1234567890", ClientSecret::new(secret).unwrap())
+            .redirect_uri(CALLBACK)
+            .version(self.version)
+            .build()
+            .unwrap()
     }
 
     pub(crate) fn call<E: Endpoint>(&mut self, endpoint: &E) -> Result<E::Output, Error> {
@@ -85,9 +82,8 @@ impl Bench {
     }
 
     pub(crate) fn code_with(&mut self, authorize: &Authorize) -> AuthorizationCode {
-        let authorization = authorize
-            .begin_with(&self.app(), hs_oauth_core::Randomness::new([5; 64]))
-            .unwrap();
+        let authorization =
+            authorize.begin_with(&self.app(), hs_oauth_core::Randomness::new([5; 64])).unwrap();
         let callback = self.emulator.connect(self.now, &authorization.url).unwrap();
         let query = callback.split_once('?').unwrap().1;
         authorization.pending.accept(query).unwrap()
@@ -151,7 +147,7 @@ pub(crate) fn json(answer: &Response<Vec<u8>>) -> Value {
     serde_json::from_slice(answer.body()).unwrap()
 }
 
-/// HUBSPOT.md §7: what every refusal has.
+/// What strict clients hold a server to: what every refusal has.
 pub(crate) fn assert_refusal(answer: &Response<Vec<u8>>) {
     assert!(answer.status().is_client_error(), "{answer:?}");
     let headers = answer.headers();
@@ -159,14 +155,7 @@ pub(crate) fn assert_refusal(answer: &Response<Vec<u8>>) {
     assert_eq!(headers["cache-control"], "no-store");
     assert!(!headers.contains_key("www-authenticate"));
     let body = json(answer);
-    for name in [
-        "error",
-        "error_description",
-        "status",
-        "message",
-        "category",
-        "correlationId",
-    ] {
+    for name in ["error", "error_description", "status", "message", "category", "correlationId"] {
         assert!(body[name].is_string(), "{name} in {body}");
     }
     let description = body["error_description"].as_str().unwrap();

@@ -35,9 +35,9 @@ pub(crate) fn answer(
         Err(Rejection::MethodNotAllowed { allow }) => {
             return answers::wrong_method(&mut emulator.minter, method, with_standard_methods(allow));
         }
-        Err(Rejection::UnsupportedMediaType) => Err(answers::unsupported_media_type(
-            "application/x-www-form-urlencoded",
-        )),
+        Err(Rejection::UnsupportedMediaType) => {
+            Err(answers::unsupported_media_type("application/x-www-form-urlencoded"))
+        }
         Err(rejection) if is_lookup => reject(request, &rejection),
         Err(rejection) => PresentedClient::from_http(request)
             .map_err(|rejection| refusal(&rejection))
@@ -55,7 +55,7 @@ fn with_standard_methods(allow: &'static str) -> &'static str {
     }
 }
 
-/// Credentials count only in the body (HUBSPOT.md §1, with the exception that `v1` makes for itself).
+/// Credentials count only in the body (HubSpot's API reference, with the exception that `v1` makes for itself).
 fn authenticate(settings: &Settings, client: &PresentedClient) -> Result<(), Refused> {
     let refused = |code, message| Err(error(StatusCode::BAD_REQUEST, "invalid_client", code, message));
     if client.client_id.as_deref() != Some(&settings.client_id) {
@@ -63,45 +63,28 @@ fn authenticate(settings: &Settings, client: &PresentedClient) -> Result<(), Ref
     }
     match &client.credential {
         Credential::Secret(secret) if secret.expose() == settings.client_secret => Ok(()),
-        Credential::Assertion(_) => refused(
-            "BAD_CLIENT_SECRET",
-            "the emulator knows no key to verify an assertion with",
-        ),
+        Credential::Assertion(_) => {
+            refused("BAD_CLIENT_SECRET", "the emulator knows no key to verify an assertion with")
+        }
         _ => refused("BAD_CLIENT_SECRET", "missing or invalid client secret"),
     }
 }
 
 fn perform(emulator: &mut Emulator, now: Timestamp, received: &Received) -> Result<Answer, Refused> {
-    let Emulator {
-        settings,
-        accounts,
-        minter,
-        rotation,
-        ..
-    } = emulator;
+    let Emulator { settings, accounts, minter, rotation, .. } = emulator;
     let version = received.version;
     match &received.call {
         Call::ExchangeCode(exchange) => {
             let code = exchange.code();
             let tokens = accounts
-                .exchange(
-                    minter,
-                    now,
-                    code.code(),
-                    code.redirect_uri(),
-                    code.code_verifier(),
-                )
+                .exchange(minter, now, code.code(), code.redirect_uri(), code.code_verifier())
                 .map_err(denied)?;
-            Ok(ExchangeCode::to_response(
-                &completed(settings, now, tokens),
-                version,
-            ))
+            Ok(ExchangeCode::to_response(&completed(settings, now, tokens), version))
         }
         Call::Refresh(refresh) => {
             let scopes = refresh.requested_scopes();
-            let tokens = accounts
-                .refresh(minter, now, refresh.refresh_token(), scopes, *rotation)
-                .map_err(denied)?;
+            let tokens =
+                accounts.refresh(minter, now, refresh.refresh_token(), scopes, *rotation).map_err(denied)?;
             Ok(Refresh::to_response(&completed(settings, now, tokens), version))
         }
         Call::ClientCredentials(request) => {
@@ -123,11 +106,7 @@ fn perform(emulator: &mut Emulator, now: Timestamp, received: &Received) -> Resu
 /// What a grant's tokens carry besides.
 fn completed(settings: &Settings, now: Timestamp, mut tokens: TokenSet) -> TokenSet {
     tokens.user_id = Some(settings.user.id);
-    if tokens
-        .scopes
-        .as_ref()
-        .is_some_and(|scopes| scopes.contains("openid"))
-    {
+    if tokens.scopes.as_ref().is_some_and(|scopes| scopes.contains("openid")) {
         tokens.id_token = id_token(settings, now, &tokens);
     }
     tokens
@@ -153,16 +132,9 @@ fn introspection(emulator: &Emulator, now: Timestamp, version: ApiVersion, token
     // On v1 each kind has its own address; elsewhere the hint is only a hint (RFC 7662 §2.1).
     let is_v1 = version == ApiVersion::V1;
     let text = token.expose();
-    let access = || {
-        access_token_info(emulator, now, is_v1, text)
-            .map(Box::new)
-            .map(Introspection::AccessToken)
-    };
-    let refresh = || {
-        refresh_token_info(emulator, is_v1, text)
-            .map(Box::new)
-            .map(Introspection::RefreshToken)
-    };
+    let access =
+        || access_token_info(emulator, now, is_v1, text).map(Box::new).map(Introspection::AccessToken);
+    let refresh = || refresh_token_info(emulator, is_v1, text).map(Box::new).map(Introspection::RefreshToken);
     match token {
         Token::Access(_) if is_v1 => access(),
         Token::Refresh(_) if is_v1 => refresh(),
@@ -177,12 +149,7 @@ fn access_token_info(
     is_v1: bool,
     text: &str,
 ) -> Option<AccessTokenInfo> {
-    let AccessToken::Good {
-        hub_id,
-        scopes,
-        expires_at,
-    } = emulator.accounts.access_token(now, text)
-    else {
+    let AccessToken::Good { hub_id, scopes, expires_at } = emulator.accounts.access_token(now, text) else {
         return None;
     };
     let settings = &emulator.settings;
@@ -242,21 +209,13 @@ fn denied(denial: Denial) -> Refused {
             "MISMATCH_REDIRECT_URI_AUTH_CODE",
             "the redirect uri is not the one the auth code was issued for",
         ),
-        Denial::WrongVerifier => (
-            "invalid_grant",
-            "BAD_CODE_VERIFIER",
-            "the code verifier does not fit the code challenge",
-        ),
-        Denial::UnknownRefreshToken => (
-            "invalid_grant",
-            "BAD_REFRESH_TOKEN",
-            "refresh token is invalid, expired or revoked",
-        ),
-        Denial::MoreScopes => (
-            "invalid_scope",
-            "BAD_SCOPES",
-            "a scope was asked for that was not granted",
-        ),
+        Denial::WrongVerifier => {
+            ("invalid_grant", "BAD_CODE_VERIFIER", "the code verifier does not fit the code challenge")
+        }
+        Denial::UnknownRefreshToken => {
+            ("invalid_grant", "BAD_REFRESH_TOKEN", "refresh token is invalid, expired or revoked")
+        }
+        Denial::MoreScopes => ("invalid_scope", "BAD_SCOPES", "a scope was asked for that was not granted"),
         Denial::HubGone => ("access_denied", "BAD_HUB", "missing or unknown hub id"),
     };
     error(StatusCode::BAD_REQUEST, code, status, message)
@@ -264,12 +223,7 @@ fn denied(denial: Denial) -> Refused {
 
 /// How `v1` answers a lookup of a token it does not know.
 fn unknown_token() -> Refused {
-    let mut unknown = error(
-        StatusCode::UNAUTHORIZED,
-        "invalid_token",
-        "error",
-        "Invalid or expired token",
-    );
+    let mut unknown = error(StatusCode::UNAUTHORIZED, "invalid_token", "error", "Invalid or expired token");
     unknown.sub_category = Some(HubSpotCode::InvalidToken);
     unknown
 }
@@ -280,10 +234,9 @@ fn reject(request: &Request<Vec<u8>>, rejection: &Rejection) -> Result<Answer, R
     match (request.method(), request.uri().path().rsplit('/').next()) {
         (&Method::GET, _) => Err(unknown_token()),
         (&Method::DELETE, _) => Ok(Revoke::to_response(&(), ApiVersion::V1)),
-        (_, Some("introspect")) if is_malformed => Ok(Introspect::to_response(
-            &Introspection::Inactive,
-            ApiVersion::LATEST,
-        )),
+        (_, Some("introspect")) if is_malformed => {
+            Ok(Introspect::to_response(&Introspection::Inactive, ApiVersion::LATEST))
+        }
         (_, Some("revoke")) if is_malformed => Ok(Revoke::to_response(&(), ApiVersion::LATEST)),
         _ => Err(refusal(rejection)),
     }
@@ -346,10 +299,7 @@ mod tests {
                 (tokens.hub_id, tokens.user_id, tokens.expires_in),
                 (Some(62515), Some(123_456), 1800)
             );
-            assert_eq!(
-                tokens.scopes.as_ref().unwrap().to_string(),
-                "oauth crm.objects.contacts.read"
-            );
+            assert_eq!(tokens.scopes.as_ref().unwrap().to_string(), "oauth crm.objects.contacts.read");
             assert_eq!(tokens.id_token, None);
             assert!(tokens.access_token.expose().len() > 100);
 
@@ -366,21 +316,11 @@ mod tests {
                 (62515, Some(123_456), 456_789, 1790)
             );
             assert_eq!(info.client_id.is_some(), version != "v1");
-            assert_eq!(
-                info.token_type.as_deref(),
-                Some(if version == "v1" { "access" } else { "bearer" })
-            );
+            assert_eq!(info.token_type.as_deref(), Some(if version == "v1" { "access" } else { "bearer" }));
             let signed = info.signed_access_token.unwrap();
-            assert_eq!(
-                signed.expires_at,
-                Some(i64::try_from(tokens.expires_at.as_millis()).unwrap())
-            );
+            assert_eq!(signed.expires_at, Some(i64::try_from(tokens.expires_at.as_millis()).unwrap()));
             let signed = serde_json::to_value(&signed).unwrap();
-            assert_eq!(
-                signed.as_object().unwrap().len(),
-                17,
-                "every field of SignedAccessToken: {signed}"
-            );
+            assert_eq!(signed.as_object().unwrap().len(), 17, "every field of SignedAccessToken: {signed}");
 
             let Introspection::RefreshToken(info) = bench.introspect(refresh_token(&tokens)) else {
                 panic!("{version}");
@@ -394,16 +334,13 @@ mod tests {
             bench.revoke(&tokens);
             bench.revoke(&tokens);
             assert!(!bench.is_active(refresh_token(&tokens)));
-            assert_eq!(
-                bench.refresh(&tokens).unwrap_err().next_step(),
-                NextStep::Reauthorize
-            );
+            assert_eq!(bench.refresh(&tokens).unwrap_err().next_step(), NextStep::Reauthorize);
             // HubSpot: access tokens already issued live on.
             assert!(bench.is_active(renewed.access_token));
         }
     }
 
-    /// HUBSPOT.md §1: an app migrates by changing one version.
+    /// HubSpot's API reference: an app migrates by changing one version.
     #[test]
     fn a_token_of_one_version_is_good_on_every_other() {
         let mut bench = Bench::new().on("v1");
@@ -434,18 +371,12 @@ mod tests {
         let mut bench = Bench::new();
         let exchange = ExchangeCode::new(bench.code("oauth"));
         let tokens = bench.call(&exchange).unwrap();
-        assert_eq!(
-            bench.refusal(&exchange),
-            refused("invalid_grant", "BAD_AUTH_CODE")
-        );
+        assert_eq!(bench.refusal(&exchange), refused("invalid_grant", "BAD_AUTH_CODE"));
         assert!(!bench.is_active(tokens.access_token.clone()));
-        assert_eq!(
-            bench.refresh(&tokens).unwrap_err().next_step(),
-            NextStep::Reauthorize
-        );
+        assert_eq!(bench.refresh(&tokens).unwrap_err().next_step(), NextStep::Reauthorize);
     }
 
-    /// HUBSPOT.md §6: the codes, and that a refused code is spent.
+    /// HubSpot's error reference: the codes, and that a refused code is spent.
     #[test]
     fn a_code_is_bound_to_time_address_and_verifier() {
         let mut bench = Bench::new();
@@ -478,17 +409,10 @@ mod tests {
             refused("invalid_grant", "MISMATCH_REDIRECT_URI_AUTH_CODE")
         );
         assert_eq!(
-            exchange(
-                CALLBACK,
-                |_| {},
-                |_| Some(CodeVerifier::new("a".repeat(43)).unwrap())
-            ),
+            exchange(CALLBACK, |_| {}, |_| Some(CodeVerifier::new("a".repeat(43)).unwrap())),
             refused("invalid_grant", "BAD_CODE_VERIFIER")
         );
-        assert_eq!(
-            exchange(CALLBACK, |_| {}, |_| None),
-            refused("invalid_grant", "BAD_CODE_VERIFIER")
-        );
+        assert_eq!(exchange(CALLBACK, |_| {}, |_| None), refused("invalid_grant", "BAD_CODE_VERIFIER"));
 
         let unasked = bench.code_with(&Authorize::scopes("oauth".parse().unwrap()).without_pkce());
         let with_verifier =
@@ -500,10 +424,7 @@ mod tests {
 
         let unknown =
             AuthorizationCode::from_caller_who_checked_state(Code::new("nope").unwrap(), CALLBACK, None);
-        assert_eq!(
-            bench.refusal(&ExchangeCode::new(unknown)),
-            refused("invalid_grant", "BAD_AUTH_CODE")
-        );
+        assert_eq!(bench.refusal(&ExchangeCode::new(unknown)), refused("invalid_grant", "BAD_AUTH_CODE"));
     }
 
     /// RFC 7636 §4.6 the other way round: an app without PKCE needs no verifier.
@@ -514,14 +435,12 @@ mod tests {
         assert!(bench.call(&ExchangeCode::new(code)).is_ok());
     }
 
-    /// HUBSPOT.md §6: the body of January 2026, whole.
+    /// HubSpot's error reference: the body of January 2026, whole.
     #[test]
     fn an_unknown_refresh_token_is_refused_in_hubspots_words() {
         let mut bench = Bench::new();
-        let answer = bench.post(
-            "/oauth/2026-09/token",
-            &format!("{CLIENT}&grant_type=refresh_token&refresh_token=nope"),
-        );
+        let answer = bench
+            .post("/oauth/2026-09/token", &format!("{CLIENT}&grant_type=refresh_token&refresh_token=nope"));
         assert_eq!(answer.status(), 400);
         assert_refusal(&answer);
         let body = json(&answer);
@@ -542,18 +461,12 @@ mod tests {
             let mut bench = Bench::with(|settings| settings.rotation = rotation);
             let first = bench.install();
             let second = bench.refresh(&first).unwrap();
-            assert_eq!(
-                second.refresh_token == first.refresh_token,
-                rotation == Rotation::Keep
-            );
+            assert_eq!(second.refresh_token == first.refresh_token, rotation == Rotation::Keep);
             if rotation == Rotation::Keep {
                 continue;
             }
             // RFC 9700 §4.14.2: only the strict server takes reuse for theft.
-            assert_eq!(
-                bench.refresh(&first).unwrap_err().next_step(),
-                NextStep::Reauthorize
-            );
+            assert_eq!(bench.refresh(&first).unwrap_err().next_step(), NextStep::Reauthorize);
             assert!(!bench.is_active(refresh_token(&first)));
             let survives = rotation == Rotation::Rotate;
             assert_eq!(bench.refresh(&second).is_ok(), survives);
@@ -569,10 +482,7 @@ mod tests {
         let asking = |scopes: &str| Refresh::new(refresh_token(&tokens)).scopes(scopes.parse().unwrap());
         let narrowed = bench.call(&asking("oauth")).unwrap();
         assert_eq!(narrowed.scopes.unwrap().to_string(), "oauth");
-        assert_eq!(
-            bench.refusal(&asking("oauth tickets")),
-            refused("invalid_scope", "BAD_SCOPES")
-        );
+        assert_eq!(bench.refusal(&asking("oauth tickets")), refused("invalid_scope", "BAD_SCOPES"));
         assert_eq!(bench.call(&asking("")).unwrap().scopes.unwrap().len(), 2);
     }
 
@@ -598,9 +508,7 @@ mod tests {
         let parts: Vec<_> = id_token.expose().split('.').collect();
         assert_eq!((parts.len(), parts[2]), (3, ""));
         let read = |part: &str| -> Value {
-            let json = base64::engine::general_purpose::URL_SAFE_NO_PAD
-                .decode(part)
-                .unwrap();
+            let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap();
             serde_json::from_slice(&json).unwrap()
         };
         assert_eq!(read(parts[0])["alg"], "none");
@@ -624,18 +532,9 @@ mod tests {
         assert!(bench.emulator.delete_hub(62515));
         assert!(!bench.is_active(tokens.access_token.clone()));
         assert!(!bench.is_active(refresh_token(&tokens)));
-        assert_eq!(
-            bench.refusal(&Refresh::new(refresh_token(&tokens))),
-            refused("access_denied", "BAD_HUB")
-        );
-        assert_eq!(
-            bench.refusal(&ExchangeCode::new(code)),
-            refused("access_denied", "BAD_HUB")
-        );
-        assert_eq!(
-            bench.refresh(&tokens).unwrap_err().next_step(),
-            NextStep::Reauthorize
-        );
+        assert_eq!(bench.refusal(&Refresh::new(refresh_token(&tokens))), refused("access_denied", "BAD_HUB"));
+        assert_eq!(bench.refusal(&ExchangeCode::new(code)), refused("access_denied", "BAD_HUB"));
+        assert_eq!(bench.refresh(&tokens).unwrap_err().next_step(), NextStep::Reauthorize);
 
         assert!(bench.emulator.add_hub(62515, "again.example.com"));
         assert_eq!(
@@ -645,33 +544,24 @@ mod tests {
         bench.install();
     }
 
-    /// RFC 6749 §5.2, HUBSPOT.md §6: credentials count in the body only, and are checked before anything else.
+    /// RFC 6749 §5.2, HubSpot's error reference: credentials count in the body only, and are checked before anything else.
     #[test]
     fn the_client_is_authenticated_first() {
         let mut bench = Bench::new();
         let tokens = bench.install();
-        let refresh = format!(
-            "grant_type=refresh_token&refresh_token={}",
-            refresh_token(&tokens).expose()
-        );
+        let refresh = format!("grant_type=refresh_token&refresh_token={}", refresh_token(&tokens).expose());
         let id = "client_id=a1b2c3d4-e5f6-7890-abcd-ef1234567890";
         let assertion = "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer\
              &client_assertion=a.b.c";
         for (form, code) in [
             (refresh.clone(), "BAD_CLIENT_ID"),
-            (
-                format!("{refresh}&client_id=nobody&client_secret=x"),
-                "BAD_CLIENT_ID",
-            ),
+            (format!("{refresh}&client_id=nobody&client_secret=x"), "BAD_CLIENT_ID"),
             (format!("{refresh}&{id}"), "BAD_CLIENT_SECRET"),
             (format!("{refresh}&{id}&client_secret="), "BAD_CLIENT_SECRET"),
             (format!("{refresh}&{id}&client_secret=wrong"), "BAD_CLIENT_SECRET"),
             (format!("{refresh}&{id}&client_secret=%00"), "BAD_CLIENT_SECRET"),
             (format!("{refresh}&{id}&{assertion}"), "BAD_CLIENT_SECRET"),
-            (
-                format!("grant_type=password&{id}&client_secret=wrong"),
-                "BAD_CLIENT_SECRET",
-            ),
+            (format!("grant_type=password&{id}&client_secret=wrong"), "BAD_CLIENT_SECRET"),
             (format!("token=%00&{id}&client_secret=wrong"), "BAD_CLIENT_SECRET"),
             (String::new(), "BAD_CLIENT_ID"),
         ] {
@@ -708,10 +598,7 @@ mod tests {
             refresh_token(&tokens).expose()
         );
         let form = "grant_type=refresh_token&client_id=a1b2c3d4-e5f6-7890-abcd-ef1234567890";
-        assert_eq!(
-            bench.post(&format!("/oauth/v1/token?{query}"), form).status(),
-            200
-        );
+        assert_eq!(bench.post(&format!("/oauth/v1/token?{query}"), form).status(), 200);
         let answer = bench.post(&format!("/oauth/v3/token?{query}"), form);
         assert_eq!(json(&answer)["status"], "BAD_CLIENT_SECRET");
     }
@@ -727,24 +614,12 @@ mod tests {
             ("&grant_type=refresh_token", "invalid_request"),
             ("&grant_type=authorization_code&code=x", "invalid_request"),
             ("&grant_type=authorization_code&redirect_uri=x", "invalid_request"),
-            (
-                "&grant_type=refresh_token&refresh_token=a&refresh_token=b",
-                "invalid_request",
-            ),
-            (
-                "&client_secret=x&grant_type=refresh_token&refresh_token=a",
-                "invalid_request",
-            ),
+            ("&grant_type=refresh_token&refresh_token=a&refresh_token=b", "invalid_request"),
+            ("&client_secret=x&grant_type=refresh_token&refresh_token=a", "invalid_request"),
             ("&grant_type=refresh_token&refresh_token=%00", "invalid_grant"),
             ("&grant_type=refresh_token&refresh_token=..", "invalid_grant"),
-            (
-                "&grant_type=authorization_code&redirect_uri=x&code=%C3%A9",
-                "invalid_grant",
-            ),
-            (
-                "&grant_type=authorization_code&redirect_uri=x&code=x&code_verifier=short",
-                "invalid_grant",
-            ),
+            ("&grant_type=authorization_code&redirect_uri=x&code=%C3%A9", "invalid_grant"),
+            ("&grant_type=authorization_code&redirect_uri=x&code=x&code_verifier=short", "invalid_grant"),
             ("&grant_type=client_credentials&scope=%22", "invalid_scope"),
         ] {
             let answer = bench.post("/oauth/v3/token", &format!("{CLIENT}{form}"));
@@ -753,10 +628,7 @@ mod tests {
             assert_eq!(json(&answer)["error"], error, "{form}");
         }
         let answer = bench.post("/oauth/v3/token", &format!("{CLIENT}&grant_type=refresh_token"));
-        assert_eq!(
-            json(&answer)["errors"][0]["message"],
-            "The 'refresh_token' parameter is required"
-        );
+        assert_eq!(json(&answer)["errors"][0]["message"], "The 'refresh_token' parameter is required");
     }
 
     /// RFC 7662 §2.2: no more than that it is not active; RFC 7009 §2.2: an unknown token counts as revoked.
@@ -764,16 +636,11 @@ mod tests {
     fn a_token_that_cannot_be_is_an_unknown_token() {
         let mut bench = Bench::new();
         for token in ["nope", "%00", "%0a", "a%20b", "..", "%C3%A9", &"x".repeat(20_000)] {
-            for hint in [
-                "",
-                "&token_type_hint=access_token",
-                "&token_type_hint=refresh_token",
-                "&token_type_hint=x",
-            ] {
-                let answer = bench.post(
-                    "/oauth/v3/token/introspect",
-                    &format!("{CLIENT}&token={token}{hint}"),
-                );
+            for hint in
+                ["", "&token_type_hint=access_token", "&token_type_hint=refresh_token", "&token_type_hint=x"]
+            {
+                let answer =
+                    bench.post("/oauth/v3/token/introspect", &format!("{CLIENT}&token={token}{hint}"));
                 assert_eq!(
                     (answer.status().as_u16(), answer.body().as_slice()),
                     (200, br#"{"active":false}"#.as_slice())
@@ -808,23 +675,14 @@ mod tests {
             (tokens.access_token.expose(), "access_token"),
             (refresh_token(&tokens).expose(), "refresh_token"),
         ] {
-            for hint in [
-                "",
-                "&token_type_hint=access_token",
-                "&token_type_hint=refresh_token",
-            ] {
-                let answer = bench.post(
-                    "/oauth/v3/token/introspect",
-                    &format!("{CLIENT}&token={token}{hint}"),
-                );
+            for hint in ["", "&token_type_hint=access_token", "&token_type_hint=refresh_token"] {
+                let answer =
+                    bench.post("/oauth/v3/token/introspect", &format!("{CLIENT}&token={token}{hint}"));
                 assert_eq!(json(&answer)["token_use"], kind);
             }
         }
         // On v1 each kind has its own address.
-        let answer = bench.get(&format!(
-            "/oauth/v1/access-tokens/{}",
-            refresh_token(&tokens).expose()
-        ));
+        let answer = bench.get(&format!("/oauth/v1/access-tokens/{}", refresh_token(&tokens).expose()));
         assert_eq!(answer.status(), 401);
     }
 
@@ -837,13 +695,7 @@ mod tests {
             let answer = bench.send(request);
             assert_eq!(answer.headers()["content-type"], "application/json");
             assert_eq!(answer.headers()["cache-control"], "no-store");
-            json(&answer)
-                .as_object()
-                .unwrap()
-                .keys()
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(" ")
+            json(&answer).as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ")
         };
         let refresh = Refresh::new(refresh_token(&tokens)).to_http(&app);
         assert_eq!(

@@ -7,27 +7,14 @@ use crate::harness::{
 };
 
 fn field<'a>(text: &'a str, name: &str) -> &'a str {
-    let line = text
-        .lines()
-        .find(|line| line.split_whitespace().next() == Some(name));
-    line.unwrap_or_else(|| panic!("no {name} in {text}"))
-        .split_once(' ')
-        .unwrap()
-        .1
-        .trim_start()
+    let line = text.lines().find(|line| line.split_whitespace().next() == Some(name));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).split_once(' ').unwrap().1.trim_start()
 }
 
 #[test]
 fn authorize_url_needs_no_secret_and_prints_url_state_and_code_verifier_as_rfc_7636_section_4_1_wants_it() {
-    let arguments = [
-        "authorize-url",
-        "--scope",
-        "oauth crm.lists.read",
-        "--scope",
-        "tickets",
-        "--hub-id",
-        "7",
-    ];
+    let arguments =
+        ["authorize-url", "--scope", "oauth crm.lists.read", "--scope", "tickets", "--hub-id", "7"];
     let outcome = hs_oauth(&arguments)
         .var("HUBSPOT_CLIENT_ID", "id-1")
         .var("HUBSPOT_REDIRECT_URI", "https://app.example/cb")
@@ -49,15 +36,8 @@ fn authorize_url_needs_no_secret_and_prints_url_state_and_code_verifier_as_rfc_7
 
 #[test]
 fn authorize_url_leaves_pkce_out_when_asked_and_names_optional_scopes_as_hubspots_clients_do() {
-    let arguments = [
-        "--json",
-        "authorize-url",
-        "--scope",
-        "oauth",
-        "--optional-scope",
-        "tickets",
-        "--no-pkce",
-    ];
+    let arguments =
+        ["--json", "authorize-url", "--scope", "oauth", "--optional-scope", "tickets", "--no-pkce"];
     let outcome = hs_oauth(&arguments)
         .var("HUBSPOT_CLIENT_ID", "id-1")
         .var("HUBSPOT_REDIRECT_URI", "https://app.example/cb")
@@ -65,47 +45,23 @@ fn authorize_url_leaves_pkce_out_when_asked_and_names_optional_scopes_as_hubspot
         .run();
     let object = outcome.succeeded().json();
     let url = object["url"].as_str().unwrap();
-    assert!(
-        url.starts_with("https://app-eu1.hubspot.com/oauth/authorize?"),
-        "{url}"
-    );
-    assert!(
-        url.contains("&scope=oauth&optional_scope=tickets&state="),
-        "{url}"
-    );
+    assert!(url.starts_with("https://app-eu1.hubspot.com/oauth/authorize?"), "{url}");
+    assert!(url.contains("&scope=oauth&optional_scope=tickets&state="), "{url}");
     assert!(!url.contains("code_challenge") && object["code_verifier"].is_null());
 }
 
 #[test]
 fn authorize_url_of_an_mcp_auth_app_sends_no_scope_and_always_pkce() {
     let mcp = |more: &[&str]| {
-        let arguments = [
-            &[
-                "authorize-url",
-                "--mcp",
-                "--client-id=id-1",
-                "--redirect-uri=https://app.example/cb",
-            ],
-            more,
-        ];
+        let arguments =
+            [&["authorize-url", "--mcp", "--client-id=id-1", "--redirect-uri=https://app.example/cb"], more];
         hs_oauth(&arguments.concat()).run()
     };
     let outcome = mcp(&[]);
     let url = field(&outcome.succeeded().stdout, "url");
-    assert!(
-        url.starts_with("https://mcp.hubspot.com/oauth/authorize/user?client_id=id-1&"),
-        "{url}"
-    );
-    assert!(
-        url.contains("code_challenge=") && !url.contains("scope="),
-        "{url}"
-    );
-    for ignored in [
-        "--scope=oauth",
-        "--optional-scope=oauth",
-        "--hub-id=7",
-        "--no-pkce",
-    ] {
+    assert!(url.starts_with("https://mcp.hubspot.com/oauth/authorize/user?client_id=id-1&"), "{url}");
+    assert!(url.contains("code_challenge=") && !url.contains("scope="), "{url}");
+    for ignored in ["--scope=oauth", "--optional-scope=oauth", "--hub-id=7", "--no-pkce"] {
         assert_eq!(mcp(&[ignored]).status, 2, "{ignored}");
     }
 }
@@ -116,46 +72,22 @@ fn a_pending_authorization_travels_in_a_private_file_and_its_state_is_checked_rf
     let file = folder().join("pending.json");
     let pending = file.to_str().unwrap();
 
-    let begin = || {
-        with_app(
-            &server,
-            &["authorize-url", "--scope", "oauth", "--pending", pending],
-        )
-        .run()
-    };
+    let begin = || with_app(&server, &["authorize-url", "--scope", "oauth", "--pending", pending]).run();
     let begun = begin();
-    assert!(
-        begun
-            .succeeded()
-            .stdout
-            .contains(&format!("hs-oauth exchange --pending {pending} -"))
-    );
+    assert!(begun.succeeded().stdout.contains(&format!("hs-oauth exchange --pending {pending} -")));
     assert!(!begun.stdout.contains("code_verifier "), "{begun:?}");
     assert_private(&file);
     assert_eq!(begin().status, 2, "a file that is there is left alone");
 
     let exchange = |callback: &str| {
-        with_app(&server, &["exchange", "--json", "--pending", pending, "-"])
-            .stdin(callback)
-            .run()
+        with_app(&server, &["exchange", "--json", "--pending", pending, "-"]).stdin(callback).run()
     };
     let forged = exchange("https://app.example/cb?code=na1-code&state=forged\n");
-    assert_eq!(
-        (forged.status, &forged.json()["next_step"]),
-        (3, &json!("restart_authorization"))
-    );
+    assert_eq!((forged.status, &forged.json()["next_step"]), (3, &json!("restart_authorization")));
     assert!(server.requests().is_empty());
 
-    let state = field(&begun.stdout, "url")
-        .split("&state=")
-        .nth(1)
-        .unwrap()
-        .split('&')
-        .next()
-        .unwrap();
-    let outcome = exchange(&format!(
-        "http://localhost:3000/callback?code=na1-code&state={state}\r\n"
-    ));
+    let state = field(&begun.stdout, "url").split("&state=").nth(1).unwrap().split('&').next().unwrap();
+    let outcome = exchange(&format!("http://localhost:3000/callback?code=na1-code&state={state}\r\n"));
     assert_eq!(outcome.succeeded().json()["refresh_token"], REFRESH_TOKEN);
     let body = server.only_request().body;
     assert!(
@@ -189,9 +121,8 @@ fn exchange_takes_code_and_verifier_from_the_environment_and_sends_them_in_the_b
 #[test]
 fn exchange_tells_a_callback_from_a_code() {
     let server = Server::answering(&[TOKENS]);
-    let outcome = with_app(&server, &["exchange", "-"])
-        .stdin("https://app.example/cb?code=na1-code&state=1")
-        .run();
+    let outcome =
+        with_app(&server, &["exchange", "-"]).stdin("https://app.example/cb?code=na1-code&state=1").run();
     assert_eq!(outcome.status, 2);
     assert!(outcome.stderr.contains("--pending"), "{outcome:?}");
     assert!(server.requests().is_empty());
@@ -200,9 +131,7 @@ fn exchange_tells_a_callback_from_a_code() {
 #[test]
 fn refresh_prints_short_aligned_lines_with_tokens_masked() {
     let server = Server::answering(&[TOKENS]);
-    let outcome = with_app(&server, &["refresh"])
-        .var("HUBSPOT_REFRESH_TOKEN", REFRESH_TOKEN)
-        .run();
+    let outcome = with_app(&server, &["refresh"]).var("HUBSPOT_REFRESH_TOKEN", REFRESH_TOKEN).run();
     assert_eq!(
         outcome.succeeded().stdout,
         "access_token   CKrU… (34 characters)\n\
@@ -220,9 +149,8 @@ fn refresh_prints_short_aligned_lines_with_tokens_masked() {
 #[test]
 fn refresh_as_json_is_one_object_with_hubspots_field_names() {
     let server = Server::answering(&[TOKENS]);
-    let outcome = with_app(&server, &["refresh", "-", "--scope", "oauth tickets", "--json"])
-        .stdin(REFRESH_TOKEN)
-        .run();
+    let outcome =
+        with_app(&server, &["refresh", "-", "--scope", "oauth tickets", "--json"]).stdin(REFRESH_TOKEN).run();
     let object = outcome.succeeded().json();
     for (name, value) in [
         ("access_token", json!(ACCESS_TOKEN)),
@@ -250,10 +178,7 @@ fn a_refresh_token_that_was_replaced_and_not_printed_is_kept_in_a_private_file()
     let refresh = |arguments: &[&str]| with_app(&server, arguments).var("HUBSPOT_REFRESH_TOKEN", "na1-old");
 
     let outcome = refresh(&["refresh"]).run();
-    assert_eq!(
-        (outcome.status, &outcome.kept()["refresh_token"]),
-        (0, &json!(REFRESH_TOKEN))
-    );
+    assert_eq!((outcome.status, &outcome.kept()["refresh_token"]), (0, &json!(REFRESH_TOKEN)));
     assert!(!format!("{outcome:?}").contains("CANARY"), "{outcome:?}");
 
     refresh(&["refresh", "--show-tokens"]).run().kept_nothing();
@@ -273,15 +198,10 @@ fn a_refresh_token_that_could_not_be_written_to_a_closed_standard_output_is_kept
 
 #[test]
 fn a_refresh_token_in_an_answer_that_cannot_be_used_is_rescued() {
-    let server = Server::answering(&[(
-        "200 OK",
-        r#"{"refresh_token":"na1-CANARY-new","token_type":"bearer"}"#,
-    )]);
-    let refresh = |arguments: &[&str]| {
-        with_app(&server, arguments)
-            .var("HUBSPOT_REFRESH_TOKEN", "na1-old")
-            .run()
-    };
+    let server =
+        Server::answering(&[("200 OK", r#"{"refresh_token":"na1-CANARY-new","token_type":"bearer"}"#)]);
+    let refresh =
+        |arguments: &[&str]| with_app(&server, arguments).var("HUBSPOT_REFRESH_TOKEN", "na1-old").run();
 
     let object = refresh(&["refresh", "--json"]).json();
     assert_eq!(
@@ -290,10 +210,7 @@ fn a_refresh_token_in_an_answer_that_cannot_be_used_is_rescued() {
     );
 
     let shown = refresh(&["refresh", "--show-tokens"]);
-    assert_eq!(
-        (shown.status, shown.stdout.as_str()),
-        (1, "refresh_token  na1-CANARY-new\n")
-    );
+    assert_eq!((shown.status, shown.stdout.as_str()), (1, "refresh_token  na1-CANARY-new\n"));
 
     let masked = refresh(&["refresh"]);
     assert_eq!((masked.status, masked.stdout.as_str()), (1, ""));
@@ -306,18 +223,9 @@ fn a_refresh_token_in_an_answer_that_cannot_be_used_is_rescued() {
 fn client_credentials_gets_a_token_for_the_app_itself_rfc_6749_section_4_4() {
     let answer = r#"{"access_token":"app-token","token_type":"bearer","expires_in":1800,"token_use":"client_credentials"}"#;
     let server = Server::answering(&[("200 OK", answer)]);
-    let outcome = with_app(
-        &server,
-        &["client-credentials", "--scope", "a", "--scope", "b", "--json"],
-    )
-    .run();
+    let outcome = with_app(&server, &["client-credentials", "--scope", "a", "--scope", "b", "--json"]).run();
     assert_eq!(outcome.succeeded().json()["token_use"], "client_credentials");
-    assert!(
-        server
-            .only_request()
-            .body
-            .starts_with("grant_type=client_credentials&client_id=id-1&")
-    );
+    assert!(server.only_request().body.starts_with("grant_type=client_credentials&client_id=id-1&"));
     assert!(server.only_request().body.ends_with("&scope=a%20b"));
 }
 
@@ -329,11 +237,8 @@ fn introspect_tells_whose_token_it_is_with_the_token_in_the_body_on_dated_versio
             "signed_access_token":{{"hubId":7,"signature":"CANARY-signature"}}}}"#
     );
     let server = Server::answering(&[("200 OK", &answer)]);
-    let introspect = |arguments: &[&str]| {
-        with_app(&server, arguments)
-            .var("HUBSPOT_ACCESS_TOKEN", ACCESS_TOKEN)
-            .run()
-    };
+    let introspect =
+        |arguments: &[&str]| with_app(&server, arguments).var("HUBSPOT_ACCESS_TOKEN", ACCESS_TOKEN).run();
 
     let outcome = introspect(&["introspect"]);
     assert_eq!(field(&outcome.succeeded().stdout, "active"), "true");
@@ -341,19 +246,12 @@ fn introspect_tells_whose_token_it_is_with_the_token_in_the_body_on_dated_versio
     assert!(!outcome.stdout.contains("CANARY"), "{outcome:?}");
 
     let object = introspect(&["introspect", "--json"]).json();
-    assert_eq!(
-        (&object["active"], &object["token"]),
-        (&json!(true), &json!(ACCESS_TOKEN))
-    );
+    assert_eq!((&object["active"], &object["token"]), (&json!(true), &json!(ACCESS_TOKEN)));
     assert_eq!(object["signed_access_token"]["hubId"], 7);
 
     let request = &server.requests()[0];
     assert_eq!(request.line(), "POST /oauth/2026-09/token/introspect HTTP/1.1");
-    assert!(
-        request
-            .body
-            .ends_with(&format!("&token={ACCESS_TOKEN}&token_type_hint=access_token"))
-    );
+    assert!(request.body.ends_with(&format!("&token={ACCESS_TOKEN}&token_type_hint=access_token")));
 }
 
 #[test]
@@ -368,15 +266,8 @@ fn an_inactive_token_is_an_answer_and_not_an_error() {
         outcome.succeeded().stdout,
         "active  false\ninactive: the token is unknown, expired or revoked\n"
     );
-    assert_eq!(
-        introspect(&["--json"]).succeeded().json(),
-        json!({"active": false})
-    );
-    assert!(
-        server.requests()[0]
-            .body
-            .ends_with("&token=na1-gone&token_type_hint=refresh_token")
-    );
+    assert_eq!(introspect(&["--json"]).succeeded().json(), json!({"active": false}));
+    assert!(server.requests()[0].body.ends_with("&token=na1-gone&token_type_hint=refresh_token"));
 }
 
 #[test]
@@ -389,15 +280,8 @@ fn introspect_asks_which_token_is_meant_where_the_environment_has_both() {
     assert_eq!(introspect(&["introspect"]).status, 2);
     introspect(&["introspect", "--type", "access"]).succeeded();
     introspect(&["introspect", "--type", "refresh"]).succeeded();
-    let bodies: Vec<_> = server
-        .requests()
-        .into_iter()
-        .map(|request| request.body)
-        .collect();
-    assert!(
-        bodies[0].contains("&token=token-a&") && bodies[1].contains("&token=token-r&"),
-        "{bodies:?}"
-    );
+    let bodies: Vec<_> = server.requests().into_iter().map(|request| request.body).collect();
+    assert!(bodies[0].contains("&token=token-a&") && bodies[1].contains("&token=token-r&"), "{bodies:?}");
 }
 
 #[test]
@@ -405,22 +289,10 @@ fn revoke_is_done_with_an_empty_answer_and_says_what_stays() {
     let server = Server::answering(&[("200 OK", "")]);
     let revoke = |arguments: &[&str]| with_app(&server, arguments).stdin("na1-token").run();
     let outcome = revoke(&["revoke", "-"]);
-    assert!(
-        outcome.succeeded().stdout.starts_with("revoked  true\n"),
-        "{outcome:?}"
-    );
-    assert!(
-        outcome.stdout.contains("live on until they expire"),
-        "{outcome:?}"
-    );
-    assert_eq!(
-        revoke(&["revoke", "--refresh-token", "-", "--json"]).json(),
-        json!({"revoked": true})
-    );
-    assert_eq!(
-        server.requests()[0].line(),
-        "POST /oauth/2026-09/token/revoke HTTP/1.1"
-    );
+    assert!(outcome.succeeded().stdout.starts_with("revoked  true\n"), "{outcome:?}");
+    assert!(outcome.stdout.contains("live on until they expire"), "{outcome:?}");
+    assert_eq!(revoke(&["revoke", "--refresh-token", "-", "--json"]).json(), json!({"revoked": true}));
+    assert_eq!(server.requests()[0].line(), "POST /oauth/2026-09/token/revoke HTTP/1.1");
 }
 
 #[test]
@@ -440,14 +312,7 @@ fn the_api_version_is_the_only_difference_between_generations() {
 #[test]
 fn a_flag_wins_over_the_environment_and_an_empty_variable_counts_as_not_set() {
     let server = Server::answering(&[("200 OK", "")]);
-    let flags = [
-        "--client-id",
-        "id-2",
-        "--api-version",
-        "v3",
-        "--api-base",
-        &server.base,
-    ];
+    let flags = ["--client-id", "id-2", "--api-version", "v3", "--api-base", &server.base];
     hs_oauth(&[&flags[..], &["revoke", "--client-secret", "-"]].concat())
         .var("HUBSPOT_CLIENT_ID", "id-1")
         .var("HUBSPOT_CLIENT_SECRET", "from-the-environment")
@@ -460,12 +325,7 @@ fn a_flag_wins_over_the_environment_and_an_empty_variable_counts_as_not_set() {
         .succeeded();
     let request = server.only_request();
     assert_eq!(request.line(), "POST /oauth/v3/token/revoke HTTP/1.1");
-    assert!(
-        request
-            .body
-            .starts_with("client_id=id-2&client_secret=from-stdin&"),
-        "{request:?}"
-    );
+    assert!(request.body.starts_with("client_id=id-2&client_secret=from-stdin&"), "{request:?}");
 
     let outcome = with_app(&server, &["revoke"]).var("HUBSPOT_CLIENT_ID", "").run();
     assert_eq!(outcome.status, 2);
@@ -476,20 +336,8 @@ fn a_flag_wins_over_the_environment_and_an_empty_variable_counts_as_not_set() {
 fn several_secrets_on_standard_input_come_a_line_each_in_the_order_help_names() {
     let server = Server::answering(&[TOKENS]);
     let verifier = "v".repeat(43);
-    let arguments = [
-        "exchange",
-        "--code-verifier",
-        "-",
-        "--code",
-        "-",
-        "--client-secret",
-        "-",
-        "--json",
-    ];
-    with_app(&server, &arguments)
-        .stdin(&format!("the-secret\r\nthe-code\n{verifier}"))
-        .run()
-        .succeeded();
+    let arguments = ["exchange", "--code-verifier", "-", "--code", "-", "--client-secret", "-", "--json"];
+    with_app(&server, &arguments).stdin(&format!("the-secret\r\nthe-code\n{verifier}")).run().succeeded();
     let body = server.only_request().body;
     assert!(body.contains("client_secret=the-secret&code=the-code&"), "{body}");
     assert!(body.ends_with(&format!("code_verifier={verifier}")), "{body}");
@@ -498,19 +346,11 @@ fn several_secrets_on_standard_input_come_a_line_each_in_the_order_help_names() 
 #[test]
 fn help_and_version_are_told_on_standard_output() {
     let help = hs_oauth(&["--help"]).run();
-    for word in [
-        "authorize-url",
-        "client-credentials",
-        "HUBSPOT_CLIENT_SECRET",
-        "Exit status",
-    ] {
+    for word in ["authorize-url", "client-credentials", "HUBSPOT_CLIENT_SECRET", "Exit status"] {
         assert!(help.succeeded().stdout.contains(word), "{word}");
     }
     let version = hs_oauth(&["--version"]).run();
-    assert_eq!(
-        version.succeeded().stdout,
-        concat!("hs-oauth ", env!("CARGO_PKG_VERSION"), "\n")
-    );
+    assert_eq!(version.succeeded().stdout, concat!("hs-oauth ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]
@@ -522,9 +362,6 @@ fn a_pending_file_that_is_none_is_told_by_its_name_and_not_by_its_content() {
         .stdin("code=1&state=2")
         .run();
     assert_eq!(outcome.status, 2);
-    assert!(
-        outcome.stderr.contains("pending.json") && !outcome.stderr.contains("CANARY"),
-        "{outcome:?}"
-    );
+    assert!(outcome.stderr.contains("pending.json") && !outcome.stderr.contains("CANARY"), "{outcome:?}");
     assert!(file.exists());
 }

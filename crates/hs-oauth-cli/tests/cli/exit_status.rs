@@ -9,26 +9,14 @@ const GONE: &str = r#"{"status":"BAD_REFRESH_TOKEN","message":"refresh token is 
 fn refresh(answer: (&str, &str), more: &[&str]) -> Outcome {
     let server = Server::answering(&[answer]);
     let arguments = [&["refresh"], more].concat();
-    with_app(&server, &arguments)
-        .var("HUBSPOT_REFRESH_TOKEN", "na1-token")
-        .run()
+    with_app(&server, &arguments).var("HUBSPOT_REFRESH_TOKEN", "na1-token").run()
 }
 
 fn assert_failed(outcome: &Outcome, status: i32, advice: &str) {
-    assert_eq!(
-        (outcome.status, outcome.stdout.as_str()),
-        (status, ""),
-        "{outcome:?}"
-    );
-    let (what, next) = outcome
-        .stderr
-        .trim_end()
-        .split_once("\nnext: ")
-        .unwrap_or_else(|| panic!("{outcome:?}"));
-    assert!(
-        what.starts_with("hs-oauth: ") && next.contains(advice),
-        "{outcome:?}"
-    );
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (status, ""), "{outcome:?}");
+    let (what, next) =
+        outcome.stderr.trim_end().split_once("\nnext: ").unwrap_or_else(|| panic!("{outcome:?}"));
+    assert!(what.starts_with("hs-oauth: ") && next.contains(advice), "{outcome:?}");
 }
 
 #[test]
@@ -51,10 +39,7 @@ fn status_2_when_a_setting_is_missing_and_its_name_is_told() {
         }
         let outcome = run.run();
         assert_failed(&outcome, 2, "hs-oauth --help");
-        assert!(
-            outcome.stderr.contains(&format!("no {name}: set {missing}")),
-            "{outcome:?}"
-        );
+        assert!(outcome.stderr.contains(&format!("no {name}: set {missing}")), "{outcome:?}");
     }
 }
 
@@ -83,21 +68,14 @@ fn status_2_when_a_value_cannot_be_and_nothing_is_sent() {
 fn status_3_when_the_grant_is_gone() {
     let outcome = refresh(("400 Bad Request", GONE), &[]);
     assert_failed(&outcome, 3, "ask the account to connect the app again");
-    assert!(
-        outcome.stderr.contains("invalid_grant, BAD_REFRESH_TOKEN"),
-        "{outcome:?}"
-    );
+    assert!(outcome.stderr.contains("invalid_grant, BAD_REFRESH_TOKEN"), "{outcome:?}");
 }
 
 #[test]
 fn status_3_when_the_code_was_refused() {
-    let server = Server::answering(&[(
-        "400 Bad Request",
-        r#"{"status":"EXPIRED_AUTH_CODE","message":"expired"}"#,
-    )]);
-    let outcome = with_app(&server, &["exchange"])
-        .var("HUBSPOT_CODE", "na1-code")
-        .run();
+    let server =
+        Server::answering(&[("400 Bad Request", r#"{"status":"EXPIRED_AUTH_CODE","message":"expired"}"#)]);
+    let outcome = with_app(&server, &["exchange"]).var("HUBSPOT_CODE", "na1-code").run();
     assert_failed(&outcome, 3, "start the authorization again");
     server.only_request();
 }
@@ -105,10 +83,7 @@ fn status_3_when_the_code_was_refused() {
 #[test]
 fn status_4_when_the_app_is_set_up_wrongly() {
     for answer in [
-        (
-            "400 Bad Request",
-            r#"{"error":"invalid_client","status":"BAD_CLIENT_ID"}"#,
-        ),
+        ("400 Bad Request", r#"{"error":"invalid_client","status":"BAD_CLIENT_ID"}"#),
         ("401 Unauthorized", "{}"),
         ("404 Not Found", "<html>"),
         ("302 Found\r\nlocation: http://127.0.0.1:1/", ""),
@@ -119,19 +94,9 @@ fn status_4_when_the_app_is_set_up_wrongly() {
 
 #[test]
 fn status_5_when_hubspot_is_busy_and_the_wait_it_names_is_told() {
-    let outcome = refresh(
-        (
-            "429 Too Many Requests\r\nretry-after: 60",
-            r#"{"policyName":"DAILY"}"#,
-        ),
-        &[],
-    );
+    let outcome = refresh(("429 Too Many Requests\r\nretry-after: 60", r#"{"policyName":"DAILY"}"#), &[]);
     assert_failed(&outcome, 5, "try again in 60 s");
-    assert_failed(
-        &refresh(("477 Migration\r\nretry-after: 86400", ""), &[]),
-        5,
-        "try again in 86400 s",
-    );
+    assert_failed(&refresh(("477 Migration\r\nretry-after: 86400", ""), &[]), 5, "try again in 86400 s");
 }
 
 #[test]
@@ -166,19 +131,10 @@ fn a_failure_as_json_is_one_object_on_standard_output_and_the_same_text_on_stand
                         invalid, expired or revoked [correlation id 11111111-2222-3333-4444-555555555555]",
         })
     );
-    assert!(
-        outcome
-            .stderr
-            .contains(outcome.json()["message"].as_str().unwrap())
-    );
+    assert!(outcome.stderr.contains(outcome.json()["message"].as_str().unwrap()));
 
-    let limited = refresh(
-        (
-            "429 Too Many Requests\r\nretry-after: 60",
-            r#"{"policyName":"DAILY"}"#,
-        ),
-        &["--json"],
-    );
+    let limited =
+        refresh(("429 Too Many Requests\r\nretry-after: 60", r#"{"policyName":"DAILY"}"#), &["--json"]);
     assert_eq!(
         (&limited.json()["retry_after"], &limited.json()["policyName"]),
         (&json!(60), &json!("DAILY"))

@@ -30,10 +30,8 @@ impl Request {
 
 impl Server {
     pub(crate) fn answering(answers: &[(&str, &str)]) -> Self {
-        let answers: Vec<_> = answers
-            .iter()
-            .map(|(head, body)| (head.to_string(), body.to_string()))
-            .collect();
+        let answers: Vec<_> =
+            answers.iter().map(|(head, body)| (head.to_string(), body.to_string())).collect();
         Self::start(move |_, turn| answers[turn.min(answers.len() - 1)].clone())
     }
 
@@ -86,20 +84,12 @@ fn receive(stream: &TcpStream) -> Request {
     }
     let length = head
         .lines()
-        .filter_map(|line| {
-            line.to_ascii_lowercase()
-                .strip_prefix("content-length: ")?
-                .parse()
-                .ok()
-        })
+        .filter_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
         .next()
         .unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    Request {
-        head,
-        body: String::from_utf8(body).unwrap(),
-    }
+    Request { head, body: String::from_utf8(body).unwrap() }
 }
 
 /// A run of the program, with nothing in its environment but what is said here.
@@ -123,11 +113,7 @@ pub(crate) fn hs_oauth(arguments: &[&str]) -> Run {
     let folder = folder();
     let mut command = Command::new(env!("CARGO_BIN_EXE_hs-oauth"));
     command.args(arguments).env_clear().env("TMPDIR", &folder);
-    Run {
-        command,
-        stdin: String::new(),
-        folder,
-    }
+    Run { command, stdin: String::new(), folder }
 }
 
 /// The same for an app whose API is `server`.
@@ -160,10 +146,7 @@ impl Run {
     }
 
     fn start(mut self, close_stdout: bool) -> Outcome {
-        self.command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
         if close_stdout {
             drop(child.stdout.take());
@@ -196,10 +179,7 @@ impl Outcome {
 
     /// What the program put into its only temporary file.
     pub(crate) fn kept(&self) -> Value {
-        let files: Vec<_> = fs::read_dir(&self.folder)
-            .unwrap()
-            .map(|file| file.unwrap().path())
-            .collect();
+        let files: Vec<_> = fs::read_dir(&self.folder).unwrap().map(|file| file.unwrap().path()).collect();
         assert_eq!(files.len(), 1, "{self:?}");
         assert!(self.stderr.contains(files[0].to_str().unwrap()), "{self:?}");
         assert_private(&files[0]);

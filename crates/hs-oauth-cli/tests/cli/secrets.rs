@@ -69,10 +69,7 @@ fn no_secret_is_printed_or_sent_in_a_head_on_a_dated_version_even_by_a_server_th
                 .run();
             assert_no_canary(&outcome);
             let request = server.only_request();
-            assert!(
-                request.body.contains("CANARY") && !request.head.contains("CANARY"),
-                "{request:?}"
-            );
+            assert!(request.body.contains("CANARY") && !request.head.contains("CANARY"), "{request:?}");
         }
     }
 }
@@ -80,9 +77,7 @@ fn no_secret_is_printed_or_sent_in_a_head_on_a_dated_version_even_by_a_server_th
 #[test]
 fn standard_input_is_read_no_further_than_a_secret_can_be_long() {
     let server = Server::answering(&[TOKENS]);
-    let outcome = with_app(&server, &["refresh", "-"])
-        .stdin(&"x".repeat(1 << 20))
-        .run();
+    let outcome = with_app(&server, &["refresh", "-"]).stdin(&"x".repeat(1 << 20)).run();
     assert_eq!(outcome.status, 2);
     assert!(outcome.stderr.contains("longer than"), "{outcome:?}");
     for nothing in ["", "\n", "\r\n"] {
@@ -90,10 +85,7 @@ fn standard_input_is_read_no_further_than_a_secret_can_be_long() {
             .var("HUBSPOT_REFRESH_TOKEN", "na1-token")
             .stdin(nothing)
             .run();
-        assert_eq!(
-            outcome.status, 2,
-            "the environment does not stand in: {outcome:?}"
-        );
+        assert_eq!(outcome.status, 2, "the environment does not stand in: {outcome:?}");
     }
     assert!(server.requests().is_empty());
 }

@@ -41,12 +41,7 @@ impl Endpoint for ClientCredentials {
         if self.scopes.is_empty() {
             return post(app.uri(Resource::Token), app, fixed, &[]);
         }
-        post(
-            app.uri(Resource::Token),
-            app,
-            fixed,
-            &[("scope", &self.scopes.to_string())],
-        )
+        post(app.uri(Resource::Token), app, fixed, &[("scope", &self.scopes.to_string())])
     }
 
     fn from_http<B: AsRef<[u8]>>(

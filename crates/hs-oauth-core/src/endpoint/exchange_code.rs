@@ -37,23 +37,12 @@ impl Endpoint for ExchangeCode {
     const OPERATION: Operation = Operation::ExchangeCode;
 
     fn to_http(&self, app: &App) -> Request<Vec<u8>> {
-        let verifier = self
-            .code
-            .code_verifier()
-            .map(|verifier| ("code_verifier", verifier.expose()));
-        let fields = [
-            ("code", self.code.code().expose()),
-            ("redirect_uri", self.code.redirect_uri()),
-        ];
+        let verifier = self.code.code_verifier().map(|verifier| ("code_verifier", verifier.expose()));
+        let fields = [("code", self.code.code().expose()), ("redirect_uri", self.code.redirect_uri())];
         let mut all = Vec::with_capacity(3);
         all.extend(fields);
         all.extend(verifier);
-        post(
-            app.uri(Resource::Token),
-            app,
-            "grant_type=authorization_code",
-            &all,
-        )
+        post(app.uri(Resource::Token), app, "grant_type=authorization_code", &all)
     }
 
     fn from_http<B: AsRef<[u8]>>(

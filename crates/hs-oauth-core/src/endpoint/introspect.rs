@@ -206,18 +206,12 @@ impl Serialize for Introspection {
                 object.serialize_field("active", &false)?;
                 object.end()
             }
-            Self::AccessToken(info) => Active {
-                active: true,
-                token_use: "access_token",
-                info,
+            Self::AccessToken(info) => {
+                Active { active: true, token_use: "access_token", info }.serialize(serializer)
             }
-            .serialize(serializer),
-            Self::RefreshToken(info) => Active {
-                active: true,
-                token_use: "refresh_token",
-                info,
+            Self::RefreshToken(info) => {
+                Active { active: true, token_use: "refresh_token", info }.serialize(serializer)
             }
-            .serialize(serializer),
         }
     }
 }
@@ -355,20 +349,15 @@ impl InfoAnswer<'_> {
             (Field::Read(scopes), _) => Some(scopes),
             (_, Scalar::Text(scope)) => Some(Scopes::from_answer(scope.split_ascii_whitespace())),
             (absent, _) => {
-                let problem = if absent.is_absent() {
-                    Problem::Missing
-                } else {
-                    Problem::WrongType
-                };
+                let problem = if absent.is_absent() { Problem::Missing } else { Problem::WrongType };
                 problems.push(problem("scopes"));
                 None
             }
         };
         if is_refresh_token {
             let client_id = needed("client_id", self.client_id, problems, text);
-            let token = needed("token", Scalar::Text(token), problems, |value| {
-                RefreshToken::new(value.text()?).ok()
-            });
+            let token =
+                needed("token", Scalar::Text(token), problems, |value| RefreshToken::new(value.text()?).ok());
             return Some(Introspection::RefreshToken(Box::new(RefreshTokenInfo {
                 token: token?,
                 hub_id: hub_id?,
@@ -383,9 +372,8 @@ impl InfoAnswer<'_> {
         }
         let app_id = needed("app_id", self.app_id, problems, |value| value.integer());
         let expires_in = needed("expires_in", self.expires_in, problems, |value| value.integer());
-        let token = needed("token", Scalar::Text(token), problems, |value| {
-            AccessToken::new(value.text()?).ok()
-        });
+        let token =
+            needed("token", Scalar::Text(token), problems, |value| AccessToken::new(value.text()?).ok());
         Some(Introspection::AccessToken(Box::new(AccessTokenInfo {
             token: token?,
             hub_id: hub_id?,

@@ -24,10 +24,7 @@ pub struct Refresh {
 impl Refresh {
     /// Refreshes with this token, for all that was granted.
     pub const fn new(refresh_token: RefreshToken) -> Self {
-        Self {
-            refresh_token,
-            scopes: Scopes::NONE,
-        }
+        Self { refresh_token, scopes: Scopes::NONE }
     }
 
     /// Asks for fewer scopes than were granted.
@@ -59,12 +56,7 @@ impl Endpoint for Refresh {
         if self.scopes.is_empty() {
             return post(app.uri(Resource::Token), app, fixed, &[token]);
         }
-        post(
-            app.uri(Resource::Token),
-            app,
-            fixed,
-            &[token, ("scope", &self.scopes.to_string())],
-        )
+        post(app.uri(Resource::Token), app, fixed, &[token, ("scope", &self.scopes.to_string())])
     }
 
     fn from_http<B: AsRef<[u8]>>(
@@ -76,14 +68,7 @@ impl Endpoint for Refresh {
         if response.status().is_success() {
             TokenSet::read(Self::OPERATION, Some(&self.refresh_token), sent_at, response)
         } else {
-            Err(refusal(
-                Self::OPERATION,
-                app,
-                &[self.refresh_token.expose()],
-                sent_at,
-                response,
-            )
-            .into())
+            Err(refusal(Self::OPERATION, app, &[self.refresh_token.expose()], sent_at, response).into())
         }
     }
 }

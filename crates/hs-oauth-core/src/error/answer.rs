@@ -95,12 +95,7 @@ impl Problem {
 
 impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "asked to {}, the server answered {}",
-            self.operation,
-            self.status.as_u16()
-        )?;
+        write!(f, "asked to {}, the server answered {}", self.operation, self.status.as_u16())?;
         if let Some(content_type) = &self.content_type {
             write!(f, " ({content_type})")?;
         }

@@ -211,10 +211,7 @@ impl ApiError {
         Self {
             operation,
             status: response.status(),
-            error: body
-                .error
-                .text()
-                .map(|code| redact.code(&code, OAuthCode::known, OAuthCode::Other)),
+            error: body.error.text().map(|code| redact.code(&code, OAuthCode::known, OAuthCode::Other)),
             error_description: redact.field(body.error_description),
             code: code.map(|code| redact.code(&code, HubSpotCode::known, HubSpotCode::Other)),
             sub_category: (body.sub_category.text())
@@ -227,16 +224,8 @@ impl ApiError {
             policy_name: redact.field(body.policy_name),
             group_name: redact.field(body.group_name),
             context: redact.context(body.context),
-            links: body
-                .links
-                .read()
-                .map(|links| redact.links(links))
-                .unwrap_or_default(),
-            errors: body
-                .errors
-                .read()
-                .map(|errors| redact.details(errors))
-                .unwrap_or_default(),
+            links: body.links.read().map(|links| redact.links(links)).unwrap_or_default(),
+            errors: body.errors.read().map(|errors| redact.details(errors)).unwrap_or_default(),
             retry_after: retry_after(response.headers(), sent_at),
         }
     }
@@ -245,14 +234,14 @@ impl ApiError {
     /// `subCategory` that has a known code; else a 4xx is the app's fault, never the account's.
     pub fn next_step(&self) -> NextStep {
         match self.status.as_u16() {
-            429 => NextStep::RetryAfter(Some(self.retry_after.unwrap_or(
-                match self.policy_name.as_deref() {
+            429 => {
+                NextStep::RetryAfter(Some(self.retry_after.unwrap_or(match self.policy_name.as_deref() {
                     // It ends at midnight in the account's time zone, which is not known here: looking once an hour burns no
                     // tries worth having.
                     Some("DAILY") => Duration::from_secs(60 * 60),
                     _ => Duration::from_secs(10),
-                },
-            ))),
+                })))
+            }
             423 => {
                 let least = Duration::from_secs(2);
                 NextStep::RetryAfter(Some(self.retry_after.map_or(least, |wait| wait.max(least))))
@@ -318,12 +307,7 @@ impl ApiError {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "HubSpot did not {} (status {}",
-            self.operation,
-            self.status.as_u16()
-        )?;
+        write!(f, "HubSpot did not {} (status {}", self.operation, self.status.as_u16())?;
         if let Some(error) = &self.error {
             write!(f, ", {error}")?;
         }
@@ -419,20 +403,12 @@ impl<'s, S: Iterator<Item = &'s str>, F: Fn() -> S> Redact<F> {
     fn context(&self, context: Field<BTreeMap<String, Vec<String>>>) -> BTreeMap<String, Vec<String>> {
         let context = context.read().unwrap_or_default().into_iter();
         context
-            .map(|(name, values)| {
-                (
-                    self.text(&name),
-                    values.iter().map(|value| self.text(value)).collect(),
-                )
-            })
+            .map(|(name, values)| (self.text(&name), values.iter().map(|value| self.text(value)).collect()))
             .collect()
     }
 
     fn links(&self, links: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        links
-            .iter()
-            .map(|(name, link)| (self.text(name), self.text(link)))
-            .collect()
+        links.iter().map(|(name, link)| (self.text(name), self.text(link))).collect()
     }
 
     fn details(&self, details: Vec<DetailAnswer<'_>>) -> Vec<ErrorDetail> {
@@ -456,18 +432,10 @@ fn retry_after(headers: &HeaderMap, sent_at: Timestamp) -> Option<Duration> {
             // Digits that do not fit are a wait beyond any limit.
             return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
         }
-        let now = headers
-            .get(header::DATE)
-            .and_then(|value| date(value.to_str().ok()?))
-            .unwrap_or(sent_at);
+        let now = headers.get(header::DATE).and_then(|value| date(value.to_str().ok()?)).unwrap_or(sent_at);
         Some(date(text)?.since(now))
     };
-    headers
-        .get_all(header::RETRY_AFTER)
-        .iter()
-        .filter_map(wait)
-        .max()
-        .map(|wait| wait.min(LONGEST_WAIT))
+    headers.get_all(header::RETRY_AFTER).iter().filter_map(wait).max().map(|wait| wait.min(LONGEST_WAIT))
 }
 
 #[cfg(test)]
@@ -479,13 +447,8 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
     fn read(operation: Operation, status: u16, body: &str) -> ApiError {
-        let response = Response::builder()
-            .status(status)
-            .body(body.as_bytes().to_vec())
-            .unwrap();
-        ApiError::read(operation, &response, NOW, || {
-            ["s3cret/x", "na1-token"].into_iter()
-        })
+        let response = Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap();
+        ApiError::read(operation, &response, NOW, || ["s3cret/x", "na1-token"].into_iter())
     }
 
     fn step(operation: Operation, status: u16, body: &str) -> NextStep {
@@ -519,24 +482,15 @@ mod tests {
             ("BAD_SCOPES", Fix, Fix),
             ("SOMETHING_NEW", Fix, Fix),
         ] {
-            let keys: &[&str] = if code.starts_with(char::is_lowercase) {
-                &["error"]
-            } else {
-                &["status", "subCategory"]
-            };
-            for (key, status) in keys
-                .iter()
-                .flat_map(|key| [400, 401, 403, 404].map(|status| (key, status)))
+            let keys: &[&str] =
+                if code.starts_with(char::is_lowercase) { &["error"] } else { &["status", "subCategory"] };
+            for (key, status) in keys.iter().flat_map(|key| [400, 401, 403, 404].map(|status| (key, status)))
             {
                 let body = format!("{{\"{key}\":\"{code}\"}}");
                 assert_eq!(step(Refresh, status, &body), on_refresh, "{status} {body}");
                 assert_eq!(step(ExchangeCode, status, &body), on_exchange, "{status} {body}");
                 for operation in [ClientCredentials, Introspect, Revoke] {
-                    assert_eq!(
-                        step(operation, status, &body),
-                        Fix,
-                        "{operation:?} {status} {body}"
-                    );
+                    assert_eq!(step(operation, status, &body), Fix, "{operation:?} {status} {body}");
                 }
             }
         }
@@ -545,26 +499,11 @@ mod tests {
     #[test]
     fn error_is_read_before_status_and_status_before_sub_category() {
         for (body, next) in [
-            (
-                r#"{"error":"invalid_client","status":"BAD_REFRESH_TOKEN"}"#,
-                NextStep::FixConfiguration,
-            ),
-            (
-                r#"{"error":"invalid_grant","status":"BAD_CLIENT_ID"}"#,
-                NextStep::Reauthorize,
-            ),
-            (
-                r#"{"error":"something_new","status":"BAD_REFRESH_TOKEN"}"#,
-                NextStep::Reauthorize,
-            ),
-            (
-                r#"{"status":"BAD_CLIENT_ID","subCategory":"BAD_REFRESH_TOKEN"}"#,
-                NextStep::FixConfiguration,
-            ),
-            (
-                r#"{"status":"error","subCategory":"BAD_REFRESH_TOKEN"}"#,
-                NextStep::Reauthorize,
-            ),
+            (r#"{"error":"invalid_client","status":"BAD_REFRESH_TOKEN"}"#, NextStep::FixConfiguration),
+            (r#"{"error":"invalid_grant","status":"BAD_CLIENT_ID"}"#, NextStep::Reauthorize),
+            (r#"{"error":"something_new","status":"BAD_REFRESH_TOKEN"}"#, NextStep::Reauthorize),
+            (r#"{"status":"BAD_CLIENT_ID","subCategory":"BAD_REFRESH_TOKEN"}"#, NextStep::FixConfiguration),
+            (r#"{"status":"error","subCategory":"BAD_REFRESH_TOKEN"}"#, NextStep::Reauthorize),
         ] {
             assert_eq!(step(Operation::Refresh, 400, body), next, "{body}");
         }
@@ -636,18 +575,10 @@ mod tests {
             ("soon", None),
             ("Sat, 41 Nov 2026 12:00:00 GMT", None),
         ] {
-            assert_eq!(
-                wait(503, &[date, ("retry-after", value)], ""),
-                seconds,
-                "{value:?}"
-            );
+            assert_eq!(wait(503, &[date, ("retry-after", value)], ""), seconds, "{value:?}");
         }
         assert_eq!(
-            wait(
-                503,
-                &[("retry-after", "5"), ("retry-after", "9"), ("retry-after", "x")],
-                ""
-            ),
+            wait(503, &[("retry-after", "5"), ("retry-after", "9"), ("retry-after", "x")], ""),
             Some(9)
         );
     }
@@ -667,10 +598,7 @@ mod tests {
             "errors":[{"message":"na1-token","code":"na1-token","subCategory":"na1-token","in":"na1-token","context":{"a":["na1-token"]}}]}"#;
         let error = read(Operation::Refresh, 400, echo);
         let shown = format!("{error} {error:?}");
-        assert!(
-            !shown.contains("s3cret") && !shown.contains("na1-token"),
-            "{shown}"
-        );
+        assert!(!shown.contains("s3cret") && !shown.contains("na1-token"), "{shown}");
         assert_eq!(error.message.as_deref(), Some("[redacted] and [redacted]"));
     }
 
@@ -678,10 +606,7 @@ mod tests {
     fn texts_can_neither_forge_a_log_line_nor_flood_one() {
         let body = format!(r#"{{"message":"a\r\nb\u001b[31m\u202ec{}"}}"#, "x".repeat(10_000));
         let message = read(Operation::Refresh, 400, &body).message.unwrap();
-        assert!(
-            message.starts_with("a\u{fffd}\u{fffd}b\u{fffd}[31m\u{fffd}cxx"),
-            "{message}"
-        );
+        assert!(message.starts_with("a\u{fffd}\u{fffd}b\u{fffd}[31m\u{fffd}cxx"), "{message}");
         assert_eq!(message.chars().count(), 512);
     }
 
@@ -694,9 +619,7 @@ mod tests {
              [correlation id c-1]; next: ask the account to connect the app again"
         );
         assert!(
-            read(Operation::Refresh, 302, "")
-                .to_string()
-                .contains("a redirect, which is never followed")
+            read(Operation::Refresh, 302, "").to_string().contains("a redirect, which is never followed")
         );
     }
 }

@@ -37,10 +37,7 @@ pub enum TransportFailure {
 impl TransportError {
     /// A failure without more to tell.
     pub const fn new(failure: TransportFailure) -> Self {
-        Self {
-            failure,
-            source: None,
-        }
+        Self { failure, source: None }
     }
 
     /// A failure and what the HTTP client said. `source` is shown with the error: it must hold no URL, since a URL of
@@ -49,10 +46,7 @@ impl TransportError {
         failure: TransportFailure,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self {
-            failure,
-            source: Some(source.into()),
-        }
+        Self { failure, source: Some(source.into()) }
     }
 
     /// Where the exchange ended.
@@ -94,10 +88,7 @@ impl TransportFailure {
 
     /// Whether the request surely never reached the server, so that even an authorization code may be sent again.
     pub const fn surely_unsent(self) -> bool {
-        matches!(
-            self,
-            Self::Resolve | Self::Connect | Self::ConnectTimeout | Self::Client
-        )
+        matches!(self, Self::Resolve | Self::Connect | Self::ConnectTimeout | Self::Client)
     }
 }
 
