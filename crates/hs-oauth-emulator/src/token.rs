@@ -55,7 +55,7 @@ fn with_standard_methods(allow: &'static str) -> &'static str {
     }
 }
 
-/// Credentials count only in the body (HubSpot's API reference, with the exception that `v1` makes for itself).
+/// Credentials count only in the body (with the exception that `v1` makes for itself).
 fn authenticate(settings: &Settings, client: &PresentedClient) -> Result<(), Refused> {
     let refused = |code, message| Err(error(StatusCode::BAD_REQUEST, "invalid_client", code, message));
     if client.client_id.as_deref() != Some(&settings.client_id) {
@@ -515,7 +515,7 @@ mod tests {
         assert_eq!(read(parts[1])["aud"], "a1b2c3d4-e5f6-7890-abcd-ef1234567890");
     }
 
-    /// HUBSPOT.md §5 and §6: uninstalled is not deleted.
+    /// HubSpot's page on revocation and error reference: uninstalled is not deleted.
     #[test]
     fn an_uninstall_ends_everything_and_a_deleted_account_says_so() {
         let mut bench = Bench::new();
