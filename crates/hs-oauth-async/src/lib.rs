@@ -19,7 +19,8 @@
 //! # }
 //! ```
 //!
-//! Features: `rustls` (default) or `native-tls` for TLS, `tracing` (default) for spans and events, which hold no secret.
+//! Features: `rustls` (default) or `native-tls` for TLS (without both, only loopback can be reached); `tracing` (default) for
+//! spans and events, which hold no secret.
 
 mod client;
 mod transport;

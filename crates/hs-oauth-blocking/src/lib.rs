@@ -19,9 +19,10 @@
 //! # }
 //! ```
 //!
-//! Features: `rustls` (default) or `native-tls` for TLS, `tracing` (default) for spans and events, which hold no secret, and
-//! `no-wire-log` (default): ureq writes every byte of an answer to [`log`](https://docs.rs/log) at TRACE, tokens and all, and
-//! this compiles TRACE records of `log` out of the whole program. Without it, keep `ureq_proto` below TRACE.
+//! Features: `rustls` (default) or `native-tls` for TLS (without both, only loopback can be reached); `tracing` (default) for
+//! spans and events, which hold no secret; and `no-wire-log` (default): ureq writes every byte of an answer to
+//! [`log`](https://docs.rs/log) at TRACE, tokens and all, and this compiles TRACE records of `log` out of the whole program.
+//! Without it, keep `ureq_proto` below TRACE.
 
 mod client;
 mod transport;

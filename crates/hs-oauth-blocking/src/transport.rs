@@ -16,11 +16,15 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn build(app: &App) -> ureq::Agent {
-        let config = ureq::Agent::config_builder().timeout_connect(Some(CONNECT_TIMEOUT)).tls_config(tls());
+        let config = ureq::Agent::config_builder().timeout_connect(Some(CONNECT_TIMEOUT));
         let config = match app.is_plain_http() {
             true => config.proxy(None),
             false => config,
         };
+        // ureq would take rustls even where only native-tls is compiled in.
+        #[cfg(all(feature = "native-tls", not(feature = "rustls")))]
+        let config = config
+            .tls_config(ureq::tls::TlsConfig::builder().provider(ureq::tls::TlsProvider::NativeTls).build());
         config.build().new_agent()
     }
 
@@ -74,15 +78,6 @@ impl Transport {
         }
         Ok(Response::from_parts(parts, bytes))
     }
-}
-
-/// ureq's default provider is rustls even where only native-tls is compiled in.
-fn tls() -> ureq::tls::TlsConfig {
-    let provider = match cfg!(feature = "rustls") {
-        true => ureq::tls::TlsProvider::Rustls,
-        false => ureq::tls::TlsProvider::NativeTls,
-    };
-    ureq::tls::TlsConfig::builder().provider(provider).build()
 }
 
 fn failed(error: ureq::Error) -> TransportError {

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::error::Problem;
-use crate::scope::Scopes;
+use crate::scope::{Scope, Scopes};
 
 /// A JSON object that knows its fields. Implemented by [`json_object!`].
 pub(crate) trait Object<'a>: Default {
@@ -38,8 +38,9 @@ macro_rules! json_object {
             ) -> Result<Option<&'static str>, A::Error> {
                 match key {
                     $($key => {
-                        let before = std::mem::replace(&mut self.$field, object.next_value()?);
-                        Ok((!before.is_absent()).then_some($key))
+                        let repeated = !self.$field.is_absent();
+                        self.$field = object.next_value()?;
+                        Ok(repeated.then_some($key))
                     })*
                     _ => object.next_value::<serde::de::IgnoredAny>().map(|_| None),
                 }
@@ -58,15 +59,27 @@ pub(crate) fn read<'a, O: Object<'a>>(body: &'a [u8]) -> (O, Result<(), Problem>
     if body.trim_ascii().is_empty() {
         return (object, Err(Problem::Empty));
     }
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let outcome = (&mut json).deserialize_any(ObjectVisitor { object: &mut object, repeated: &mut repeated });
-    let outcome = match (outcome.and_then(|()| json.end()), repeated) {
+    let visitor = ObjectVisitor { object: &mut object, repeated: &mut repeated };
+    // Checking the whole for UTF-8 at once is cheaper than each string; what is not UTF-8 is still read up to there.
+    let outcome = match std::str::from_utf8(body) {
+        Ok(text) => parse(serde_json::Deserializer::from_str(text), visitor),
+        Err(_) => parse(serde_json::Deserializer::from_slice(body), visitor),
+    };
+    let outcome = match (outcome, repeated) {
         (Err(error), _) if error.is_data() => Err(Problem::NotAnObject),
         (Err(_), _) => Err(Problem::NotJson),
         (Ok(()), Some(key)) => Err(Problem::Repeated(key)),
         (Ok(()), None) => Ok(()),
     };
     (object, outcome)
+}
+
+fn parse<'a, R: serde_json::de::Read<'a>, O: Object<'a>>(
+    mut json: serde_json::Deserializer<R>,
+    visitor: ObjectVisitor<'_, O>,
+) -> serde_json::Result<()> {
+    json.deserialize_any(visitor)?;
+    json.end()
 }
 
 struct ObjectVisitor<'o, O> {
@@ -104,7 +117,7 @@ pub(crate) enum Scalar<'a> {
 
 impl<'a> Scalar<'a> {
     pub(crate) fn is_absent(&self) -> bool {
-        *self == Self::Absent
+        matches!(self, Self::Absent)
     }
 
     /// What is wrong with this as the value of a needed field that could not be read.
@@ -306,10 +319,10 @@ pub(crate) fn nested<'a, O: Object<'a>, A: MapAccess<'a>>(map: &mut A) -> Result
 
 impl<'a> Shape<'a> for Scopes {
     fn from_list<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
-        let mut scopes = Vec::with_capacity(list.size_hint().unwrap_or(8).min(64));
+        let mut scopes = Vec::with_capacity(8);
         while let Some(scope) = list.next_element::<Scalar<'_>>()? {
             match scope {
-                Scalar::Text(scope) => scopes.push(scope),
+                Scalar::Text(scope) => scopes.push(Scope::from_answer(scope)),
                 _ => return Ok(None),
             }
         }

@@ -1,14 +1,23 @@
 /// Text from outside, fit to be shown: control characters are replaced, so that it can neither forge a log line nor steer a
 /// terminal. Every text in an error of this crate went through it, and ends at 512 characters.
 pub fn printable(text: &str) -> String {
+    // Without a way out half-way, the compiler looks at many bytes at once.
+    if text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// As much of a text from outside as an error keeps.
 pub(crate) fn excerpt(text: &str) -> String {
-    let end = text.char_indices().nth(512).map_or(text.len(), |(end, _)| end);
+    if text.len() <= LONGEST_EXCERPT {
+        return printable(text);
+    }
+    let end = text.char_indices().nth(LONGEST_EXCERPT).map_or(text.len(), |(end, _)| end);
     printable(text.get(..end).unwrap_or(text))
 }
+
+const LONGEST_EXCERPT: usize = 512;
 
 /// Control characters, and those that change the direction of what follows.
 fn steers(c: char) -> bool {

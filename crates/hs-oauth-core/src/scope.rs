@@ -95,8 +95,9 @@ impl Scopes {
         self.0.iter()
     }
 
-    pub(crate) fn from_answer(names: impl IntoIterator<Item: Into<String>>) -> Self {
-        Self(names.into_iter().map(Scope::from_answer).collect())
+    /// Scopes HubSpot said were granted, kept as they were said.
+    pub(crate) const fn from_answer(scopes: Vec<Scope>) -> Self {
+        Self(scopes)
     }
 }
 

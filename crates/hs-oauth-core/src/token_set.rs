@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{self, Field, Scalar, json_object};
 use crate::endpoint::needed;
 use crate::error::{AnswerError, Error, Operation};
-use crate::scope::Scopes;
+use crate::scope::{Scope, Scopes};
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::timestamp::Timestamp;
 
@@ -128,8 +128,9 @@ impl TokenSet {
                     token_use: body.token_use.text().map(TokenUse::from),
                     hub_id: body.hub_id.integer(),
                     user_id: body.user_id.integer(),
-                    scopes: (body.scopes.read())
-                        .or_else(|| scope.map(|scope| Scopes::from_answer(scope.split_ascii_whitespace()))),
+                    scopes: (body.scopes.read()).or_else(|| {
+                        scope.map(|scope| scope.split_ascii_whitespace().map(Scope::from_answer).collect())
+                    }),
                     id_token: body.id_token.text().and_then(|token| IdToken::new(token).ok()),
                     ..Self::new(access_token, expires_in, sent_at)
                 })

@@ -207,7 +207,12 @@ fn rotation(emulator: &mut Emulator, request: &Request<Vec<u8>>) -> Outcome {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sunset {
+    #[serde(default = "first_to_go")]
     versions: Vec<String>,
+}
+
+fn first_to_go() -> Vec<String> {
+    vec!["v1".to_owned()]
 }
 
 fn sunset(emulator: &mut Emulator, request: &Request<Vec<u8>>) -> Outcome {

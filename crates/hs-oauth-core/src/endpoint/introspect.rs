@@ -12,7 +12,7 @@ use super::{Endpoint, bare, needed, post, refusal};
 use crate::answer::{self, Field, Scalar, Shape, json_object};
 use crate::app::App;
 use crate::error::{AnswerError, Error, Operation, Problem};
-use crate::scope::Scopes;
+use crate::scope::{Scope, Scopes};
 use crate::secret::{AccessToken, RefreshToken, Signature};
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenUse;
@@ -347,7 +347,9 @@ impl InfoAnswer<'_> {
         let text = |value: Scalar<'_>| value.text().map(Cow::into_owned);
         let scopes = match (self.scopes, self.scope) {
             (Field::Read(scopes), _) => Some(scopes),
-            (_, Scalar::Text(scope)) => Some(Scopes::from_answer(scope.split_ascii_whitespace())),
+            (_, Scalar::Text(scope)) => {
+                Some(scope.split_ascii_whitespace().map(Scope::from_answer).collect())
+            }
             (absent, _) => {
                 let problem = if absent.is_absent() { Problem::Missing } else { Problem::WrongType };
                 problems.push(problem("scopes"));
