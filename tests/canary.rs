@@ -85,7 +85,7 @@ fn no_debug_or_display_form_shows_a_secret() {
         Box::new(hs_oauth_blocking::Client::new(app.clone())),
         Box::new(pending.accept(&format!("code={CANARY}&state={CANARY}")).unwrap()),
         Box::new(pending),
-        Box::new(Randomness::new([b'q'; 64])),
+        Box::new(Randomness::new([b'q'; 32], [b'q'; 32])),
         Box::new(Authorize::scopes("oauth".parse().unwrap()).begin(&app).unwrap()),
         Box::new(ExchangeCode::new(code())),
         Box::new(Refresh::new(refresh_token())),

@@ -1,4 +1,5 @@
 use core::net::Ipv4Addr;
+use std::borrow::Cow;
 use std::env::VarError;
 use std::fmt;
 
@@ -42,6 +43,8 @@ pub struct App {
     app_base: String,
     /// `client_id=…&client_secret=…`, encoded once.
     client_form: Zeroizing<String>,
+    /// `client_id=…&redirect_uri=…`, encoded once.
+    authorize_form: String,
     token_uri: Uri,
     introspect_uri: Uri,
     revoke_uri: Uri,
@@ -218,12 +221,17 @@ impl App {
         }
     }
 
-    pub(crate) fn authorize_url(&self, hub_id: Option<i64>) -> String {
-        let path = match self.kind {
-            Kind::Standard => version::authorize_path(hub_id),
-            Kind::Mcp => version::MCP_AUTHORIZE_PATH.to_owned(),
+    /// The address of the consent page with the app's own parameters, and room for so many bytes more.
+    pub(crate) fn authorize_url(&self, hub_id: Option<i64>, room: usize) -> String {
+        let path = match (self.kind, hub_id) {
+            (Kind::Mcp, _) => Cow::Borrowed(version::MCP_AUTHORIZE_PATH),
+            (Kind::Standard, None) => Cow::Borrowed(version::AUTHORIZE_PATH),
+            (Kind::Standard, Some(hub_id)) => Cow::Owned(version::authorize_path(hub_id)),
         };
-        format!("{}{path}", self.app_base)
+        let parts = [&self.app_base, &*path, "?", &self.authorize_form];
+        let mut url = String::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() + room);
+        url.extend(parts);
+        url
     }
 
     pub(crate) fn is_mcp(&self) -> bool {
@@ -282,6 +290,7 @@ impl AppBuilder {
             introspect_uri: uri(Resource::Introspect)?,
             revoke_uri: uri(Resource::Revoke)?,
             client_form: client_form(&self.client_id, &self.credential),
+            authorize_form: authorize_form(&self.client_id, self.redirect_uri.as_deref()),
             client_id: self.client_id,
             credential: self.credential,
             redirect_uri: self.redirect_uri,
@@ -336,6 +345,15 @@ fn client_form(client_id: &str, credential: &Credential) -> Zeroizing<String> {
     let mut encoded = Zeroizing::new(String::with_capacity(room));
     for (name, value) in fields() {
         form::push(&mut encoded, name, value);
+    }
+    encoded
+}
+
+fn authorize_form(client_id: &str, redirect_uri: Option<&str>) -> String {
+    let mut encoded = String::new();
+    form::push(&mut encoded, "client_id", client_id);
+    if let Some(uri) = redirect_uri {
+        form::push(&mut encoded, "redirect_uri", uri);
     }
     encoded
 }
@@ -398,11 +416,14 @@ mod tests {
     fn the_presets_go_to_hubspots_own_hosts() {
         let app = builder().build().unwrap();
         assert_eq!(app.uri(Resource::Token), "https://api.hubapi.com/oauth/2026-09/token");
-        assert_eq!(app.authorize_url(Some(7)), "https://app.hubspot.com/oauth/7/authorize");
+        assert_eq!(app.authorize_url(Some(7), 0), "https://app.hubspot.com/oauth/7/authorize?client_id=id");
 
         let mcp = App::hubspot_mcp("id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
         assert_eq!(mcp.uri(Resource::Token), "https://mcp.hubspot.com/oauth/v3/token");
-        assert_eq!(mcp.authorize_url(Some(7)), "https://mcp.hubspot.com/oauth/authorize/user");
+        assert_eq!(
+            mcp.authorize_url(Some(7), 0),
+            "https://mcp.hubspot.com/oauth/authorize/user?client_id=id"
+        );
     }
 
     #[test]

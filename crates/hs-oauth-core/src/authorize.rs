@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -77,7 +75,7 @@ pub struct AuthorizationCode {
 
 /// The random bytes an authorization is made of. Each may be used once.
 #[derive(Clone)]
-pub struct Randomness(Zeroizing<[u8; 64]>);
+pub struct Randomness(Zeroizing<[[u8; 32]; 2]>);
 
 impl Authorize {
     /// Asks for these scopes. All must be granted or the install fails. An MCP auth app sends none: there HubSpot decides.
@@ -113,40 +111,40 @@ impl Authorize {
         Ok(self.begin_with(app, Randomness::from_os()?)?)
     }
 
-    /// Begins an authorization with the random bytes given: 32 make the `state`, 32 the code verifier.
+    /// Begins an authorization with the random bytes given.
     ///
     /// # Errors
     /// [`InvalidArgument`] naming `redirect_uri` if the app has none.
     pub fn begin_with(&self, app: &App, randomness: Randomness) -> Result<Authorization, InvalidArgument> {
         let redirect_uri = app.redirect_uri().ok_or(InvalidArgument::new("redirect_uri", Reason::Missing))?;
-        let (state, verifier) = randomness.0.split_at(32);
-        let state = State::new(URL_SAFE_NO_PAD.encode(state))?;
-        let code_verifier = match self.pkce || app.is_mcp() {
-            true => Some(CodeVerifier::new(URL_SAFE_NO_PAD.encode(verifier))?),
-            false => None,
-        };
+        let [state, code_verifier] = &*randomness.0;
+        let state = State::from_random(state);
+        let code_verifier = (self.pkce || app.is_mcp()).then(|| CodeVerifier::from_random(code_verifier));
         let pending = PendingAuthorization { state, code_verifier, redirect_uri: redirect_uri.to_owned() };
         Ok(Authorization { url: self.url(app, &pending), pending })
     }
 
     fn url(&self, app: &App, pending: &PendingAuthorization) -> AuthorizationUrl {
-        let mut query = String::with_capacity(512);
-        form::push(&mut query, "client_id", app.client_id());
-        form::push(&mut query, "redirect_uri", &pending.redirect_uri);
+        let mut url = app.authorize_url(self.hub_id, 512);
         if !app.is_mcp() {
-            if !self.scopes.is_empty() {
-                form::push(&mut query, "scope", &self.scopes.to_string());
-            }
-            if !self.optional_scopes.is_empty() {
-                form::push(&mut query, "optional_scope", &self.optional_scopes.to_string());
+            for (name, scopes) in [("scope", &self.scopes), ("optional_scope", &self.optional_scopes)] {
+                for (index, scope) in scopes.iter().enumerate() {
+                    match index {
+                        0 => form::push(&mut url, name, scope.as_str()),
+                        _ => form::push_on(&mut url, "%20", scope.as_str()),
+                    }
+                }
             }
         }
-        form::push(&mut query, "state", pending.state.expose());
+        // Base64url has nothing to escape.
+        url.push_str("&state=");
+        url.push_str(pending.state.expose());
         if let Some(verifier) = &pending.code_verifier {
-            form::push(&mut query, "code_challenge", &verifier.challenge());
-            form::push(&mut query, "code_challenge_method", "S256");
+            url.push_str("&code_challenge=");
+            url.push_str(&verifier.challenge());
+            url.push_str("&code_challenge_method=S256");
         }
-        AuthorizationUrl(format!("{}?{query}", app.authorize_url(self.hub_id)))
+        AuthorizationUrl(url)
     }
 }
 
@@ -264,9 +262,9 @@ impl AuthorizationCode {
 }
 
 impl Randomness {
-    /// 64 bytes from a source nobody can predict.
-    pub fn new(bytes: [u8; 64]) -> Self {
-        Self(Zeroizing::new(bytes))
+    /// Bytes from a source nobody can predict: those that make the `state`, and those that make the code verifier.
+    pub fn new(state: [u8; 32], code_verifier: [u8; 32]) -> Self {
+        Self(Zeroizing::new([state, code_verifier]))
     }
 
     /// 64 bytes from the operating system.
@@ -275,8 +273,8 @@ impl Randomness {
     /// [`BeginError::Randomness`] if it gives none.
     #[cfg(feature = "os-random")]
     pub fn from_os() -> Result<Self, BeginError> {
-        let mut bytes = Zeroizing::new([0; 64]);
-        getrandom::fill(&mut *bytes)
+        let mut bytes = Zeroizing::new([[0; 32]; 2]);
+        getrandom::fill(bytes.as_flattened_mut())
             .map_err(|error| BeginError::Randomness(RandomnessError(error.to_string())))?;
         Ok(Self(bytes))
     }
@@ -356,9 +354,7 @@ mod tests {
     }
 
     fn randomness() -> Randomness {
-        let mut bytes = [0; 64];
-        bytes[..32].fill(0xff);
-        Randomness::new(bytes)
+        Randomness::new([0xff; 32], [0; 32])
     }
 
     fn pending() -> PendingAuthorization {

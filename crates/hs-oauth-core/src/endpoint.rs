@@ -94,7 +94,8 @@ fn request(method: Method, uri: Uri, body: Vec<u8>) -> Request<Vec<u8>> {
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = uri;
-    let mut headers = HeaderMap::with_capacity(4);
+    // One more than there are here: a transport says who it is.
+    let mut headers = HeaderMap::with_capacity(3);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     *request.headers_mut() = headers;
     request

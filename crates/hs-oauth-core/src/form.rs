@@ -11,7 +11,12 @@ pub(crate) fn push(form: &mut String, name: &str, value: &str) {
         form.push('&');
     }
     form.push_str(name);
-    form.push('=');
+    push_on(form, "=", value);
+}
+
+/// Appends `value` after `separator`.
+pub(crate) fn push_on(form: &mut String, separator: &str, value: &str) {
+    form.push_str(separator);
     for piece in utf8_percent_encode(value, UNRESERVED) {
         form.push_str(piece);
     }

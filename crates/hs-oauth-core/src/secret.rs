@@ -3,7 +3,10 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
@@ -134,7 +137,17 @@ secret!(
 #[serde(try_from = "Code", into = "Code")]
 pub struct CodeVerifier(Code);
 
+impl State {
+    pub(crate) fn from_random(bytes: &[u8; 32]) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
 impl CodeVerifier {
+    pub(crate) fn from_random(bytes: &[u8; 32]) -> Self {
+        Self(Code(URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
     /// Takes the text.
     ///
     /// # Errors
@@ -156,9 +169,7 @@ impl CodeVerifier {
 
     /// The challenge that goes into the authorization URL: base64url of the SHA-256 of this verifier (RFC 7636 §4.2).
     pub fn challenge(&self) -> String {
-        use base64::Engine;
-        use sha2::Digest;
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(self.expose()))
+        URL_SAFE_NO_PAD.encode(Sha256::digest(self.expose()))
     }
 }
 

@@ -76,12 +76,12 @@ pub(crate) enum Resource<'a> {
     RefreshToken(&'a str),
 }
 
-/// The path of the page on which a person consents; `hub_id` preselects the account.
-pub(crate) fn authorize_path(hub_id: Option<i64>) -> String {
-    match hub_id {
-        None => "/oauth/authorize".to_owned(),
-        Some(hub_id) => format!("/oauth/{hub_id}/authorize"),
-    }
+/// The path of the page on which a person consents.
+pub(crate) const AUTHORIZE_PATH: &str = "/oauth/authorize";
+
+/// The same with the account preselected.
+pub(crate) fn authorize_path(hub_id: i64) -> String {
+    format!("/oauth/{hub_id}/authorize")
 }
 
 /// The same for MCP auth apps, where no account is preselected.

@@ -20,7 +20,7 @@ impl Emulator {
     ///     .build()?;
     /// let mut emulator = Emulator::new(settings);
     ///
-    /// let authorization = Authorize::scopes("oauth".parse()?).begin_with(&app, Randomness::new([1; 64]))?;
+    /// let authorization = Authorize::scopes("oauth".parse()?).begin_with(&app, Randomness::new([1; 32], [1; 32]))?;
     /// let callback = emulator.connect(Timestamp::from_secs(0), &authorization.url)?;
     /// let (_, query) = callback.split_once('?').ok_or("no query")?;
     /// let code = authorization.pending.accept(query)?;

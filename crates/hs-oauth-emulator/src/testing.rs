@@ -83,7 +83,7 @@ impl Bench {
 
     pub(crate) fn code_with(&mut self, authorize: &Authorize) -> AuthorizationCode {
         let authorization =
-            authorize.begin_with(&self.app(), hs_oauth_core::Randomness::new([5; 64])).unwrap();
+            authorize.begin_with(&self.app(), hs_oauth_core::Randomness::new([5; 32], [6; 32])).unwrap();
         let callback = self.emulator.connect(self.now, &authorization.url).unwrap();
         let query = callback.split_once('?').unwrap().1;
         authorization.pending.accept(query).unwrap()
