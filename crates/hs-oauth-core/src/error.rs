@@ -2,13 +2,17 @@
 
 mod answer;
 mod api;
+mod codes;
+mod redact;
+mod retry_after;
 mod transport;
 
 use std::fmt;
 use std::time::Duration;
 
 pub use answer::{AnswerError, Problem, Rescued};
-pub use api::{ApiError, ErrorDetail, HubSpotCode, OAuthCode};
+pub use api::{ApiError, ErrorDetail};
+pub use codes::{HubSpotCode, OAuthCode};
 pub use transport::{TransportError, TransportFailure};
 
 use crate::secret::{AccessToken, RefreshToken};

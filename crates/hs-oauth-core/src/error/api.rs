@@ -1,21 +1,17 @@
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header};
-use percent_encoding::utf8_percent_encode;
+use http::StatusCode;
+use serde::Serialize;
 use serde::de::MapAccess;
-use serde::{Serialize, Serializer};
 
+use super::codes::{HubSpotCode, OAuthCode};
+use super::redact::Redact;
+use super::retry_after::retry_after;
 use super::{NextStep, Operation};
 use crate::answer::{self, Field, Scalar, Shape, json_object};
-use crate::form::UNRESERVED;
-use crate::printable::excerpt;
 use crate::timestamp::Timestamp;
-
-/// The longest wait a `Retry-After` is believed: HubSpot names up to 24 hours while it moves an account.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// HubSpot's refusal, in either of its two shapes or a mix of both (RFC 6749 §5.2 and HubSpot's own).
 ///
@@ -83,86 +79,6 @@ pub struct ErrorDetail {
     pub context: BTreeMap<String, Vec<String>>,
 }
 
-/// Declares an open set of codes.
-macro_rules! codes {
-    ($(#[$doc:meta])* $name:ident { $($(#[$code_doc:meta])* $code:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum $name {
-            $($(#[$code_doc])* #[doc = concat!("`", $text, "`")] $code,)*
-            /// A code this release has no name for.
-            Other(String),
-        }
-
-        impl $name {
-            /// The code as HubSpot writes it.
-            pub fn as_str(&self) -> &str {
-                match self {
-                    $(Self::$code => $text,)*
-                    Self::Other(code) => code,
-                }
-            }
-
-            fn known(code: &str) -> Option<Self> {
-                match code {
-                    $($text => Some(Self::$code),)*
-                    _ => None,
-                }
-            }
-        }
-
-        impl From<&str> for $name {
-            fn from(code: &str) -> Self {
-                Self::known(code).unwrap_or_else(|| Self::Other(code.to_owned()))
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
-            }
-        }
-    };
-}
-
-codes! {
-    /// An error code of RFC 6749 §4.1.2.1 and §5.2.
-    OAuthCode {
-        InvalidRequest = "invalid_request",
-        InvalidClient = "invalid_client",
-        InvalidGrant = "invalid_grant",
-        UnauthorizedClient = "unauthorized_client",
-        UnsupportedGrantType = "unsupported_grant_type",
-        InvalidScope = "invalid_scope",
-        AccessDenied = "access_denied",
-    }
-}
-
-codes! {
-    /// A code of HubSpot's own, found in `status` or `subCategory`.
-    HubSpotCode {
-        BadRefreshToken = "BAD_REFRESH_TOKEN",
-        BadAuthCode = "BAD_AUTH_CODE",
-        ExpiredAuthCode = "EXPIRED_AUTH_CODE",
-        MismatchRedirectUriAuthCode = "MISMATCH_REDIRECT_URI_AUTH_CODE",
-        BadRedirectUri = "BAD_REDIRECT_URI",
-        BadCodeVerifier = "BAD_CODE_VERIFIER",
-        BadClientId = "BAD_CLIENT_ID",
-        BadClientSecret = "BAD_CLIENT_SECRET",
-        BadGrantType = "BAD_GRANT_TYPE",
-        BadScopes = "BAD_SCOPES",
-        BadHub = "BAD_HUB",
-        InvalidToken = "INVALID_TOKEN",
-    }
-}
-
 /// What a code says, before it is known what was asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Meaning {
@@ -224,13 +140,15 @@ impl ApiError {
             policy_name: redact.field(body.policy_name),
             group_name: redact.field(body.group_name),
             context: redact.context(body.context),
-            links: body.links.read().map(|links| redact.links(links)).unwrap_or_default(),
-            errors: body.errors.read().map(|errors| redact.details(errors)).unwrap_or_default(),
+            links: redact.links(body.links),
+            errors: (body.errors.read().into_iter().flatten())
+                .map(|detail| detail.without_secrets(&redact))
+                .collect(),
             retry_after: retry_after(response.headers(), sent_at),
         }
     }
 
-    /// What to do next. The HTTP status decides for 423, 429, 477 and 5xx; else the first of `error`, `status` and
+    /// What to do next. The HTTP status decides for 3xx, 423, 429, 477 and 5xx; else the first of `error`, `status` and
     /// `subCategory` that has a known code; else a 4xx is the app's fault, never the account's.
     pub fn next_step(&self) -> NextStep {
         match self.status.as_u16() {
@@ -247,6 +165,8 @@ impl ApiError {
                 NextStep::RetryAfter(Some(self.retry_after.map_or(least, |wait| wait.max(least))))
             }
             477 | 500.. => NextStep::RetryAfter(self.retry_after),
+            // A redirect is no word of HubSpot's OAuth API, whatever its body says.
+            ..400 => NextStep::FixConfiguration,
             _ => match (self.meaning(), self.operation) {
                 (Some(Meaning::Grant), Operation::Refresh) => NextStep::Reauthorize,
                 (Some(Meaning::Grant | Meaning::Code), Operation::ExchangeCode) => {
@@ -358,6 +278,21 @@ json_object! {
     }
 }
 
+impl DetailAnswer<'_> {
+    fn without_secrets<'s, S: Iterator<Item = &'s str>>(
+        self,
+        redact: &Redact<impl Fn() -> S>,
+    ) -> ErrorDetail {
+        ErrorDetail {
+            message: redact.field(self.message),
+            code: redact.field(self.code),
+            sub_category: redact.field(self.sub_category),
+            location: redact.field(self.location),
+            context: redact.context(self.context),
+        }
+    }
+}
+
 impl<'a> Shape<'a> for DetailAnswer<'a> {
     fn from_object<A: MapAccess<'a>>(object: &mut A) -> Result<Option<Self>, A::Error> {
         answer::nested(object).map(Some)
@@ -372,85 +307,6 @@ impl<'a> Shape<'a> for Vec<DetailAnswer<'a>> {
         }
         Ok(Some(details))
     }
-}
-
-/// Takes the request's secrets out of what the server says: a server that echoes its input must not get it into a log.
-struct Redact<F>(F);
-
-impl<'s, S: Iterator<Item = &'s str>, F: Fn() -> S> Redact<F> {
-    fn text(&self, text: &str) -> String {
-        let is_escaped = text.bytes().fold(false, |any, byte| any | (byte == b'%'));
-        let mut text = Cow::Borrowed(text);
-        for secret in (self.0)() {
-            if holds(&text, secret) {
-                text = Cow::Owned(text.replace(secret, "[redacted]"));
-            }
-            if is_escaped {
-                let encoded = utf8_percent_encode(secret, UNRESERVED).to_string();
-                text = Cow::Owned(text.replace(&encoded, "[redacted]"));
-            }
-        }
-        excerpt(&text)
-    }
-
-    fn field(&self, field: Scalar<'_>) -> Option<String> {
-        field.text().map(|text| self.text(&text))
-    }
-
-    fn code<C>(&self, code: &str, known: fn(&str) -> Option<C>, other: fn(String) -> C) -> C {
-        known(code).unwrap_or_else(|| other(self.text(code)))
-    }
-
-    fn context(&self, context: Field<BTreeMap<String, Vec<String>>>) -> BTreeMap<String, Vec<String>> {
-        let Some(context) = context.read() else { return BTreeMap::new() };
-        context
-            .into_iter()
-            .map(|(name, values)| (self.text(&name), values.iter().map(|value| self.text(value)).collect()))
-            .collect()
-    }
-
-    fn links(&self, links: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        links.iter().map(|(name, link)| (self.text(name), self.text(link))).collect()
-    }
-
-    fn details(&self, details: Vec<DetailAnswer<'_>>) -> Vec<ErrorDetail> {
-        let detail = |detail: DetailAnswer<'_>| ErrorDetail {
-            message: self.field(detail.message),
-            code: self.field(detail.code),
-            sub_category: self.field(detail.sub_category),
-            location: self.field(detail.location),
-            context: self.context(detail.context),
-        };
-        details.into_iter().map(detail).collect()
-    }
-}
-
-/// Whether `secret` stands in `text`. A message is rarely longer than a secret by much; then trying each place beats
-/// preparing a search.
-fn holds(text: &str, secret: &str) -> bool {
-    match text.len().checked_sub(secret.len()) {
-        None => false,
-        Some(0..256) => {
-            let (text, secret) = (text.as_bytes(), secret.as_bytes());
-            text.windows(secret.len().max(1)).any(|at| at.first() == secret.first() && at == secret)
-        }
-        Some(_) => text.contains(secret),
-    }
-}
-
-/// Seconds or a date; of several, the longest. What is neither is not there.
-fn retry_after(headers: &HeaderMap, sent_at: Timestamp) -> Option<Duration> {
-    let date = |text: &str| httpdate::parse_http_date(text).ok().map(Timestamp::from);
-    let wait = |value: &http::HeaderValue| {
-        let text = value.to_str().ok()?.trim();
-        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            // Digits that do not fit are a wait beyond any limit.
-            return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
-        }
-        let now = headers.get(header::DATE).and_then(|value| date(value.to_str().ok()?)).unwrap_or(sent_at);
-        Some(date(text)?.since(now))
-    };
-    headers.get_all(header::RETRY_AFTER).iter().filter_map(wait).max().map(|wait| wait.min(LONGEST_WAIT))
 }
 
 #[cfg(test)]
@@ -536,7 +392,7 @@ mod tests {
                 assert_eq!(next == NextStep::FixConfiguration, !passing, "{status}");
             }
             let next = step(Operation::Refresh, status, gone);
-            assert_eq!(next == NextStep::Reauthorize, !passing, "{status}");
+            assert_eq!(next == NextStep::Reauthorize, !passing && status >= 400, "{status}");
         }
     }
 
