@@ -379,6 +379,7 @@ fn a_lookup_of_an_unknown_token_is_inactive_on_every_version() {
             ["", "<html>", r#"{"message":"no handler for /oauth/v1/access-tokens/x","status":"error"}"#]
         {
             assert_eq!(lookup(body).unwrap_err().next_step(), NextStep::FixConfiguration, "{body}");
+            assert!(read(&Revoke::new(refresh_token()), ApiVersion::V1, status, body).is_err(), "{body}");
         }
     }
     let inactive = r#"{"active":false}"#;

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub(crate) enum Reply {
     /// These bytes, then the end of the connection.
     Bytes(Vec<u8>),
+    /// A whole answer with this body, so much later.
+    Late(Duration, Vec<u8>),
     /// A refusal with all of the request in its texts.
     Echo,
     /// These bytes, and then nothing more while the client waits.
@@ -47,6 +49,12 @@ impl RawServer {
                 match reply {
                     Reply::Bytes(bytes) => {
                         let _ = stream.write_all(&bytes);
+                    }
+                    Reply::Late(delay, body) => {
+                        thread::sleep(delay);
+                        if let Reply::Bytes(bytes) = Reply::answer(200, "", body) {
+                            let _ = stream.write_all(&bytes);
+                        }
                     }
                     Reply::Echo => {
                         let text = serde_json::Value::from(request);

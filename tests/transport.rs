@@ -132,6 +132,9 @@ fn a_loopback_address_is_not_reached_through_a_proxy() {
             assert_eq!(server.requests().len(), 1);
         },
     );
+    let server = RawServer::start(vec![Reply::answer(200, "", TOKENS)]);
+    let client = hs_oauth_blocking::Client::with_http(app(&server.url), ureq::Agent::new_with_defaults());
+    client.call(&refresh()).unwrap();
 }
 
 #[test]
@@ -167,6 +170,23 @@ fn a_callers_client_that_followed_a_redirect_is_an_error() {
     );
 }
 
+/// RFC 9110 §15.4.8 would have the body sent again. A code must not be.
+#[test]
+fn a_body_is_not_sent_again_even_by_a_client_that_follows_redirects() {
+    let elsewhere = RawServer::start(vec![Reply::answer(200, "", TOKENS)]);
+    for (status, location) in [(307, "/oauth/2026-09/token"), (308, elsewhere.url.as_str())] {
+        let location = format!("location: {location}\r\n");
+        let server =
+            RawServer::start(vec![Reply::answer(status, &location, ""), Reply::answer(200, "", TOKENS)]);
+        let client = hs_oauth_async::Client::with_http(app(&server.url), reqwest::Client::new());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(client.call(&exchange())).unwrap_err();
+        assert_eq!(error.status().unwrap().as_u16(), status);
+        assert_eq!(server.requests().len(), 1);
+    }
+    assert!(elsewhere.requests().is_empty());
+}
+
 /// ureq takes its settings with each request, so a caller's agent cannot break it.
 #[test]
 fn a_callers_agent_follows_no_redirect_either() {
@@ -181,7 +201,11 @@ fn a_callers_agent_follows_no_redirect_either() {
 
 #[test]
 fn an_answer_of_a_mebibyte_is_read_and_one_byte_more_is_not() {
-    let padded = |length: usize| format!("{TOKENS}{}", " ".repeat(length - TOKENS.len()));
+    // Tokens in an answer that is too large would be rescued.
+    let padded = |length: usize| {
+        let json = if length > LONGEST_ANSWER { "{}" } else { TOKENS };
+        format!("{json}{}", " ".repeat(length - json.len()))
+    };
     let chunked = |length: usize| {
         let mut bytes = b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n".to_vec();
         for chunk in padded(length).as_bytes().chunks(50_000) {
@@ -296,6 +320,77 @@ fn a_cut_connection_is_not_an_answer() {
             },
         );
     }
+}
+
+/// A refresh token that replaced another exists nowhere but in this answer: it is kept, and the old one is not sent again.
+#[test]
+fn tokens_in_an_answer_that_did_not_arrive_whole_are_in_the_error() {
+    let longer = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n{TOKENS}", TOKENS.len() + 1);
+    let chunked =
+        format!("HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{TOKENS}\r\n", TOKENS.len());
+    let half = format!(
+        "HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n{}",
+        TOKENS.len(),
+        TOKENS.replace(r#","token_type"#, "")
+    );
+    let half = half.split(r#"":"bearer"#).next().unwrap().to_owned();
+    let large = format!("{TOKENS}{}", " ".repeat(LONGEST_ANSWER));
+    let replies: [&dyn Fn() -> Reply; 5] = [
+        &|| Reply::Bytes(longer.clone().into_bytes()),
+        &|| Reply::Bytes(chunked.clone().into_bytes()),
+        &|| Reply::Bytes(half.clone().into_bytes()),
+        &|| Reply::Stall(longer.clone().into_bytes()),
+        &|| Reply::answer(200, "", &large),
+    ];
+    for reply in replies {
+        each(
+            || vec![reply(), Reply::answer(200, "", TOKENS)],
+            |client, server| {
+                let error = client.timeout(Duration::from_secs(1)).call(&refresh()).unwrap_err();
+                assert_eq!(error.rescued_refresh_token().unwrap().expose(), "na1-2", "{error:?}");
+                assert_eq!(error.next_step(), NextStep::RetryAfter(None));
+                assert_eq!(server.requests().len(), 1);
+            },
+        );
+    }
+}
+
+/// The life of a token counts from the sending of the request, not from the reading of the answer.
+#[test]
+fn a_slow_answer_does_not_make_a_token_look_fresher() {
+    each(
+        || vec![Reply::Late(Duration::from_millis(600), TOKENS.as_bytes().to_vec())],
+        |client, _| {
+            let before = std::time::SystemTime::now();
+            let tokens = client.call(&refresh()).unwrap();
+            let life = tokens.expires_at.since(before.into());
+            assert!(life < Duration::from_millis(1_800_500), "{life:?}");
+        },
+    );
+}
+
+#[test]
+fn a_further_try_ends_with_the_budget() {
+    each(
+        || vec![Reply::answer(503, "", ""), Reply::Stall(Vec::new())],
+        |client, server| {
+            let started = std::time::Instant::now();
+            let policy = RetryPolicy::new().budget(Duration::from_secs(3));
+            let error = client.retry(policy).call(&refresh()).unwrap_err();
+            assert_eq!(failure(&error), TransportFailure::Timeout);
+            assert_eq!(server.requests().len(), 2);
+            // Its own limit would have been 15 seconds.
+            assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+        },
+    );
+}
+
+#[test]
+fn no_timeout_is_too_long() {
+    each(
+        || vec![Reply::answer(200, "", TOKENS)],
+        |client, _| assert!(client.timeout(Duration::MAX).call(&refresh()).is_ok()),
+    );
 }
 
 #[test]

@@ -30,9 +30,10 @@ impl Client {
 
     /// A client over an HTTP client of the caller's, which shares its connections, proxies and certificates.
     ///
-    /// **It must not follow redirects**, or a redirect carries the app's credentials to another address: make it from
-    /// [`http_builder`](crate::http_builder). If it does follow one, the call fails with
-    /// [`TransportFailure::Redirected`](crate::TransportFailure::Redirected). Timeout and size limit are kept whatever it is set to.
+    /// **It must not follow redirects**: make it from [`http_builder`](crate::http_builder). Timeout and size limit are kept and no
+    /// body is sent a second time whatever it is set to; but a client that follows redirects can carry a token of `v1` to another
+    /// address, in the path or in a `Referer`, and makes the call fail with
+    /// [`TransportFailure::Redirected`](crate::TransportFailure::Redirected).
     pub fn with_http(app: App, http: reqwest::Client) -> Self {
         Self {
             app: Arc::new(app),
@@ -104,7 +105,8 @@ impl Client {
 
     /// Sends a request and reads the answer, and tries again where the [`RetryPolicy`] says so.
     ///
-    /// Dropping the future gives the exchange up; the server may have acted all the same.
+    /// Dropping the future gives the exchange up; the server may have acted all the same. Runs on tokio with its time driver
+    /// enabled.
     ///
     /// # Errors
     /// [`Error::Api`] if HubSpot said no, [`Error::Answer`] if what came is not an answer, [`Error::Transport`] if none came.

@@ -27,4 +27,5 @@ mod transport;
 
 pub use client::Client;
 pub use hs_oauth_core::*;
+pub use reqwest;
 pub use transport::http_builder;

@@ -4,16 +4,16 @@ use std::time::{Duration, SystemTime};
 use hs_oauth_core::{
     App, CONNECT_TIMEOUT, Endpoint, Error, LONGEST_ANSWER, TransportError, TransportFailure,
 };
-use http::header::USER_AGENT;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 
-/// A [`reqwest::ClientBuilder`] set up as credentials need it: no redirects, and a connect timeout. The way to a client for
-/// [`Client::with_http`](crate::Client::with_http) with a proxy, a certificate or a pool of the caller's.
+/// A [`reqwest::ClientBuilder`] set up as credentials need it: no redirects, no `Referer`, a connect timeout and a
+/// `User-Agent`. The way to a client for [`Client::with_http`](crate::Client::with_http) with a proxy, a certificate or a pool of
+/// the caller's. For plain http on loopback add `no_proxy()`, or a proxy in the environment sees the credentials.
 ///
 /// ```
 /// # use hs_oauth_async::{App, Client, ClientSecret};
 /// # let app = App::hubspot("client-id", ClientSecret::new("s3cret")?).build()?;
-/// let http = hs_oauth_async::http_builder().no_proxy().build()?;
+/// let http = hs_oauth_async::http_builder().pool_max_idle_per_host(2).build()?;
 /// let client = Client::with_http(app, http);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -22,12 +22,19 @@ pub fn http_builder() -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
+        .user_agent(concat!("hs-oauth-async/", env!("CARGO_PKG_VERSION")))
 }
 
 /// Moves one request and one answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
+}
+
+/// An exchange that failed, and what came of the answer.
+struct Broken {
+    error: TransportError,
+    answer: Option<Box<Response<Vec<u8>>>>,
 }
 
 impl Transport {
@@ -53,41 +60,53 @@ impl Transport {
     ) -> Result<E::Output, Error> {
         let request = endpoint.to_http(app);
         let sent_at = SystemTime::now().into();
-        let response = self.send(request, timeout).await?;
-        endpoint.from_http(app, sent_at, &response)
+        match self.send(request, timeout).await {
+            Ok(response) => endpoint.from_http(app, sent_at, &response),
+            Err(Broken { error, answer: Some(answer) }) => Err(endpoint.from_cut_http(&*answer, error)),
+            Err(Broken { error, answer: None }) => Err(error.into()),
+        }
     }
 
-    async fn send(
-        &self,
-        mut request: Request<Vec<u8>>,
-        timeout: Duration,
-    ) -> Result<Response<Vec<u8>>, TransportError> {
-        let agent = HeaderValue::from_static(concat!("hs-oauth-async/", env!("CARGO_PKG_VERSION")));
-        request.headers_mut().entry(USER_AGENT).or_insert(agent);
+    async fn send(&self, request: Request<Vec<u8>>, timeout: Duration) -> Result<Response<Vec<u8>>, Broken> {
+        // A body in a wrapper cannot be copied, so that no client, however it is set up, sends it a second time.
+        let request = request.map(|body| reqwest::Body::wrap(reqwest::Body::from(body)));
         let mut request = reqwest::Request::try_from(request).map_err(failed)?;
+        if request.method() != http::Method::POST {
+            *request.body_mut() = None;
+        }
         *request.timeout_mut() = Some(timeout);
         let url = request.url().clone();
 
-        let mut answer = self.http.execute(request).await.map_err(failed)?;
-        if *answer.url() != url {
-            return Err(TransportError::new(TransportFailure::Redirected));
+        let mut incoming = self.http.execute(request).await.map_err(failed)?;
+        if *incoming.url() != url {
+            return Err(TransportError::new(TransportFailure::Redirected).into());
         }
-        let announced = answer.content_length().unwrap_or(0);
-        if announced > LONGEST_ANSWER as u64 {
-            return Err(TransportError::new(TransportFailure::AnswerTooLarge));
+        let announced = usize::try_from(incoming.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+        let mut answer = Response::new(Vec::with_capacity(announced.min(LONGEST_ANSWER)));
+        *answer.status_mut() = incoming.status();
+        *answer.headers_mut() = std::mem::take(incoming.headers_mut());
+        loop {
+            // Counted as it comes, decoded: what a header announces proves nothing.
+            let error = match incoming.chunk().await {
+                Ok(None) => return Ok(answer),
+                Ok(Some(chunk)) if answer.body().len() + chunk.len() <= LONGEST_ANSWER => {
+                    answer.body_mut().extend_from_slice(&chunk);
+                    continue;
+                }
+                Ok(Some(chunk)) => {
+                    answer.body_mut().extend(chunk.iter().take(LONGEST_ANSWER));
+                    TransportError::new(TransportFailure::AnswerTooLarge)
+                }
+                Err(error) => failed(error),
+            };
+            return Err(Broken { error, answer: Some(Box::new(answer)) });
         }
-        let mut body = Vec::with_capacity(announced as usize);
-        // Counted as it comes, decoded: what a header announces proves nothing.
-        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > LONGEST_ANSWER {
-                return Err(TransportError::new(TransportFailure::AnswerTooLarge));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let mut response = Response::new(body);
-        *response.status_mut() = answer.status();
-        *response.headers_mut() = std::mem::take(answer.headers_mut());
-        Ok(response)
+    }
+}
+
+impl From<TransportError> for Broken {
+    fn from(error: TransportError) -> Self {
+        Self { error, answer: None }
     }
 }
 

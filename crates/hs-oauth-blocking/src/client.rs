@@ -21,12 +21,11 @@ pub struct Client {
 impl Client {
     /// A client with an HTTP client of its own. It goes through the proxy the environment names, but not to loopback.
     pub fn new(app: App) -> Self {
-        let http = Transport::build(&app);
-        Self::with_http(app, http)
+        Self::with_http(app, Transport::build())
     }
 
     /// A client over an HTTP client of the caller's, which shares its connections, proxies and certificates. Timeout, size
-    /// limit and the ban on redirects are kept whatever it is set to.
+    /// limit and the ban on redirects are kept whatever it is set to, and loopback is not reached through a proxy.
     pub fn with_http(app: App, http: ureq::Agent) -> Self {
         Self {
             app: Arc::new(app),

@@ -29,3 +29,4 @@ mod transport;
 
 pub use client::Client;
 pub use hs_oauth_core::*;
+pub use ureq;

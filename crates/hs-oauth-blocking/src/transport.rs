@@ -4,8 +4,7 @@ use std::time::{Duration, SystemTime};
 use hs_oauth_core::{
     App, CONNECT_TIMEOUT, Endpoint, Error, LONGEST_ANSWER, TransportError, TransportFailure,
 };
-use http::header::USER_AGENT;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use ureq::{AsSendBody, Timeout};
 
 /// Moves one request and one answer.
@@ -14,13 +13,20 @@ pub(crate) struct Transport {
     http: ureq::Agent,
 }
 
+/// An exchange that failed, and what came of the answer.
+struct Broken {
+    error: TransportError,
+    answer: Option<Box<Response<Vec<u8>>>>,
+}
+
+/// ureq adds a timeout to the time of day, which must not overflow.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Transport {
-    pub(crate) fn build(app: &App) -> ureq::Agent {
-        let config = ureq::Agent::config_builder().timeout_connect(Some(CONNECT_TIMEOUT));
-        let config = match app.is_plain_http() {
-            true => config.proxy(None),
-            false => config,
-        };
+    pub(crate) fn build() -> ureq::Agent {
+        let config = ureq::Agent::config_builder()
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .user_agent(concat!("hs-oauth-blocking/", env!("CARGO_PKG_VERSION")));
         // ureq would take rustls even where only native-tls is compiled in.
         #[cfg(all(feature = "native-tls", not(feature = "rustls")))]
         let config = config
@@ -40,43 +46,58 @@ impl Transport {
     ) -> Result<E::Output, Error> {
         let request = endpoint.to_http(app);
         let sent_at = SystemTime::now().into();
-        let response = match request.body().is_empty() {
+        let sent = match request.body().is_empty() {
             // With a body, even an empty one, a GET would announce its length.
-            true => self.send(request.map(|_| ()), timeout)?,
-            false => self.send(request, timeout)?,
+            true => self.send(app, request.map(|_| ()), timeout),
+            false => self.send(app, request, timeout),
         };
-        endpoint.from_http(app, sent_at, &response)
+        match sent {
+            Ok(response) => endpoint.from_http(app, sent_at, &response),
+            Err(Broken { error, answer: Some(answer) }) => Err(endpoint.from_cut_http(&*answer, error)),
+            Err(Broken { error, answer: None }) => Err(error.into()),
+        }
     }
 
     fn send(
         &self,
-        mut request: Request<impl AsSendBody>,
+        app: &App,
+        request: Request<impl AsSendBody>,
         timeout: Duration,
-    ) -> Result<Response<Vec<u8>>, TransportError> {
-        let agent = HeaderValue::from_static(concat!("hs-oauth-blocking/", env!("CARGO_PKG_VERSION")));
-        request.headers_mut().entry(USER_AGENT).or_insert(agent);
+    ) -> Result<Response<Vec<u8>>, Broken> {
         let request = self
             .http
             .configure_request(request)
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .timeout_global(Some(timeout))
-            .build();
+            .timeout_global(Some(timeout.min(LONGEST_TIMEOUT)));
+        let request = match app.is_plain_http() {
+            true => request.proxy(None).build(),
+            false => request.build(),
+        };
 
         let (parts, body) = self.http.run(request).map_err(failed)?.into_parts();
-        let announced = body.content_length().unwrap_or(0);
-        if announced > LONGEST_ANSWER as u64 {
-            return Err(TransportError::new(TransportFailure::AnswerTooLarge));
-        }
-        let mut bytes = Vec::with_capacity(announced as usize + 1);
+        let announced = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+        let mut answer = Response::from_parts(parts, Vec::with_capacity(announced.min(LONGEST_ANSWER) + 1));
         // Counted as it comes, decoded: what a header announces proves nothing.
-        let mut reader = body.into_reader().take(LONGEST_ANSWER as u64 + 1);
-        reader.read_to_end(&mut bytes).map_err(|error| failed(error.into()))?;
-        if bytes.len() > LONGEST_ANSWER {
-            return Err(TransportError::new(TransportFailure::AnswerTooLarge));
+        let mut incoming = body.into_reader().take(LONGEST_ANSWER as u64 + 1);
+        match incoming.read_to_end(answer.body_mut()) {
+            Ok(length) if length <= LONGEST_ANSWER => Ok(answer),
+            Ok(_) => Err((TransportError::new(TransportFailure::AnswerTooLarge), answer).into()),
+            Err(error) => Err((failed(error.into()), answer).into()),
         }
-        Ok(Response::from_parts(parts, bytes))
+    }
+}
+
+impl From<TransportError> for Broken {
+    fn from(error: TransportError) -> Self {
+        Self { error, answer: None }
+    }
+}
+
+impl From<(TransportError, Response<Vec<u8>>)> for Broken {
+    fn from((error, answer): (TransportError, Response<Vec<u8>>)) -> Self {
+        Self { error, answer: Some(Box::new(answer)) }
     }
 }
 
@@ -88,10 +109,8 @@ fn failed(error: ureq::Error) -> TransportError {
         ureq::Error::Timeout(_) => TransportFailure::Timeout,
         ureq::Error::Io(error) => match error.kind() {
             _ if error.to_string().starts_with("failed to lookup address") => TransportFailure::Resolve,
-            ErrorKind::ConnectionRefused
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::AddrNotAvailable => TransportFailure::Connect,
+            ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => TransportFailure::Connect,
+            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => TransportFailure::Unreachable,
             // The words of rustls about what it cannot read or trust.
             ErrorKind::InvalidData => TransportFailure::Tls,
             _ => TransportFailure::Interrupted,

@@ -111,7 +111,7 @@ impl Failure {
     fn code(&self) -> &str {
         match self {
             Self::Help(_) | Self::Usage(_) => "usage",
-            Self::Callback(CallbackError::Refused { error, .. }) => error,
+            Self::Callback(CallbackError::Refused { error, .. }) => error.as_str(),
             Self::Callback(_) => "callback",
             Self::Call(Error::Api(refusal)) => {
                 let error = refusal.error.as_ref().map(|error| error.as_str());

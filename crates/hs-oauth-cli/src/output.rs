@@ -35,7 +35,10 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn of(result: &impl Serialize) -> Result<Self, Failure> {
         match serde_json::to_value(result) {
-            Ok(Value::Object(object)) => Ok(Self { object, note: None, is_new: false }),
+            Ok(Value::Object(mut object)) => {
+                object.retain(|_, value| !value.is_null());
+                Ok(Self { object, note: None, is_new: false })
+            }
             _ => Err(Failure::Other("the result is no JSON object".to_owned())),
         }
     }

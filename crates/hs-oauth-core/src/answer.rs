@@ -39,7 +39,11 @@ macro_rules! json_object {
                 match key {
                     $($key => {
                         let repeated = !self.$field.is_absent();
-                        self.$field = object.next_value()?;
+                        let value: $kind = object.next_value()?;
+                        // The last one counts, but nothing never takes the place of something.
+                        if !(repeated && value.is_blank()) {
+                            self.$field = value;
+                        }
                         Ok(repeated.then_some($key))
                     })*
                     _ => object.next_value::<serde::de::IgnoredAny>().map(|_| None),
@@ -118,6 +122,14 @@ pub(crate) enum Scalar<'a> {
 impl<'a> Scalar<'a> {
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
+    }
+
+    pub(crate) fn is_blank(&self) -> bool {
+        match self {
+            Self::Absent | Self::Other => true,
+            Self::Text(text) => text.is_empty(),
+            Self::Bool(_) | Self::Integer(_) => false,
+        }
     }
 
     /// What is wrong with this as the value of a needed field that could not be read.
@@ -226,6 +238,10 @@ pub(crate) enum Field<T> {
 impl<T> Field<T> {
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
+    }
+
+    pub(crate) fn is_blank(&self) -> bool {
+        !matches!(self, Self::Read(_))
     }
 
     pub(crate) fn read(self) -> Option<T> {
@@ -438,6 +454,10 @@ mod tests {
         let (read, outcome) = sample(br#"{"text":"a","text":"b"}"#);
         assert_eq!(outcome, Err(Problem::Repeated("text")));
         assert_eq!(read.text.text().as_deref(), Some("b"));
+        for nothing in ["null", "\"\"", "[]"] {
+            let body = format!(r#"{{"text":"a","text":{nothing}}}"#);
+            assert_eq!(sample(body.as_bytes()).0.text.text().as_deref(), Some("a"), "{nothing}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use std::borrow::Cow;
 use std::env::VarError;
 use std::fmt;
@@ -277,6 +277,14 @@ impl AppBuilder {
             .map_err(|reason| InvalidArgument::new("client_id", reason))?;
         if let Some(uri) = &self.redirect_uri {
             check_url("redirect_uri", uri)?;
+            // HubSpot keeps the query and adds its own parameters: each would be there twice.
+            let query = uri.split_once('?').map_or("", |(_, query)| query);
+            if form_urlencoded::parse(query.as_bytes())
+                .any(|(name, _)| matches!(&*name, "code" | "state" | "error"))
+            {
+                let reason = Reason::UrlPart("a parameter `code`, `state` or `error`");
+                return Err(InvalidArgument::new("redirect_uri", reason));
+            }
         }
         let api_base = check_base("api_base", self.api_base)?;
         let app_base = check_base("app_base", self.app_base)?;
@@ -390,12 +398,27 @@ fn check_url(argument: &'static str, url: &str) -> Result<(), InvalidArgument> {
         return invalid(Reason::UrlPart("a user name or password"));
     }
     match scheme {
-        _ if authority.host().is_empty() => invalid(Reason::NotAUrl),
+        _ if !is_host_and_port(authority.as_str(), authority.host()) => invalid(Reason::NotAUrl),
         "https" => Ok(()),
         "http" if is_loopback(authority.host()) => Ok(()),
         "http" => invalid(Reason::NotHttps),
         _ => invalid(Reason::NotAUrl),
     }
+}
+
+/// `http::Uri` is lenient here, and each HTTP client in its own way.
+fn is_host_and_port(authority: &str, host: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let is_host = match host.strip_prefix('[') {
+        Some(host) => host.strip_suffix(']').is_some_and(|host| host.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty(),
+    };
+    is_host
+        && match authority.strip_prefix(host) {
+            Some("") => true,
+            Some(rest) => rest.strip_prefix(':').is_some_and(is_port),
+            None => false,
+        }
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -459,6 +482,11 @@ mod tests {
             ("/oauth", Reason::NotAUrl),
             ("https://", Reason::NotAUrl),
             ("https://:80", Reason::NotAUrl),
+            ("http://[::1]evil.example.com", Reason::NotAUrl),
+            ("https://example.com:99999", Reason::NotAUrl),
+            ("https://example.com:-1", Reason::NotAUrl),
+            ("https://example.com:", Reason::NotAUrl),
+            ("https://[zz]", Reason::NotAUrl),
         ] {
             let invalid = builder().api_base(base).build().unwrap_err();
             assert_eq!(invalid, InvalidArgument::new("api_base", reason), "{base}");
@@ -469,6 +497,10 @@ mod tests {
     fn a_redirect_uri_keeps_its_query_to_the_byte() {
         let uri = "https://myapp.example.com/cb?tenant=a%20b&x=";
         assert_eq!(builder().redirect_uri(uri).build().unwrap().redirect_uri(), Some(uri));
+        for name in ["code", "state", "error", "st%61te"] {
+            let uri = format!("https://myapp.example.com/cb?{name}=1");
+            assert_eq!(builder().redirect_uri(uri).build().unwrap_err().argument, "redirect_uri", "{name}");
+        }
         assert_eq!(builder().redirect_uri("myapp://cb").build().unwrap_err().argument, "redirect_uri");
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::error::NextStep;
+use crate::error::{NextStep, OAuthCode};
 use crate::form;
 use crate::invalid_argument::{InvalidArgument, Reason};
 use crate::printable::excerpt;
@@ -74,7 +74,6 @@ pub struct AuthorizationCode {
 }
 
 /// The random bytes an authorization is made of. Each may be used once.
-#[derive(Clone)]
 pub struct Randomness(Zeroizing<[[u8; 32]; 2]>);
 
 impl Authorize {
@@ -218,7 +217,7 @@ impl PendingAuthorization {
         if let Some(error) = one("error")? {
             let description = one("error_description")?;
             return Err(CallbackError::Refused {
-                error: excerpt(&error),
+                error: OAuthCode::from(excerpt(&error).as_str()),
                 description: description.map(|text| excerpt(&text)),
             });
         }
@@ -324,8 +323,8 @@ pub enum CallbackError {
     /// The person or HubSpot refused (RFC 6749 §4.1.2.1).
     #[error("the authorization was refused: {error}{}", .description.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
     Refused {
-        /// The error code: `access_denied` when the person said no.
-        error: String,
+        /// The error code: [`OAuthCode::AccessDenied`] when the person said no.
+        error: OAuthCode,
         /// What HubSpot says about it. Control characters are replaced and the text is cut at 512 characters.
         description: Option<String>,
     },
@@ -335,9 +334,22 @@ pub enum CallbackError {
 }
 
 impl CallbackError {
-    /// Always [`NextStep::RestartAuthorization`]: nothing was spent and nothing can be repaired.
+    /// What to do next: start again, unless the refusal says that the app is set up wrongly or that HubSpot is busy.
     pub const fn next_step(&self) -> NextStep {
-        NextStep::RestartAuthorization
+        match self {
+            Self::Refused {
+                error:
+                    OAuthCode::InvalidRequest
+                    | OAuthCode::InvalidScope
+                    | OAuthCode::UnauthorizedClient
+                    | OAuthCode::UnsupportedResponseType,
+                ..
+            } => NextStep::FixConfiguration,
+            Self::Refused { error: OAuthCode::ServerError | OAuthCode::TemporarilyUnavailable, .. } => {
+                NextStep::RetryAfter(None)
+            }
+            _ => NextStep::RestartAuthorization,
+        }
     }
 }
 
@@ -434,7 +446,7 @@ mod tests {
     fn every_other_callback_is_refused_by_reason() {
         let other = format!("{}9", STATE.strip_suffix('8').unwrap());
         let refused = |error: &str, description: Option<&str>| CallbackError::Refused {
-            error: error.to_owned(),
+            error: error.into(),
             description: description.map(str::to_owned),
         };
         for (query, error) in [
@@ -464,6 +476,24 @@ mod tests {
             let refused = pending().accept(&query).unwrap_err();
             assert_eq!(refused, error, "{query}");
             assert_eq!(refused.next_step(), NextStep::RestartAuthorization);
+        }
+    }
+
+    /// RFC 6749 §4.1.2.1.
+    #[test]
+    fn a_refusal_says_whose_turn_it_is() {
+        for (error, next) in [
+            ("access_denied", NextStep::RestartAuthorization),
+            ("invalid_request", NextStep::FixConfiguration),
+            ("invalid_scope", NextStep::FixConfiguration),
+            ("unauthorized_client", NextStep::FixConfiguration),
+            ("unsupported_response_type", NextStep::FixConfiguration),
+            ("server_error", NextStep::RetryAfter(None)),
+            ("temporarily_unavailable", NextStep::RetryAfter(None)),
+            ("something_new", NextStep::RestartAuthorization),
+        ] {
+            let refused = pending().accept(&format!("state={STATE}&error={error}")).unwrap_err();
+            assert_eq!(refused.next_step(), next, "{error}");
         }
     }
 

@@ -20,7 +20,7 @@ pub use revoke::Revoke;
 
 use crate::answer::Scalar;
 use crate::app::App;
-use crate::error::{ApiError, Error, Operation, Problem};
+use crate::error::{ApiError, Error, Operation, Problem, TransportError};
 use crate::form;
 use crate::timestamp::Timestamp;
 
@@ -62,6 +62,14 @@ pub trait Endpoint {
         sent_at: Timestamp,
         response: &Response<B>,
     ) -> Result<Self::Output, Error>;
+
+    /// Reads what there is of an answer that did not arrive whole, and gives the error that its caller gets: `failure`, or
+    /// [`Error::Answer`] if tokens stand in what came. If one of them replaced the refresh token that was sent, it exists
+    /// nowhere else.
+    #[expect(clippy::wrong_self_convention, reason = "it pairs with from_http")]
+    fn from_cut_http<B: AsRef<[u8]>>(&self, _: &Response<B>, failure: TransportError) -> Error {
+        failure.into()
+    }
 }
 
 /// A POST with a form of `fixed` (`name=value`, needing no escapes), the app's credentials and `fields`.
@@ -101,15 +109,17 @@ fn request(method: Method, uri: Uri, body: Vec<u8>) -> Request<Vec<u8>> {
     request
 }
 
-/// Reads an answer without success. `secrets` are what the request held beside the app's credential.
+/// Reads an answer without success. `secrets` are what the request held beside the app's credential;
+/// an empty one stands for none.
 fn refusal<B: AsRef<[u8]>>(
     operation: Operation,
     app: &App,
-    secrets: &[&str],
+    secrets: [&str; 2],
     sent_at: Timestamp,
     response: &Response<B>,
 ) -> ApiError {
-    ApiError::read(operation, response, sent_at, || secrets.iter().copied().chain(app.credential_text()))
+    let [one, two] = secrets;
+    ApiError::read(operation, response, sent_at, [one, two, app.credential_text().unwrap_or("")])
 }
 
 /// Reads a field the caller cannot do without, or notes what is wrong with it.

@@ -18,7 +18,7 @@ pub use transport::{TransportError, TransportFailure};
 use crate::secret::{AccessToken, RefreshToken};
 
 /// Why a call gave no result. [`Error::next_step`] says what to do about it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// HubSpot answered, and said no.

@@ -37,7 +37,7 @@ pub enum Reason {
     NotHttps,
     /// The URL has a part that may not be there.
     UrlPart(
-        /// The part: `a user name or password`, `a query` or `a fragment`.
+        /// The part: `a user name or password`, `a query`, `a fragment`, or parameters HubSpot adds itself.
         &'static str,
     ),
     /// The value is none of the version names: `v1`, `v3` or a month such as `2026-09`.

@@ -58,6 +58,8 @@ mod timestamp;
 mod token_set;
 mod version;
 
+pub use http;
+
 pub use app::{App, AppBuilder, Credential};
 pub use authorize::{
     Authorization, AuthorizationCode, AuthorizationUrl, Authorize, CallbackError, LONGEST_CALLBACK,

@@ -27,6 +27,10 @@ pub struct RetryPolicy {
 /// The wait after the first try where the answer names none; it doubles with each try.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
+/// What a further try must have left of the budget. One that is cut shorter may end between the server's rotation of a token
+/// and its answer.
+const LEAST_TRY: Duration = Duration::from_secs(2);
+
 impl RetryPolicy {
     /// One try and no more.
     pub const NEVER: Self = Self { tries: 1, budget: Duration::ZERO };
@@ -43,7 +47,8 @@ impl RetryPolicy {
         self
     }
 
-    /// The time, from the start of the first try, in which all further tries and the waits before them must fit.
+    /// The time, from the start of the first try, in which all further tries and the waits before them must fit. A further
+    /// try is begun only if 2 seconds are left for it.
     #[must_use]
     pub const fn budget(mut self, budget: Duration) -> Self {
         self.budget = budget;
@@ -80,7 +85,8 @@ impl RetryPolicy {
             // Between a half and the whole.
             full / 2 + (full / 2).mul_f64((random % 1024) as f64 / 1024.0)
         });
-        (elapsed.saturating_add(wait) < self.budget).then_some(wait)
+        let end = elapsed.saturating_add(wait).saturating_add(LEAST_TRY);
+        (end < self.budget).then_some(wait)
     }
 
     /// How long the next try may take: `timeout`, or what is left of the budget if that is less. The first try is not cut.
@@ -163,8 +169,8 @@ mod tests {
     fn a_retry_after_is_kept_to_and_goes_back_to_the_caller_beyond_the_budget() {
         let after = |seconds| api(429, move |error| error.retry_after = Some(Duration::from_secs(seconds)));
         assert_eq!(wait(Operation::Refresh, &after(3), 1, 0), Some(Duration::from_secs(3)));
-        assert_eq!(wait(Operation::Refresh, &after(3), 1, 6), Some(Duration::from_secs(3)));
-        assert_eq!(wait(Operation::Refresh, &after(3), 1, 7), None);
+        assert_eq!(wait(Operation::Refresh, &after(3), 1, 4), Some(Duration::from_secs(3)));
+        assert_eq!(wait(Operation::Refresh, &after(3), 1, 5), None, "less than 2 seconds would be left");
         assert_eq!(wait(Operation::Refresh, &after(86_400), 1, 0), None);
     }
 

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -99,6 +100,11 @@ impl Scopes {
     pub(crate) const fn from_answer(scopes: Vec<Scope>) -> Self {
         Self(scopes)
     }
+
+    /// The same, from a text with spaces between them.
+    pub(crate) fn from_answer_text(names: &str) -> Self {
+        Self(names.split_ascii_whitespace().map(Scope::from_answer).collect())
+    }
 }
 
 impl fmt::Display for Scopes {
@@ -132,11 +138,9 @@ impl FromIterator<Scope> for Scopes {
 
 impl Extend<Scope> for Scopes {
     fn extend<I: IntoIterator<Item = Scope>>(&mut self, scopes: I) {
-        for scope in scopes {
-            if !self.0.contains(&scope) {
-                self.0.push(scope);
-            }
-        }
+        // By a set, not by a search: what is read here may have come from outside, and be long.
+        let mut seen: HashSet<Scope> = self.0.iter().cloned().collect();
+        self.0.extend(scopes.into_iter().filter(|scope| seen.insert(scope.clone())));
     }
 }
 
@@ -170,6 +174,12 @@ mod tests {
         for name in ["", "a b", "a\"b", "a\\b", "a\nb", "é"] {
             assert_eq!(Scope::new(name).unwrap_err().argument, "scope", "{name:?}");
         }
+    }
+
+    #[test]
+    fn many_scopes_cost_no_more_each_than_a_few() {
+        let many = (0..100_000).map(|number| format!("s{number} ")).collect::<String>();
+        assert_eq!(many.parse::<Scopes>().unwrap().len(), 100_000);
     }
 
     #[test]

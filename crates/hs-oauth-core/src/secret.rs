@@ -5,6 +5,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -91,7 +92,10 @@ macro_rules! secret {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::new(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+                // serde's own message would quote a value of another type.
+                let text = String::deserialize(deserializer);
+                let text = text.map_err(|_| D::Error::custom(concat!("`", $argument, "` is not a string")))?;
+                Self::new(text).map_err(D::Error::custom)
             }
         }
     };
@@ -299,6 +303,8 @@ mod tests {
         let token: AccessToken = serde_json::from_str("\"abc\"").unwrap();
         assert_eq!(serde_json::to_string(&token).unwrap(), "\"abc\"");
         assert!(serde_json::from_str::<AccessToken>("\"a\\nc\"").is_err());
+        let quoted = serde_json::from_str::<AccessToken>("12345678901234567").unwrap_err().to_string();
+        assert!(!quoted.contains("123"), "{quoted}");
         assert!(serde_json::from_str::<CodeVerifier>("\"short\"").is_err());
     }
 }

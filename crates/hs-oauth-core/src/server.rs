@@ -378,6 +378,7 @@ fn token_response(tokens: &TokenSet) -> Response<Vec<u8>> {
     // When a token ends, each side reckons for itself.
     if let Some(body) = body.as_object_mut() {
         body.remove("expires_at");
+        body.retain(|_, value| !value.is_null());
     }
     json(StatusCode::OK, &body)
 }

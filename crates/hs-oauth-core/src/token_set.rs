@@ -5,14 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{self, Field, Scalar, json_object};
 use crate::endpoint::needed;
-use crate::error::{AnswerError, Error, Operation};
-use crate::scope::{Scope, Scopes};
+use crate::error::{AnswerError, Error, Operation, Problem, Rescued, TransportError};
+use crate::scope::Scopes;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::timestamp::Timestamp;
 
 /// The tokens of one grant: what HubSpot said, and when the access token ends.
 ///
-/// Serialized under HubSpot's own field names, tokens in the clear, with `expires_at` in milliseconds since 1970.
+/// Serialized under HubSpot's own field names, tokens in the clear, with `expires_at` in milliseconds since 1970 and null for
+/// what HubSpot did not say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TokenSet {
@@ -20,7 +21,7 @@ pub struct TokenSet {
     pub access_token: AccessToken,
     /// What the next access token is got with. Absent with client credentials. If HubSpot's answer to a refresh has none,
     /// this is the one that was sent (RFC 6749 §6).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub refresh_token: Option<RefreshToken>,
     /// How the access token is used.
     #[serde(default)]
@@ -28,22 +29,23 @@ pub struct TokenSet {
     /// The life of the access token in seconds, at least 1; HubSpot gives 1800.
     pub expires_in: u64,
     /// The moment the access token ends: `expires_in` after the request was **sent**, so that a slow answer cannot make
-    /// the token look fresher than it is.
+    /// the token look fresher than it is; at most a day later, since HubSpot's live half an hour and a token that never
+    /// seems to end is never renewed.
     pub expires_at: Timestamp,
     /// What the token is for. `v1` did not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub token_use: Option<TokenUse>,
     /// The account. `v1` did not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub hub_id: Option<i64>,
     /// The person who installed the app.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub user_id: Option<i64>,
     /// What was granted, if HubSpot says so; `v1` did not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub scopes: Option<Scopes>,
     /// Present if the `openid` scope was granted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub id_token: Option<IdToken>,
 }
 
@@ -55,6 +57,7 @@ pub struct TokenSet {
 pub enum TokenType {
     /// As a bearer token (RFC 6750).
     #[default]
+    #[serde(alias = "Bearer")]
     Bearer,
 }
 
@@ -73,6 +76,9 @@ pub enum TokenUse {
     Other(String),
 }
 
+/// The longest life an access token is believed to have.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl TokenSet {
     /// A set with what every answer has. The other fields are for the caller to fill in.
     pub fn new(access_token: AccessToken, expires_in: u64, sent_at: Timestamp) -> Self {
@@ -81,7 +87,7 @@ impl TokenSet {
             refresh_token: None,
             token_type: TokenType::Bearer,
             expires_in,
-            expires_at: sent_at.plus(Duration::from_secs(expires_in)),
+            expires_at: sent_at.plus(Duration::from_secs(expires_in).min(LONGEST_LIFE)),
             token_use: None,
             hub_id: None,
             user_id: None,
@@ -128,9 +134,8 @@ impl TokenSet {
                     token_use: body.token_use.text().map(TokenUse::from),
                     hub_id: body.hub_id.integer(),
                     user_id: body.user_id.integer(),
-                    scopes: (body.scopes.read()).or_else(|| {
-                        scope.map(|scope| scope.split_ascii_whitespace().map(Scope::from_answer).collect())
-                    }),
+                    scopes: (body.scopes.read())
+                        .or_else(|| scope.map(|scope| Scopes::from_answer_text(&scope))),
                     id_token: body.id_token.text().and_then(|token| IdToken::new(token).ok()),
                     ..Self::new(access_token, expires_in, sent_at)
                 })
@@ -141,6 +146,25 @@ impl TokenSet {
                 error.rescued.refresh_token = new_refresh_token;
                 Err(error.into())
             }
+        }
+    }
+}
+
+impl TokenSet {
+    /// Reads the tokens out of an answer of which only a part came.
+    pub(crate) fn rescue<B: AsRef<[u8]>>(
+        operation: Operation,
+        response: &http::Response<B>,
+        failure: TransportError,
+    ) -> Error {
+        let (body, _): (TokenAnswer<'_>, _) = answer::read(response.body().as_ref());
+        let mut error = AnswerError::new(operation, response, vec![Problem::Cut]);
+        error.rescued.access_token = body.access_token.text().and_then(|token| AccessToken::new(token).ok());
+        error.rescued.refresh_token =
+            body.refresh_token.text().and_then(|token| RefreshToken::new(token).ok());
+        match response.status().is_success() && error.rescued != Rescued::default() {
+            true => error.into(),
+            false => failure.into(),
         }
     }
 }
@@ -194,7 +218,7 @@ mod tests {
     use http::Response;
 
     use super::*;
-    use crate::error::Problem;
+    use crate::error::TransportFailure;
 
     const SENT_AT: Timestamp = Timestamp::from_secs(1000);
 
@@ -237,7 +261,7 @@ mod tests {
                 .unwrap();
         assert_eq!((tokens.expires_in, tokens.expires_at), (1800, Timestamp::from_secs(2800)));
         let huge = format!(r#"{{"access_token":"a","token_type":"bearer","expires_in":{}}}"#, i64::MAX);
-        assert!(read(Operation::Refresh, &huge).unwrap().expires_at > SENT_AT);
+        assert_eq!(read(Operation::Refresh, &huge).unwrap().expires_at, Timestamp::from_secs(1000 + 86_400));
     }
 
     /// RFC 6749 §5.1, and §7.1 on types that are not understood.
@@ -286,6 +310,23 @@ mod tests {
             assert_eq!(error.rescued_access_token().unwrap().expose(), "a", "{body}");
             let shown = format!("{error} {error:?}");
             assert!(!shown.contains("new") && shown.contains("[redacted]"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_came_of_a_cut_answer_is_searched_for_tokens() {
+        let cut = |status: u16, body: &str| {
+            let response = Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap();
+            TokenSet::rescue(Operation::Refresh, &response, TransportError::new(TransportFailure::Timeout))
+        };
+        let error = cut(200, r#"{"refresh_token":"new","access_tok"#);
+        assert_eq!(error.rescued_refresh_token().unwrap().expose(), "new");
+        assert_eq!(error.next_step(), crate::error::NextStep::RetryAfter(None));
+        assert!(error.to_string().contains("refresh token"), "{error}");
+        for (status, body) in
+            [(200, r#"{"refresh_token":"ne"#), (200, ""), (503, r#"{"refresh_token":"new","#)]
+        {
+            assert!(matches!(cut(status, body), Error::Transport(_)), "{status} {body}");
         }
     }
 

@@ -4,7 +4,7 @@ use http::{Request, Response};
 
 use super::{Endpoint, post, refusal};
 use crate::app::App;
-use crate::error::{Error, Operation};
+use crate::error::{Error, Operation, TransportError};
 use crate::scope::Scopes;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
@@ -53,7 +53,11 @@ impl Endpoint for ClientCredentials {
         if response.status().is_success() {
             TokenSet::read(Self::OPERATION, None, sent_at, response)
         } else {
-            Err(refusal(Self::OPERATION, app, &[], sent_at, response).into())
+            Err(refusal(Self::OPERATION, app, [""; 2], sent_at, response).into())
         }
+    }
+
+    fn from_cut_http<B: AsRef<[u8]>>(&self, response: &Response<B>, failure: TransportError) -> Error {
+        TokenSet::rescue(Self::OPERATION, response, failure)
     }
 }

@@ -5,7 +5,7 @@ use http::{Request, Response};
 use super::{Endpoint, post, refusal};
 use crate::app::App;
 use crate::authorize::AuthorizationCode;
-use crate::error::{Error, Operation};
+use crate::error::{Error, Operation, TransportError};
 use crate::secret::CodeVerifier;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
@@ -13,7 +13,8 @@ use crate::version::Resource;
 
 /// Exchanges an authorization code for a grant's first tokens.
 ///
-/// A code is good once and for a short time: this may be sent again only if the request surely never left.
+/// A code is good once and for a short time: this may be sent again only if the request surely never left. After any other
+/// failure that says "try again", the code may prove to be spent; then the authorization has to be started again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExchangeCode {
     code: AuthorizationCode,
@@ -55,8 +56,12 @@ impl Endpoint for ExchangeCode {
             TokenSet::read(Self::OPERATION, None, sent_at, response)
         } else {
             let code = self.code.code().expose();
-            let verifier = self.code.code_verifier().map_or(code, CodeVerifier::expose);
-            Err(refusal(Self::OPERATION, app, &[code, verifier], sent_at, response).into())
+            let verifier = self.code.code_verifier().map_or("", CodeVerifier::expose);
+            Err(refusal(Self::OPERATION, app, [code, verifier], sent_at, response).into())
         }
+    }
+
+    fn from_cut_http<B: AsRef<[u8]>>(&self, response: &Response<B>, failure: TransportError) -> Error {
+        TokenSet::rescue(Self::OPERATION, response, failure)
     }
 }

@@ -12,7 +12,7 @@ use super::{Endpoint, bare, needed, post, refusal};
 use crate::answer::{self, Field, Scalar, Shape, json_object};
 use crate::app::App;
 use crate::error::{AnswerError, Error, Operation, Problem};
-use crate::scope::{Scope, Scopes};
+use crate::scope::Scopes;
 use crate::secret::{AccessToken, RefreshToken, Signature};
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenUse;
@@ -275,7 +275,7 @@ impl Endpoint for Introspect {
         if response.status().is_success() {
             return self.read(app.version(), response);
         }
-        let refusal = refusal(Self::OPERATION, app, &[self.token.expose()], sent_at, response);
+        let refusal = refusal(Self::OPERATION, app, [self.token.expose(), ""], sent_at, response);
         match app.version() {
             ApiVersion::V1 if refusal.is_unknown_token() => Ok(Introspection::Inactive),
             _ => Err(refusal.into()),
@@ -347,9 +347,7 @@ impl InfoAnswer<'_> {
         let text = |value: Scalar<'_>| value.text().map(Cow::into_owned);
         let scopes = match (self.scopes, self.scope) {
             (Field::Read(scopes), _) => Some(scopes),
-            (_, Scalar::Text(scope)) => {
-                Some(scope.split_ascii_whitespace().map(Scope::from_answer).collect())
-            }
+            (_, Scalar::Text(scope)) => Some(Scopes::from_answer_text(&scope)),
             (absent, _) => {
                 let problem = if absent.is_absent() { Problem::Missing } else { Problem::WrongType };
                 problems.push(problem("scopes"));

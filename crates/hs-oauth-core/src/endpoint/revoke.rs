@@ -55,7 +55,7 @@ impl Endpoint for Revoke {
         if response.status().is_success() {
             return Ok(());
         }
-        let refusal = refusal(Self::OPERATION, app, &[self.refresh_token.expose()], sent_at, response);
+        let refusal = refusal(Self::OPERATION, app, [self.refresh_token.expose(), ""], sent_at, response);
         match app.version() {
             ApiVersion::V1 if refusal.is_unknown_token() => Ok(()),
             _ => Err(refusal.into()),

@@ -3,7 +3,6 @@ use std::fmt;
 use http::StatusCode;
 
 use super::{NextStep, Operation};
-use crate::printable::excerpt;
 use crate::secret::{AccessToken, RefreshToken};
 
 /// A successful status with a body that is not what was asked for.
@@ -16,7 +15,7 @@ pub struct AnswerError {
     pub operation: Operation,
     /// The status, 200 to 299.
     pub status: StatusCode,
-    /// The answer's content type, if it has one.
+    /// The answer's media type, if it has one; without parameters.
     pub content_type: Option<String>,
     /// Everything that is wrong with the body.
     pub problems: Vec<Problem>,
@@ -41,6 +40,8 @@ pub struct Rescued {
 pub enum Problem {
     /// There is no body.
     Empty,
+    /// The body did not arrive whole: the connection broke, the time was up, or it is too large.
+    Cut,
     /// The body is not one whole JSON text.
     NotJson,
     /// The body is JSON, but not an object.
@@ -61,15 +62,19 @@ impl AnswerError {
         Self {
             operation,
             status: response.status(),
-            content_type: content_type.map(|value| excerpt(&String::from_utf8_lossy(value.as_bytes()))),
+            content_type: content_type.and_then(|value| media_type(value.to_str().ok()?)),
             problems,
             rescued: Rescued::default(),
         }
     }
 
-    /// Always [`NextStep::ReportBug`].
-    pub const fn next_step(&self) -> NextStep {
-        NextStep::ReportBug
+    /// [`NextStep::ReportBug`], unless the body did not arrive whole: then try again, with the refresh token in
+    /// [`AnswerError::rescued`] if there is one.
+    pub fn next_step(&self) -> NextStep {
+        match self.problems.contains(&Problem::Cut) {
+            true => NextStep::RetryAfter(None),
+            false => NextStep::ReportBug,
+        }
     }
 }
 
@@ -77,7 +82,7 @@ impl Problem {
     /// The field it is about, by HubSpot's name for it; none if it is the whole body.
     pub const fn field(&self) -> Option<&'static str> {
         match self {
-            Self::Empty | Self::NotJson | Self::NotAnObject => None,
+            Self::Empty | Self::Cut | Self::NotJson | Self::NotAnObject => None,
             Self::Repeated(field) | Self::Missing(field) | Self::WrongType(field) | Self::Invalid(field) => {
                 Some(field)
             }
@@ -93,6 +98,14 @@ impl Problem {
     }
 }
 
+fn media_type(content_type: &str) -> Option<String> {
+    let media_type = content_type.split(';').next()?.trim();
+    let (kind, subtype) = media_type.split_once('/')?;
+    let is_plain =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    (media_type.len() <= 64 && is_plain(kind) && is_plain(subtype)).then(|| media_type.to_ascii_lowercase())
+}
+
 impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "asked to {}, the server answered {}", self.operation, self.status.as_u16())?;
@@ -102,6 +115,11 @@ impl fmt::Display for AnswerError {
         f.write_str(" with a body that cannot be used: ")?;
         for (index, problem) in self.problems.iter().enumerate() {
             write!(f, "{}{problem}", if index > 0 { ", " } else { "" })?;
+        }
+        if self.rescued.refresh_token.is_some() {
+            f.write_str(
+                "; the refresh token in it is kept in this error, and may be the only one that is still good",
+            )?;
         }
         write!(f, "; next: {}", self.next_step())
     }
@@ -113,6 +131,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("it is empty"),
+            Self::Cut => f.write_str("it did not arrive whole"),
             Self::NotJson => f.write_str("it is not JSON"),
             Self::NotAnObject => f.write_str("it is not a JSON object"),
             Self::Repeated(field) => write!(f, "`{field}` is there twice"),

@@ -114,15 +114,15 @@ impl ApiError {
         }
     }
 
-    /// Reads a refusal. Cannot fail: what cannot be read is not there. `secrets` gives what the request held.
-    pub(crate) fn read<'s, B: AsRef<[u8]>, S: Iterator<Item = &'s str>>(
+    /// Reads a refusal. Cannot fail: what cannot be read is not there. `secrets` are what the request held.
+    pub(crate) fn read<B: AsRef<[u8]>>(
         operation: Operation,
         response: &http::Response<B>,
         sent_at: Timestamp,
-        secrets: impl Fn() -> S,
+        secrets: [&str; 3],
     ) -> Self {
         let (body, _): (ErrorAnswer<'_>, _) = answer::read(response.body().as_ref());
-        let redact = Redact(secrets);
+        let redact = Redact::new(secrets);
         let code = body.status.text().filter(|status| status != "error");
         Self {
             operation,
@@ -177,23 +177,13 @@ impl ApiError {
         }
     }
 
-    /// Whether this says that the token asked about is unknown, as `v1` does for a lookup.
+    /// Whether this says that the token asked about is unknown, as `v1` does for a lookup. The status alone does not: a 404
+    /// is also what a wrong address answers, or a version that was removed.
     pub(crate) fn is_unknown_token(&self) -> bool {
-        let named = self.sub_category == Some(HubSpotCode::InvalidToken)
-            || self.code == Some(HubSpotCode::InvalidToken)
-            || self.code == Some(HubSpotCode::BadRefreshToken);
-        match self.status {
-            StatusCode::UNAUTHORIZED => named,
-            // A 404 may also be a wrong address or a version that was removed: it counts only if it speaks of the token.
-            StatusCode::NOT_FOUND => {
-                named
-                    || self
-                        .message
-                        .as_deref()
-                        .is_some_and(|text| text.contains("token") && !text.contains('/'))
-            }
-            _ => false,
-        }
+        let is_code =
+            |code: &HubSpotCode| matches!(code, HubSpotCode::InvalidToken | HubSpotCode::BadRefreshToken);
+        matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND)
+            && (self.sub_category.iter().chain(&self.code)).any(is_code)
     }
 
     fn meaning(&self) -> Option<Meaning> {
@@ -203,8 +193,9 @@ impl ApiError {
             | OAuthCode::InvalidClient
             | OAuthCode::UnauthorizedClient
             | OAuthCode::UnsupportedGrantType
-            | OAuthCode::InvalidScope => Some(Meaning::Configuration),
-            OAuthCode::Other(_) => None,
+            | OAuthCode::InvalidScope
+            | OAuthCode::UnsupportedResponseType => Some(Meaning::Configuration),
+            OAuthCode::ServerError | OAuthCode::TemporarilyUnavailable | OAuthCode::Other(_) => None,
         });
         let code = |code: &HubSpotCode| match code {
             HubSpotCode::BadRefreshToken | HubSpotCode::BadHub => Some(Meaning::Grant),
@@ -279,10 +270,7 @@ json_object! {
 }
 
 impl DetailAnswer<'_> {
-    fn without_secrets<'s, S: Iterator<Item = &'s str>>(
-        self,
-        redact: &Redact<impl Fn() -> S>,
-    ) -> ErrorDetail {
+    fn without_secrets(self, redact: &Redact<'_>) -> ErrorDetail {
         ErrorDetail {
             message: redact.field(self.message),
             code: redact.field(self.code),
@@ -319,7 +307,7 @@ mod tests {
 
     fn read(operation: Operation, status: u16, body: &str) -> ApiError {
         let response = Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap();
-        ApiError::read(operation, &response, NOW, || ["s3cret/x", "na1-token"].into_iter())
+        ApiError::read(operation, &response, NOW, ["s3cret/x", "na1-token", ""])
     }
 
     fn step(operation: Operation, status: u16, body: &str) -> NextStep {
@@ -402,7 +390,7 @@ mod tests {
             response = response.header(*name, *value);
         }
         let response = response.body(body.as_bytes().to_vec()).unwrap();
-        match ApiError::read(Operation::Refresh, &response, NOW, std::iter::empty).next_step() {
+        match ApiError::read(Operation::Refresh, &response, NOW, [""; 3]).next_step() {
             NextStep::RetryAfter(wait) => wait.map(|wait| wait.as_secs()),
             other => panic!("{other:?}"),
         }
@@ -470,7 +458,22 @@ mod tests {
         let error = read(Operation::Refresh, 400, echo);
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("s3cret") && !shown.contains("na1-token"), "{shown}");
-        assert_eq!(error.message.as_deref(), Some("[redacted] and [redacted]"));
+        assert_eq!(error.message.as_deref(), Some("[redacted]"));
+    }
+
+    #[test]
+    fn a_secret_is_found_however_it_is_escaped_and_whole_where_one_holds_another() {
+        let told = |secrets, message: &str| {
+            let body = serde_json::json!({ "message": message }).to_string();
+            let response = Response::builder().status(400).body(body).unwrap();
+            ApiError::read(Operation::Refresh, &response, NOW, secrets).message.unwrap()
+        };
+        let secrets = ["a/b c", "", ""];
+        for echo in ["a%2Fb%20c", "a%2fb+c", "a/b+c", "%61%2Fb c", "code=a%2Fb+c&x=1"] {
+            assert_eq!(told(secrets, echo), "[redacted]", "{echo}");
+        }
+        assert_eq!(told(secrets, "100% of a + b"), "100% of a + b");
+        assert_eq!(told(["short", "short-and-long", ""], "is short-and-long"), "is [redacted]");
     }
 
     #[test]

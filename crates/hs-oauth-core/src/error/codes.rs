@@ -63,6 +63,9 @@ codes! {
         UnsupportedGrantType = "unsupported_grant_type",
         InvalidScope = "invalid_scope",
         AccessDenied = "access_denied",
+        UnsupportedResponseType = "unsupported_response_type",
+        ServerError = "server_error",
+        TemporarilyUnavailable = "temporarily_unavailable",
     }
 }
 

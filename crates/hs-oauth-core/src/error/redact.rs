@@ -1,29 +1,44 @@
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use percent_encoding::utf8_percent_encode;
+use percent_encoding::percent_decode_str;
 
 use crate::answer::{Field, Scalar};
-use crate::form::UNRESERVED;
 use crate::printable::excerpt;
 
 /// Takes the request's secrets out of what the server says: a server that echoes its input must not get it into a log.
-pub(super) struct Redact<F>(pub(super) F);
+pub(super) struct Redact<'s>([&'s str; 3]);
 
-impl<'s, S: Iterator<Item = &'s str>, F: Fn() -> S> Redact<F> {
+impl<'s> Redact<'s> {
+    /// Takes out these; an empty one stands for none.
+    pub(super) fn new(mut secrets: [&'s str; 3]) -> Self {
+        // If one secret holds another, the rest of it must not be left standing.
+        secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
+        Self(secrets)
+    }
+
     pub(super) fn text(&self, text: &str) -> String {
-        let is_escaped = text.bytes().fold(false, |any, byte| any | (byte == b'%'));
         let mut text = Cow::Borrowed(text);
-        for secret in (self.0)() {
+        for secret in self.secrets() {
             if holds(&text, secret) {
                 text = Cow::Owned(text.replace(secret, "[redacted]"));
             }
-            if is_escaped {
-                let encoded = utf8_percent_encode(secret, UNRESERVED).to_string();
-                text = Cow::Owned(text.replace(&encoded, "[redacted]"));
+        }
+        if text.bytes().fold(false, |any, byte| any | matches!(byte, b'%' | b'+')) {
+            // There are many ways to escape a text: what holds a secret in any of them goes as a whole.
+            let spaced = text.replace('+', " ");
+            let unescaped =
+                [percent_decode_str(&text), percent_decode_str(&spaced)].map(|text| text.decode_utf8_lossy());
+            if self.secrets().any(|secret| unescaped.iter().any(|text| holds(text, secret))) {
+                return "[redacted]".to_owned();
             }
         }
         excerpt(&text)
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &'s str> {
+        self.0.into_iter().filter(|secret| !secret.is_empty())
     }
 
     pub(super) fn field(&self, field: Scalar<'_>) -> Option<String> {

@@ -1,12 +1,13 @@
 use std::fmt;
+use std::sync::Arc;
 
 use super::NextStep;
 
 /// An exchange that ended without a whole answer. A transport makes it; core decides what it means.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TransportError {
     failure: TransportFailure,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// Where an exchange ended.
@@ -15,8 +16,10 @@ pub struct TransportError {
 pub enum TransportFailure {
     /// The host's name has no address.
     Resolve,
-    /// No connection: refused or unreachable. The request never left.
+    /// No connection. The request never left.
     Connect,
+    /// The network says that the host cannot be reached; it may say so after the request was sent.
+    Unreachable,
     /// No TLS session that can be trusted: a certificate that is not, no common version, or what answers does not speak TLS.
     /// An HTTP client may also say so of a session that broke later, when the server may have acted.
     Tls,
@@ -46,7 +49,7 @@ impl TransportError {
         failure: TransportFailure,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self { failure, source: Some(source.into()) }
+        Self { failure, source: Some(Arc::from(source.into())) }
     }
 
     /// Where the exchange ended.
@@ -59,6 +62,7 @@ impl TransportError {
         match self.failure {
             TransportFailure::Resolve
             | TransportFailure::Connect
+            | TransportFailure::Unreachable
             | TransportFailure::Tls
             | TransportFailure::ConnectTimeout
             | TransportFailure::Timeout
@@ -70,12 +74,13 @@ impl TransportError {
 }
 
 impl TransportFailure {
-    /// The failure's name for programs and logs: `resolve`, `connect`, `tls`, `connect_timeout`, `timeout`, `interrupted`,
+    /// The failure's name for programs and logs: `resolve`, `connect`, `unreachable`, `tls`, `connect_timeout`, `timeout`, `interrupted`,
     /// `answer_too_large`, `redirected` or `client`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Resolve => "resolve",
             Self::Connect => "connect",
+            Self::Unreachable => "unreachable",
             Self::Tls => "tls",
             Self::ConnectTimeout => "connect_timeout",
             Self::Timeout => "timeout",
@@ -103,6 +108,7 @@ impl fmt::Display for TransportFailure {
         f.write_str(match self {
             Self::Resolve => "the host's name could not be resolved",
             Self::Connect => "could not connect",
+            Self::Unreachable => "the host cannot be reached",
             Self::Tls => "could not set up a trusted TLS session",
             Self::ConnectTimeout => "timed out while connecting",
             Self::Timeout => "timed out before the whole answer was there",
