@@ -1,12 +1,23 @@
-//! What the examples share: the steps a round trip reports, as JSON lines.
+//! What the examples share: a round trip's beginning out of the environment, its steps as JSON lines, and a transcript's lines.
+//! Nothing an application needs.
+//!
+//! ```
+//! use hs_oauth_core::{AccessToken, Timestamp, TokenSet};
+//!
+//! let tokens = TokenSet::new(AccessToken::new("CKDZpunPLhICAQEYs-gDIIGOBii1hQIy")?, 1800, Timestamp::from_secs(0));
+//! hs_oauth_examples::describe(&tokens); // access token   CKDZ… (32 characters), and so on
+//! # Ok::<(), hs_oauth_core::InvalidArgument>(())
+//! ```
 
+use std::env::VarError;
+use std::error::Error as _;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use hs_oauth_core::{
-    AccessToken, App, AuthorizationCode, Code, CodeVerifier, Error, Introspection, Problem, RefreshToken,
-    TokenSet,
+    AccessToken, App, AuthorizationCode, Code, CodeVerifier, Error, Introspection, InvalidArgument, Problem,
+    RefreshToken, TokenSet,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -35,6 +46,8 @@ pub struct Held {
 #[derive(Debug, Default)]
 pub struct Report {
     failed: bool,
+    /// What the last failure asks for; steps that were skipped for it ask for the same.
+    next_step: Option<&'static str>,
 }
 
 impl Given {
@@ -43,24 +56,34 @@ impl Given {
     /// # Errors
     /// Names what is missing or cannot be used.
     pub fn from_env() -> Result<Self, Box<dyn std::error::Error>> {
-        let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let app = App::from_env()?;
-        let code = match var("HUBSPOT_CODE") {
+        let code = match secret("HUBSPOT_CODE", Code::new)? {
             Some(code) => {
                 let redirect_uri =
                     app.redirect_uri().ok_or("HUBSPOT_CODE needs HUBSPOT_REDIRECT_URI beside it")?;
-                let verifier = var("HUBSPOT_CODE_VERIFIER").map(CodeVerifier::new).transpose()?;
+                let verifier = secret("HUBSPOT_CODE_VERIFIER", CodeVerifier::new)?;
                 // Whoever put the code into the environment has checked the state it came with.
-                Some(AuthorizationCode::from_caller_who_checked_state(
-                    Code::new(code)?,
-                    redirect_uri,
-                    verifier,
-                ))
+                Some(AuthorizationCode::from_caller_who_checked_state(code, redirect_uri, verifier))
             }
             None => None,
         };
-        let refresh_token = var("HUBSPOT_REFRESH_TOKEN").map(RefreshToken::new).transpose()?;
+        let refresh_token = secret("HUBSPOT_REFRESH_TOKEN", RefreshToken::new)?;
+        if code.is_none() && refresh_token.is_none() {
+            return Err("nothing to begin with: set HUBSPOT_CODE (with HUBSPOT_CODE_VERIFIER) or HUBSPOT_REFRESH_TOKEN".into());
+        }
         Ok(Self { app, code, refresh_token })
+    }
+}
+
+fn secret<T>(
+    variable: &str,
+    new: impl FnOnce(String) -> Result<T, InvalidArgument>,
+) -> Result<Option<T>, Box<dyn std::error::Error>> {
+    match std::env::var(variable) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(new(value).map_err(|invalid| format!("{variable}: {invalid}"))?)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(format!("{variable} is not UTF-8").into()),
     }
 }
 
@@ -127,7 +150,7 @@ impl Report {
             self.print(
                 step,
                 false,
-                json!({ "next_step": Value::Null, "status": Value::Null, "error": reason }),
+                json!({ "next_step": self.next_step, "status": Value::Null, "error": reason }),
             );
         }
     }
@@ -140,7 +163,10 @@ impl Report {
     fn line<T>(&mut self, step: &str, result: &Result<T, Error>, show: impl FnOnce(&T) -> Value) {
         let more = match result {
             Ok(value) => show(value),
-            Err(error) => failure(error),
+            Err(error) => {
+                self.next_step = Some(error.next_step().name());
+                failure(error)
+            }
         };
         self.print(step, result.is_ok(), more);
     }
@@ -165,10 +191,16 @@ fn failure(error: &Error) -> Value {
         Error::Answer(error) => error.problems.iter().filter_map(Problem::missing).collect(),
         _ => Vec::new(),
     };
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told = format!("{told}: {error}");
+        cause = error.source();
+    }
     json!({
         "next_step": error.next_step().name(),
         "status": error.status().map(|status| status.as_u16()),
-        "error": error.to_string(),
+        "error": told,
         "missing": missing,
     })
 }
