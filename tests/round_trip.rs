@@ -2,9 +2,10 @@
 
 use hs_oauth_core::server::{Call, Received, Serve};
 use hs_oauth_core::{
-    AccessToken, ApiVersion, App, AuthorizationCode, ClientAssertion, ClientCredentials, ClientSecret, Code,
-    CodeVerifier, Credential, Endpoint, ExchangeCode, IdToken, Introspect, Introspection,
-    PendingAuthorization, Refresh, RefreshToken, Revoke, Scope, Scopes, Timestamp, TokenSet, TokenUse,
+    AccessToken, AccessTokenInfo, ApiVersion, App, AuthorizationCode, ClientAssertion, ClientCredentials,
+    ClientSecret, Code, CodeVerifier, Credential, Endpoint, ExchangeCode, IdToken, Introspect, Introspection,
+    PendingAuthorization, Refresh, RefreshToken, RefreshTokenInfo, Revoke, Scope, Scopes, Signature,
+    SignedAccessToken, Timestamp, TokenSet, TokenUse,
 };
 use http::{Request, Response};
 use proptest::collection::vec;
@@ -214,23 +215,62 @@ proptest! {
 }
 
 fn introspection() -> impl Strategy<Value = Introspection> {
-    let whose = (any::<i64>(), option::of(any::<i64>()), any::<i64>(), scopes(), 0..=i64::MAX as u64);
-    let text = || option::of("\\PC{0,40}");
-    (whose, access_token(), refresh_token(), text(), text(), text(), option::of(any::<bool>()), 0..3).prop_map(
-        |((hub_id, user_id, app_id, scopes, expires_in), access, refresh, user, hub_domain, signed, private, kind)| {
-            let mut answer = serde_json::json!({
-                "active": kind != 0,
-                "hub_id": hub_id, "user_id": user_id, "app_id": app_id, "client_id": "client", "scopes": scopes,
-                "expires_in": expires_in, "user": user, "hub_domain": hub_domain, "is_private_distribution": private,
-                "token_type": "bearer", "signed_access_token": { "signature": signed, "appId": app_id },
-            });
-            let endpoint = if kind == 1 { Introspect::new(access) } else { Introspect::new(refresh) };
-            answer["token"] = endpoint.token().expose().into();
-            let app = App::hubspot("client", Credential::Public).build().unwrap();
-            let response = Response::new(answer.to_string().into_bytes());
-            endpoint.from_http(&app, NOW, &response).unwrap()
-        },
-    )
+    prop_oneof![
+        Just(Introspection::Inactive),
+        access_token_info().prop_map(|info| Introspection::AccessToken(Box::new(info))),
+        refresh_token_info().prop_map(|info| Introspection::RefreshToken(Box::new(info))),
+    ]
+}
+
+fn text() -> impl Strategy<Value = Option<String>> {
+    option::of("\\PC{0,40}")
+}
+
+fn id() -> impl Strategy<Value = Option<i64>> {
+    option::of(any::<i64>())
+}
+
+fn flag() -> impl Strategy<Value = Option<bool>> {
+    option::of(any::<bool>())
+}
+
+fn access_token_info() -> impl Strategy<Value = AccessTokenInfo> {
+    let needed = (access_token(), any::<i64>(), any::<i64>(), scopes(), 0..=i64::MAX as u64);
+    let more = (id(), text(), text(), flag(), text(), text(), option::of(signed_access_token()));
+    (needed, more).prop_map(|((token, hub_id, app_id, scopes, expires_in), more)| {
+        let mut info = AccessTokenInfo::new(token, hub_id, app_id, scopes, expires_in);
+        (info.user_id, info.client_id, info.token_type, info.is_private_distribution, ..) = more.clone();
+        (.., info.user, info.hub_domain, _) = more.clone();
+        info.signed_access_token = more.6.map(Box::new);
+        info
+    })
+}
+
+fn refresh_token_info() -> impl Strategy<Value = RefreshTokenInfo> {
+    let needed = (refresh_token(), any::<i64>(), "\\PC{0,40}", scopes());
+    let more = (id(), id(), text(), text(), text());
+    (needed, more).prop_map(|((token, hub_id, client_id, scopes), more)| {
+        let mut info = RefreshTokenInfo::new(token, hub_id, client_id, scopes);
+        (info.user_id, info.app_id, info.token_type, info.user, info.hub_domain) = more;
+        info
+    })
+}
+
+fn signed_access_token() -> impl Strategy<Value = SignedAccessToken> {
+    let ids = (id(), id(), id(), id(), id());
+    let flags = (flag(), flag(), flag());
+    let texts = (text(), text(), text(), text(), text(), text(), text());
+    let signature = || option::of(printable().prop_map(|text| Signature::new(text).unwrap()));
+    (ids, flags, texts, signature(), signature()).prop_map(|(ids, flags, texts, signature, new_signature)| {
+        let mut signed = SignedAccessToken::default();
+        (signed.app_id, signed.expires_at, signed.hub_id, signed.installing_user_id, signed.user_id) = ids;
+        (signed.is_private_distribution, signed.is_service_account, signed.is_user_level) = flags;
+        (signed.app_install_id, signed.audience, signed.hublet, signed.scopes, ..) = texts.clone();
+        (.., signed.scope_to_scope_group_pks, signed.trial_scope_to_scope_group_pks, signed.trial_scopes) =
+            texts;
+        (signed.signature, signed.new_signature) = (signature, new_signature);
+        signed
+    })
 }
 
 /// Bytes, JSON-like text, and answers that are almost right.
