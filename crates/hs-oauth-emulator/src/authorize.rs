@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use hs_oauth_core::Scopes;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::settings::Settings;
+use crate::settings::{Settings, clashes_with_the_answer};
 
 /// Which of the pages a path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +130,11 @@ impl<'q> Query<'q> {
         if !settings.redirect_uris.contains(&redirect_uri) {
             return Err("This redirect_uri is not registered for the app. It must be the same to the byte."
                 .to_owned());
+        }
+        if clashes_with_the_answer(&redirect_uri) {
+            return Err(
+                "This redirect_uri has a parameter code, state or error, which the answer adds.".to_owned()
+            );
         }
         // Returned as it was written, so that whatever the app meant by it, it reads the same again.
         let state = self.one("state").ok().flatten().map(verbatim);
@@ -280,6 +285,24 @@ mod tests {
         ] {
             let refusal = Asked::read(&Settings::new([0; 32]), Variant::Any, &query).unwrap_err();
             assert!(matches!(refusal, Refusal::Page(_)), "{query}");
+        }
+    }
+
+    /// Each of them would come back twice.
+    #[test]
+    fn a_redirect_uri_with_a_parameter_of_the_answer_is_never_redirected_to() {
+        for (parameter, is_refused) in
+            [("code=1", true), ("a=b&state=", true), ("%65rror", true), ("codes=1&x=state", false)]
+        {
+            let mut settings = Settings::new([0; 32]);
+            settings.redirect_uris = vec![format!("https://a.example/cb?{parameter}")];
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("client_id", &settings.client_id)
+                .append_pair("redirect_uri", &settings.redirect_uris[0])
+                .append_pair("scope", "oauth")
+                .finish();
+            let refusal = Asked::read(&settings, Variant::Any, &query).err();
+            assert_eq!(matches!(refusal, Some(Refusal::Page(_))), is_refused, "{parameter}");
         }
     }
 

@@ -52,7 +52,7 @@ pub(crate) fn answer(
     match *request.method() {
         Method::GET => show(emulator, now, variant, request),
         Method::POST => decide(emulator, now, request),
-        ref method => answers::wrong_method(&mut emulator.minter, method, "GET, HEAD, POST, OPTIONS"),
+        ref method => answers::wrong_method(&mut emulator.minter, method, "GET, POST, OPTIONS"),
     }
 }
 
@@ -343,7 +343,12 @@ mod tests {
         for form in [used.as_str(), &old, "ticket=guessed&decision=connect", "decision=connect", ""] {
             let answer = bench.post("/oauth/authorize", form);
             assert_eq!(answer.status(), 400);
-            html(&answer);
+            // The first answer did connect the app.
+            let page = html(&answer);
+            assert!(
+                !page.contains("Nothing was granted.") && !page.contains("cannot be connected<"),
+                "{page}"
+            );
         }
     }
 
@@ -416,11 +421,24 @@ mod tests {
         let put = bench.send(Request::put("/oauth/authorize").body(Vec::new()).unwrap());
         assert_eq!(
             (put.status().as_u16(), &put.headers()["allow"]),
-            (405, &"GET, HEAD, POST, OPTIONS".parse().unwrap())
+            (405, &"GET, POST, OPTIONS".parse().unwrap())
         );
         assert_refusal(&put);
         let post = bench.send(Request::post("/oauth/authorize").body(Vec::new()).unwrap());
         assert_eq!(post.status(), 415);
+    }
+
+    /// RFC 9110 §9.2.1: HEAD is safe.
+    #[test]
+    fn head_mints_no_code_and_opens_no_page() {
+        for auto_approve in [true, false] {
+            let mut bench = Bench::with(|settings| settings.auto_approve = auto_approve);
+            let answer = bench.send(Request::head(format!("{PATH}&scope=oauth")).body(Vec::new()).unwrap());
+            assert_eq!(answer.status(), 405);
+            assert_eq!(answer.headers()["allow"], "GET, POST, OPTIONS");
+            assert!(answer.body().is_empty() && !answer.headers().contains_key("location"));
+            assert_eq!((bench.emulator.accounts.codes.known(), bench.emulator.tickets.open.len()), (0, 0));
+        }
     }
 
     #[test]

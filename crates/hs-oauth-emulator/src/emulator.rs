@@ -12,7 +12,7 @@ use crate::authorize::Variant;
 use crate::consent::{self, Tickets};
 use crate::faults::{Fault, Faults, Target};
 use crate::ids::Minter;
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, Mask};
 use crate::settings::{Rotation, Settings};
 use crate::{account_info, control, pages, token};
 
@@ -61,9 +61,11 @@ impl Emulator {
     pub fn handle(&mut self, now: Timestamp, mut request: Request<Vec<u8>>) -> Answer {
         let now = now.plus(self.advanced);
         let is_head = request.method() == Method::HEAD;
-        let mut entry =
-            (!control::is_under(request.uri().path())).then(|| Entry::of(&self.minter, now, &request));
-        if is_head {
+        let path = request.uri().path();
+        let mask = Mask { minter: &self.minter, settings: &self.settings };
+        let mut entry = (!control::is_under(path)).then(|| Entry::of(mask, now, &request));
+        // HEAD is safe (RFC 9110 §9.2.1), and the GET of a consent page is not: it makes a ticket or a code.
+        if is_head && Variant::of(path).is_none() {
             *request.method_mut() = Method::GET;
         }
         let mut answer = match &mut entry {
@@ -290,7 +292,7 @@ mod tests {
         for (path, allow) in [
             ("/oauth/v3/token", "POST, OPTIONS"),
             ("/oauth/v1/refresh-tokens/x", "GET, HEAD, DELETE, OPTIONS"),
-            ("/oauth/authorize", "GET, HEAD, POST, OPTIONS"),
+            ("/oauth/authorize", "GET, POST, OPTIONS"),
             ("/", "GET, HEAD, OPTIONS"),
         ] {
             let answer = bench.send(request("OPTIONS", path, FORM, b""));
@@ -384,6 +386,70 @@ mod tests {
         let shown = format!("{entries:?} {:?}", bench.emulator);
         assert!(!shown.contains(tokens.refresh_token.as_ref().unwrap().expose()));
         assert!(!shown.contains(&bench.emulator.settings().client_secret));
+    }
+
+    /// Clients that mix up their parameters send secrets under public names.
+    #[test]
+    fn no_live_secret_is_in_the_journal_wherever_it_stood() {
+        for client_secret in ["0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0", "s3/cr et", "xyz"] {
+            let mut bench = Bench::with(|settings| {
+                settings.client_secret = client_secret.to_owned();
+                settings.auto_approve = true;
+            });
+            let code = bench.code("oauth").code().expose().to_owned();
+            let other = bench.code("oauth");
+            let app = bench.app_with(client_secret);
+            let exchange = hs_oauth_core::Endpoint::to_http(&hs_oauth_core::ExchangeCode::new(other), &app);
+            let tokens = json(&bench.send(exchange));
+            let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
+            for secret in [client_secret.to_owned(), code, text("access_token"), text("refresh_token")] {
+                let escaped =
+                    percent_encoding::utf8_percent_encode(&secret, percent_encoding::NON_ALPHANUMERIC);
+                let escaped = escaped.to_string();
+                for written in [&secret, &escaped, &format!("long enough to show its beginning {secret}/1")] {
+                    let value = form_urlencoded::byte_serialize(written.as_bytes()).collect::<String>();
+                    let names =
+                        ["client_id", "scope", "redirect_uri", "grant_type", "token_type_hint", "state"];
+                    let form = names.map(|name| format!("{name}={value}")).join("&");
+                    bench.post(&format!("/oauth/v3/token?{form}&{value}=1"), &form);
+                    let headers = Request::get(format!("/x/y{escaped}z/oauth"))
+                        .method(if secret.contains([' ', '/']) { "GET" } else { &*secret })
+                        .header(CONTENT_TYPE, written)
+                        .header("user-agent", format!("app/1.0 ({written})"));
+                    bench.send(headers.body(Vec::new()).unwrap());
+                    if !secret.contains(' ') {
+                        bench.get(&format!("/oauth/v9/{secret}"));
+                    }
+                }
+                for entry in bench.emulator.journal() {
+                    let shown = serde_json::to_string(entry).unwrap();
+                    let values = shown.replace("access_token", "").replace("refresh_token", "");
+                    assert!(!values.contains(&secret) && !values.contains(&escaped), "{secret} in {shown}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_public_is_in_the_journal_as_it_came() {
+        let uri = "https://app.example/0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f9/cb?a=%20b+c";
+        let mut bench = Bench::with(|settings| settings.redirect_uris = vec![uri.to_owned()]);
+        let pairs = [
+            ("grant_type", "authorization_code"),
+            ("client_id", "a1b2c3d4-e5f6-7890-abcd-ef1234567890"),
+            ("redirect_uri", uri),
+            ("scope", "oauth crm.objects.contacts.highly_sensitive.read.v2 100%"),
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ];
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        bench.post("/oauth/2026-09/token", &form);
+        let entry = bench.emulator.journal().next_back().unwrap();
+        let shown = entry.parameters.iter().map(|pair| (pair.name.as_str(), pair.value.as_str()));
+        assert_eq!(shown.collect::<Vec<_>>(), pairs);
+        assert_eq!(
+            (entry.path.as_str(), entry.content_type.as_deref()),
+            ("/oauth/2026-09/token", Some("application/x-www-form-urlencoded"))
+        );
     }
 
     /// What strict clients hold a server to.

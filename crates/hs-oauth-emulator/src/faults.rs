@@ -7,7 +7,8 @@ use std::time::Duration;
 use hs_oauth_core::server::{Call, Received};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::answers::{self, Answer};
@@ -42,7 +43,7 @@ pub struct Fault {
     truncate: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "object", skip_serializing_if = "Option::is_none")]
     body: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     raw_body: Option<String>,
@@ -94,7 +95,7 @@ impl Fault {
         Self { raw_body: Some(body.into()), content_type: Some(content_type.into()), ..Self::NONE }
     }
 
-    /// The right answer comes late. The request has its effect at once.
+    /// The right answer comes late, by at most a day. The request has its effect at once.
     pub fn delay(delay: Duration) -> Self {
         Self::NONE.delayed(delay)
     }
@@ -129,10 +130,11 @@ impl Fault {
         self
     }
 
-    /// Besides, the answer comes late.
+    /// Besides, the answer comes late, by at most a day.
     #[must_use]
     pub fn delayed(mut self, delay: Duration) -> Self {
-        self.delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.delay_ms =
+            u64::try_from(delay.as_millis()).map_or(LONGEST_DELAY_MS, |ms| ms.min(LONGEST_DELAY_MS));
         self
     }
 
@@ -170,6 +172,9 @@ impl Fault {
         let replaces = self.status.is_some() || self.raw_body.is_some();
         if !replaces && self.drop.is_none() && self.truncate.is_none() && self.delay_ms == 0 {
             return Err("a fault needs one of status, raw_body, delay_ms, drop and truncate".into());
+        }
+        if self.delay_ms > LONGEST_DELAY_MS {
+            return Err(format!("delay_ms can be at most {LONGEST_DELAY_MS}").into());
         }
         if self.count == 0 {
             return Err("count must be at least 1".into());
@@ -335,6 +340,15 @@ fn ordinary_error(status: StatusCode) -> Box<hs_oauth_core::ApiError> {
     error
 }
 
+/// A day.
+const LONGEST_DELAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let refused = || D::Error::custom("body must be a JSON object");
+    value.is_object().then_some(Some(value)).ok_or_else(refused)
+}
+
 fn once() -> u32 {
     1
 }
@@ -465,10 +479,17 @@ mod tests {
             r#"{"status":503,"headers":{"a":"b\n"}}"#,
             r#"{"status":503,"headers":{"content-length":"1"}}"#,
             r#"{"raw_body":"","content_type":"a\nb"}"#,
+            r#"{"delay_ms":86400001}"#,
         ] {
             let fault: Fault = serde_json::from_str(json).unwrap();
             assert!(fault.check().is_err(), "{json}");
         }
+        for body in ["null", "5", "\"text\"", "[]", "true"] {
+            let fault: Result<Fault, _> = serde_json::from_str(&format!(r#"{{"status":503,"body":{body}}}"#));
+            assert!(fault.unwrap_err().to_string().contains("body must be a JSON object"), "{body}");
+        }
+        read(r#"{"delay_ms":86400000}"#);
+        Fault::delay(Duration::MAX).check().unwrap();
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What came in, with every secret masked: nothing in the journal, or in a log line, is of use to anyone who reads it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt::Write;
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 use crate::answers::has_body_of;
 use crate::faults::Target;
 use crate::ids::Minter;
+use crate::settings::Settings;
 
 /// How many requests the journal keeps: the newest.
 pub const JOURNAL_LENGTH: usize = 10_000;
@@ -25,7 +27,7 @@ pub struct Entry {
     pub number: u64,
     /// When it came, by the emulator's clock; in milliseconds since 1970 when serialized.
     pub at: Timestamp,
-    /// The method.
+    /// The method, masked if a secret stands in it; so are all the parts below that are shown as they came.
     pub method: String,
     /// The path; the token in a path of `v1` is masked.
     pub path: String,
@@ -57,19 +59,19 @@ pub struct Entry {
 pub struct Parameter {
     /// Its name; one that OAuth does not know is masked too.
     pub name: String,
-    /// Its value, masked unless it is known to be public.
+    /// Its value, masked unless the parameter is a public one and no secret stands in it.
     pub value: String,
 }
 
 impl Entry {
-    pub(crate) fn of(minter: &Minter, now: Timestamp, request: &Request<Vec<u8>>) -> Self {
+    pub(crate) fn of(mask: Mask<'_>, now: Timestamp, request: &Request<Vec<u8>>) -> Self {
         let query = request.uri().query().unwrap_or("").as_bytes();
         let is_form = has_body_of(request, "application/x-www-form-urlencoded");
         let form = if is_form { request.body().as_slice() } else { b"" };
         let parameters = form_urlencoded::parse(query)
             .chain(form_urlencoded::parse(form))
             .take(MOST_PARAMETERS)
-            .map(|(name, value)| Parameter::of(minter, &name, &value))
+            .map(|(name, value)| Parameter::of(mask, &name, &value))
             .collect();
         let header = |name: HeaderName| {
             let value = request.headers().get(name)?;
@@ -78,17 +80,17 @@ impl Entry {
         Self {
             number: 0,
             at: now,
-            method: request.method().to_string(),
-            path: masked_path(minter, request.uri()),
+            method: mask.public(request.method().as_str()),
+            path: mask.path(request.uri()),
             parameters,
             authorization: header(AUTHORIZATION).map(|value| match value.split_once(' ') {
                 Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => {
-                    format!("Bearer {}", masked(minter, secret))
+                    format!("Bearer {}", mask.secret(secret))
                 }
-                _ => masked(minter, &value),
+                _ => mask.secret(&value),
             }),
-            content_type: header(CONTENT_TYPE),
-            user_agent: header(USER_AGENT),
+            content_type: header(CONTENT_TYPE).map(|value| mask.public(&value)),
+            user_agent: header(USER_AGENT).map(|value| mask.public(&value)),
             operation: None,
             fault: None,
             status: None,
@@ -97,16 +99,16 @@ impl Entry {
 }
 
 impl Parameter {
-    fn of(minter: &Minter, name: &str, value: &str) -> Self {
+    fn of(mask: Mask<'_>, name: &str, value: &str) -> Self {
         let is_public = PUBLIC.contains(&name);
         Self {
             name: match is_public || SECRET.contains(&name) {
                 true => name.to_owned(),
-                false => masked(minter, name),
+                false => mask.secret(name),
             },
             value: match is_public && value.len() <= LONGEST_PUBLIC {
-                true => value.to_owned(),
-                false => masked(minter, value),
+                true => mask.public(value),
+                false => mask.secret(value),
             },
         }
     }
@@ -138,40 +140,87 @@ impl Journal {
     }
 }
 
-/// A path with everything masked that is, or may be, a token.
-pub(crate) fn masked_path(minter: &Minter, uri: &Uri) -> String {
-    let mut masked_path = String::new();
-    let mut secret = false;
-    for (index, segment) in uri.path().split('/').enumerate() {
-        if index > 0 {
-            masked_path.push('/');
-        }
-        if (secret && !segment.is_empty()) || segment.len() >= 32 {
-            masked_path += &masked(minter, &percent_decode_str(segment).decode_utf8_lossy());
-        } else {
-            // Nothing that could steer a terminal.
-            masked_path.extend(segment.chars().filter(|char| !char.is_control()));
-        }
-        secret |= segment == "access-tokens" || segment == "refresh-tokens";
-    }
-    masked_path
+/// What hides secrets, wherever they stand.
+#[derive(Clone, Copy)]
+pub(crate) struct Mask<'a> {
+    pub(crate) minter: &'a Minter,
+    pub(crate) settings: &'a Settings,
 }
 
-/// At most the first four characters, never a third of the whole, and the fingerprint.
-fn masked(minter: &Minter, secret: &str) -> String {
-    if secret.is_empty() {
-        return String::new();
+impl Mask<'_> {
+    /// A path with everything masked that is, or may be, a secret.
+    pub(crate) fn path(self, uri: &Uri) -> String {
+        let mut path = String::new();
+        let mut secret = false;
+        for (index, segment) in uri.path().split('/').enumerate() {
+            if index > 0 {
+                path.push('/');
+            }
+            if (secret && !segment.is_empty()) || segment.len() >= LONG_WORD || self.hides(segment) {
+                path += &self.secret(&percent_decode_str(segment).decode_utf8_lossy());
+            } else {
+                // Nothing that could steer a terminal.
+                path.extend(segment.chars().filter(|char| !char.is_control()));
+            }
+            secret |= segment == "access-tokens" || segment == "refresh-tokens";
+        }
+        // A client secret may have a slash in it.
+        if self.has_client_secret(&path) { self.secret(&path) } else { path }
     }
-    let shown = if secret.len() >= 16 { 4 } else { 0 };
-    let mut masked: String = secret.chars().take(shown).filter(|char| !char.is_control()).collect();
-    let _ = write!(masked, "…#{}", minter.fingerprint(secret));
-    masked
+
+    /// Text that is public where it stands, unless a client put a secret there.
+    pub(crate) fn public(self, text: &str) -> String {
+        let Settings { client_id, redirect_uris, .. } = self.settings;
+        let is_known = text == client_id || redirect_uris.iter().any(|uri| text == uri);
+        let is_hidden = if is_known { self.has_client_secret(text) } else { self.hides(text) };
+        if is_hidden { self.secret(text) } else { text.to_owned() }
+    }
+
+    /// At most the first four characters, never a third of the whole, and the fingerprint.
+    fn secret(self, text: &str) -> String {
+        if text.is_empty() {
+            return String::new();
+        }
+        let is_short =
+            text.len() < 16 || (self.settings.client_secret.len() < 16 && self.has_client_secret(text));
+        let shown = if is_short { 0 } else { 4 };
+        let mut masked: String = text.chars().take(shown).filter(|char| !char.is_control()).collect();
+        let _ = write!(masked, "…#{}", self.minter.fingerprint(text));
+        masked
+    }
+
+    /// Whether the client secret stands in a text, or a word as long as the emulator's tokens and codes are.
+    fn hides(self, text: &str) -> bool {
+        let in_word = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '_';
+        let has_long_word =
+            |text: &str| text.split(|char| !in_word(char)).any(|word| word.len() >= LONG_WORD);
+        self.has_client_secret(text) || readings(text).any(|text| has_long_word(&text))
+    }
+
+    fn has_client_secret(self, text: &str) -> bool {
+        let secret = self.settings.client_secret.as_str();
+        !secret.is_empty() && readings(text).any(|text| text.contains(secret))
+    }
 }
 
+/// A text as it is, and what it may stand for if it was escaped.
+fn readings(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let unescaped = |text: &str| Cow::Owned(percent_decode_str(text).decode_utf8_lossy().into_owned());
+    [
+        Some(Cow::Borrowed(text)),
+        text.contains('%').then(|| unescaped(text)),
+        text.contains('+').then(|| unescaped(&text.replace('+', " "))),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// A code has 36 characters, a token more.
+const LONG_WORD: usize = 32;
 const MOST_PARAMETERS: usize = 64;
 const LONGEST_PUBLIC: usize = 2048;
 
-/// Parameters that are shown as they are.
+/// Parameters that are shown as they are, unless a secret stands in them.
 const PUBLIC: &[&str] = &[
     "client_assertion_type",
     "client_id",
@@ -209,7 +258,8 @@ mod tests {
 
     fn entry(request: http::request::Builder, body: &str) -> String {
         let request = request.body(body.as_bytes().to_vec()).unwrap();
-        let entry = Entry::of(&Minter::new([9; 32]), Timestamp::from_secs(1), &request);
+        let mask = Mask { minter: &Minter::new([9; 32]), settings: &Settings::new([9; 32]) };
+        let entry = Entry::of(mask, Timestamp::from_secs(1), &request);
         serde_json::to_string(&entry).unwrap()
     }
 
@@ -256,9 +306,10 @@ mod tests {
     #[test]
     fn the_journal_keeps_the_newest() {
         let request = Request::new(Vec::new());
+        let mask = Mask { minter: &Minter::new([0; 32]), settings: &Settings::new([0; 32]) };
         let mut journal = Journal::default();
         for _ in 0..JOURNAL_LENGTH + 5 {
-            journal.push(Entry::of(&Minter::new([0; 32]), Timestamp::from_secs(0), &request));
+            journal.push(Entry::of(mask, Timestamp::from_secs(0), &request));
         }
         assert_eq!(journal.iter().len(), JOURNAL_LENGTH);
         assert_eq!(journal.iter().next().unwrap().number, 6);

@@ -61,6 +61,8 @@ pub use faults::{Fault, Target};
 pub use journal::{Entry, JOURNAL_LENGTH, Parameter};
 #[cfg(feature = "server")]
 pub use server::Server;
+#[doc(hidden)]
+pub use settings::clashes_with_the_answer;
 pub use settings::{Rotation, Settings, User};
 
 #[cfg(all(doctest, feature = "server"))]

@@ -1,11 +1,13 @@
 //! `hs-oauth-emulator`: the emulator as a program. The ready line goes to standard output, the log to standard error.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 
-use clap::Parser;
-use hs_oauth_emulator::{Rotation, Server, Settings};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use hs_oauth_emulator::{Rotation, Server, Settings, clashes_with_the_answer};
 
 #[derive(Parser)]
 #[command(version, about = "HubSpot's OAuth on your own machine, for development and tests", after_help = CONTROL)]
@@ -17,7 +19,12 @@ struct Arguments {
     #[arg(long, value_name = "ID", default_value = "a1b2c3d4-e5f6-7890-abcd-ef1234567890", value_parser = text)]
     client_id: String,
     /// The app's client secret
-    #[arg(long, value_name = "SECRET", default_value = "0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0", value_parser = text)]
+    #[arg(
+        long,
+        value_name = "SECRET",
+        default_value = "0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0",
+        allow_hyphen_values = true
+    )]
     client_secret: String,
     /// Where browsers may be sent back to; may be given more than once
     #[arg(long = "redirect-uri", value_name = "URI", default_value = "http://localhost:3000/oauth/callback", value_parser = redirect_uri)]
@@ -72,7 +79,7 @@ struct Ready<'a> {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments(std::env::args_os()).unwrap_or_else(|error| error.exit());
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -80,6 +87,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn arguments(given: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    let arguments = Arguments::try_parse_from(given)?;
+    // Not as a value parser: clap's message would show the secret.
+    if let Err(reason) = text(&arguments.client_secret) {
+        let message = format!("invalid value for '--client-secret <SECRET>': {reason}");
+        return Err(Arguments::command().error(ErrorKind::ValueValidation, message));
+    }
+    Ok(arguments)
 }
 
 fn run(arguments: Arguments) -> io::Result<()> {
@@ -99,10 +116,7 @@ fn run(arguments: Arguments) -> io::Result<()> {
     let server = Server::start_logged(addresses.as_slice(), settings, |line| {
         let _ = writeln!(io::stderr(), "{line}");
     });
-    let server = server.map_err(|error| {
-        let wanted: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
-        io::Error::other(format!("cannot listen on {}: {error}", wanted.join(", ")))
-    })?;
+    let server = server.map_err(|error| cannot_listen(&addresses, &error))?;
 
     if !server.address().ip().is_loopback() {
         let warning = "warning: others than this machine can reach the emulator, and steer it";
@@ -124,6 +138,14 @@ fn run(arguments: Arguments) -> io::Result<()> {
     stdout.flush()?;
     runtime.block_on(signals.wait());
     Ok(())
+}
+
+fn cannot_listen(addresses: &[SocketAddr], error: &io::Error) -> io::Error {
+    let wanted: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+    let wanted = wanted.join(", ");
+    io::Error::other(format!(
+        "cannot listen on {wanted}: {error}; give another --listen, or one with port 0 for a free port"
+    ))
 }
 
 #[cfg(unix)]
@@ -173,12 +195,15 @@ fn text(text: &str) -> Result<String, String> {
     }
 }
 
-/// An absolute URI without a fragment (RFC 6749 §3.1.2).
+/// An absolute URI without a fragment (RFC 6749 §3.1.2), and without what the answer adds to it.
 fn redirect_uri(text: &str) -> Result<String, String> {
     let uri: http::Uri = text.parse().map_err(|_| "is not a URI".to_owned())?;
     match uri.scheme_str() {
-        Some("http" | "https") if !text.contains('#') => Ok(text.to_owned()),
-        Some("http" | "https") => Err("may not have a fragment".to_owned()),
+        Some("http" | "https") if text.contains('#') => Err("may not have a fragment".to_owned()),
+        Some("http" | "https") if clashes_with_the_answer(text) => {
+            Err("may not have a parameter `code`, `state` or `error`".to_owned())
+        }
+        Some("http" | "https") => Ok(text.to_owned()),
         _ => Err("must begin with https:// or http://".to_owned()),
     }
 }
@@ -189,5 +214,50 @@ fn rotation(text: &str) -> Result<Rotation, String> {
         "rotate" => Ok(Rotation::Rotate),
         "strict" => Ok(Rotation::Strict),
         _ => Err("must be keep, rotate or strict".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(given: &[&str]) -> String {
+        let all = ["hs-oauth-emulator"].iter().chain(given).map(OsString::from);
+        match arguments(all) {
+            Err(error) if error.exit_code() == 2 => error.to_string(),
+            Err(error) => panic!("{given:?} ends with {}", error.exit_code()),
+            Ok(_) => panic!("{given:?} is taken"),
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_flag_of_a_secret_and_never_its_value() {
+        for secret in ["s\u{e9}cret-canary", "canary\n", ""] {
+            for given in [&["--client-secret", secret][..], &[&format!("--client-secret={secret}")]] {
+                let error = refusal(given);
+                assert!(error.contains("--client-secret") && !error.contains("canary"), "{error}");
+            }
+        }
+        let secret = ["hs-oauth-emulator", "--client-secret", "--canary"].map(OsString::from);
+        assert_eq!(arguments(secret).ok().unwrap().client_secret, "--canary");
+    }
+
+    #[test]
+    fn a_redirect_uri_with_a_parameter_of_the_answer_is_wrong_usage() {
+        for query in ["code=1", "a=b&state", "error="] {
+            let error = refusal(&["--redirect-uri", &format!("http://localhost:3000/cb?{query}")]);
+            assert!(error.contains("--redirect-uri") && error.contains("`state`"), "{error}");
+        }
+        let good = ["hs-oauth-emulator", "--redirect-uri", "http://localhost:3000/cb?x=code"];
+        assert!(arguments(good.map(OsString::from)).is_ok());
+    }
+
+    #[test]
+    fn whoever_cannot_listen_is_told_what_to_do() {
+        let address = ([127, 0, 0, 1], 4380).into();
+        let error = cannot_listen(&[address], &io::ErrorKind::AddrInUse.into()).to_string();
+        for part in ["127.0.0.1:4380", "address in use", "--listen", "port 0"] {
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

@@ -100,9 +100,9 @@ fn push_scopes(html: &mut String, app: &str, scopes: &Scopes, optional_scopes: &
 /// A page that says why there is nothing to consent to. Nothing on it leads to the app.
 pub(crate) fn error_page(message: &str) -> String {
     let html = format!(
-        "<h1>This app cannot be connected</h1><p>{}</p>\
-         <p class=\"quiet\">Nothing was granted. Go back to the app and start again; if you develop it, correct the \
-         address it sends the browser to.</p>",
+        "<h1>The app cannot be connected this way</h1><p>{}</p>\
+         <p class=\"quiet\">Nothing was granted this time. To connect the app, go back to it and start again; if you \
+         develop it, check the address it sends the browser to.</p>",
         escaped(message),
     );
     document("Error", &html)
@@ -111,7 +111,7 @@ pub(crate) fn error_page(message: &str) -> String {
 /// The page at `/`.
 pub(crate) fn home_page(settings: &Settings, versions: &[&str]) -> String {
     let mut html = "<h1>HubSpot OAuth emulator</h1>\
-        <p>It answers as HubSpot does, for one app and the accounts you make up. Nothing here is real.</p>\
+        <p>It answers as HubSpot's documents say, for one app and the accounts you make up. Nothing here is real.</p>\
         <section><h2>The app</h2><dl><dt>Client id</dt><dd><code>"
         .to_owned();
     push(&mut html, format_args!("{}</code></dd><dt>Redirect URIs</dt>", escaped(&settings.client_id)));
@@ -204,6 +204,12 @@ mod tests {
         assert_eq!(host("http://localhost:3000/cb"), "localhost:3000");
         assert_eq!(host("https://hubspot.com@evil.example/"), "evil.example");
         assert_eq!(host("https://app.example?x"), "app.example");
+    }
+
+    #[test]
+    fn the_front_page_claims_no_more_than_is_known() {
+        let page = home_page(&Settings::new([0; 32]), &["v3"]);
+        assert!(page.contains("as HubSpot's documents say"), "{page}");
     }
 
     #[test]

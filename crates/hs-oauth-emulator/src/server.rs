@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use crate::delivery::{Cut, Delivery};
 use crate::emulator::{Emulator, LARGEST_BODY};
 use crate::ids::Minter;
-use crate::journal::masked_path;
+use crate::journal::Mask;
 use crate::settings::Settings;
 
 /// How long a client may take over its headers, and over its body.
@@ -46,7 +46,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Server {
     url: String,
     address: SocketAddr,
-    settings: Settings,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -54,7 +53,8 @@ pub struct Server {
 
 struct Shared {
     emulator: Mutex<Emulator>,
-    /// For masking paths in log lines.
+    settings: Settings,
+    /// For masking in log lines.
     minter: Minter,
     log: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -68,7 +68,7 @@ impl Server {
         Self::start_logged(address, settings, |_| {})
     }
 
-    /// [`Server::start`] with a line for each request given to `log`: method, path with tokens masked, status.
+    /// [`Server::start`] with a line for each request given to `log`: method, path with secrets masked, status.
     ///
     /// # Errors
     /// As [`Server::start`].
@@ -84,6 +84,7 @@ impl Server {
         let shared = Arc::new(Shared {
             emulator: Mutex::new(Emulator::new(settings.clone())),
             minter: Minter::new(settings.seed),
+            settings,
             log: Box::new(log),
         });
         let (stop, stopped) = watch::channel(false);
@@ -92,7 +93,7 @@ impl Server {
             runtime.block_on(serve(listener, served, stopped));
             runtime.shutdown_background();
         })?;
-        Ok(Self { url: format!("http://{address}"), address, settings, shared, stop, thread: Some(thread) })
+        Ok(Self { url: format!("http://{address}"), address, shared, stop, thread: Some(thread) })
     }
 
     /// Where it listens, without a slash at the end: both the API base and the app base of a client.
@@ -107,7 +108,7 @@ impl Server {
 
     /// What the emulator was made with: client id, secret and all.
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.shared.settings
     }
 
     /// [`Emulator::connect`] at this moment: opens an authorization URL and presses Connect.
@@ -145,7 +146,7 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("url", &self.url)
-            .field("settings", &self.settings)
+            .field("settings", self.settings())
             .finish_non_exhaustive()
     }
 }
@@ -206,8 +207,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         Ok(Ok(read)) => read,
         _ => return Err(Broken),
     };
-    let method = head.method.clone();
-    let path = masked_path(&shared.minter, &head.uri);
+    let mask = Mask { minter: &shared.minter, settings: &shared.settings };
+    let (method, path) = (mask.public(head.method.as_str()), mask.path(&head.uri));
     let request = Request::from_parts(head, body);
 
     let now = SystemTime::now().into();
@@ -459,6 +460,20 @@ mod tests {
         let line = lines.recv().unwrap();
         assert!(line.starts_with("GET /oauth/v1/refresh-tokens/na1-…#") && line.ends_with(" 401"), "{line}");
         assert!(!line.contains("canary"));
+    }
+
+    #[test]
+    fn log_lines_hold_no_secret_wherever_it_stood() {
+        let (sender, lines) = std::sync::mpsc::channel();
+        let log = move |line: &str| sender.send(line.to_owned()).unwrap();
+        let mut settings = Settings::new([1; 32]);
+        settings.client_secret = "s3cret".to_owned();
+        let server = Server::start_logged("127.0.0.1:0", settings, log).unwrap();
+        for line in ["GET /as3cretb", "GET /_emulator/s3%63ret", "Xs3cret /"] {
+            talk(&server, format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes());
+            let line = lines.recv().unwrap();
+            assert!(!line.contains("s3") && line.contains("…#"), "{line}");
+        }
     }
 
     #[test]

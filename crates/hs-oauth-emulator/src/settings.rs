@@ -14,7 +14,8 @@ pub struct Settings {
     pub app_name: String,
     /// The app's number in introspections. Default 456789.
     pub app_id: i64,
-    /// Where browsers may be sent back to, compared to the byte. Default `http://localhost:3000/oauth/callback`.
+    /// Where browsers may be sent back to, compared to the byte; never to one that has a parameter `code`, `state` or
+    /// `error` already. Default `http://localhost:3000/oauth/callback`.
     pub redirect_uris: Vec<String>,
     /// The account there is at the start. Default 62515.
     pub hub_id: i64,
@@ -86,6 +87,13 @@ impl Settings {
         getrandom::fill(&mut seed)?;
         Ok(Self::new(seed))
     }
+}
+
+/// Whether a redirect URI has a parameter already that the answer adds: it would be there twice.
+#[doc(hidden)]
+pub fn clashes_with_the_answer(redirect_uri: &str) -> bool {
+    let query = redirect_uri.split_once('?').map_or("", |(_, query)| query);
+    form_urlencoded::parse(query.as_bytes()).any(|(name, _)| matches!(&*name, "code" | "state" | "error"))
 }
 
 impl fmt::Debug for Settings {

@@ -96,8 +96,13 @@ fn perform(emulator: &mut Emulator, now: Timestamp, received: &Received) -> Resu
             introspection => Ok(Introspect::to_response(&introspection, version)),
         },
         Call::Revoke(revoke) => {
-            accounts.revoke(revoke.refresh_token().expose());
-            Ok(Revoke::to_response(&(), version))
+            let token = revoke.refresh_token().expose();
+            let is_known = accounts.refresh_token(token).is_some();
+            accounts.revoke(token);
+            match is_known || version != ApiVersion::V1 {
+                true => Ok(Revoke::to_response(&(), version)),
+                false => Err(unknown_token()),
+            }
         }
         _ => Err(answers::nothing_here()),
     }
@@ -221,7 +226,7 @@ fn denied(denial: Denial) -> Refused {
     error(StatusCode::BAD_REQUEST, code, status, message)
 }
 
-/// How `v1` answers a lookup of a token it does not know.
+/// How `v1` answers a lookup or a `DELETE` of a token it does not know.
 fn unknown_token() -> Refused {
     let mut unknown = error(StatusCode::UNAUTHORIZED, "invalid_token", "error", "Invalid or expired token");
     unknown.sub_category = Some(HubSpotCode::InvalidToken);
@@ -232,8 +237,7 @@ fn unknown_token() -> Refused {
 fn reject(request: &Request<Vec<u8>>, rejection: &Rejection) -> Result<Answer, Refused> {
     let is_malformed = matches!(rejection, Rejection::Malformed(_));
     match (request.method(), request.uri().path().rsplit('/').next()) {
-        (&Method::GET, _) => Err(unknown_token()),
-        (&Method::DELETE, _) => Ok(Revoke::to_response(&(), ApiVersion::V1)),
+        (&Method::GET | &Method::DELETE, _) => Err(unknown_token()),
         (_, Some("introspect")) if is_malformed => {
             Ok(Introspect::to_response(&Introspection::Inactive, ApiVersion::LATEST))
         }
@@ -662,8 +666,32 @@ mod tests {
             }
             let request = http::Request::delete(format!("/oauth/v1/refresh-tokens/{token}"));
             let answer = bench.send(request.body(Vec::new()).unwrap());
-            assert_eq!((answer.status().as_u16(), answer.body().len()), (204, 0));
+            assert_eq!(answer.status(), 401, "{token}");
+            assert_refusal(&answer);
         }
+    }
+
+    /// HubSpot's OpenAPI file of v1: 401 for a refresh token that is not valid.
+    #[test]
+    fn v1_deletes_a_refresh_token_once() {
+        let mut bench = Bench::with(|settings| settings.rotation = Rotation::Rotate).on("v1");
+        let replaced = bench.install();
+        let tokens = bench.refresh(&replaced).unwrap();
+        let mut delete = |tokens| {
+            let path = format!("/oauth/v1/refresh-tokens/{}", refresh_token(tokens).expose());
+            bench.send(http::Request::delete(path).body(Vec::new()).unwrap())
+        };
+        assert_eq!(delete(&replaced).status(), 401);
+        let first = delete(&tokens);
+        assert_eq!((first.status().as_u16(), first.body().len()), (204, 0));
+        let second = delete(&tokens);
+        assert_refusal(&second);
+        let body = json(&second);
+        assert_eq!(
+            (second.status().as_u16(), &body["category"], &body["subCategory"]),
+            (401, &"UNAUTHORIZED".into(), &"INVALID_TOKEN".into())
+        );
+        bench.revoke(&tokens);
     }
 
     /// RFC 7662 §2.1: the hint is only a hint.
