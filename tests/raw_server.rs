@@ -1,7 +1,7 @@
 //! A server that sends exactly the bytes it is told to, one scripted reply a request.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -86,6 +86,17 @@ impl RawServer {
 pub(crate) fn closed_port() -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// A port that takes no more connections and refuses none: every attempt hangs while what is given here is alive.
+pub(crate) fn black_hole() -> (String, (socket2::Socket, Vec<TcpStream>)) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let fill = || TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok();
+    let waiting = std::iter::from_fn(fill).take(16).collect();
+    (format!("http://{address}"), (socket, waiting))
 }
 
 fn read_request(stream: &mut TcpStream) -> String {

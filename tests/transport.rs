@@ -9,7 +9,7 @@ use hs_oauth_core::{
 };
 
 use crate::both::Client;
-use crate::raw_server::{RawServer, Reply, closed_port};
+use crate::raw_server::{RawServer, Reply, black_hole, closed_port};
 
 const TOKENS: &str =
     r#"{"access_token":"new","refresh_token":"na1-2","token_type":"bearer","expires_in":1800}"#;
@@ -284,6 +284,18 @@ fn failures_to_connect_are_told_apart() {
             assert_eq!(failure(&error), expected, "{error:?}");
             assert_eq!(error.next_step(), NextStep::RetryAfter(None));
         }
+    }
+}
+
+/// What never connects has a limit of its own, far below that of the exchange, and surely never left.
+#[test]
+fn a_black_hole_is_given_up_when_connecting() {
+    let (url, _full) = black_hole();
+    for client in Client::both(&app(&url)) {
+        let started = std::time::Instant::now();
+        let error = client.retry(RetryPolicy::NEVER).call(&exchange()).unwrap_err();
+        assert_eq!(failure(&error), TransportFailure::ConnectTimeout, "{error:?}");
+        assert!(started.elapsed() < Duration::from_secs(12), "{:?}", started.elapsed());
     }
 }
 
