@@ -2,7 +2,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hs_oauth_blocking::Authorize;
+use hs_oauth_blocking::{Authorize, InvalidArgument};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -24,7 +24,7 @@ pub(crate) struct AuthorizeUrl {
     #[arg(long, value_name = "SCOPES")]
     optional_scope: Vec<String>,
     /// Preselect this account
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..))]
     hub_id: Option<i64>,
     /// Leave out PKCE, if what exchanges the code cannot send a code verifier
     #[arg(long)]
@@ -51,8 +51,12 @@ impl AuthorizeUrl {
         }
         let app = settings.public_app()?;
         Settings::redirect_uri(&app)?;
-        let mut authorize = Authorize::scopes(self.scope.join(" ").parse()?)
-            .optional_scopes(self.optional_scope.join(" ").parse()?);
+        let optional_scopes =
+            self.optional_scope.join(" ").parse().map_err(|mut invalid: InvalidArgument| {
+                invalid.argument = "optional_scope";
+                invalid
+            })?;
+        let mut authorize = Authorize::scopes(self.scope.join(" ").parse()?).optional_scopes(optional_scopes);
         if let Some(hub_id) = self.hub_id {
             authorize = authorize.hub_id(hub_id);
         }
@@ -66,13 +70,13 @@ impl AuthorizeUrl {
             None => pending.note(
                 "open the URL; if the browser comes back with this state, `hs-oauth exchange` takes its code",
             ),
-            Some(path) => {
-                create(path, pending.object)?;
-                let path = path.display().to_string();
+            Some(file) => {
+                create(file, pending.object)?;
+                let path = file.display().to_string();
                 let note = format!(
                     "open the URL; `hs-oauth exchange --pending {path} -` takes the address the browser comes back to"
                 );
-                Report::of(&serde_json::json!({ "pending": path }))?.note(note)
+                Report::of(&serde_json::json!({ "pending": path }))?.note(note).useless_unprinted(file)
             }
         };
         let url = authorization.url.as_str().into();

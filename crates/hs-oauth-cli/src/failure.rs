@@ -1,9 +1,15 @@
 use std::error::Error as _;
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use hs_oauth_blocking::{CallbackError, Error, InvalidArgument, NextStep};
 use serde_json::{Map, Value};
+
+use crate::Cli;
+use crate::secret;
 
 /// Why a command gives no report.
 #[derive(Debug)]
@@ -16,6 +22,10 @@ pub(crate) enum Failure {
     Callback(CallbackError),
     /// The call failed.
     Call(Error),
+    /// The report could not be printed; if it held new tokens, they are in the file `kept`.
+    Unprinted { error: io::Error, kept: Option<PathBuf> },
+    /// A new refresh token could be neither printed nor kept.
+    Lost(io::Error),
     /// This machine failed.
     Other(String),
 }
@@ -43,7 +53,16 @@ impl Failure {
         let step = self.next_step();
         match (self, step) {
             (Self::Usage(_), _) => "see `hs-oauth --help`".to_owned(),
-            (Self::Other(_), _) => "look at this machine, then try again".to_owned(),
+            (Self::Unprinted { kept: Some(path), .. }, _) => {
+                format!("the new tokens are in {}: go on with those, the old refresh token may be spent", path.display())
+            }
+            (Self::Lost(_), _) => {
+                "try the old refresh token, if there is one; if it is refused, the account has to connect again".to_owned()
+            }
+            (Self::Call(error), NextStep::RetryAfter(_)) if error.rescued_refresh_token().is_some() => {
+                "go on with the rescued refresh token: `hs-oauth refresh` takes it; what was sent may be spent".to_owned()
+            }
+            (Self::Unprinted { .. } | Self::Other(_), _) => "look at this machine, then try again".to_owned(),
             (_, NextStep::Reauthorize | NextStep::RestartAuthorization) => {
                 format!("{step}, beginning with `hs-oauth authorize-url`")
             }
@@ -103,7 +122,7 @@ impl Failure {
             Self::Help(_) | Self::Usage(_) => NextStep::FixConfiguration,
             Self::Callback(error) => error.next_step(),
             Self::Call(error) => error.next_step(),
-            Self::Other(_) => NextStep::ReportBug,
+            Self::Unprinted { .. } | Self::Lost(_) | Self::Other(_) => NextStep::ReportBug,
         }
     }
 
@@ -120,7 +139,7 @@ impl Failure {
             Self::Call(Error::Answer(_)) => "unusable_answer",
             Self::Call(Error::Transport(error)) => error.failure().name(),
             Self::Call(_) => "no_answer",
-            Self::Other(_) => "other",
+            Self::Unprinted { .. } | Self::Lost(_) | Self::Other(_) => "other",
         }
     }
 }
@@ -131,6 +150,13 @@ impl fmt::Display for Failure {
         match self {
             Self::Help(text) | Self::Usage(text) | Self::Other(text) => f.write_str(text),
             Self::Callback(error) => error.fmt(f),
+            Self::Unprinted { error, .. } => write!(f, "could not write to standard output: {error}"),
+            Self::Lost(error) => {
+                write!(
+                    f,
+                    "the refresh token HubSpot has just issued could be neither printed nor kept: {error}"
+                )
+            }
             Self::Call(error) => {
                 let text = error.to_string();
                 // The advice has a line of its own.
@@ -159,7 +185,17 @@ impl From<CallbackError> for Failure {
 
 impl From<InvalidArgument> for Failure {
     fn from(invalid: InvalidArgument) -> Self {
-        Self::Usage(invalid.to_string())
+        let argument = invalid.argument;
+        let flag = format!("--{}", argument.replace('_', "-"));
+        let source = match (argument, secret::find(&flag)) {
+            (_, Some(secret)) => format!("{} or {flag} -", secret.variable),
+            ("client_id" | "redirect_uri" | "api_version" | "api_base" | "app_base", _) => {
+                format!("HUBSPOT_{} or {flag}", argument.to_ascii_uppercase())
+            }
+            ("scope" | "optional_scope", _) => flag,
+            _ => return Self::Usage(invalid.to_string()),
+        };
+        Self::Usage(format!("{invalid} (from {source})"))
     }
 }
 
@@ -181,7 +217,8 @@ fn usage(error: &clap::Error) -> String {
     };
     let argument = context(ContextKind::InvalidArg);
     match error.kind() {
-        ErrorKind::MissingSubcommand => format!("no command: pass one of {}", context(ContextKind::ValidSubcommand)),
+        ErrorKind::MissingSubcommand => format!("no command: pass one of {}", commands()),
+        ErrorKind::InvalidSubcommand => format!("no such command: pass one of {}", commands()),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation if argument.starts_with("--") => {
             let valid = match context(ContextKind::ValidValue) {
                 valid if valid.is_empty() => valid,
@@ -201,6 +238,11 @@ fn usage(error: &clap::Error) -> String {
     }
 }
 
+fn commands() -> String {
+    let cli = Cli::command();
+    cli.get_subcommands().map(|command| command.get_name()).collect::<Vec<_>>().join(", ")
+}
+
 /// Whether this reads as the name of a flag, and not as a secret.
 fn is_flag(argument: &str) -> bool {
     let name = argument.strip_prefix("--").unwrap_or("");
@@ -214,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_happened_has_the_cause_and_leaves_the_advice_out() {
-        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         let error = Error::Transport(TransportError::with_source(TransportFailure::Connect, refused));
         let failure = Failure::from(error);
         assert_eq!(failure.to_string(), "could not connect: connection refused");

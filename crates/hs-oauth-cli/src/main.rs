@@ -1,5 +1,14 @@
-//! HubSpot OAuth from a shell. Every command is a file of its own and gives a [`Report`] or a [`Failure`]; `output` prints
-//! them.
+//! HubSpot OAuth from a shell:
+//!
+//! ```sh
+//! export HUBSPOT_CLIENT_ID=… HUBSPOT_CLIENT_SECRET=… HUBSPOT_REDIRECT_URI=http://localhost:3000/oauth/callback
+//! umask 077
+//! hs-oauth authorize-url --scope oauth --pending pending.json   # open the URL and connect
+//! hs-oauth exchange --pending pending.json --json - > tokens.json   # paste the address the browser ends at
+//! jq -r .refresh_token tokens.json | hs-oauth refresh -   # prints tokens masked
+//! ```
+//!
+//! Every command is a file of its own and gives a [`Report`] or a [`Failure`]; `output` prints them.
 
 mod authorize_url;
 mod client_credentials;
@@ -57,15 +66,15 @@ Exit status:
   2  usage: a wrong flag, a missing setting, a value that cannot be; nothing was sent
   3  reauthorize: the grant is gone or the code was refused; the account has to connect again
   4  fix the configuration: the app is set up wrongly; the stored grants stay good
-  5  try later: HubSpot is busy or was not reached
+  5  try later: HubSpot is busy, was not reached, or its answer did not arrive whole
   1  anything else
 
 A failure is told on standard error. With --json it is one object on standard output too:
 {\"error\":…,\"message\":…,\"next_step\":…}, and where they are known status (of HTTP), code,
 policyName, correlationId and retry_after (seconds).
 
-A refresh token HubSpot has just issued is never dropped: if it is not printed, it is put into a
-new file that only you can read, and standard error says where.";
+A refresh token HubSpot has just issued is never dropped: if it is not printed (or to /dev/null),
+it is put into a new file that only you can read, and standard error says where.";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -82,10 +91,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
-        Err(failure) => {
-            output.failure(&failure);
-            ExitCode::from(failure.exit_status())
-        }
+        Err(failure) => ExitCode::from(output.failure(&failure)),
     }
 }
 

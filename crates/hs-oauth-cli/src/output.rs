@@ -1,5 +1,8 @@
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::fs;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hs_oauth_blocking::{RefreshToken, TokenSet, printable};
@@ -30,6 +33,8 @@ pub(crate) struct Report {
     note: Option<String>,
     /// Whether HubSpot has just issued the refresh token in it, so that it exists nowhere else.
     is_new: bool,
+    /// A file that is of no use without what is printed.
+    file: Option<PathBuf>,
 }
 
 impl Report {
@@ -37,7 +42,7 @@ impl Report {
         match serde_json::to_value(result) {
             Ok(Value::Object(mut object)) => {
                 object.retain(|_, value| !value.is_null());
-                Ok(Self { object, note: None, is_new: false })
+                Ok(Self { object, note: None, is_new: false, file: None })
             }
             _ => Err(Failure::Other("the result is no JSON object".to_owned())),
         }
@@ -52,6 +57,11 @@ impl Report {
 
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
+        self
+    }
+
+    pub(crate) fn useless_unprinted(mut self, file: &Path) -> Self {
+        self.file = Some(file.to_owned());
         self
     }
 }
@@ -71,23 +81,55 @@ impl Output {
             }
         };
         let printed = print(&text);
-        if report.is_new && !(self.shows_tokens() && printed.is_ok()) {
-            keep(&report.object);
-        }
-        printed.map_err(|error| Failure::Other(format!("could not write to standard output: {error}")))
+        let kept = match report.is_new && !self.has_shown(&printed) {
+            true => Some(self.keep(&report.object)?),
+            false => None,
+        };
+        printed.map_err(|error| {
+            if let Some(file) = &report.file {
+                let _ = fs::remove_file(file);
+            }
+            Failure::Unprinted { error, kept }
+        })
     }
 
-    pub(crate) fn failure(&self, failure: &Failure) {
-        complain(&format!("{failure}\nnext: {}", failure.advice()));
+    /// Tells of a failure, and gives the exit status.
+    pub(crate) fn failure(&self, failure: &Failure) -> u8 {
         let rescued = failure.rescued();
         let printed = match (self.json, self.show_tokens) {
             (true, _) => print(&json(&failure.object())),
             (false, true) => print(&self.lines(&rescued).collect::<String>()),
             (false, false) => Ok(()),
         };
-        if rescued.contains_key("refresh_token") && !(self.shows_tokens() && printed.is_ok()) {
-            keep(&rescued);
-        }
+        complain(failure);
+        let lost = match rescued.contains_key("refresh_token") && !self.has_shown(&printed) {
+            true => self.keep(&rescued).err(),
+            false => None,
+        };
+        lost.iter().for_each(complain);
+        let last = lost.as_ref().unwrap_or(failure);
+        let _ = writeln!(io::stderr().lock(), "next: {}", last.advice());
+        last.exit_status()
+    }
+
+    /// Whether tokens reached standard output.
+    fn has_shown(&self, printed: &io::Result<()>) -> bool {
+        self.shows_tokens() && printed.is_ok() && !goes_nowhere()
+    }
+
+    /// Puts tokens that exist nowhere else, and that were not printed, where only the user can read them.
+    fn keep(&self, tokens: &Map<String, Value>) -> Result<PathBuf, Failure> {
+        let path = private_file::create_temporary(&json(tokens)).map_err(Failure::Lost)?;
+        let hint = match self.shows_tokens() {
+            true => "",
+            false => " (--json or --show-tokens prints it instead)",
+        };
+        complain(format_args!(
+            "the refresh token HubSpot has just issued is in {}, which only you can read: move it to where it \
+             belongs{hint}",
+            path.display()
+        ));
+        Ok(path)
     }
 
     fn shows_tokens(&self) -> bool {
@@ -120,24 +162,22 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-fn complain(text: &str) {
-    // If standard error is closed, there is nobody left to tell.
-    let _ = writeln!(io::stderr().lock(), "hs-oauth: {text}");
+/// Whether standard output is `/dev/null`, which Rust puts in place of a closed one: writing succeeds, and nobody reads it.
+fn goes_nowhere() -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::{fd::AsFd, unix::fs::MetadataExt};
+        let stdout =
+            io::stdout().as_fd().try_clone_to_owned().and_then(|stdout| fs::File::from(stdout).metadata());
+        matches!((stdout, fs::metadata("/dev/null")), (Ok(stdout), Ok(null)) if stdout.rdev() == null.rdev())
+    }
+    #[cfg(not(unix))]
+    false
 }
 
-/// Puts tokens that exist nowhere else, and that were not printed, where only the user can read them.
-fn keep(tokens: &Map<String, Value>) {
-    complain(&match private_file::create_temporary(&json(tokens)) {
-        Ok(path) => format!(
-            "the refresh token HubSpot has just issued is in {}, which only you can read: move it to where it belongs \
-             (--json or --show-tokens prints it instead)",
-            path.display()
-        ),
-        Err(error) => format!(
-            "the refresh token HubSpot has just issued was not printed and could not be kept ({error}): if the old one \
-             is refused, the account has to connect again"
-        ),
-    });
+fn complain(text: impl Display) {
+    // If standard error is closed, there is nobody left to tell.
+    let _ = writeln!(io::stderr().lock(), "hs-oauth: {text}");
 }
 
 fn json(object: &Map<String, Value>) -> String {

@@ -1,4 +1,4 @@
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,16 +10,24 @@ pub(crate) fn create(path: &Path, text: &str) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a secret serves nobody.
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
-/// Writes a new file under a name of its own where the operating system keeps temporary files.
+/// Writes a new file under a name of its own where the operating system keeps temporary files, or else in the current
+/// folder.
 pub(crate) fn create_temporary(text: &str) -> io::Result<PathBuf> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let path = std::env::temp_dir().join(format!("hs-oauth-{}-{now}.json", std::process::id()));
-    create(&path, text)?;
-    Ok(path)
+    let name = format!("hs-oauth-{}-{now}.json", std::process::id());
+    let create_in = |folder: PathBuf| {
+        let path = folder.join(&name);
+        create(&path, text).map(|()| path)
+    };
+    create_in(std::env::temp_dir()).or_else(|_| create_in(std::env::current_dir()?))
 }
 
 pub(crate) fn read(path: &Path) -> io::Result<String> {

@@ -106,7 +106,7 @@ pub(crate) fn refuse_on_command_line(arguments: &[OsString]) -> Result<(), Failu
             continue;
         }
         let flag = format!("--{}", flag.trim_start_matches('-').to_ascii_lowercase().replace('_', "-"));
-        let ways = match SECRETS.iter().find(|secret| secret.flag == flag) {
+        let ways = match find(&flag) {
             Some(secret) => secret.ways(),
             None if flag == "--token" => format!(
                 "set {} or {}, or pass `-` and write it to standard input",
@@ -121,7 +121,12 @@ pub(crate) fn refuse_on_command_line(arguments: &[OsString]) -> Result<(), Failu
     Ok(())
 }
 
-const SECRETS: [Secret; 5] = [CLIENT_SECRET, ACCESS_TOKEN, REFRESH_TOKEN, CODE, CODE_VERIFIER];
+/// The secret a flag stands for.
+pub(crate) fn find(flag: &str) -> Option<&'static Secret> {
+    SECRETS.iter().find(|secret| secret.flag == flag)
+}
+
+static SECRETS: [Secret; 5] = [CLIENT_SECRET, ACCESS_TOKEN, REFRESH_TOKEN, CODE, CODE_VERIFIER];
 
 /// Twice the longest secret and the longest callback there can be.
 const LONGEST_LINE: u64 = 32 * 1024;

@@ -196,6 +196,107 @@ fn a_refresh_token_that_could_not_be_written_to_a_closed_standard_output_is_kept
     assert_eq!(outcome.kept()["refresh_token"], REFRESH_TOKEN);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_refresh_token_that_went_to_dev_null_which_rust_puts_in_place_of_a_closed_standard_output_is_kept() {
+    for server in [Server::answering(&[TOKENS]), Server::cutting(TOKENS.0, TOKENS.1)] {
+        for script in [r#""$@" >&-"#, r#""$@" >/dev/null"#] {
+            for shown in ["--json", "--show-tokens"] {
+                let run = with_app(&server, &["refresh", shown]).var("HUBSPOT_REFRESH_TOKEN", "na1-old");
+                assert_eq!(run.run_by(script).kept()["refresh_token"], REFRESH_TOKEN, "{script} {shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_temporary_folder_a_new_refresh_token_is_kept_in_the_current_one() {
+    let server = Server::answering(&[TOKENS]);
+    let run = with_app(&server, &["refresh"]).var("HUBSPOT_REFRESH_TOKEN", "na1-old").var("TMPDIR", "/nope");
+    let outcome = run.run();
+    assert_eq!((outcome.status, &outcome.kept()["refresh_token"]), (0, &json!(REFRESH_TOKEN)));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_refresh_token_that_can_be_kept_nowhere_is_a_failure_that_says_so() {
+    for server in [Server::answering(&[TOKENS]), Server::cutting(TOKENS.0, TOKENS.1)] {
+        let run = with_app(&server, &["refresh"]).var("HUBSPOT_REFRESH_TOKEN", "na1-old");
+        let outcome = run.run_by(r#"rmdir "$TMPDIR" && "$@""#);
+        assert_eq!(outcome.status, 1, "{outcome:?}");
+        assert!(outcome.stderr.contains("could be neither printed nor kept"), "{outcome:?}");
+        assert!(outcome.stderr.contains("next: try the old refresh token"), "{outcome:?}");
+        assert!(!outcome.stderr.contains("CANARY"), "{outcome:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn when_new_tokens_cannot_be_printed_the_advice_is_to_take_them_from_the_file() {
+    let server = Server::answering(&[TOKENS]);
+    let run = with_app(&server, &["refresh", "--json"]).var("HUBSPOT_REFRESH_TOKEN", "na1-old");
+    let outcome = run.run_by(r#""$@" >/dev/full"#);
+    assert_eq!((outcome.status, &outcome.kept()["refresh_token"]), (1, &json!(REFRESH_TOKEN)));
+    let (_, next) = outcome.stderr.split_once("\nnext: ").unwrap();
+    assert!(
+        next.contains("the new tokens are in ") && next.contains(outcome.folder.to_str().unwrap()),
+        "{next}"
+    );
+    assert!(!outcome.stderr.contains("try again"), "{outcome:?}");
+
+    let same = with_app(&server, &["refresh", "--json"]).var("HUBSPOT_REFRESH_TOKEN", REFRESH_TOKEN);
+    let outcome = same.run_by(r#""$@" >/dev/full"#);
+    assert!(outcome.status == 1 && outcome.stderr.contains("try again"), "{outcome:?}");
+    outcome.kept_nothing();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_private_file_that_cannot_be_written_whole_leaves_nothing_behind() {
+    let server = Server::answering(&[TOKENS]);
+    let run = with_app(&server, &["refresh"]).var("HUBSPOT_REFRESH_TOKEN", "na1-old");
+    let outcome = run.run_by(r#"trap '' XFSZ; ulimit -f 0; "$@""#);
+    assert!(outcome.status == 1 && outcome.stderr.contains("neither printed nor kept"), "{outcome:?}");
+    outcome.kept_nothing();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pending_file_whose_url_could_not_be_printed_is_removed() {
+    let server = Server::answering(&[TOKENS]);
+    let arguments = ["authorize-url", "--scope", "oauth", "--pending", "pending.json"];
+    let outcome = with_app(&server, &arguments).run_by(r#""$@" >/dev/full"#);
+    assert_eq!(outcome.status, 1, "{outcome:?}");
+    outcome.kept_nothing();
+}
+
+#[test]
+fn a_refresh_token_in_an_answer_that_did_not_arrive_whole_is_rescued() {
+    let server = Server::cutting(TOKENS.0, TOKENS.1);
+    let run = |arguments: &[&str]| {
+        let run = with_app(&server, arguments).var("HUBSPOT_REFRESH_TOKEN", "na1-old");
+        run.var("HUBSPOT_CODE", "na1-code").run()
+    };
+    for command in ["refresh", "exchange"] {
+        let printed = run(&[command, "--json"]);
+        let object = printed.json();
+        assert_eq!(
+            (printed.status, &object["refresh_token"], &object["access_token"], &object["next_step"]),
+            (5, &json!(REFRESH_TOKEN), &json!(ACCESS_TOKEN), &json!("retry_after"))
+        );
+        printed.kept_nothing();
+
+        let masked = run(&[command]);
+        assert_eq!((masked.status, &masked.kept()["refresh_token"]), (5, &json!(REFRESH_TOKEN)));
+        assert_eq!(masked.kept()["access_token"], ACCESS_TOKEN);
+        assert!(masked.stderr.contains("did not arrive whole"), "{masked:?}");
+        assert!(masked.stderr.contains("next: go on with the rescued refresh token"), "{masked:?}");
+        assert!(!masked.stderr.contains("try again"), "{masked:?}");
+        assert!(!masked.stderr.contains("CANARY"), "{masked:?}");
+    }
+    assert_eq!(server.requests().len(), 4, "each was sent once");
+}
+
 #[test]
 fn a_refresh_token_in_an_answer_that_cannot_be_used_is_rescued() {
     let server =

@@ -44,24 +44,53 @@ fn status_2_when_a_setting_is_missing_and_its_name_is_told() {
 }
 
 #[test]
-fn status_2_when_a_value_cannot_be_and_nothing_is_sent() {
+fn status_2_when_a_value_cannot_be_with_where_it_came_from_and_nothing_is_sent() {
     let server = Server::answering(&[("200 OK", "")]);
-    for (variable, value, argument) in [
-        ("HUBSPOT_CLIENT_ID", "a\nb", "client_id"),
-        ("HUBSPOT_CLIENT_SECRET", "a\nb", "client_secret"),
-        ("HUBSPOT_REDIRECT_URI", "/callback", "redirect_uri"),
-        ("HUBSPOT_API_VERSION", "v2", "api_version"),
-        ("HUBSPOT_API_BASE", "http://api.hubapi.com", "api_base"),
-        ("HUBSPOT_APP_BASE", "ftp://app.hubspot.com", "app_base"),
-        ("HUBSPOT_REFRESH_TOKEN", "a\tb", "refresh_token"),
+    for (command, variable, value, flag) in [
+        ("revoke", "HUBSPOT_CLIENT_ID", "a\nb", "--client-id"),
+        ("revoke", "HUBSPOT_CLIENT_SECRET", "a\nb", "--client-secret -"),
+        ("revoke", "HUBSPOT_REDIRECT_URI", "/callback", "--redirect-uri"),
+        ("revoke", "HUBSPOT_API_VERSION", "v2", "--api-version"),
+        ("revoke", "HUBSPOT_API_BASE", "http://api.hubapi.com", "--api-base"),
+        ("revoke", "HUBSPOT_APP_BASE", "ftp://app.hubspot.com", "--app-base"),
+        ("revoke", "HUBSPOT_REFRESH_TOKEN", "a\tb", "--refresh-token -"),
+        ("introspect", "HUBSPOT_ACCESS_TOKEN", "a\tb", "--access-token -"),
+        ("exchange", "HUBSPOT_CODE", "a\tb", "--code -"),
+        ("exchange", "HUBSPOT_CODE_VERIFIER", "a", "--code-verifier -"),
     ] {
-        let run = with_app(&server, &["revoke"]).var("HUBSPOT_REFRESH_TOKEN", "na1-token");
+        let mut run = with_app(&server, &[command]).var("HUBSPOT_CODE", "na1-code");
+        if command == "revoke" {
+            run = run.var("HUBSPOT_REFRESH_TOKEN", "na1-token");
+        }
         let outcome = run.var(variable, value).run();
         assert_failed(&outcome, 2, "hs-oauth --help");
-        assert!(outcome.stderr.contains(argument), "{outcome:?}");
+        let argument = variable.trim_start_matches("HUBSPOT_").to_ascii_lowercase();
+        for part in [format!("`{argument}` "), format!("(from {variable} or {flag})\n")] {
+            assert!(outcome.stderr.contains(&part), "{part}: {outcome:?}");
+        }
+    }
+    for (flags, flag) in [
+        (&["--scope", "a\"b"][..], "(from --scope)"),
+        (&["--scope=oauth", "--optional-scope", "a\"b"], "(from --optional-scope)"),
+        (&["--scope=oauth", "--hub-id", "-5"], "--hub-id"),
+        (&["--scope=oauth", "--hub-id", "0"], "--hub-id"),
+    ] {
+        let outcome = with_app(&server, &[&["authorize-url"], flags].concat()).run();
+        assert_failed(&outcome, 2, "hs-oauth --help");
+        assert!(outcome.stderr.contains(flag), "{outcome:?}");
     }
     assert_failed(&hs_oauth(&[]).run(), 2, "hs-oauth --help");
     assert!(server.requests().is_empty());
+}
+
+#[test]
+fn status_2_when_there_is_no_such_command_and_those_there_are_are_told() {
+    for arguments in [&["refesh"][..], &["refesh", "--json"], &["CANARY"], &["help", "refesh"]] {
+        let outcome = hs_oauth(arguments).run();
+        assert_eq!(outcome.status, 2, "{outcome:?}");
+        assert!(outcome.stderr.contains("no such command: pass one of authorize-url, "), "{outcome:?}");
+        assert!(!outcome.stderr.contains("refesh") && !outcome.stderr.contains("secret"), "{outcome:?}");
+    }
 }
 
 #[test]

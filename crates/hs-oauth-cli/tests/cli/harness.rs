@@ -32,19 +32,25 @@ impl Server {
     pub(crate) fn answering(answers: &[(&str, &str)]) -> Self {
         let answers: Vec<_> =
             answers.iter().map(|(head, body)| (head.to_string(), body.to_string())).collect();
-        Self::start(move |_, turn| answers[turn.min(answers.len() - 1)].clone())
+        Self::start(0, move |_, turn| answers[turn.min(answers.len() - 1)].clone())
+    }
+
+    /// Promises one byte more than it sends.
+    pub(crate) fn cutting(head: &str, body: &str) -> Self {
+        let answer = (head.to_owned(), body.to_owned());
+        Self::start(1, move |_, _| answer.clone())
     }
 
     /// Refuses everything and repeats the request in every text of its answer.
     pub(crate) fn echoing() -> Self {
-        Self::start(|request, _| {
+        Self::start(0, |request, _| {
             let said = format!("{} {}", request.head, request.body);
             let body = serde_json::json!({"error": said, "error_description": said, "message": said, "category": said});
             ("400 Bad Request".to_owned(), body.to_string())
         })
     }
 
-    fn start(answer: impl Fn(&Request, usize) -> (String, String) + Send + 'static) -> Self {
+    fn start(missing: usize, answer: impl Fn(&Request, usize) -> (String, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -55,7 +61,7 @@ impl Server {
                 let request = receive(&stream);
                 let (head, body) = answer(&request, turn);
                 seen.lock().unwrap().push(request);
-                let length = body.len();
+                let length = body.len() + missing;
                 let answer = format!(
                     "HTTP/1.1 {head}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
                 );
@@ -104,7 +110,7 @@ pub(crate) struct Outcome {
     pub(crate) status: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
-    /// Where its temporary files are.
+    /// Where it runs and its temporary files are.
     pub(crate) folder: PathBuf,
 }
 
@@ -112,7 +118,7 @@ pub(crate) struct Outcome {
 pub(crate) fn hs_oauth(arguments: &[&str]) -> Run {
     let folder = folder();
     let mut command = Command::new(env!("CARGO_BIN_EXE_hs-oauth"));
-    command.args(arguments).env_clear().env("TMPDIR", &folder);
+    command.args(arguments).env_clear().env("TMPDIR", &folder).current_dir(&folder);
     Run { command, stdin: String::new(), folder }
 }
 
@@ -143,6 +149,17 @@ impl Run {
     /// Runs with a standard output nobody reads.
     pub(crate) fn run_with_closed_stdout(self) -> Outcome {
         self.start(true)
+    }
+
+    /// Runs the way `script` does, where `"$@"` is the program with its arguments.
+    #[cfg(unix)]
+    pub(crate) fn run_by(mut self, script: &str) -> Outcome {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", script, "sh"]).arg(self.command.get_program()).args(self.command.get_args());
+        shell.env_clear().envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.current_dir(&self.folder);
+        self.command = shell;
+        self.start(false)
     }
 
     fn start(mut self, close_stdout: bool) -> Outcome {
@@ -177,7 +194,7 @@ impl Outcome {
         value
     }
 
-    /// What the program put into its only temporary file.
+    /// What the program put into the only file in its folder.
     pub(crate) fn kept(&self) -> Value {
         let files: Vec<_> = fs::read_dir(&self.folder).unwrap().map(|file| file.unwrap().path()).collect();
         assert_eq!(files.len(), 1, "{self:?}");
