@@ -22,7 +22,8 @@
 //! Features: `rustls` (default) or `native-tls` for TLS (without both, only loopback can be reached); `tracing` (default) for
 //! spans and events, which hold no secret; and `no-wire-log` (default): ureq writes every byte of an answer to
 //! [`log`](https://docs.rs/log) at TRACE, tokens and all, and this compiles TRACE records of `log` out of the whole program.
-//! Without it, keep `ureq_proto` below TRACE.
+//! Without it, keep `ureq_proto` below TRACE. An application that sets a maximum level of `log` by a feature of its own has to
+//! switch it off: `log` takes one only.
 
 mod client;
 mod transport;
