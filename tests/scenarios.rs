@@ -327,13 +327,10 @@ fn a_slow_server_is_given_up() {
         let hubspot = Server::start("127.0.0.1:0", Settings::new([3; 32])).unwrap();
         let app = app(&hubspot, ApiVersion::LATEST);
         let client = Client::both(&app).into_iter().nth(index).unwrap();
-        let scene = Scene {
-            client: client.timeout(Duration::from_millis(200)).retry(RetryPolicy::NEVER),
-            hubspot,
-            app,
-        };
+        let scene =
+            Scene { client: client.timeout(Duration::from_secs(1)).retry(RetryPolicy::NEVER), hubspot, app };
         let (_, refresh_token) = scene.install();
-        scene.fault(Fault::delay(Duration::from_secs(5)));
+        scene.fault(Fault::delay(Duration::from_secs(20)));
         match scene.refresh(&refresh_token).unwrap_err() {
             Error::Transport(error) => assert_eq!(error.failure(), TransportFailure::Timeout),
             other => panic!("{other:?}"),
