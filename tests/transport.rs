@@ -367,6 +367,41 @@ fn tokens_in_an_answer_that_did_not_arrive_whole_are_in_the_error() {
     }
 }
 
+/// A refusal whose body breaks off is still that refusal: what decides is the status, and what could be read.
+#[test]
+fn a_refusal_that_did_not_arrive_whole_keeps_its_status() {
+    let cut = |status: u16, headers: &str, body: &str| {
+        Reply::Bytes(
+            format!("HTTP/1.1 {status} X\r\ncontent-length: 999\r\n{headers}\r\n{body}").into_bytes(),
+        )
+    };
+    for (status, headers, body, next) in [
+        (400, "", r#"{"error":"invalid_grant","mess"#, NextStep::Reauthorize),
+        (401, "", "", NextStep::FixConfiguration),
+        (429, "retry-after: 60\r\n", "", NextStep::RetryAfter(Some(Duration::from_secs(60)))),
+    ] {
+        each(
+            || vec![cut(status, headers, body), Reply::answer(200, "", TOKENS)],
+            |client, server| {
+                let error = client.call(&refresh()).unwrap_err();
+                assert_eq!(
+                    (error.status().map(|status| status.as_u16()), error.next_step()),
+                    (Some(status), next)
+                );
+                assert_eq!(server.requests().len(), 1);
+            },
+        );
+    }
+    each(
+        || vec![cut(200, "", "")],
+        |client, server| {
+            // RFC 7009 §2.2: the status is the whole answer.
+            client.call(&Revoke::new(RefreshToken::new("na1-1").unwrap())).unwrap();
+            assert_eq!(server.requests().len(), 1);
+        },
+    );
+}
+
 /// The life of a token counts from the sending of the request, not from the reading of the answer.
 #[test]
 fn a_slow_answer_does_not_make_a_token_look_fresher() {

@@ -53,7 +53,9 @@ impl Transport {
         };
         match sent {
             Ok(response) => endpoint.from_http(app, sent_at, &response),
-            Err(Broken { error, answer: Some(answer) }) => Err(endpoint.from_cut_http(&*answer, error)),
+            Err(Broken { error, answer: Some(answer) }) => {
+                endpoint.from_cut_http(app, sent_at, &*answer, error)
+            }
             Err(Broken { error, answer: None }) => Err(error.into()),
         }
     }

@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::error::{ApiError, Error, Operation, Problem, TransportError};
 use crate::form;
 use crate::timestamp::Timestamp;
+use crate::token_set::TokenSet;
 
 /// A request to HubSpot's OAuth API and the reading of its answer: `to_http`, move the bytes, `from_http`.
 ///
@@ -63,12 +64,23 @@ pub trait Endpoint {
         response: &Response<B>,
     ) -> Result<Self::Output, Error>;
 
-    /// Reads what there is of an answer that did not arrive whole, and gives the error that its caller gets: `failure`, or
-    /// [`Error::Answer`] if tokens stand in what came. If one of them replaced the refresh token that was sent, it exists
-    /// nowhere else.
+    /// Reads what there is of an answer that did not arrive whole: its status, and as much of the body as came.
+    ///
+    /// # Errors
+    /// As [`Endpoint::from_http`] if the status is not 200 to 299. Else [`Error::Answer`] if tokens stand in what came (one that
+    /// replaced the refresh token sent exists nowhere else), or `failure`.
     #[expect(clippy::wrong_self_convention, reason = "it pairs with from_http")]
-    fn from_cut_http<B: AsRef<[u8]>>(&self, _: &Response<B>, failure: TransportError) -> Error {
-        failure.into()
+    fn from_cut_http<B: AsRef<[u8]>>(
+        &self,
+        app: &App,
+        sent_at: Timestamp,
+        response: &Response<B>,
+        failure: TransportError,
+    ) -> Result<Self::Output, Error> {
+        match response.status().is_success() {
+            true => Err(TokenSet::rescue(Self::OPERATION, response, failure)),
+            false => self.from_http(app, sent_at, response),
+        }
     }
 }
 

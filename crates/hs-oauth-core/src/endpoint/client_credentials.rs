@@ -4,7 +4,7 @@ use http::{Request, Response};
 
 use super::{Endpoint, post, refusal};
 use crate::app::App;
-use crate::error::{Error, Operation, TransportError};
+use crate::error::{Error, Operation};
 use crate::scope::Scopes;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
@@ -55,9 +55,5 @@ impl Endpoint for ClientCredentials {
         } else {
             Err(refusal(Self::OPERATION, app, [""; 2], sent_at, response).into())
         }
-    }
-
-    fn from_cut_http<B: AsRef<[u8]>>(&self, response: &Response<B>, failure: TransportError) -> Error {
-        TokenSet::rescue(Self::OPERATION, response, failure)
     }
 }

@@ -5,7 +5,7 @@ use http::{Request, Response};
 use super::{Endpoint, post, refusal};
 use crate::app::App;
 use crate::authorize::AuthorizationCode;
-use crate::error::{Error, Operation, TransportError};
+use crate::error::{Error, Operation};
 use crate::secret::CodeVerifier;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
@@ -59,9 +59,5 @@ impl Endpoint for ExchangeCode {
             let verifier = self.code.code_verifier().map_or("", CodeVerifier::expose);
             Err(refusal(Self::OPERATION, app, [code, verifier], sent_at, response).into())
         }
-    }
-
-    fn from_cut_http<B: AsRef<[u8]>>(&self, response: &Response<B>, failure: TransportError) -> Error {
-        TokenSet::rescue(Self::OPERATION, response, failure)
     }
 }

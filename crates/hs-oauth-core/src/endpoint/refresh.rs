@@ -4,7 +4,7 @@ use http::{Request, Response};
 
 use super::{Endpoint, post, refusal};
 use crate::app::App;
-use crate::error::{Error, Operation, TransportError};
+use crate::error::{Error, Operation};
 use crate::scope::Scopes;
 use crate::secret::RefreshToken;
 use crate::timestamp::Timestamp;
@@ -70,9 +70,5 @@ impl Endpoint for Refresh {
         } else {
             Err(refusal(Self::OPERATION, app, [self.refresh_token.expose(), ""], sent_at, response).into())
         }
-    }
-
-    fn from_cut_http<B: AsRef<[u8]>>(&self, response: &Response<B>, failure: TransportError) -> Error {
-        TokenSet::rescue(Self::OPERATION, response, failure)
     }
 }

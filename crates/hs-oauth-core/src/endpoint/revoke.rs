@@ -4,7 +4,7 @@ use http::{Method, Request, Response};
 
 use super::{Endpoint, bare, post, refusal};
 use crate::app::App;
-use crate::error::{Error, Operation};
+use crate::error::{Error, Operation, TransportError};
 use crate::secret::RefreshToken;
 use crate::timestamp::Timestamp;
 use crate::version::{ApiVersion, Resource};
@@ -60,5 +60,15 @@ impl Endpoint for Revoke {
             ApiVersion::V1 if refusal.is_unknown_token() => Ok(()),
             _ => Err(refusal.into()),
         }
+    }
+    /// The status is the whole answer (RFC 7009 §2.2).
+    fn from_cut_http<B: AsRef<[u8]>>(
+        &self,
+        app: &App,
+        sent_at: Timestamp,
+        response: &Response<B>,
+        _: TransportError,
+    ) -> Result<(), Error> {
+        self.from_http(app, sent_at, response)
     }
 }
