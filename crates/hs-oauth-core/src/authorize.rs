@@ -274,7 +274,7 @@ impl Randomness {
     pub fn from_os() -> Result<Self, BeginError> {
         let mut bytes = Zeroizing::new([[0; 32]; 2]);
         getrandom::fill(bytes.as_flattened_mut())
-            .map_err(|error| BeginError::Randomness(RandomnessError(error.to_string())))?;
+            .map_err(|error| BeginError::Randomness(RandomnessError::new(error)))?;
         Ok(Self(bytes))
     }
 }
@@ -303,6 +303,13 @@ pub enum BeginError {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct RandomnessError(String);
+
+#[cfg(feature = "os-random")]
+impl RandomnessError {
+    pub(crate) fn new(error: getrandom::Error) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// Why a callback gave no code. The authorization has to be begun again, or was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

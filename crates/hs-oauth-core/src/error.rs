@@ -5,6 +5,8 @@ mod api;
 mod codes;
 mod redact;
 mod retry_after;
+mod store;
+mod token;
 mod transport;
 
 use std::fmt;
@@ -13,6 +15,8 @@ use std::time::Duration;
 pub use answer::{AnswerError, Problem, Rescued};
 pub use api::{ApiError, ErrorDetail};
 pub use codes::{HubSpotCode, OAuthCode};
+pub use store::{StoreError, StoreFailure};
+pub use token::TokenError;
 pub use transport::{TransportError, TransportFailure};
 
 use crate::secret::{AccessToken, RefreshToken};

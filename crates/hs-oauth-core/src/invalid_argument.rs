@@ -46,6 +46,18 @@ pub enum Reason {
     NotACodeVerifier,
     /// The environment variable's value is not UTF-8.
     NotUnicode,
+    /// The text is not an account: a hub's number, or a hub's and a user's with a dash between.
+    NotAnAccount,
+    /// With times like these a renewal is not safe.
+    Timing(
+        /// What is wrong with them.
+        &'static str,
+    ),
+    /// The tokens have no refresh token, or do not say whose they are.
+    Tokens(
+        /// What is missing.
+        &'static str,
+    ),
 }
 
 impl InvalidArgument {
@@ -77,6 +89,11 @@ impl fmt::Display for Reason {
             Self::NotAVersion => f.write_str("is not an API version: use v1, v3 or a month such as 2026-09"),
             Self::NotACodeVerifier => f.write_str("is not a code verifier: 43 to 128 of A-Z a-z 0-9 - . _ ~"),
             Self::NotUnicode => f.write_str("is not UTF-8"),
+            Self::NotAnAccount => {
+                f.write_str("is not an account: use a hub's number, or a hub's and a user's such as 62515-7")
+            }
+            Self::Timing(rule) => write!(f, "has {rule}"),
+            Self::Tokens(missing) => write!(f, "has no {missing}"),
         }
     }
 }

@@ -40,26 +40,36 @@
 //! [`Endpoint::to_http`] gives holds secrets in its body (and, on `v1`, tokens in its path) in plain types that are not wiped;
 //! and a body that passed through an HTTP client leaves copies in that client's buffers.
 
+mod account;
 mod answer;
 mod app;
 mod authorize;
+mod disconnect;
 mod endpoint;
 mod error;
+mod event;
 mod form;
+mod install;
 mod invalid_argument;
 mod limits;
+mod policy;
 mod printable;
+mod random;
+mod record;
+mod renewal;
 mod retry;
 mod scope;
 mod secret;
 #[cfg(feature = "server")]
 pub mod server;
+mod step;
 mod timestamp;
 mod token_set;
 mod version;
 
 pub use http;
 
+pub use account::Account;
 pub use app::{App, AppBuilder, Credential};
 pub use authorize::{
     Authorization, AuthorizationCode, AuthorizationUrl, Authorize, CallbackError, LONGEST_CALLBACK,
@@ -67,23 +77,31 @@ pub use authorize::{
 };
 #[cfg(feature = "os-random")]
 pub use authorize::{BeginError, RandomnessError};
+pub use disconnect::Disconnect;
 pub use endpoint::{
     AccessTokenInfo, ClientCredentials, Endpoint, ExchangeCode, Introspect, Introspection, Refresh,
     RefreshTokenInfo, Revoke, SignedAccessToken, Token,
 };
 pub use error::{
     AnswerError, ApiError, Error, ErrorDetail, HubSpotCode, NextStep, OAuthCode, Operation, Problem, Rescued,
-    TransportError, TransportFailure,
+    StoreError, StoreFailure, TokenError, TransportError, TransportFailure,
 };
+pub use event::Event;
+pub use install::Install;
 pub use invalid_argument::{InvalidArgument, Reason};
 pub use limits::{CONNECT_TIMEOUT, LONGEST_ANSWER, TIMEOUT};
+pub use policy::{Decision, RefreshPolicy, Schedule, Timing};
 pub use printable::printable;
+pub use random::Random;
+pub use record::{Grant, GrantState, Holder, Lease, RECORD_FORMAT, Record, Retry, Stored, Unknown};
+pub use renewal::{Renewal, Unsaved};
 pub use retry::RetryPolicy;
 pub use scope::{Scope, Scopes};
 pub use secret::{
     AccessToken, ClientAssertion, ClientSecret, Code, CodeVerifier, IdToken, LONGEST_SECRET, RefreshToken,
     Signature, State,
 };
+pub use step::{Demand, Held, Input, Run, Step};
 pub use timestamp::Timestamp;
 pub use token_set::{TokenSet, TokenType, TokenUse};
 pub use version::{ApiVersion, ReleaseMonth};

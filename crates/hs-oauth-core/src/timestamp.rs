@@ -33,6 +33,13 @@ impl Timestamp {
         Self(self.0.saturating_add(milliseconds))
     }
 
+    /// The moment `duration` before this one, to the millisecond below; 1970 if that is earlier.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(milliseconds))
+    }
+
     /// How long after `earlier` this is; zero if it is before.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -57,6 +64,7 @@ mod tests {
         assert_eq!(end.plus(Duration::MAX), end);
         assert_eq!(Timestamp::from_secs(u64::MAX), end);
         assert_eq!(Timestamp::from_millis(1).since(end), Duration::ZERO);
+        assert_eq!(Timestamp::from_millis(1).minus(Duration::MAX), Timestamp::from_millis(0));
         assert_eq!(Timestamp::from(UNIX_EPOCH - Duration::from_secs(1)), Timestamp::from_millis(0));
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{self, Field, Scalar, json_object};
 use crate::endpoint::needed;
 use crate::error::{AnswerError, Error, Operation, Problem, Rescued, TransportError};
+use crate::record::Unknown;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::timestamp::Timestamp;
@@ -47,6 +48,9 @@ pub struct TokenSet {
     /// Present if the `openid` scope was granted.
     #[serde(default)]
     pub id_token: Option<IdToken>,
+    /// What a later version of this library wrote where the set is kept. An answer's unknown fields do not come here.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// How an access token is used (RFC 6749 §7.1). An answer with a type that is not among these is an error: the token must
@@ -93,7 +97,13 @@ impl TokenSet {
             user_id: None,
             scopes: None,
             id_token: None,
+            unknown: Unknown::default(),
         }
+    }
+
+    /// Whether access and refresh token are the same in both.
+    pub fn same_tokens(&self, other: &Self) -> bool {
+        self.access_token == other.access_token && self.refresh_token == other.refresh_token
     }
 
     /// Reads the body of a successful answer. `sent` is the refresh token of the request, which stays good if the answer

@@ -1,0 +1,118 @@
+use std::time::Duration;
+
+use super::{Error, NextStep, StoreError};
+use crate::token_set::TokenSet;
+
+/// Why there is no token to hand out, or why an install or a disconnect was not finished. [`TokenError::next_step`] says
+/// what to do about it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// No tokens are held for the account: it never connected the app, or was disconnected.
+    #[error("no tokens are held for this account; next: {}", NextStep::Reauthorize)]
+    NotInstalled,
+    /// HubSpot refused the grant: the account uninstalled the app, or the refresh token was lost in a renewal. Nothing is
+    /// sent for this account until a new install.
+    #[error("the account's grant is gone{}; next: {}", lost(*.unsettled), NextStep::Reauthorize)]
+    Gone {
+        /// Whether it was probably lost in a renewal of which no answer came, and not refused outright.
+        unsettled: bool,
+        /// HubSpot's refusal, if it came just now.
+        #[source]
+        refusal: Option<Box<Error>>,
+    },
+    /// The tokens have come to their end, and there is no refresh token to renew them with.
+    #[error("the account's tokens are over and have no refresh token; next: {}", NextStep::Reauthorize)]
+    NotRenewable,
+    /// The call to HubSpot failed. The account's state is unchanged.
+    #[error(transparent)]
+    Call(#[from] Error),
+    /// An earlier call failed, here or in another process, and it is not yet time for the next.
+    #[error("a renewal has failed before; next: {}", NextStep::RetryAfter(Some(*.wait)))]
+    BackingOff {
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// The store failed before anything was sent.
+    #[error("{error}; next: {next}", error = .0, next = .0.next_step())]
+    Store(#[source] StoreError),
+    /// HubSpot issued these tokens, and they could not be saved: they may exist nowhere else. After a renewal the manager keeps them
+    /// and saves them as soon as the store takes them; after an install they are the caller's to install again.
+    #[error("new tokens could not be saved: {error}; next: keep them, and see to the store")]
+    Unsaved {
+        /// The tokens.
+        tokens: Box<TokenSet>,
+        /// Why they were not saved.
+        error: StoreError,
+    },
+    /// Another install or disconnect of this account came in between, and stands.
+    #[error("another install or disconnect of this account came in between, and stands")]
+    Superseded {
+        /// The tokens that were to be installed, if any.
+        tokens: Option<Box<TokenSet>>,
+    },
+    /// HubSpot issued these tokens without saying for which account (`v1` does so), and could not be asked.
+    #[error("new tokens do not say whose they are; next: install them by account")]
+    UnknownAccount {
+        /// The tokens.
+        tokens: Box<TokenSet>,
+        /// What became of asking, if it was tried.
+        #[source]
+        error: Option<Box<Error>>,
+    },
+    /// The manager has been shut down.
+    #[error("the token manager has been shut down")]
+    ShutDown,
+    /// The renewal ended without a result: it panicked (a store's fault), or its runtime was shut down. It counts as a crash.
+    #[error("the renewal was interrupted; next: {}", NextStep::RetryAfter(None))]
+    Interrupted,
+}
+
+impl TokenError {
+    /// What to do next.
+    pub fn next_step(&self) -> NextStep {
+        match self {
+            Self::NotInstalled | Self::Gone { .. } | Self::NotRenewable => NextStep::Reauthorize,
+            Self::Call(error) => error.next_step(),
+            Self::BackingOff { wait } => NextStep::RetryAfter(Some(*wait)),
+            Self::Store(error) | Self::Unsaved { error, .. } => error.next_step(),
+            Self::Superseded { .. } | Self::Interrupted => NextStep::RetryAfter(None),
+            Self::UnknownAccount { error: Some(error), .. } => error.next_step(),
+            Self::UnknownAccount { error: None, .. } | Self::ShutDown => NextStep::FixConfiguration,
+        }
+    }
+
+    /// The tokens in this error: issued by HubSpot, and perhaps kept nowhere else.
+    pub fn tokens(&self) -> Option<&TokenSet> {
+        match self {
+            Self::Unsaved { tokens, .. } | Self::UnknownAccount { tokens, .. } => Some(tokens),
+            Self::Superseded { tokens } => tokens.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The error's name for programs and logs: `not_installed`, `gone`, `not_renewable`, `call`, `backing_off`, `store`, `unsaved`,
+    /// `superseded`, `unknown_account`, `shut_down` or `interrupted`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotInstalled => "not_installed",
+            Self::Gone { .. } => "gone",
+            Self::NotRenewable => "not_renewable",
+            Self::Call(_) => "call",
+            Self::BackingOff { .. } => "backing_off",
+            Self::Store(_) => "store",
+            Self::Unsaved { .. } => "unsaved",
+            Self::Superseded { .. } => "superseded",
+            Self::UnknownAccount { .. } => "unknown_account",
+            Self::ShutDown => "shut_down",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+const fn lost(unsettled: bool) -> &'static str {
+    match unsettled {
+        true => " (lost in a renewal)",
+        false => "",
+    }
+}

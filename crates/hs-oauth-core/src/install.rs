@@ -1,0 +1,108 @@
+//! How tokens that HubSpot has just issued get into the store as a new grant.
+
+use std::time::Duration;
+
+use crate::error::{StoreError, TokenError};
+use crate::random::Random;
+use crate::record::{Grant, Record, Stored};
+use crate::step::{Input, Run, Step};
+use crate::timestamp::Timestamp;
+use crate::token_set::TokenSet;
+
+/// One install: writes the tokens of a fresh grant over whatever is stored.
+///
+/// It wins over renewals, which know the older grant; but another install or a disconnect that comes in between stands, and the
+/// tokens go back in [`TokenError::Superseded`]. Ends with the record's version.
+#[derive(Debug)]
+pub struct Install {
+    tokens: TokenSet,
+    random: Random,
+    grant: Grant,
+    /// The grant that was stored at first.
+    before: Option<Grant>,
+    failures: u32,
+    at: At,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum At {
+    Start,
+    FirstLoad,
+    Swap,
+    Load,
+    Sleep,
+    Done,
+}
+
+impl Install {
+    /// An install of these tokens. `random` must be unlike any other run's.
+    pub fn new(mut random: Random, tokens: TokenSet) -> Self {
+        let grant = Grant::draw(&mut random);
+        Self { tokens, random, grant, before: None, failures: 0, at: At::Start }
+    }
+
+    fn swap(&mut self, stored: Option<&Stored>) -> Step<u64> {
+        self.at = At::Swap;
+        let record = Box::new(Record::new(self.grant, self.tokens.clone()));
+        Step::Swap { expected: stored.map(|stored| stored.version), record }
+    }
+
+    fn load(&mut self) -> Step<u64> {
+        self.at = At::Load;
+        Step::Load
+    }
+
+    fn loaded(&mut self, stored: Option<&Stored>) -> Step<u64> {
+        let grant = stored.map(|stored| stored.record.grant);
+        match stored {
+            Some(stored) if grant == Some(self.grant) => Step::Done(Ok(stored.version)),
+            _ if grant == self.before => self.swap(stored),
+            _ => Step::Done(Err(TokenError::Superseded { tokens: Some(Box::new(self.tokens.clone())) })),
+        }
+    }
+
+    fn failed(&mut self, error: StoreError) -> Step<u64> {
+        self.failures += 1;
+        if self.failures >= TRIES {
+            return Step::Done(Err(TokenError::Unsaved { tokens: Box::new(self.tokens.clone()), error }));
+        }
+        self.at = At::Sleep;
+        Step::Sleep(self.random.backoff(FIRST_WAIT, self.failures, LONGEST_WAIT))
+    }
+}
+
+impl Run for Install {
+    type Output = u64;
+
+    fn start(&mut self, _: Timestamp) -> Step<u64> {
+        self.at = At::FirstLoad;
+        Step::Load
+    }
+
+    fn resume(&mut self, _: Timestamp, input: Input) -> Step<u64> {
+        match (std::mem::replace(&mut self.at, At::Done), input) {
+            (At::FirstLoad, Input::Loaded(stored)) => {
+                self.before = stored.as_ref().map(|stored| stored.record.grant);
+                self.swap(stored.as_ref())
+            }
+            (At::FirstLoad, Input::StoreFailed(error)) => {
+                let again = self.failed(error);
+                if self.at == At::Sleep {
+                    self.at = At::Start;
+                }
+                again
+            }
+            (At::Start, Input::Slept) => self.start(Timestamp::from_millis(0)),
+            (At::Swap, Input::Stored(version)) => Step::Done(Ok(version)),
+            (At::Swap, Input::Conflict) | (At::Sleep, Input::Slept) => self.load(),
+            (At::Swap | At::Load, Input::StoreFailed(error)) => self.failed(error),
+            (At::Load, Input::Loaded(stored)) => self.loaded(stored.as_ref()),
+            _ => Step::Done(Err(TokenError::Interrupted)),
+        }
+    }
+}
+
+/// How often the store may fail; the tokens exist nowhere else, so it is given some time.
+const TRIES: u32 = 8;
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
