@@ -5,8 +5,10 @@
 mod both;
 mod canary;
 mod documents;
+mod manager;
 mod raw_server;
 mod round_trip;
 mod scenarios;
+mod simulation;
 mod specifications;
 mod transport;

@@ -23,9 +23,22 @@
 //! spans and events, which hold no secret.
 
 mod client;
+mod drive;
+mod flight;
+mod manager;
+mod send;
+mod store;
 mod transport;
 
+pub use async_trait::async_trait;
 pub use client::Client;
 pub use hs_oauth_core::*;
+pub use hs_oauth_store;
+pub use hs_oauth_store::{FileStore, MemoryStore, Swapped};
+#[cfg(feature = "sealed")]
+pub use hs_oauth_store::{InvalidKey, Keys, Resealed, Sealed, SealingKey};
+pub use manager::{TokenManager, TokenManagerBuilder};
 pub use reqwest;
+pub use send::SendError;
+pub use store::{OffRuntime, TokenStore};
 pub use transport::http_builder;

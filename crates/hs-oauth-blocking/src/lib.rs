@@ -26,8 +26,18 @@
 //! switch it off: `log` takes one only.
 
 mod client;
+mod drive;
+mod flight;
+mod manager;
+mod send;
 mod transport;
 
 pub use client::Client;
 pub use hs_oauth_core::*;
+pub use hs_oauth_store;
+pub use hs_oauth_store::{FileStore, MemoryStore, Swapped, TokenStore};
+#[cfg(feature = "sealed")]
+pub use hs_oauth_store::{InvalidKey, Keys, Resealed, Sealed, SealingKey};
+pub use manager::{TokenManager, TokenManagerBuilder};
+pub use send::SendError;
 pub use ureq;

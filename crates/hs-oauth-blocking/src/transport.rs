@@ -66,19 +66,8 @@ impl Transport {
         request: Request<impl AsSendBody>,
         timeout: Duration,
     ) -> Result<Response<Vec<u8>>, Broken> {
-        let request = self
-            .http
-            .configure_request(request)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_global(Some(timeout.min(LONGEST_TIMEOUT)));
-        let request = match app.is_plain_http() {
-            true => request.proxy(None).build(),
-            false => request.build(),
-        };
-
-        let (parts, body) = self.http.run(request).map_err(failed)?.into_parts();
+        let answer = self.run(request, app.is_plain_http(), timeout);
+        let (parts, body) = answer.map_err(failed)?.into_parts();
         let announced = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
         let mut answer = Response::from_parts(parts, Vec::with_capacity(announced.min(LONGEST_ANSWER) + 1));
         // Counted as it comes, decoded: what a header announces proves nothing.
@@ -88,6 +77,27 @@ impl Transport {
             Ok(_) => Err((TransportError::new(TransportFailure::AnswerTooLarge), answer).into()),
             Err(error) => Err((failed(error.into()), answer).into()),
         }
+    }
+
+    /// One exchange: any status is an answer, and no redirect is followed.
+    pub(crate) fn run(
+        &self,
+        request: Request<impl AsSendBody>,
+        is_plain: bool,
+        timeout: Duration,
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
+        let request = self
+            .http
+            .configure_request(request)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(timeout.min(LONGEST_TIMEOUT)));
+        let request = match is_plain {
+            true => request.proxy(None).build(),
+            false => request.build(),
+        };
+        self.http.run(request)
     }
 }
 

@@ -421,6 +421,11 @@ fn is_host_and_port(authority: &str, host: &str) -> bool {
         }
 }
 
+/// Whether a credential may go there: by https, or by http to loopback. `host` as it stands in a URL.
+pub fn may_carry_credentials(scheme: &str, host: &str) -> bool {
+    scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http") && is_loopback(host)
+}
+
 fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host == "[::1]"

@@ -70,7 +70,7 @@ mod version;
 pub use http;
 
 pub use account::Account;
-pub use app::{App, AppBuilder, Credential};
+pub use app::{App, AppBuilder, Credential, may_carry_credentials};
 pub use authorize::{
     Authorization, AuthorizationCode, AuthorizationUrl, Authorize, CallbackError, LONGEST_CALLBACK,
     PendingAuthorization, Randomness,

@@ -25,6 +25,8 @@ pub struct Renewal {
     in_hand: Option<InHand>,
     waited: Waited,
     strikes: u32,
+    /// Of the record last loaded or written.
+    version: u64,
     at: At,
 }
 
@@ -96,6 +98,7 @@ impl Renewal {
             in_hand: None,
             waited: Waited::default(),
             strikes: 0,
+            version: 0,
             at: At::Start,
         }
     }
@@ -315,7 +318,7 @@ impl Renewal {
             Some((error, _)) => self.unrenewed(now, unsaved.tokens, error),
             // Saved so late that they are over already.
             None if !self.is_usable(now, &unsaved.tokens) => self.load(),
-            None => self.done(Ok(Held { tokens: unsaved.tokens, renewed: true })),
+            None => self.done(Ok(Held { tokens: unsaved.tokens, version: self.version, renewed: true })),
         }
     }
 
@@ -424,7 +427,7 @@ impl Renewal {
     }
 
     fn found(&mut self, tokens: TokenSet) -> Step<Held> {
-        self.done(Ok(Held { tokens, renewed: false }))
+        self.done(Ok(Held { tokens, version: self.version, renewed: false }))
     }
 
     fn unreadable(&mut self) -> Step<Held> {
@@ -475,6 +478,10 @@ impl Run for Renewal {
     }
 
     fn resume(&mut self, now: Timestamp, input: Input) -> Step<Held> {
+        match &input {
+            Input::Loaded(Some(Stored { version, .. })) | Input::Stored(version) => self.version = *version,
+            _ => {}
+        }
         match (std::mem::replace(&mut self.at, At::Done), input) {
             (At::Load, Input::Loaded(stored)) => self.loaded(now, stored),
             (At::Load, Input::StoreFailed(error)) => self.done(Err(TokenError::Store(error))),
@@ -547,7 +554,8 @@ fn failure(error: &Error) -> Failure {
         (NextStep::Reauthorize, _) => Failure::Gone,
         (_, Error::Api(error)) => Failure::Kept { unsettled: error.status.is_server_error() },
         (_, Error::Transport(error)) => Failure::Kept { unsettled: !error.failure().surely_unsent() },
-        (_, Error::Answer(_)) => Failure::Kept { unsettled: true },
+        // An answer that cannot be used was an answer.
+        _ => Failure::Kept { unsettled: true },
     }
 }
 

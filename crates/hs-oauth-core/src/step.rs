@@ -114,6 +114,8 @@ pub enum Demand {
 pub struct Held {
     /// The tokens.
     pub tokens: TokenSet,
+    /// The version of the record they were found or saved in: of two of one account, the tokens of the higher one are no older.
+    pub version: u64,
     /// Whether this run got and saved them, and did not just find them.
     pub renewed: bool,
 }

@@ -1,0 +1,337 @@
+//! One renewal at a time for each account of this process: the first caller starts it as a task of its own, and all wait for
+//! what it brings. It runs to its end whatever becomes of the callers.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hs_oauth_core::http::HeaderValue;
+use hs_oauth_core::{
+    Account, Demand, Error, Event, Held, RefreshPolicy, Renewal, TokenError, TokenSet, Unsaved,
+};
+use hs_oauth_store::cache::{self, Cache, Ticket};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::client::Client;
+use crate::drive::{World, now, random};
+use crate::store::TokenStore;
+
+/// What all clones of a manager share.
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) store: Box<dyn TokenStore>,
+    pub(crate) policy: RefreshPolicy,
+    pub(crate) user_level: bool,
+    pub(crate) on_event: Option<Box<Listener>>,
+    pub(crate) cache: Cache,
+    /// Never held while waiting.
+    pub(crate) state: Mutex<State>,
+    /// How many tasks must not be cut off.
+    pub(crate) busy: watch::Sender<usize>,
+}
+
+pub(crate) type Listener = dyn Fn(&Event<'_>) + Send + Sync;
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) flights: HashMap<Account, Flight>,
+    pub(crate) unsaved: HashMap<Account, Unsaved>,
+    pub(crate) is_shut: bool,
+    is_saving: bool,
+}
+
+pub(crate) type Flight = watch::Receiver<Option<Result<Landed, TokenError>>>;
+
+/// What a flight brought.
+#[derive(Clone)]
+pub(crate) struct Landed {
+    bearer: HeaderValue,
+    /// Whether it got the token from HubSpot, and did not just find it.
+    renewed: bool,
+    /// Whether the account may have been disconnected on the way.
+    void: bool,
+}
+
+/// How often a caller goes along with, or starts, a flight. The first may have begun for a caller who wanted less.
+const FLIGHTS: usize = 3;
+
+impl Shared {
+    /// A bearer that meets the demand, from the store or from HubSpot.
+    pub(crate) async fn bearer(
+        self: &Arc<Self>,
+        account: Account,
+        demand: Demand,
+    ) -> Result<HeaderValue, TokenError> {
+        for remaining in (0..FLIGHTS).rev() {
+            let (mut flight, is_ours) = match self.fly(account, &demand, false) {
+                Ok(flight) => flight,
+                Err(error) => return self.instead(account, &demand, error),
+            };
+            let landed = flight.wait_for(Option::is_some).await.map(|landed| landed.clone());
+            match landed {
+                Ok(Some(Ok(landed))) => {
+                    let is_met = is_ours || landed.meets(&demand);
+                    if (is_met && !landed.void) || remaining == 0 {
+                        return Ok(landed.bearer);
+                    }
+                }
+                Ok(Some(Err(error))) => return self.instead(account, &demand, error),
+                // It came to no end. If its runtime went down with its first caller, this one may have a better one.
+                Ok(None) | Err(_) if is_ours => {
+                    return self.instead(account, &demand, TokenError::Interrupted);
+                }
+                Ok(None) | Err(_) => {}
+            }
+        }
+        self.instead(account, &demand, TokenError::Interrupted)
+    }
+
+    /// After a flight that failed: the old token, if it may still be handed out.
+    fn instead(
+        &self,
+        account: Account,
+        demand: &Demand,
+        error: TokenError,
+    ) -> Result<HeaderValue, TokenError> {
+        let is_other = |bearer: &HeaderValue| match demand {
+            Demand::Usable => true,
+            Demand::OtherThan(rejected) => cache::access_token(bearer).as_ref() != Some(rejected),
+            Demand::Newer => false,
+        };
+        self.cache.usable(account, now()).filter(is_other).ok_or(error)
+    }
+
+    /// The account's flight, and whether it was started for this demand. Once shut down, none is started but by `anyway`.
+    pub(crate) fn fly(
+        self: &Arc<Self>,
+        account: Account,
+        demand: &Demand,
+        anyway: bool,
+    ) -> Result<(Flight, bool), TokenError> {
+        let runtime = Handle::try_current().map_err(|_| TokenError::Interrupted)?;
+        let (takeoff, flight) = {
+            let mut state = self.state();
+            if let Some(flight) = state.flights.get(&account) {
+                return Ok((flight.clone(), false));
+            }
+            if state.is_shut && !anyway {
+                return Err(TokenError::ShutDown);
+            }
+            let (result, flight) = watch::channel(None);
+            state.flights.insert(account, flight.clone());
+            let busy = Busy::new(self);
+            (Takeoff { busy, account, result, has_landed: false }, flight)
+        };
+        // Not under the lock: a runtime that is shutting down drops the task on the spot, which takes the lock.
+        runtime.spawn(takeoff.fly(demand.clone()));
+        Ok((flight, true))
+    }
+
+    pub(crate) fn world(&self, account: Account) -> World<'_> {
+        World { client: &self.client, store: &*self.store, policy: self.policy, account }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the application. Whatever its callback does, the manager goes on.
+    pub(crate) fn emit(&self, event: &Event<'_>) {
+        #[cfg(feature = "tracing")]
+        match event {
+            Event::Gone { account, unsettled } => {
+                tracing::warn!(target: "hs_oauth", %account, event = event.name(), unsettled);
+            }
+            Event::Failed { account, error } => {
+                tracing::warn!(target: "hs_oauth", %account, event = event.name(), %error);
+            }
+            _ => tracing::info!(target: "hs_oauth", account = %event.account(), event = event.name()),
+        }
+        if let Some(on_event) = &self.on_event {
+            let _ = catch_unwind(AssertUnwindSafe(|| on_event(event)));
+        }
+    }
+
+    /// Goes on saving, until nothing is left to be saved.
+    async fn save_again(self: Arc<Self>) {
+        let mut saving = Saving { shared: &self, has_ended: false };
+        let mut wait = FIRST_WAIT;
+        loop {
+            tokio::time::sleep(wait).await;
+            let accounts: Vec<Account> = self.state().unsaved.keys().copied().collect();
+            let before = accounts.len();
+            for account in accounts {
+                // Fails once shut down: the shutdown itself tries once more.
+                let Ok((mut flight, _)) = self.fly(account, &Demand::Usable, false) else { return };
+                let _ = flight.wait_for(Option::is_some).await;
+            }
+            let mut state = self.state();
+            if state.unsaved.is_empty() {
+                state.is_saving = false;
+                saving.has_ended = true;
+                return;
+            }
+            wait = match state.unsaved.len() < before {
+                true => FIRST_WAIT,
+                false => (wait * 2).min(LONGEST_WAIT),
+            };
+        }
+    }
+}
+
+/// The waits between two tries to save.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A flight before it landed. If it is dropped, whoever waits for it hears that there is no result.
+struct Takeoff {
+    busy: Busy,
+    account: Account,
+    result: watch::Sender<Option<Result<Landed, TokenError>>>,
+    has_landed: bool,
+}
+
+impl Takeoff {
+    async fn fly(mut self, demand: Demand) {
+        let shared = Arc::clone(&self.busy.0);
+        let account = self.account;
+        let ticket = shared.cache.ticket(account);
+        let unsaved = shared.state().unsaved.get(&account).cloned();
+        let mut run = Renewal::new(shared.policy, random(), demand);
+        if let Some(unsaved) = unsaved.clone() {
+            run = run.with_unsaved(unsaved);
+        }
+        let mut refusal = None;
+        let result = shared.world(account).drive(&mut run, &mut refusal).await;
+
+        let (landed, was_held) = shared.settle(account, ticket, &result);
+        let mut save_again = false;
+        {
+            let mut state = shared.state();
+            match run.into_unsaved() {
+                Some(unsaved) => {
+                    state.unsaved.insert(account, unsaved);
+                    save_again = !std::mem::replace(&mut state.is_saving, true);
+                }
+                None => _ = state.unsaved.remove(&account),
+            }
+            state.flights.remove(&account);
+            self.has_landed = true;
+        }
+        self.result.send_replace(Some(landed));
+        if save_again {
+            tokio::spawn(Arc::clone(&shared).save_again());
+        }
+        shared.tell(account, &result, unsaved.as_ref(), refusal, was_held);
+    }
+}
+
+impl Shared {
+    /// Brings the cache up to what a flight ended with. With what was found, whether the cache had to let go of a token.
+    fn settle(
+        &self,
+        account: Account,
+        ticket: Ticket,
+        result: &Result<Held, TokenError>,
+    ) -> (Result<Landed, TokenError>, bool) {
+        match result {
+            Ok(Held { tokens, version, renewed }) => {
+                let bearer = cache::bearer(&tokens.access_token);
+                let void = !self.cache.publish(account, ticket, bearer.clone(), tokens, *version);
+                if !renewed {
+                    self.cache.pause(account, now(), random().next_u64());
+                }
+                (Ok(Landed { bearer, renewed: *renewed, void }), false)
+            }
+            Err(error) => {
+                let is_over = matches!(error, TokenError::Gone { .. } | TokenError::NotInstalled);
+                let was_held = is_over && self.cache.evict_seen(account, ticket);
+                self.cache.pause(account, now(), random().next_u64());
+                (Err(error.clone()), was_held)
+            }
+        }
+    }
+
+    fn tell(
+        &self,
+        account: Account,
+        result: &Result<Held, TokenError>,
+        unsaved: Option<&Unsaved>,
+        refusal: Option<Error>,
+        was_held: bool,
+    ) {
+        let is_late = |tokens: &TokenSet| unsaved.is_some_and(|late| late.tokens().same_tokens(tokens));
+        match result {
+            Ok(Held { tokens, renewed: true, .. }) => {
+                let expires_at = tokens.expires_at;
+                self.emit(&Event::Saved { account, expires_at });
+                if !is_late(tokens) {
+                    self.emit(&Event::Renewed { account, expires_at });
+                }
+            }
+            Ok(Held { renewed: false, .. }) => {
+                if let Some(refusal) = refusal {
+                    self.emit(&Event::Failed { account, error: &refusal.into() });
+                }
+            }
+            Err(TokenError::Gone { unsettled, refusal }) => {
+                if refusal.is_some() || was_held {
+                    self.emit(&Event::Gone { account, unsettled: *unsettled });
+                }
+            }
+            // Nothing was tried.
+            Err(TokenError::NotInstalled | TokenError::NotRenewable | TokenError::BackingOff { .. }) => {}
+            Err(error) => self.emit(&Event::Failed { account, error }),
+        }
+    }
+}
+
+impl Drop for Takeoff {
+    fn drop(&mut self) {
+        if !self.has_landed {
+            self.busy.0.state().flights.remove(&self.account);
+        }
+    }
+}
+
+impl Landed {
+    fn meets(&self, demand: &Demand) -> bool {
+        match demand {
+            Demand::Usable => true,
+            Demand::OtherThan(rejected) => cache::access_token(&self.bearer).as_ref() != Some(rejected),
+            Demand::Newer => self.renewed,
+        }
+    }
+}
+
+/// Counts a task that must not be cut off.
+pub(crate) struct Busy(Arc<Shared>);
+
+impl Busy {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        shared.busy.send_modify(|count| *count += 1);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.send_modify(|count| *count -= 1);
+    }
+}
+
+/// However the task ends, the next tokens that cannot be saved start it again.
+struct Saving<'a> {
+    shared: &'a Shared,
+    has_ended: bool,
+}
+
+impl Drop for Saving<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.shared.state().is_saving = false;
+        }
+    }
+}

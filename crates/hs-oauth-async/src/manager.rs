@@ -1,0 +1,319 @@
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use hs_oauth_core::http::HeaderValue;
+use hs_oauth_core::{
+    AccessToken, Account, AuthorizationCode, Demand, Disconnect, Event, Install, Introspection,
+    RefreshPolicy, TokenError, TokenSet,
+};
+use hs_oauth_store::cache::{self, Cache, Cached};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::client::Client;
+use crate::drive::{PATIENCE, now, random, within};
+use crate::flight::{Busy, Listener, Shared, State};
+use crate::store::TokenStore;
+
+/// Holds the tokens of every account that connected the app, and hands out ones that work. Cloning it is cheap; clones share
+/// everything.
+///
+/// A token is renewed in the last quarter of its life while it is still handed out, once for all callers of this process and,
+/// through the store, once for all processes. New tokens are in the store before anyone gets them. A renewal is a task of its
+/// own: a caller who stops waiting does not stop it. Needs a tokio runtime with time and IO enabled.
+///
+/// ```no_run
+/// use hs_oauth_async::{Account, App, AuthorizationCode, Client, FileStore, OffRuntime, TokenManager, reqwest};
+///
+/// # async fn example(code: AuthorizationCode) -> Result<(), Box<dyn std::error::Error>> {
+/// let store = OffRuntime::new(FileStore::open("/var/lib/app/tokens")?);
+/// let manager = TokenManager::new(Client::new(App::from_env()?)?, store);
+///
+/// let account: Account = manager.install(code).await?; // once, in the callback of the consent page
+/// let bearer = manager.bearer(account).await?; // from then on, before every call: the header `Authorization`
+///
+/// let http = reqwest::Client::new();
+/// let details = http.get("https://api.hubapi.com/account-info/v3/details");
+/// let answer = manager.send(account, details).await?; // the same, and a new token after a 401
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct TokenManager {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// A [`TokenManager`] that is being set up.
+pub struct TokenManagerBuilder {
+    client: Client,
+    store: Box<dyn TokenStore>,
+    policy: RefreshPolicy,
+    user_level: bool,
+    on_event: Option<Box<Listener>>,
+}
+
+impl TokenManager {
+    /// A manager of the tokens in `store`. Only one manager of a process should work on a store.
+    pub fn new(client: Client, store: impl TokenStore + 'static) -> Self {
+        Self::builder(client, store).build()
+    }
+
+    /// The same, with more to say about it.
+    pub fn builder(client: Client, store: impl TokenStore + 'static) -> TokenManagerBuilder {
+        TokenManagerBuilder {
+            client,
+            store: Box::new(store),
+            policy: RefreshPolicy::new(),
+            user_level: false,
+            on_event: None,
+        }
+    }
+
+    /// The client.
+    pub fn client(&self) -> &Client {
+        &self.shared.client
+    }
+
+    /// Exchanges a code for tokens and keeps them: the account has connected the app. Gives the account, which HubSpot is
+    /// asked for where its answer does not say (on `v1`). Replaces what was held of the account.
+    ///
+    /// # Errors
+    /// [`TokenError::Store`] if the store does not answer, and the code is still good; [`TokenError::Call`] if the exchange
+    /// fails; [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens, which are
+    /// then [`install_tokens`](Self::install_tokens)'s; [`TokenError::ShutDown`].
+    pub async fn install(&self, code: AuthorizationCode) -> Result<Account, TokenError> {
+        self.task(|shared| async move {
+            within(PATIENCE, shared.store.check()).await.map_err(TokenError::Store)?;
+            let tokens = shared.client.exchange_code(code).await?;
+            let (account, tokens) = shared.account_of(tokens).await?;
+            shared.install(account, tokens).await?;
+            Ok(account)
+        })
+        .await
+    }
+
+    /// Keeps tokens that were got elsewhere: from before this library, or out of an error of [`install`](Self::install). Replaces
+    /// what was held of the account.
+    ///
+    /// # Errors
+    /// [`TokenError::NotRenewable`], and nothing is done, if there is no refresh token among them; [`TokenError::Unsaved`] or
+    /// [`TokenError::Superseded`] with the tokens; [`TokenError::ShutDown`].
+    pub async fn install_tokens(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
+        if tokens.refresh_token.is_none() {
+            return Err(TokenError::NotRenewable);
+        }
+        self.task(move |shared| async move { shared.install(account, tokens).await }).await
+    }
+
+    /// The header `Authorization` for a call to an API of HubSpot's, marked as sensitive.
+    ///
+    /// Nearly always at once, from memory; else from the store or after a renewal. The old token is handed out while it is
+    /// good, whatever keeps it from being renewed.
+    ///
+    /// # Errors
+    /// [`TokenError::NotInstalled`] and [`TokenError::Gone`]: the account has to connect the app (again). Nothing is remembered of
+    /// that but by the store, so each call asks it. Others if no token is good and no new one is to be had:
+    /// [`TokenError::next_step`] says what to do.
+    pub async fn bearer(&self, account: Account) -> Result<HeaderValue, TokenError> {
+        match self.shared.cache.read(account, now()) {
+            Cached::Use(bearer) => Ok(bearer),
+            Cached::RefreshSoon(bearer) => {
+                // If none can be started now, a later call will.
+                let _ = self.shared.fly(account, &Demand::Usable, false);
+                Ok(bearer)
+            }
+            Cached::RefreshNow => self.shared.bearer(account, Demand::Usable).await,
+        }
+    }
+
+    /// The token in [`bearer`](Self::bearer).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn access_token(&self, account: Account) -> Result<AccessToken, TokenError> {
+        let bearer = self.bearer(account).await?;
+        cache::access_token(&bearer).ok_or(TokenError::Interrupted)
+    }
+
+    /// Another bearer than the one an API answered with 401: the stored one if that is another already, else a new one. However many
+    /// callers were answered so, one renewal is made. [`send`](Self::send) does this by itself.
+    ///
+    /// # Errors
+    /// As [`bearer`](Self::bearer).
+    pub async fn bearer_after_401(
+        &self,
+        account: Account,
+        rejected: &HeaderValue,
+    ) -> Result<HeaderValue, TokenError> {
+        match cache::access_token(rejected) {
+            Some(rejected) => self.shared.bearer(account, Demand::OtherThan(rejected)).await,
+            None => self.bearer(account).await,
+        }
+    }
+
+    /// Renews the account's tokens whether they need it or not, and gives the new bearer. Never hands out the old one.
+    ///
+    /// # Errors
+    /// As [`bearer`](Self::bearer).
+    pub async fn refresh_now(&self, account: Account) -> Result<HeaderValue, TokenError> {
+        let held = self.shared.cache.held(account).and_then(|bearer| cache::access_token(&bearer));
+        self.shared.bearer(account, held.map_or(Demand::Newer, Demand::OtherThan)).await
+    }
+
+    /// Forgets the account's tokens and revokes its refresh token. Once this begins they are no longer handed out here; other
+    /// processes do so until theirs is renewed. HubSpot lets the access token live to its end.
+    ///
+    /// # Errors
+    /// [`TokenError::Store`], and the account may still be connected; [`TokenError::Call`] if it is forgotten here but could not be revoked:
+    /// the next disconnect revokes it; [`TokenError::Superseded`] if it was installed in between; [`TokenError::ShutDown`].
+    pub async fn disconnect(&self, account: Account) -> Result<(), TokenError> {
+        self.task(move |shared| async move {
+            shared.cache.evict(account);
+            let mut run = Disconnect::new(random());
+            let result = shared.world(account).drive(&mut run, &mut None).await;
+            // What a flight may have brought while the tombstone was not there yet.
+            shared.cache.evict(account);
+            if result.is_ok() {
+                shared.emit(&Event::Disconnected { account });
+            }
+            result
+        })
+        .await
+    }
+
+    /// Every account that the store knows, in order; also those whose grant is gone or that were disconnected.
+    ///
+    /// # Errors
+    /// [`TokenError::Store`].
+    pub async fn accounts(&self) -> Result<Vec<Account>, TokenError> {
+        within(PATIENCE, self.shared.store.list()).await.map_err(TokenError::Store)
+    }
+
+    /// Ends the manager, for all its clones: waits for what is under way, and tries once more to save tokens that are not saved.
+    /// From then on tokens in memory are handed out while they are good; whatever else is asked for gives
+    /// [`TokenError::ShutDown`].
+    ///
+    /// Call it before the runtime ends: a renewal that is cut off may lose an account's refresh token. Gives the tokens that
+    /// could not be saved and exist nowhere else.
+    pub async fn shutdown(&self) -> Vec<(Account, TokenSet)> {
+        self.shared.state().is_shut = true;
+        let _ = self.shared.busy.subscribe().wait_for(|count| *count == 0).await;
+        let unsaved: Vec<Account> = self.shared.state().unsaved.keys().copied().collect();
+        for account in unsaved {
+            if let Ok((mut flight, _)) = self.shared.fly(account, &Demand::Usable, true) {
+                let _ = flight.wait_for(Option::is_some).await;
+            }
+        }
+        let state = self.shared.state();
+        state.unsaved.iter().map(|(account, unsaved)| (*account, unsaved.tokens().clone())).collect()
+    }
+
+    /// Does `work` as a task of its own, which a caller who stops waiting does not stop.
+    async fn task<T, F>(&self, work: impl FnOnce(Arc<Shared>) -> F) -> Result<T, TokenError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, TokenError>> + Send + 'static,
+    {
+        let runtime = Handle::try_current().map_err(|_| TokenError::Interrupted)?;
+        let busy = {
+            let state = self.shared.state();
+            if state.is_shut {
+                return Err(TokenError::ShutDown);
+            }
+            Busy::new(&self.shared)
+        };
+        let work = work(Arc::clone(&self.shared));
+        let task = runtime.spawn(async move {
+            let _busy = busy;
+            work.await
+        });
+        task.await.unwrap_or(Err(TokenError::Interrupted))
+    }
+}
+
+impl TokenManagerBuilder {
+    /// When tokens are renewed; [`RefreshPolicy::new`] unless set. All processes that share the store must have the same.
+    #[must_use]
+    pub fn policy(mut self, policy: RefreshPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Whether each user of a HubSpot account has tokens of their own: accounts then are users in hubs.
+    #[must_use]
+    pub fn user_level(mut self, user_level: bool) -> Self {
+        self.user_level = user_level;
+        self
+    }
+
+    /// Hears what becomes of the accounts, on whatever task it happens: it must not block.
+    #[must_use]
+    pub fn on_event(mut self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(Box::new(listener));
+        self
+    }
+
+    /// The manager.
+    pub fn build(self) -> TokenManager {
+        let Self { client, store, policy, user_level, on_event } = self;
+        let shared = Shared {
+            client,
+            store,
+            policy,
+            user_level,
+            on_event,
+            cache: Cache::new(policy),
+            state: Mutex::new(State::default()),
+            busy: watch::Sender::new(0),
+        };
+        TokenManager { shared: Arc::new(shared) }
+    }
+}
+
+impl Shared {
+    /// Whose tokens these are: as HubSpot said with them, or says when asked.
+    async fn account_of(&self, mut tokens: TokenSet) -> Result<(Account, TokenSet), TokenError> {
+        let mut failure = None;
+        if Account::of(&tokens, self.user_level).is_none() {
+            match self.client.introspect(tokens.access_token.clone()).await {
+                Ok(Introspection::AccessToken(info)) => {
+                    tokens.hub_id = Some(info.hub_id);
+                    tokens.user_id = tokens.user_id.or(info.user_id);
+                    tokens.scopes.get_or_insert(info.scopes);
+                }
+                Ok(_) => {}
+                Err(error) => failure = Some(Box::new(error)),
+            }
+        }
+        match Account::of(&tokens, self.user_level) {
+            Some(account) => Ok((account, tokens)),
+            None => Err(TokenError::UnknownAccount { tokens: Box::new(tokens), error: failure }),
+        }
+    }
+
+    async fn install(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
+        let ticket = self.cache.ticket(account);
+        let mut run = Install::new(random(), tokens.clone());
+        let version = self.world(account).drive(&mut run, &mut None).await?;
+        self.cache.publish(account, ticket, cache::bearer(&tokens.access_token), &tokens, version);
+        self.emit(&Event::Saved { account, expires_at: tokens.expires_at });
+        Ok(())
+    }
+}
+
+impl fmt::Debug for TokenManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.state();
+        f.debug_struct("TokenManager")
+            .field("held", &self.shared.cache.len())
+            .field("flights", &state.flights.len())
+            .field("unsaved", &state.unsaved.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TokenManagerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenManagerBuilder").finish_non_exhaustive()
+    }
+}

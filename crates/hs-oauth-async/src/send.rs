@@ -1,0 +1,60 @@
+use hs_oauth_core::http::{HeaderValue, StatusCode, header};
+use hs_oauth_core::{Account, TokenError, may_carry_credentials};
+
+use crate::manager::TokenManager;
+
+/// Why a call to an API of HubSpot's got no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no token to send it with.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// It would go neither by https nor to loopback, and was not sent.
+    #[error("a bearer token goes to https only, or to http on loopback")]
+    Insecure,
+    /// It could not be made or sent, or the answer did not come.
+    #[error("the call failed")]
+    Http(#[source] reqwest::Error),
+}
+
+impl TokenManager {
+    /// Sends a request to an API of HubSpot's with the account's bearer, by the client it was made with. After a 401 it gets another
+    /// bearer, by a renewal if need be, and sends it once more; unless its body is a stream, which cannot be sent twice.
+    ///
+    /// Any answer is `Ok`, a second 401 too. Where the client follows redirects, `reqwest` takes the bearer out before one
+    /// that leads to another host or port.
+    ///
+    /// # Errors
+    /// [`SendError`]: no token, no https, or no answer.
+    pub async fn send(
+        &self,
+        account: Account,
+        request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, SendError> {
+        let (http, request) = request.build_split();
+        let mut request = request.map_err(SendError::Http)?;
+        let url = request.url().clone();
+        if !may_carry_credentials(url.scheme(), url.host_str().unwrap_or_default()) {
+            return Err(SendError::Insecure);
+        }
+        let again = request.try_clone();
+        let bearer = self.bearer(account).await?;
+        authorize(&mut request, bearer.clone());
+        let answer = http.execute(request).await.map_err(SendError::Http)?;
+        let is_refused = answer.status() == StatusCode::UNAUTHORIZED && answer.url().origin() == url.origin();
+        match again {
+            Some(mut again) if is_refused => {
+                // Without another bearer there is nothing better than this answer.
+                let Ok(bearer) = self.bearer_after_401(account, &bearer).await else { return Ok(answer) };
+                authorize(&mut again, bearer);
+                http.execute(again).await.map_err(SendError::Http)
+            }
+            _ => Ok(answer),
+        }
+    }
+}
+
+fn authorize(request: &mut reqwest::Request, bearer: HeaderValue) {
+    request.headers_mut().insert(header::AUTHORIZATION, bearer);
+}

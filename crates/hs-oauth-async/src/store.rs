@@ -1,0 +1,189 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hs_oauth_core::{Account, Record, StoreError, StoreFailure, Stored};
+use hs_oauth_store::{MemoryStore, Swapped};
+use tokio::runtime::Handle;
+
+/// Keeps one record for each account: the async twin of [`hs_oauth_store::TokenStore`], which says what each method must do.
+///
+/// [`OffRuntime`] makes one of any sync store; [`MemoryStore`] is one by itself. Any call may be given up half-way: a write
+/// must then take effect wholly or not at all, now or later.
+#[async_trait]
+pub trait TokenStore: Send + Sync {
+    /// The account's record and its version; none if nothing is stored.
+    ///
+    /// # Errors
+    /// Any failure; above all, if what is stored cannot be read.
+    async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError>;
+
+    /// Writes `record` if the stored one still has the version `expected`; with none, if nothing is stored.
+    ///
+    /// # Errors
+    /// Any failure. The write may have taken effect, or may still do so.
+    async fn swap(
+        &self,
+        account: Account,
+        expected: Option<u64>,
+        record: &Record,
+    ) -> Result<Swapped, StoreError>;
+
+    /// Every account that has a record, in order; tombstones included.
+    ///
+    /// # Errors
+    /// Any failure.
+    async fn list(&self) -> Result<Vec<Account>, StoreError>;
+
+    /// Removes the record if it still has the version `expected`. Whether it did.
+    ///
+    /// # Errors
+    /// Any failure. The removal may have taken effect, or may still do so.
+    async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError>;
+
+    /// Whether the store answers: unless a store knows better, it loads the account 0, which HubSpot gives nobody.
+    ///
+    /// # Errors
+    /// Any failure.
+    async fn check(&self) -> Result<(), StoreError> {
+        self.load(Account::hub(0)).await.map(drop)
+    }
+}
+
+/// Runs a sync store, such as a `FileStore`, on tokio's threads for blocking work. Cloning it is cheap; clones share the store.
+///
+/// ```no_run
+/// use hs_oauth_async::{FileStore, OffRuntime};
+///
+/// let store = OffRuntime::new(FileStore::open("/var/lib/app/tokens")?);
+/// # Ok::<(), hs_oauth_async::StoreError>(())
+/// ```
+#[derive(Debug)]
+pub struct OffRuntime<S>(Arc<S>);
+
+impl<S: hs_oauth_store::TokenStore + 'static> OffRuntime<S> {
+    /// Takes the store.
+    pub fn new(store: S) -> Self {
+        Self(Arc::new(store))
+    }
+
+    /// The store itself.
+    pub fn sync(&self) -> &S {
+        &self.0
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&S) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = Arc::clone(&self.0);
+        let failed = |error: &(dyn std::error::Error + Send + Sync)| {
+            StoreError::with_source(StoreFailure::Unavailable, error.to_string())
+        };
+        let runtime = Handle::try_current().map_err(|error| failed(&error))?;
+        match runtime.spawn_blocking(move || work(&store)).await {
+            Ok(result) => result,
+            // What a panic said stays out of the error: it may be anything.
+            Err(error) if error.is_panic() => Err(panicked()),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+}
+
+pub(crate) fn panicked() -> StoreError {
+    StoreError::with_source(StoreFailure::Unavailable, "it panicked")
+}
+
+impl<S> Clone for OffRuntime<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+#[async_trait]
+impl<S: hs_oauth_store::TokenStore + 'static> TokenStore for OffRuntime<S> {
+    async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
+        self.run(move |store| store.load(account)).await
+    }
+
+    async fn swap(
+        &self,
+        account: Account,
+        expected: Option<u64>,
+        record: &Record,
+    ) -> Result<Swapped, StoreError> {
+        let record = record.clone();
+        self.run(move |store| store.swap(account, expected, &record)).await
+    }
+
+    async fn list(&self) -> Result<Vec<Account>, StoreError> {
+        self.run(|store| store.list()).await
+    }
+
+    async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
+        self.run(move |store| store.remove(account, expected)).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.run(|store| store.check()).await
+    }
+}
+
+/// Never waits, so it needs no thread.
+#[async_trait]
+impl TokenStore for MemoryStore {
+    async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
+        hs_oauth_store::TokenStore::load(self, account)
+    }
+
+    async fn swap(
+        &self,
+        account: Account,
+        expected: Option<u64>,
+        record: &Record,
+    ) -> Result<Swapped, StoreError> {
+        hs_oauth_store::TokenStore::swap(self, account, expected, record)
+    }
+
+    async fn list(&self) -> Result<Vec<Account>, StoreError> {
+        hs_oauth_store::TokenStore::list(self)
+    }
+
+    async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
+        hs_oauth_store::TokenStore::remove(self, account, expected)
+    }
+}
+
+macro_rules! through {
+    ($pointer:ty) => {
+        #[async_trait]
+        impl<S: TokenStore + ?Sized> TokenStore for $pointer {
+            async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
+                (**self).load(account).await
+            }
+
+            async fn swap(
+                &self,
+                account: Account,
+                expected: Option<u64>,
+                record: &Record,
+            ) -> Result<Swapped, StoreError> {
+                (**self).swap(account, expected, record).await
+            }
+
+            async fn list(&self) -> Result<Vec<Account>, StoreError> {
+                (**self).list().await
+            }
+
+            async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
+                (**self).remove(account, expected).await
+            }
+
+            async fn check(&self) -> Result<(), StoreError> {
+                (**self).check().await
+            }
+        }
+    };
+}
+
+through!(Arc<S>);
+through!(Box<S>);

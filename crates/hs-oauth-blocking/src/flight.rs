@@ -1,0 +1,405 @@
+//! One renewal at a time for each account of this process: the first caller runs it on a thread of its own, and all others wait
+//! for what it brings.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hs_oauth_core::http::HeaderValue;
+use hs_oauth_core::{
+    Account, Demand, Error, Event, Held, RefreshPolicy, Renewal, TokenError, TokenSet, Unsaved,
+};
+use hs_oauth_store::TokenStore;
+use hs_oauth_store::cache::{self, Cache, Ticket};
+
+use crate::client::Client;
+use crate::drive::{World, now, random};
+
+/// What all clones of a manager share.
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) store: Box<dyn TokenStore>,
+    pub(crate) policy: RefreshPolicy,
+    pub(crate) user_level: bool,
+    pub(crate) on_event: Option<Box<Listener>>,
+    pub(crate) cache: Cache,
+    /// Never held while the store or HubSpot is asked.
+    pub(crate) state: Mutex<State>,
+    /// Told when nothing is under way any more, and at shutdown.
+    pub(crate) changed: Condvar,
+}
+
+pub(crate) type Listener = dyn Fn(&Event<'_>) + Send + Sync;
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) flights: HashMap<Account, Arc<Flight>>,
+    pub(crate) unsaved: HashMap<Account, Unsaved>,
+    pub(crate) is_shut: bool,
+    /// How much is under way that must not be cut off.
+    pub(crate) busy: usize,
+    /// How many renewals run on threads of the manager's.
+    ahead: usize,
+    is_saving: bool,
+}
+
+/// Where callers wait for the one who renews.
+#[derive(Default)]
+pub(crate) struct Flight {
+    result: Mutex<Option<Result<Landed, TokenError>>>,
+    landed: Condvar,
+}
+
+/// What a flight brought.
+#[derive(Clone)]
+pub(crate) struct Landed {
+    bearer: HeaderValue,
+    /// Whether it got the token from HubSpot, and did not just find it.
+    renewed: bool,
+    /// Whether the account may have been disconnected on the way.
+    void: bool,
+}
+
+/// How often a caller goes along with, or starts, a flight. The first may have begun for a caller who wanted less.
+const FLIGHTS: usize = 3;
+
+/// The most renewals ahead of time that run at once.
+const MOST_AHEAD: usize = 8;
+
+impl Shared {
+    /// A bearer that meets the demand, from the store or from HubSpot.
+    pub(crate) fn bearer(
+        self: &Arc<Self>,
+        account: Account,
+        demand: &Demand,
+    ) -> Result<HeaderValue, TokenError> {
+        for remaining in (0..FLIGHTS).rev() {
+            let (landed, is_ours) = match self.board(account, false) {
+                Ok(Boarded::Ours(takeoff)) => (takeoff.fly(demand.clone()), true),
+                Ok(Boarded::Another(flight)) => (flight.wait(), false),
+                Err(error) => (Err(error), true),
+            };
+            match landed {
+                Ok(landed) => {
+                    let is_met = is_ours || landed.meets(demand);
+                    if (is_met && !landed.void) || remaining == 0 {
+                        return Ok(landed.bearer);
+                    }
+                }
+                // Its thread came to no end. This one may.
+                Err(TokenError::Interrupted) if !is_ours => {}
+                Err(error) => return self.instead(account, demand, error),
+            }
+        }
+        self.instead(account, demand, TokenError::Interrupted)
+    }
+
+    /// Renews a token ahead of time on another thread, if there is one to be had and nobody does so yet.
+    pub(crate) fn renew_ahead(self: &Arc<Self>, account: Account) {
+        {
+            let mut state = self.state();
+            if state.ahead >= MOST_AHEAD {
+                return;
+            }
+            state.ahead += 1;
+        }
+        let ahead = Ahead(Arc::clone(self));
+        if let Ok(Boarded::Ours(takeoff)) = self.board(account, false) {
+            let renew = move || {
+                let _ahead = ahead;
+                _ = takeoff.fly(Demand::Usable);
+            };
+            // If no thread can be had, a later call tries again.
+            let _ = std::thread::Builder::new().name(THREAD.to_owned()).spawn(renew);
+        }
+    }
+
+    /// After a flight that failed: the old token, if it may still be handed out.
+    fn instead(
+        &self,
+        account: Account,
+        demand: &Demand,
+        error: TokenError,
+    ) -> Result<HeaderValue, TokenError> {
+        let is_other = |bearer: &HeaderValue| match demand {
+            Demand::Usable => true,
+            Demand::OtherThan(rejected) => cache::access_token(bearer).as_ref() != Some(rejected),
+            Demand::Newer => false,
+        };
+        self.cache.usable(account, now()).filter(is_other).ok_or(error)
+    }
+
+    /// The account's flight, or the right to be it. Once shut down, none begins but by `anyway`.
+    pub(crate) fn board(self: &Arc<Self>, account: Account, anyway: bool) -> Result<Boarded, TokenError> {
+        let mut state = self.state();
+        if let Some(flight) = state.flights.get(&account) {
+            return Ok(Boarded::Another(Arc::clone(flight)));
+        }
+        if state.is_shut && !anyway {
+            return Err(TokenError::ShutDown);
+        }
+        let flight = Arc::new(Flight::default());
+        state.flights.insert(account, Arc::clone(&flight));
+        let busy = Busy::new(self, &mut state);
+        Ok(Boarded::Ours(Takeoff { busy, account, flight, has_landed: false }))
+    }
+
+    pub(crate) fn world(&self, account: Account) -> World<'_> {
+        World { client: &self.client, store: &*self.store, policy: self.policy, account }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nothing is under way, at most that long.
+    pub(crate) fn settle_down(&self, at_most: Duration) {
+        let is_busy = |state: &mut State| state.busy > 0;
+        drop(self.changed.wait_timeout_while(self.state(), at_most, is_busy));
+    }
+
+    /// Tells the application. Whatever its callback does, the manager goes on.
+    pub(crate) fn emit(&self, event: &Event<'_>) {
+        #[cfg(feature = "tracing")]
+        match event {
+            Event::Gone { account, unsettled } => {
+                tracing::warn!(target: "hs_oauth", %account, event = event.name(), unsettled);
+            }
+            Event::Failed { account, error } => {
+                tracing::warn!(target: "hs_oauth", %account, event = event.name(), %error);
+            }
+            _ => tracing::info!(target: "hs_oauth", account = %event.account(), event = event.name()),
+        }
+        if let Some(on_event) = &self.on_event {
+            let _ = catch_unwind(AssertUnwindSafe(|| on_event(event)));
+        }
+    }
+
+    /// Goes on saving, until nothing is left to be saved or the manager is shut down, which itself tries once more.
+    fn save_again(self: Arc<Self>) {
+        let mut saving = Saving { shared: Arc::clone(&self), has_ended: false };
+        let mut wait = FIRST_WAIT;
+        loop {
+            let waited = self.changed.wait_timeout_while(self.state(), wait, |state| !state.is_shut);
+            let accounts: Vec<Account> = match waited {
+                Ok((state, _)) if !state.is_shut => state.unsaved.keys().copied().collect(),
+                _ => return,
+            };
+            let before = accounts.len();
+            for account in accounts {
+                _ = match self.board(account, false) {
+                    Ok(Boarded::Ours(takeoff)) => takeoff.fly(Demand::Usable),
+                    Ok(Boarded::Another(flight)) => flight.wait(),
+                    Err(_) => return,
+                };
+            }
+            let mut state = self.state();
+            if state.unsaved.is_empty() {
+                state.is_saving = false;
+                saving.has_ended = true;
+                return;
+            }
+            wait = match state.unsaved.len() < before {
+                true => FIRST_WAIT,
+                false => (wait * 2).min(LONGEST_WAIT),
+            };
+        }
+    }
+}
+
+/// The waits between two tries to save.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The name of the manager's threads.
+const THREAD: &str = "hs-oauth-renewal";
+
+/// A caller's part in a flight.
+pub(crate) enum Boarded {
+    /// It is the caller's to fly.
+    Ours(Takeoff),
+    /// Another caller flies it.
+    Another(Arc<Flight>),
+}
+
+/// A flight before it landed. If it is dropped, whoever waits for it hears that there is no result.
+pub(crate) struct Takeoff {
+    busy: Busy,
+    account: Account,
+    flight: Arc<Flight>,
+    has_landed: bool,
+}
+
+impl Takeoff {
+    pub(crate) fn fly(mut self, demand: Demand) -> Result<Landed, TokenError> {
+        let shared = Arc::clone(&self.busy.0);
+        let account = self.account;
+        let ticket = shared.cache.ticket(account);
+        let unsaved = shared.state().unsaved.get(&account).cloned();
+        let mut run = Renewal::new(shared.policy, random(), demand);
+        if let Some(unsaved) = unsaved.clone() {
+            run = run.with_unsaved(unsaved);
+        }
+        let mut refusal = None;
+        let result = shared.world(account).drive(&mut run, &mut refusal);
+
+        let (landed, was_held) = shared.settle(account, ticket, &result);
+        let mut save_again = false;
+        {
+            let mut state = shared.state();
+            match run.into_unsaved() {
+                Some(unsaved) => {
+                    state.unsaved.insert(account, unsaved);
+                    save_again = !std::mem::replace(&mut state.is_saving, true);
+                }
+                None => _ = state.unsaved.remove(&account),
+            }
+            state.flights.remove(&account);
+            self.has_landed = true;
+        }
+        self.flight.land(landed.clone());
+        if save_again {
+            let saver = Arc::clone(&shared);
+            let thread = std::thread::Builder::new().name(THREAD.to_owned());
+            if thread.spawn(move || saver.save_again()).is_err() {
+                shared.state().is_saving = false;
+            }
+        }
+        shared.tell(account, &result, unsaved.as_ref(), refusal, was_held);
+        landed
+    }
+}
+
+impl Shared {
+    /// Brings the cache up to what a flight ended with. With what was found, whether the cache had to let go of a token.
+    fn settle(
+        &self,
+        account: Account,
+        ticket: Ticket,
+        result: &Result<Held, TokenError>,
+    ) -> (Result<Landed, TokenError>, bool) {
+        match result {
+            Ok(Held { tokens, version, renewed }) => {
+                let bearer = cache::bearer(&tokens.access_token);
+                let void = !self.cache.publish(account, ticket, bearer.clone(), tokens, *version);
+                if !renewed {
+                    self.cache.pause(account, now(), random().next_u64());
+                }
+                (Ok(Landed { bearer, renewed: *renewed, void }), false)
+            }
+            Err(error) => {
+                let is_over = matches!(error, TokenError::Gone { .. } | TokenError::NotInstalled);
+                let was_held = is_over && self.cache.evict_seen(account, ticket);
+                self.cache.pause(account, now(), random().next_u64());
+                (Err(error.clone()), was_held)
+            }
+        }
+    }
+
+    fn tell(
+        &self,
+        account: Account,
+        result: &Result<Held, TokenError>,
+        unsaved: Option<&Unsaved>,
+        refusal: Option<Error>,
+        was_held: bool,
+    ) {
+        let is_late = |tokens: &TokenSet| unsaved.is_some_and(|late| late.tokens().same_tokens(tokens));
+        match result {
+            Ok(Held { tokens, renewed: true, .. }) => {
+                let expires_at = tokens.expires_at;
+                self.emit(&Event::Saved { account, expires_at });
+                if !is_late(tokens) {
+                    self.emit(&Event::Renewed { account, expires_at });
+                }
+            }
+            Ok(Held { renewed: false, .. }) => {
+                if let Some(refusal) = refusal {
+                    self.emit(&Event::Failed { account, error: &refusal.into() });
+                }
+            }
+            Err(TokenError::Gone { unsettled, refusal }) => {
+                if refusal.is_some() || was_held {
+                    self.emit(&Event::Gone { account, unsettled: *unsettled });
+                }
+            }
+            // Nothing was tried.
+            Err(TokenError::NotInstalled | TokenError::NotRenewable | TokenError::BackingOff { .. }) => {}
+            Err(error) => self.emit(&Event::Failed { account, error }),
+        }
+    }
+}
+
+impl Drop for Takeoff {
+    fn drop(&mut self) {
+        if !self.has_landed {
+            self.busy.0.state().flights.remove(&self.account);
+            self.flight.land(Err(TokenError::Interrupted));
+        }
+    }
+}
+
+impl Flight {
+    fn land(&self, result: Result<Landed, TokenError>) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        self.landed.notify_all();
+    }
+
+    /// What the flight brings, when it has landed.
+    pub(crate) fn wait(&self) -> Result<Landed, TokenError> {
+        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        let landed = self.landed.wait_while(result, |result| result.is_none());
+        landed.unwrap_or_else(PoisonError::into_inner).clone().unwrap_or(Err(TokenError::Interrupted))
+    }
+}
+
+impl Landed {
+    fn meets(&self, demand: &Demand) -> bool {
+        match demand {
+            Demand::Usable => true,
+            Demand::OtherThan(rejected) => cache::access_token(&self.bearer).as_ref() != Some(rejected),
+            Demand::Newer => self.renewed,
+        }
+    }
+}
+
+/// Counts what must not be cut off.
+pub(crate) struct Busy(Arc<Shared>);
+
+impl Busy {
+    pub(crate) fn new(shared: &Arc<Shared>, state: &mut State) -> Self {
+        state.busy += 1;
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.state().busy -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
+/// Counts a renewal ahead of time.
+struct Ahead(Arc<Shared>);
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.0.state().ahead -= 1;
+    }
+}
+
+/// However the thread ends, the next tokens that cannot be saved start it again.
+struct Saving {
+    shared: Arc<Shared>,
+    has_ended: bool,
+}
+
+impl Drop for Saving {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.shared.state().is_saving = false;
+        }
+    }
+}

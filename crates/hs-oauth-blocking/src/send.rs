@@ -1,0 +1,60 @@
+use hs_oauth_core::http::{HeaderValue, Request, Response, StatusCode, header};
+use hs_oauth_core::{Account, TokenError, may_carry_credentials};
+use ureq::{AsSendBody, Body};
+
+use crate::manager::TokenManager;
+
+/// Why a call to an API of HubSpot's got no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no token to send it with.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// It would go neither by https nor to loopback, and was not sent.
+    #[error("a bearer token goes to https only, or to http on loopback")]
+    Insecure,
+    /// It could not be sent, or the answer did not come.
+    #[error("the call failed")]
+    Http(#[source] ureq::Error),
+}
+
+impl TokenManager {
+    /// Sends a request to an API of HubSpot's with the account's bearer, over the client's connections and within its timeout. After a
+    /// 401 it gets another bearer, by a renewal if need be, and sends it once more.
+    ///
+    /// Any answer is `Ok`: a second 401 too, and a redirect, which is never followed. A request without a body has the
+    /// body `()`.
+    ///
+    /// # Errors
+    /// [`SendError`]: no token, no https, or no answer.
+    pub fn send<B: AsSendBody + Clone>(
+        &self,
+        account: Account,
+        request: Request<B>,
+    ) -> Result<Response<Body>, SendError> {
+        let uri = request.uri();
+        let scheme = uri.scheme_str().unwrap_or_default();
+        if !may_carry_credentials(scheme, uri.host().unwrap_or_default()) {
+            return Err(SendError::Insecure);
+        }
+        let again = request.clone();
+        let bearer = self.bearer(account)?;
+        let answer = self.send_once(request, bearer.clone())?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        // Without another bearer there is nothing better than this answer.
+        let Ok(bearer) = self.bearer_after_401(account, &bearer) else { return Ok(answer) };
+        self.send_once(again, bearer)
+    }
+
+    fn send_once<B: AsSendBody>(
+        &self,
+        mut request: Request<B>,
+        bearer: HeaderValue,
+    ) -> Result<Response<Body>, SendError> {
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+        self.client().send(request).map_err(SendError::Http)
+    }
+}

@@ -1,0 +1,362 @@
+//! What both token managers read bearers from. Not for applications: it may change in any version.
+//!
+//! A read is one atomic load, one probe and a comparison of three moments: no lock, no allocation, and as fast with a
+//! hundred thousand accounts as with one. Writes copy one of many small maps, and are rare: two or three an hour for an account.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hs_oauth_core::http::HeaderValue;
+use hs_oauth_core::{AccessToken, Account, Decision, RefreshPolicy, Schedule, Timestamp, TokenSet};
+
+/// The bearers that one process holds.
+pub struct Cache {
+    policy: RefreshPolicy,
+    shards: Box<[Shard]>,
+}
+
+/// What the cache says to a caller who wants a bearer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cached {
+    /// Hand this out.
+    Use(HeaderValue),
+    /// Hand this out, and renew it beside that. Said to one caller at a time.
+    RefreshSoon(HeaderValue),
+    /// There is none to be handed out.
+    RefreshNow,
+}
+
+/// What the cache held of an account when a flight began. What the flight brings is not taken if an account was evicted since.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    evictions: u64,
+    version: Option<u64>,
+}
+
+#[derive(Default)]
+struct Shard {
+    map: ArcSwap<Map>,
+    /// How often an account of this shard was evicted. Held while the map is replaced.
+    evictions: Mutex<u64>,
+}
+
+type Map = HashMap<Account, Arc<Entry>, BuildHasherDefault<AccountHasher>>;
+
+struct Entry {
+    bearer: HeaderValue,
+    schedule: Schedule,
+    /// Of the record that the token was found in.
+    version: u64,
+    pause: Duration,
+    /// Until then, in milliseconds since 1970, nobody else is told to renew it soon.
+    paused_until: AtomicU64,
+}
+
+/// So many that a write copies a few hundred entries where there are a hundred thousand.
+const SHARDS: usize = 256;
+
+impl Cache {
+    /// An empty cache of tokens that are renewed by this policy.
+    pub fn new(policy: RefreshPolicy) -> Self {
+        Self { policy, shards: (0..SHARDS).map(|_| Shard::default()).collect() }
+    }
+
+    /// What to do for a caller who wants a bearer.
+    pub fn read(&self, account: Account, now: Timestamp) -> Cached {
+        let Some(shard) = self.shard(account) else { return Cached::RefreshNow };
+        let map = shard.map.load();
+        let Some(entry) = map.get(&account) else { return Cached::RefreshNow };
+        match entry.schedule.decide(now) {
+            Decision::Use => Cached::Use(entry.bearer.clone()),
+            Decision::RefreshSoon if entry.claim(now) => Cached::RefreshSoon(entry.bearer.clone()),
+            Decision::RefreshSoon => Cached::Use(entry.bearer.clone()),
+            Decision::RefreshNow => Cached::RefreshNow,
+        }
+    }
+
+    /// The bearer that is held, if it may be handed out.
+    pub fn usable(&self, account: Account, now: Timestamp) -> Option<HeaderValue> {
+        let entry = self.entry(account)?;
+        (entry.schedule.decide(now) != Decision::RefreshNow).then(|| entry.bearer.clone())
+    }
+
+    /// The bearer that is held, even if its time is over.
+    pub fn held(&self, account: Account) -> Option<HeaderValue> {
+        Some(self.entry(account)?.bearer.clone())
+    }
+
+    /// To be taken before a flight begins.
+    pub fn ticket(&self, account: Account) -> Ticket {
+        let evictions = self.shard(account).map_or(0, |shard| *shard.evictions());
+        Ticket { evictions, version: self.entry(account).map(|entry| entry.version) }
+    }
+
+    /// Holds these tokens, found or saved under that version, unless it holds newer ones. False, and nothing is held, if an
+    /// account (perhaps this one) was evicted since the ticket was taken.
+    pub fn publish(
+        &self,
+        account: Account,
+        ticket: Ticket,
+        bearer: HeaderValue,
+        tokens: &TokenSet,
+        version: u64,
+    ) -> bool {
+        let Some(shard) = self.shard(account) else { return false };
+        let evictions = shard.evictions();
+        if *evictions != ticket.evictions {
+            return false;
+        }
+        if self.entry(account).is_none_or(|entry| entry.version < version) {
+            let entry = Entry {
+                bearer,
+                schedule: self.policy.schedule(tokens),
+                version,
+                pause: self.policy.timing(tokens).request / 5,
+                paused_until: AtomicU64::new(0),
+            };
+            shard.change(|map| _ = map.insert(account, Arc::new(entry)));
+        }
+        true
+    }
+
+    /// Lets go of an account, and of whatever flights under way will bring.
+    pub fn evict(&self, account: Account) {
+        let Some(shard) = self.shard(account) else { return };
+        let mut evictions = shard.evictions();
+        *evictions += 1;
+        if self.entry(account).is_some() {
+            shard.change(|map| _ = map.remove(&account));
+        }
+    }
+
+    /// Lets go of what the account had when the ticket was taken; not of what was published since. Whether there was any.
+    pub fn evict_seen(&self, account: Account, ticket: Ticket) -> bool {
+        let Some(shard) = self.shard(account) else { return false };
+        let _evictions = shard.evictions();
+        let version = self.entry(account).map(|entry| entry.version);
+        let was_seen = version.is_some() && version == ticket.version;
+        if was_seen {
+            shard.change(|map| _ = map.remove(&account));
+        }
+        was_seen
+    }
+
+    /// After a flight that renewed nothing: for a while nobody is told to renew the account's token soon. `random` spreads the
+    /// pauses of many processes.
+    pub fn pause(&self, account: Account, now: Timestamp, random: u64) {
+        if let Some(entry) = self.entry(account) {
+            // Between a half and one and a half.
+            let spread = (random % 1024) as f64 / 1024.0 + 0.5;
+            let pause = entry.pause.mul_f64(spread).max(SHORTEST_PAUSE);
+            entry.paused_until.store(now.plus(pause).as_millis(), Ordering::Relaxed);
+        }
+    }
+
+    /// How many accounts it holds.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.map.load().len()).sum()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn entry(&self, account: Account) -> Option<Arc<Entry>> {
+        self.shard(account)?.map.load().get(&account).cloned()
+    }
+
+    fn shard(&self, account: Account) -> Option<&Shard> {
+        // The maps use the lowest bits and the highest ones.
+        let hash = BuildHasherDefault::<AccountHasher>::default().hash_one(account);
+        self.shards.get(usize::try_from((hash >> 32) % self.shards.len() as u64).ok()?)
+    }
+}
+
+/// The header `Authorization` with this token: marked as sensitive, and cloned without copying.
+pub fn bearer(token: &AccessToken) -> HeaderValue {
+    let mut bearer = match HeaderValue::try_from([SCHEME, token.expose()].concat()) {
+        Ok(bearer) => bearer,
+        // Not for an access token: that is visible ASCII.
+        Err(_) => HeaderValue::from_static(SCHEME),
+    };
+    bearer.set_sensitive(true);
+    // The first clone makes the bytes shared, which allocates; the others only count.
+    drop(bearer.clone());
+    bearer
+}
+
+/// The token in a header that [`bearer`] made.
+pub fn access_token(bearer: &HeaderValue) -> Option<AccessToken> {
+    AccessToken::new(bearer.to_str().ok()?.strip_prefix(SCHEME)?).ok()
+}
+
+const SCHEME: &str = "Bearer ";
+
+/// The pause of one who was told to renew soon, until it has: it may fail to begin.
+const CLAIM: Duration = Duration::from_millis(500);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+
+impl Entry {
+    /// Whether this caller is the one to renew it soon.
+    fn claim(&self, now: Timestamp) -> bool {
+        let until = self.paused_until.load(Ordering::Relaxed);
+        let next = now.plus(CLAIM).as_millis();
+        until <= now.as_millis()
+            && self.paused_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+impl Shard {
+    fn evictions(&self) -> MutexGuard<'_, u64> {
+        self.evictions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be called by whoever holds `evictions`.
+    fn change(&self, change: impl FnOnce(&mut Map)) {
+        let mut map = Map::clone(&self.map.load());
+        change(&mut map);
+        self.map.store(Arc::new(map));
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// Mixes the two numbers of an account. Only accounts that connected the app are ever keys, so nobody chooses them to collide.
+#[derive(Default)]
+struct AccountHasher(u64);
+
+impl Hasher for AccountHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+
+    fn write_i64(&mut self, word: i64) {
+        self.write_u64(word.cast_unsigned());
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        let mixed = (self.0 ^ self.0 >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        mixed ^ mixed >> 32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    const HUB: Account = Account::hub(62515);
+
+    fn tokens(name: &str) -> TokenSet {
+        TokenSet::new(AccessToken::new(name).unwrap(), 1800, Timestamp::from_secs(1000))
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_secs(1000 + seconds)
+    }
+
+    fn publish(cache: &Cache, ticket: Ticket, name: &str, version: u64) -> bool {
+        let tokens = tokens(name);
+        cache.publish(HUB, ticket, bearer(&tokens.access_token), &tokens, version)
+    }
+
+    fn cache() -> Cache {
+        Cache::new(RefreshPolicy::new())
+    }
+
+    #[test]
+    fn a_bearer_is_handed_out_renewed_soon_by_one_caller_and_then_not_handed_out() {
+        let cache = cache();
+        assert_eq!(cache.read(HUB, at(0)), Cached::RefreshNow);
+        assert!(publish(&cache, cache.ticket(HUB), "a", 1));
+        assert_eq!(cache.read(HUB, at(0)), Cached::Use(HeaderValue::from_static("Bearer a")));
+        assert!(matches!(cache.read(HUB, at(1500)), Cached::RefreshSoon(_)));
+        assert!(matches!(cache.read(HUB, at(1500)), Cached::Use(_)), "one caller at a time");
+        assert!(matches!(cache.read(HUB, at(1501)), Cached::RefreshSoon(_)), "the first one may have failed");
+        cache.pause(HUB, at(1501), 0);
+        assert!(
+            matches!(cache.read(HUB, at(1502)), Cached::Use(_)),
+            "a storm of callers does not load the store"
+        );
+        assert!(matches!(cache.read(HUB, at(1503)), Cached::RefreshSoon(_)));
+        assert_eq!(cache.read(HUB, at(1740)), Cached::RefreshNow);
+        assert_eq!((cache.usable(HUB, at(1740)), cache.held(HUB).is_some()), (None, true));
+    }
+
+    #[test]
+    fn an_older_token_never_replaces_a_newer_one() {
+        let cache = cache();
+        let ticket = cache.ticket(HUB);
+        assert!(publish(&cache, ticket, "new", 5));
+        assert!(publish(&cache, ticket, "old", 4));
+        assert_eq!(cache.held(HUB).unwrap(), "Bearer new");
+        assert!(publish(&cache, ticket, "newer", 6));
+        assert_eq!(cache.held(HUB).unwrap(), "Bearer newer");
+    }
+
+    /// RENEWAL.md, rule 6: "a disconnect is never undone", here by a flight that began before it.
+    #[test]
+    fn what_was_evicted_is_not_brought_back_by_a_flight_that_began_before() {
+        let cache = cache();
+        let before = cache.ticket(HUB);
+        publish(&cache, before, "a", 1);
+        cache.evict(HUB);
+        assert!(!publish(&cache, before, "b", 2));
+        assert!(cache.is_empty());
+        assert!(publish(&cache, cache.ticket(HUB), "c", 3));
+        assert_eq!(cache.len(), 1);
+    }
+
+    #[test]
+    fn a_flight_that_found_the_grant_gone_does_not_evict_a_later_install() {
+        let cache = cache();
+        publish(&cache, cache.ticket(HUB), "a", 1);
+        let ticket = cache.ticket(HUB);
+        publish(&cache, ticket, "installed", 2);
+        assert!(!cache.evict_seen(HUB, ticket));
+        assert!(cache.evict_seen(HUB, cache.ticket(HUB)));
+        assert!(!cache.evict_seen(HUB, cache.ticket(HUB)), "nothing is left");
+    }
+
+    #[test]
+    fn accounts_are_spread_over_the_shards_whatever_their_numbers() {
+        for step in [1, 2, 256, 1 << 20, 1 << 40] {
+            let cache = cache();
+            let shards: HashSet<_> = (0..4096_i64)
+                .map(|number| {
+                    std::ptr::from_ref(cache.shard(Account::hub(number.wrapping_mul(step))).unwrap())
+                })
+                .collect();
+            assert!(shards.len() > SHARDS * 9 / 10, "{step}: {}", shards.len());
+        }
+    }
+
+    #[test]
+    fn a_bearer_is_sensitive_and_gives_its_token_back() {
+        let token = AccessToken::new("CK-1").unwrap();
+        let bearer = bearer(&token);
+        assert!(bearer.is_sensitive());
+        assert!(!format!("{bearer:?}").contains("CK-1"));
+        assert_eq!(access_token(&bearer), Some(token));
+        assert_eq!(access_token(&HeaderValue::from_static("Basic x")), None);
+    }
+}

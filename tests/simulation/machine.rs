@@ -1,0 +1,38 @@
+//! What the simulation drives: the renewal of core, or one of its mutants.
+
+use hs_oauth_core::{Demand, Held, Random, RefreshPolicy, Renewal, Run, Unsaved};
+
+pub(super) trait Machine: Run<Output = Held> + Sized {
+    type Unsaved: Clone;
+
+    fn begin(policy: RefreshPolicy, random: Random, demand: Demand, unsaved: Option<Self::Unsaved>) -> Self;
+    fn unsaved(self) -> Option<Self::Unsaved>;
+}
+
+macro_rules! machine {
+    ($renewal:ty, $unsaved:ty) => {
+        impl Machine for $renewal {
+            type Unsaved = $unsaved;
+
+            fn begin(
+                policy: RefreshPolicy,
+                random: Random,
+                demand: Demand,
+                unsaved: Option<$unsaved>,
+            ) -> Self {
+                let run = Self::new(policy, random, demand);
+                match unsaved {
+                    Some(unsaved) => run.with_unsaved(unsaved),
+                    None => run,
+                }
+            }
+
+            fn unsaved(self) -> Option<$unsaved> {
+                self.into_unsaved()
+            }
+        }
+    };
+}
+pub(super) use machine;
+
+machine!(Renewal, Unsaved);

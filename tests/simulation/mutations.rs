@@ -1,0 +1,82 @@
+/// A bug to be planted into the renewal: what it is, and the text of `renewal.rs` that it replaces, with what.
+struct Mutation {
+    name: &'static str,
+    from: &'static str,
+    to: &'static str,
+}
+
+const MUTATIONS: &[Mutation] = &[
+    Mutation {
+        name: "no_check_before_sending",
+        from: "now.plus(timing.request + timing.save) <= lease.until",
+        to: "now.plus(timing.request + timing.save) <= lease.until || true",
+    },
+    Mutation {
+        name: "no_clock_margin",
+        from: "let over = lease.until.plus(timing.clock_margin);",
+        to: "let over = lease.until;",
+    },
+    Mutation {
+        name: "two_sends_a_lease",
+        from: "Failure::Kept { unsettled } => {",
+        to: "Failure::Kept { unsettled: true } => self.send(now, leased),\nFailure::Kept { unsettled } => {",
+    },
+    Mutation {
+        name: "tokens_dropped_on_conflict",
+        from: "(At::Save, Input::Conflict) |",
+        to: "(At::Save, Input::Conflict) => { self.in_hand = None; self.load() }",
+    },
+    Mutation {
+        name: "gone_is_final",
+        from: "} else if stored.record.is_same(unsaved.grant, &unsaved.sent) {",
+        to: "} else if stored.record.state == GrantState::Live && stored.record.is_same(unsaved.grant, &unsaved.sent) {",
+    },
+    Mutation {
+        name: "grant_not_compared",
+        from: "stored.record.is_same(unsaved.grant, &unsaved.sent)",
+        to: "stored.record.is_same(stored.record.grant, &unsaved.sent)",
+    },
+    Mutation {
+        name: "late_save_frees_the_lease_of_another",
+        from: "if owns_lease {\n            record.lease = None;",
+        to: "record.lease = None;\nif owns_lease {",
+    },
+    Mutation {
+        name: "published_before_saved",
+        from: "self.in_hand = Some(InHand { unsaved, until, hurt });\n        self.save(leased)",
+        to: "let tokens = unsaved.tokens.clone();
+             self.in_hand = Some(InHand { unsaved, until, hurt });
+             self.done(Ok(Held { tokens, version: leased.version, renewed: true }))",
+    },
+    Mutation {
+        name: "any_4xx_is_gone",
+        from: "(NextStep::Reauthorize, _) => Failure::Gone,",
+        to: "(NextStep::Reauthorize, _) => Failure::Gone,
+             (_, Error::Api(error)) if error.status.is_client_error() => Failure::Gone,",
+    },
+    Mutation {
+        name: "expiry_counted_from_reading",
+        from: "new.expires_at = new.expires_at.min(latest);",
+        to: "_ = latest;",
+    },
+    Mutation {
+        name: "refusal_not_compared",
+        from: "match same && stored.record.state == GrantState::Live {",
+        to: "match same || stored.record.state == GrantState::Live {",
+    },
+    Mutation {
+        name: "any_save_clears_the_mark",
+        from: "if owns_lease {\n            record.lease = None;\n            record.unsettled = false;\n        }",
+        to: "if owns_lease { record.lease = None; }\nrecord.unsettled = false;",
+    },
+    Mutation {
+        name: "back_off_not_kept",
+        from: "if retry.at > now && legal {",
+        to: "if retry.at > now && legal && false {",
+    },
+    Mutation {
+        name: "saved_late_and_handed_out_all_the_same",
+        from: "None if !self.is_usable(now, &unsaved.tokens) => self.load(),",
+        to: "",
+    },
+];
