@@ -1,7 +1,10 @@
-//! The whole life of a grant against an emulator in this process, blocking: install, introspect, refresh, revoke, and the refusal
-//! that follows.
+//! The whole life of an account's tokens against an emulator in this process, blocking: install, use, introspect, renew,
+//! disconnect, and the refusal that follows.
 
-use hs_oauth_blocking::{App, Authorize, Client, ClientSecret, Error};
+use std::thread;
+
+use hs_oauth_blocking::http::Request;
+use hs_oauth_blocking::{App, Authorize, Client, ClientSecret, MemoryStore, TokenManager};
 use hs_oauth_emulator::{Server, Settings};
 use hs_oauth_examples::{describe, say};
 
@@ -15,6 +18,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .api_base(hubspot.url())
         .app_base(hubspot.url())
         .build()?;
+    let manager = TokenManager::builder(Client::new(app.clone()), MemoryStore::new())
+        .on_event(|event| say(format_args!("   event          {}", event.name())))
+        .build();
 
     say("1. Install: the browser goes to the consent page, a person presses Connect.");
     let authorization = Authorize::scopes("oauth crm.objects.contacts.read".parse()?).begin(&app)?;
@@ -23,31 +29,43 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let query = callback.split_once('?').map_or("", |(_, query)| query);
     let code = authorization.pending.accept(query)?;
     say(format_args!("   callback       accepted, its state is ours; code {}", code.code().masked()));
+    let account = manager.install(code)?;
+    say(format_args!("   account        {account}"));
 
-    let client = Client::new(app);
-    let tokens = client.exchange_code(code)?;
-    describe(&tokens);
+    say("\n2. Use: an API of HubSpot's is called with the account's bearer.");
+    let details = format!("{}/account-info/v3/details", hubspot.url());
+    let answer = manager.send(account, Request::get(details).body(())?)?;
+    say(format_args!("   answer         {}", answer.status()));
 
-    say("\n2. Introspect: what does HubSpot know of the access token?");
-    describe(&client.introspect(tokens.access_token.clone())?);
+    say("\n3. Introspect: what does HubSpot know of the access token?");
+    describe(&manager.client().introspect(manager.access_token(account)?)?);
 
-    say("\n3. Refresh: a new access token, long before the old one ends.");
-    let refresh_token = tokens.refresh_token.ok_or("no refresh token")?;
-    let tokens = client.refresh(&refresh_token)?;
-    describe(&tokens);
+    say("\n4. Renew: an API says 401 to a hundred threads at once.");
+    hubspot.emulator(|emulator| emulator.clear_journal());
+    let rejected = manager.bearer(account)?;
+    let bearers = thread::scope(|scope| {
+        let ask = || manager.bearer_after_401(account, &rejected);
+        let threads: Vec<_> = (0..100).map(|_| scope.spawn(ask)).collect();
+        let answers = threads.into_iter().map(|thread| thread.join().map_err(|_| "a thread panicked"));
+        answers.collect::<Result<Vec<_>, _>>()
+    })?;
+    let bearers = bearers.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let is_new = bearers.iter().filter(|bearer| **bearer != rejected).count();
+    let requests = hubspot.emulator(|emulator| emulator.journal().len());
+    say(format_args!("   new bearers    {is_new}"));
+    say(format_args!("   token requests {requests}"));
 
-    say("\n4. Revoke: the grant ends.");
-    let refresh_token = tokens.refresh_token.unwrap_or(refresh_token);
-    client.revoke(&refresh_token)?;
-    describe(&client.introspect(refresh_token.clone())?);
+    say("\n5. Disconnect: forgotten here, revoked at HubSpot.");
+    manager.disconnect(account)?;
 
-    say("\n5. Refresh again: HubSpot refuses, and the error knows what to do.");
-    match client.refresh(&refresh_token) {
-        Err(Error::Api(error)) => {
+    say("\n6. Ask once more: there is no token, and the error knows what to do.");
+    match manager.bearer(account) {
+        Err(error) => {
             say(format_args!("   error          {error}"));
             say(format_args!("   next step      {}: {}", error.next_step().name(), error.next_step()));
-            Ok(())
         }
-        other => Err(format!("the revoked token should have been refused: {other:?}").into()),
+        Ok(_) => return Err("the account was disconnected: there should be no bearer".into()),
     }
+    manager.shutdown();
+    Ok(())
 }

@@ -1,32 +1,36 @@
 //! Plants bugs into copies of the renewal, for the simulation to find.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 include!("simulation/mutations.rs");
 
-fn main() {
-    let manifest_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let out_dir = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+fn main() -> Result<(), Box<dyn Error>> {
+    let manifest_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("no manifest folder")?);
+    let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or("no output folder")?);
     let renewal = manifest_dir.join("../crates/hs-oauth-core/src/renewal.rs");
     println!("cargo::rerun-if-changed={}", renewal.display());
     println!("cargo::rerun-if-changed=simulation/mutations.rs");
 
-    let source = fs::read_to_string(&renewal).expect("renewal.rs can be read");
+    let source = fs::read_to_string(&renewal)?;
     let source = source.split("#[cfg(test)]").next().unwrap_or_default();
     let source = without_paths(source);
     let mut index = String::new();
     let mut names = String::new();
     for Mutation { name, from, to } in MUTATIONS {
         let found = source.matches(from).count();
-        assert_eq!(found, 1, "the text that the mutation {name} replaces is there {found} times");
+        if found != 1 {
+            return Err(format!("the text that the mutation {name} replaces is there {found} times").into());
+        }
         let file = out_dir.join(format!("{name}.rs"));
-        fs::write(&file, source.replacen(from, to, 1)).expect("the output folder can be written to");
+        fs::write(&file, source.replacen(from, to, 1))?;
         index += &module(name, &file);
         names += &format!("    ({name:?}, super::schedules::<{name}::Renewal>),\n");
     }
     index += &format!("const MUTANTS: &[(&str, Schedules)] = &[\n{names}];\n");
-    fs::write(out_dir.join("mutants.rs"), index).expect("the output folder can be written to");
+    fs::write(out_dir.join("mutants.rs"), index)?;
+    Ok(())
 }
 
 /// The mutants live in another crate: what they use of core is what everyone can use.
@@ -43,6 +47,6 @@ fn without_paths(source: &str) -> String {
 
 fn module(name: &str, file: &Path) -> String {
     format!(
-        "#[allow(warnings)]\n#[path = {file:?}]\nmod {name};\nmachine!({name}::Renewal, {name}::Unsaved);\n"
+        "#[allow(warnings, clippy::all)]\n#[path = {file:?}]\nmod {name};\nmachine!({name}::Renewal, {name}::Unsaved);\n"
     )
 }

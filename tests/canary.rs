@@ -153,6 +153,18 @@ impl<'w> MakeWriter<'w> for Log {
     }
 }
 
+/// All that `work` says to `tracing` on this thread.
+pub(crate) fn logged(work: impl FnOnce()) -> String {
+    let log = Log::default();
+    let subscriber =
+        tracing_subscriber::fmt().with_writer(log.clone()).with_max_level(tracing::Level::TRACE).finish();
+    // With just one subscriber, whatever another thread says first, where it is not heard, would never be heard at all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(io::sink).finish());
+    tracing::subscriber::with_default(subscriber, work);
+    let logged = log.0.lock().unwrap().clone();
+    String::from_utf8(logged).unwrap()
+}
+
 /// Every way a call can end, with a server that says back what it was told, and everything logged at TRACE.
 #[test]
 fn no_log_line_and_no_error_chain_shows_a_secret_whatever_the_server_does() {
@@ -171,10 +183,7 @@ fn no_log_line_and_no_error_chain_shows_a_secret_whatever_the_server_does() {
     ];
     // Both HTTP clients and what they stand on say what they do to `log` or to `tracing`.
     tracing_log::LogTracer::init().unwrap();
-    let log = Log::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_writer(log.clone()).with_max_level(tracing::Level::TRACE).finish();
-    tracing::subscriber::with_default(subscriber, || {
+    let logged = logged(|| {
         for version in [ApiVersion::V1, ApiVersion::LATEST] {
             for (reply, index) in replies.iter().flat_map(|reply| [(reply, 0), (reply, 1)]) {
                 let server = RawServer::start((0..4).map(|_| reply()).collect());
@@ -196,7 +205,6 @@ fn no_log_line_and_no_error_chain_shows_a_secret_whatever_the_server_does() {
             }
         }
     });
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(
         logged.contains("hubspot_oauth") && logged.contains("failed") && logged.contains("answered"),
         "{logged}"

@@ -1,14 +1,15 @@
 //! Stores that fail, a HubSpot that refuses, and what is shown of it.
 
-use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use hs_oauth_core::{
     AccessToken, ApiVersion, GrantState, NextStep, RefreshPolicy, RefreshToken, StoreError, StoreFailure,
     TokenError, TokenSet,
 };
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
+
+use crate::canary::logged;
 
 use super::scene::{HUB, Manager, Scene, Work, bearer_of, both, both_with, hasty, now};
 
@@ -219,29 +220,9 @@ fn an_async_store_that_panics_or_hangs_is_a_store_that_fails() {
 
 const CANARY: &str = "qZx7";
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn neither_debug_nor_errors_nor_log_lines_show_a_secret() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .with_max_level(tracing::Level::TRACE)
-        .finish();
-    tracing::subscriber::with_default(subscriber, || {
+    let logged = logged(|| {
         for index in 0..2 {
             let scene = Scene::new(index, Settings::new([3; 32]), ApiVersion::V1, hasty());
             let manager = match index {
@@ -280,7 +261,6 @@ fn neither_debug_nor_errors_nor_log_lines_show_a_secret() {
             assert!(!shown.contains(CANARY), "{shown}");
         }
     });
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     for event in ["saved", "failed", "gone"] {
         assert!(logged.matches(&format!("event=\"{event}\"")).count() >= 2, "{event}: {logged}");
     }

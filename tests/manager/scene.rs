@@ -214,9 +214,13 @@ impl Manager {
     }
 
     pub(crate) fn disconnect(&self) -> Result<(), TokenError> {
+        self.disconnect_account(HUB)
+    }
+
+    pub(crate) fn disconnect_account(&self, account: Account) -> Result<(), TokenError> {
         match self {
-            Self::Async(runtime, manager) => runtime.block_on(manager.disconnect(HUB)),
-            Self::Blocking(manager) => manager.disconnect(HUB),
+            Self::Async(runtime, manager) => runtime.block_on(manager.disconnect(account)),
+            Self::Blocking(manager) => manager.disconnect(account),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hs_oauth_core::{Holder, Lease, Random, RefreshPolicy, TokenError};
+use hs_oauth_core::{Account, Holder, Lease, Random, RefreshPolicy, TokenError};
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
 
 use super::scene::{HUB, Manager, Scene, Work, bearer_of, both, both_with, now, wait_until};
@@ -200,6 +200,27 @@ fn callers_beside_another_processs_renewal_hardly_load_the_store() {
     });
 }
 
+/// What a flight brings is not trusted once an account was evicted that may have been its own: the store is asked again, and
+/// HubSpot is not.
+#[test]
+fn a_disconnect_of_other_accounts_costs_a_renewal_under_way_no_second_request() {
+    both_with(strict(), RefreshPolicy::new(), |scene| {
+        scene.install_ending_in(1800);
+        let manager = scene.another();
+        scene.fault(Fault::delay(Duration::from_millis(500)).on(Target::Refresh));
+        std::thread::scope(|scope| {
+            let caller = scope.spawn(|| manager.refresh_now().unwrap());
+            scene.wait_for_sent(Target::Refresh, 1);
+            for hub_id in 0..3000 {
+                manager.disconnect_account(Account::hub(hub_id)).unwrap();
+            }
+            assert_eq!(caller.join().unwrap(), bearer_of(&scene.store.tokens()));
+        });
+        assert!(scene.works(manager.bearer().unwrap()));
+        assert_eq!(scene.sent(Target::Refresh), 1);
+    });
+}
+
 /// So many renewals ahead of time as there are threads for; the others come with later calls.
 #[test]
 fn a_slow_hubspot_does_not_pile_up_threads() {
@@ -207,7 +228,7 @@ fn a_slow_hubspot_does_not_pile_up_threads() {
         Scene::new(1, Settings::new([3; 32]), hs_oauth_core::ApiVersion::LATEST, RefreshPolicy::new());
     let tokens = scene.install_ending_in(1800);
     let Manager::Blocking(manager) = &scene.manager else { panic!() };
-    let accounts: Vec<_> = (0..20).map(hs_oauth_core::Account::hub).collect();
+    let accounts: Vec<_> = (0..20).map(Account::hub).collect();
     for account in &accounts {
         let mut tokens = tokens.clone();
         tokens.expires_at = now().plus(Duration::from_secs(300));

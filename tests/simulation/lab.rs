@@ -172,10 +172,9 @@ impl Lab {
     /// Goes on to the end.
     pub(super) fn finish<R: Run>(&mut self, actor: &mut Actor<R>) -> Result<R::Output, TokenError> {
         for _ in 0..1000 {
-            if matches!(actor.step, Step::Done(_)) {
-                let step = std::mem::replace(&mut actor.step, Step::Load);
-                let Step::Done(result) = step else { unreachable!() };
-                return result;
+            match std::mem::replace(&mut actor.step, Step::Load) {
+                Step::Done(result) => return result,
+                step => actor.step = step,
             }
             self.step(actor);
         }

@@ -416,7 +416,7 @@ fn c17_a_lease_swap_whose_answer_was_lost_is_recognised_by_its_holder() {
     // With an effect that lands later: it fails on its version.
     let mut a = lab.renewal();
     lab.until_swap(&mut a);
-    let Step::Swap { expected, record } = std::mem::replace(&mut a.step, Step::Load) else { unreachable!() };
+    let Step::Swap { expected, record } = std::mem::replace(&mut a.step, Step::Load) else { panic!() };
     lab.tell(&mut a, store_down());
     let tokens = renewed(lab.finish(&mut a));
     assert!(matches!(lab.store.swap(ACCOUNT, expected, &record), Ok(hs_oauth_store::Swapped::Conflict)));

@@ -82,6 +82,7 @@ enum Kind<M> {
     Disconnect(Disconnect),
 }
 
+#[expect(clippy::large_enum_variant, reason = "few are there at once")]
 enum Event {
     Ask { process: usize, task: usize, last: bool },
     Leave { process: usize, task: usize },
@@ -133,6 +134,7 @@ enum Fate {
     Refused { status: u16, acts: bool, retry_after: Option<u64> },
 }
 
+#[expect(clippy::large_enum_variant, reason = "one is there at a time")]
 enum What {
     Input(Input),
     Answer(Refresh, Response<Vec<u8>>),

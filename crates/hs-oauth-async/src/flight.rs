@@ -7,10 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::{
-    Account, Demand, Error, Event, Held, RefreshPolicy, Renewal, TokenError, TokenSet, Unsaved,
-};
-use hs_oauth_store::cache::{self, Cache, Ticket};
+use hs_oauth_core::{Account, Demand, Event, RefreshPolicy, Renewal, TokenError, Unsaved};
+use hs_oauth_store::cache::{Cache, Ended, Landed};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -44,16 +42,6 @@ pub(crate) struct State {
 
 pub(crate) type Flight = watch::Receiver<Option<Result<Landed, TokenError>>>;
 
-/// What a flight brought.
-#[derive(Clone)]
-pub(crate) struct Landed {
-    bearer: HeaderValue,
-    /// Whether it got the token from HubSpot, and did not just find it.
-    renewed: bool,
-    /// Whether the account may have been disconnected on the way.
-    void: bool,
-}
-
 /// How often a caller goes along with, or starts, a flight. The first may have begun for a caller who wanted less.
 const FLIGHTS: usize = 3;
 
@@ -62,7 +50,7 @@ impl Shared {
     pub(crate) async fn bearer(
         self: &Arc<Self>,
         account: Account,
-        demand: Demand,
+        mut demand: Demand,
     ) -> Result<HeaderValue, TokenError> {
         for remaining in (0..FLIGHTS).rev() {
             let (mut flight, is_ours) = match self.fly(account, &demand, false) {
@@ -73,8 +61,12 @@ impl Shared {
             match landed {
                 Ok(Some(Ok(landed))) => {
                     let is_met = is_ours || landed.meets(&demand);
-                    if (is_met && !landed.void) || remaining == 0 {
+                    if is_met && (!landed.void || remaining == 0) {
                         return Ok(landed.bearer);
+                    }
+                    if is_met && demand == Demand::Newer {
+                        // It was renewed; all that is left to ask is whether it is still there.
+                        demand = Demand::Usable;
                     }
                 }
                 Ok(Some(Err(error))) => return self.instead(account, &demand, error),
@@ -95,12 +87,7 @@ impl Shared {
         demand: &Demand,
         error: TokenError,
     ) -> Result<HeaderValue, TokenError> {
-        let is_other = |bearer: &HeaderValue| match demand {
-            Demand::Usable => true,
-            Demand::OtherThan(rejected) => cache::access_token(bearer).as_ref() != Some(rejected),
-            Demand::Newer => false,
-        };
-        self.cache.usable(account, now()).filter(is_other).ok_or(error)
+        self.cache.instead(account, demand, now()).ok_or(error)
     }
 
     /// The account's flight, and whether it was started for this demand. Once shut down, none is started but by `anyway`.
@@ -206,7 +193,8 @@ impl Takeoff {
         let mut refusal = None;
         let result = shared.world(account).drive(&mut run, &mut refusal).await;
 
-        let (landed, was_held) = shared.settle(account, ticket, &result);
+        let ended = Ended { account, result, unsaved, refusal };
+        let (landed, was_held) = shared.cache.settle(ticket, &ended, now(), random().next_u64());
         let mut save_again = false;
         {
             let mut state = shared.state();
@@ -224,67 +212,7 @@ impl Takeoff {
         if save_again {
             tokio::spawn(Arc::clone(&shared).save_again());
         }
-        shared.tell(account, &result, unsaved.as_ref(), refusal, was_held);
-    }
-}
-
-impl Shared {
-    /// Brings the cache up to what a flight ended with. With what was found, whether the cache had to let go of a token.
-    fn settle(
-        &self,
-        account: Account,
-        ticket: Ticket,
-        result: &Result<Held, TokenError>,
-    ) -> (Result<Landed, TokenError>, bool) {
-        match result {
-            Ok(Held { tokens, version, renewed }) => {
-                let bearer = cache::bearer(&tokens.access_token);
-                let void = !self.cache.publish(account, ticket, bearer.clone(), tokens, *version);
-                if !renewed {
-                    self.cache.pause(account, now(), random().next_u64());
-                }
-                (Ok(Landed { bearer, renewed: *renewed, void }), false)
-            }
-            Err(error) => {
-                let is_over = matches!(error, TokenError::Gone { .. } | TokenError::NotInstalled);
-                let was_held = is_over && self.cache.evict_seen(account, ticket);
-                self.cache.pause(account, now(), random().next_u64());
-                (Err(error.clone()), was_held)
-            }
-        }
-    }
-
-    fn tell(
-        &self,
-        account: Account,
-        result: &Result<Held, TokenError>,
-        unsaved: Option<&Unsaved>,
-        refusal: Option<Error>,
-        was_held: bool,
-    ) {
-        let is_late = |tokens: &TokenSet| unsaved.is_some_and(|late| late.tokens().same_tokens(tokens));
-        match result {
-            Ok(Held { tokens, renewed: true, .. }) => {
-                let expires_at = tokens.expires_at;
-                self.emit(&Event::Saved { account, expires_at });
-                if !is_late(tokens) {
-                    self.emit(&Event::Renewed { account, expires_at });
-                }
-            }
-            Ok(Held { renewed: false, .. }) => {
-                if let Some(refusal) = refusal {
-                    self.emit(&Event::Failed { account, error: &refusal.into() });
-                }
-            }
-            Err(TokenError::Gone { unsettled, refusal }) => {
-                if refusal.is_some() || was_held {
-                    self.emit(&Event::Gone { account, unsettled: *unsettled });
-                }
-            }
-            // Nothing was tried.
-            Err(TokenError::NotInstalled | TokenError::NotRenewable | TokenError::BackingOff { .. }) => {}
-            Err(error) => self.emit(&Event::Failed { account, error }),
-        }
+        ended.tell(was_held, |event| shared.emit(event));
     }
 }
 
@@ -292,16 +220,6 @@ impl Drop for Takeoff {
     fn drop(&mut self) {
         if !self.has_landed {
             self.busy.0.state().flights.remove(&self.account);
-        }
-    }
-}
-
-impl Landed {
-    fn meets(&self, demand: &Demand) -> bool {
-        match demand {
-            Demand::Usable => true,
-            Demand::OtherThan(rejected) => cache::access_token(&self.bearer).as_ref() != Some(rejected),
-            Demand::Newer => self.renewed,
         }
     }
 }

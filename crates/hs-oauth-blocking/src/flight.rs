@@ -7,11 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::{
-    Account, Demand, Error, Event, Held, RefreshPolicy, Renewal, TokenError, TokenSet, Unsaved,
-};
+use hs_oauth_core::{Account, Demand, Event, RefreshPolicy, Renewal, TokenError, Unsaved};
 use hs_oauth_store::TokenStore;
-use hs_oauth_store::cache::{self, Cache, Ticket};
+use hs_oauth_store::cache::{Cache, Ended, Landed};
 
 use crate::client::Client;
 use crate::drive::{World, now, random};
@@ -51,16 +49,6 @@ pub(crate) struct Flight {
     landed: Condvar,
 }
 
-/// What a flight brought.
-#[derive(Clone)]
-pub(crate) struct Landed {
-    bearer: HeaderValue,
-    /// Whether it got the token from HubSpot, and did not just find it.
-    renewed: bool,
-    /// Whether the account may have been disconnected on the way.
-    void: bool,
-}
-
 /// How often a caller goes along with, or starts, a flight. The first may have begun for a caller who wanted less.
 const FLIGHTS: usize = 3;
 
@@ -72,7 +60,7 @@ impl Shared {
     pub(crate) fn bearer(
         self: &Arc<Self>,
         account: Account,
-        demand: &Demand,
+        mut demand: Demand,
     ) -> Result<HeaderValue, TokenError> {
         for remaining in (0..FLIGHTS).rev() {
             let (landed, is_ours) = match self.board(account, false) {
@@ -82,17 +70,21 @@ impl Shared {
             };
             match landed {
                 Ok(landed) => {
-                    let is_met = is_ours || landed.meets(demand);
-                    if (is_met && !landed.void) || remaining == 0 {
+                    let is_met = is_ours || landed.meets(&demand);
+                    if is_met && (!landed.void || remaining == 0) {
                         return Ok(landed.bearer);
+                    }
+                    if is_met && demand == Demand::Newer {
+                        // It was renewed; all that is left to ask is whether it is still there.
+                        demand = Demand::Usable;
                     }
                 }
                 // Its thread came to no end. This one may.
                 Err(TokenError::Interrupted) if !is_ours => {}
-                Err(error) => return self.instead(account, demand, error),
+                Err(error) => return self.instead(account, &demand, error),
             }
         }
-        self.instead(account, demand, TokenError::Interrupted)
+        self.instead(account, &demand, TokenError::Interrupted)
     }
 
     /// Renews a token ahead of time on another thread, if there is one to be had and nobody does so yet.
@@ -122,12 +114,7 @@ impl Shared {
         demand: &Demand,
         error: TokenError,
     ) -> Result<HeaderValue, TokenError> {
-        let is_other = |bearer: &HeaderValue| match demand {
-            Demand::Usable => true,
-            Demand::OtherThan(rejected) => cache::access_token(bearer).as_ref() != Some(rejected),
-            Demand::Newer => false,
-        };
-        self.cache.usable(account, now()).filter(is_other).ok_or(error)
+        self.cache.instead(account, demand, now()).ok_or(error)
     }
 
     /// The account's flight, or the right to be it. Once shut down, none begins but by `anyway`.
@@ -244,7 +231,8 @@ impl Takeoff {
         let mut refusal = None;
         let result = shared.world(account).drive(&mut run, &mut refusal);
 
-        let (landed, was_held) = shared.settle(account, ticket, &result);
+        let ended = Ended { account, result, unsaved, refusal };
+        let (landed, was_held) = shared.cache.settle(ticket, &ended, now(), random().next_u64());
         let mut save_again = false;
         {
             let mut state = shared.state();
@@ -266,68 +254,8 @@ impl Takeoff {
                 shared.state().is_saving = false;
             }
         }
-        shared.tell(account, &result, unsaved.as_ref(), refusal, was_held);
+        ended.tell(was_held, |event| shared.emit(event));
         landed
-    }
-}
-
-impl Shared {
-    /// Brings the cache up to what a flight ended with. With what was found, whether the cache had to let go of a token.
-    fn settle(
-        &self,
-        account: Account,
-        ticket: Ticket,
-        result: &Result<Held, TokenError>,
-    ) -> (Result<Landed, TokenError>, bool) {
-        match result {
-            Ok(Held { tokens, version, renewed }) => {
-                let bearer = cache::bearer(&tokens.access_token);
-                let void = !self.cache.publish(account, ticket, bearer.clone(), tokens, *version);
-                if !renewed {
-                    self.cache.pause(account, now(), random().next_u64());
-                }
-                (Ok(Landed { bearer, renewed: *renewed, void }), false)
-            }
-            Err(error) => {
-                let is_over = matches!(error, TokenError::Gone { .. } | TokenError::NotInstalled);
-                let was_held = is_over && self.cache.evict_seen(account, ticket);
-                self.cache.pause(account, now(), random().next_u64());
-                (Err(error.clone()), was_held)
-            }
-        }
-    }
-
-    fn tell(
-        &self,
-        account: Account,
-        result: &Result<Held, TokenError>,
-        unsaved: Option<&Unsaved>,
-        refusal: Option<Error>,
-        was_held: bool,
-    ) {
-        let is_late = |tokens: &TokenSet| unsaved.is_some_and(|late| late.tokens().same_tokens(tokens));
-        match result {
-            Ok(Held { tokens, renewed: true, .. }) => {
-                let expires_at = tokens.expires_at;
-                self.emit(&Event::Saved { account, expires_at });
-                if !is_late(tokens) {
-                    self.emit(&Event::Renewed { account, expires_at });
-                }
-            }
-            Ok(Held { renewed: false, .. }) => {
-                if let Some(refusal) = refusal {
-                    self.emit(&Event::Failed { account, error: &refusal.into() });
-                }
-            }
-            Err(TokenError::Gone { unsettled, refusal }) => {
-                if refusal.is_some() || was_held {
-                    self.emit(&Event::Gone { account, unsettled: *unsettled });
-                }
-            }
-            // Nothing was tried.
-            Err(TokenError::NotInstalled | TokenError::NotRenewable | TokenError::BackingOff { .. }) => {}
-            Err(error) => self.emit(&Event::Failed { account, error }),
-        }
     }
 }
 
@@ -351,16 +279,6 @@ impl Flight {
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
         let landed = self.landed.wait_while(result, |result| result.is_none());
         landed.unwrap_or_else(PoisonError::into_inner).clone().unwrap_or(Err(TokenError::Interrupted))
-    }
-}
-
-impl Landed {
-    fn meets(&self, demand: &Demand) -> bool {
-        match demand {
-            Demand::Usable => true,
-            Demand::OtherThan(rejected) => cache::access_token(&self.bearer).as_ref() != Some(rejected),
-            Demand::Newer => self.renewed,
-        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! HubSpot's OAuth API for sync tools, over [`ureq`].
 //!
-//! **In here**: a [`Client`] that moves the requests and answers of [`hs_oauth_core`] over HTTP with the limits a credential
+//! **In here**: the [`TokenManager`], which holds the tokens of every account and hands out ones that work, from and to a
+//! [`TokenStore`]; and a [`Client`] that moves the requests and answers of [`hs_oauth_core`] over HTTP with the limits a credential
 //! needs: https except on loopback, no redirects, an answer of at most 1 MiB, a timeout, and no try more than is harmless.
-//! **Not in here**: what a request is, what an answer means and when to try again; that is core's, re-exported whole, so
+//! **Not in here**: what a request is, what an answer means, when to try again and when to renew; that is core's, re-exported whole, so
 //! that this is the only crate a sync tool names.
 //!
 //! ```no_run

@@ -126,7 +126,7 @@ impl TokenManager {
                 self.shared().renew_ahead(account);
                 Ok(bearer)
             }
-            Cached::RefreshNow => self.shared().bearer(account, &Demand::Usable),
+            Cached::RefreshNow => self.shared().bearer(account, Demand::Usable),
         }
     }
 
@@ -150,7 +150,7 @@ impl TokenManager {
         rejected: &HeaderValue,
     ) -> Result<HeaderValue, TokenError> {
         match cache::access_token(rejected) {
-            Some(rejected) => self.shared().bearer(account, &Demand::OtherThan(rejected)),
+            Some(rejected) => self.shared().bearer(account, Demand::OtherThan(rejected)),
             None => self.bearer(account),
         }
     }
@@ -161,7 +161,7 @@ impl TokenManager {
     /// As [`bearer`](Self::bearer).
     pub fn refresh_now(&self, account: Account) -> Result<HeaderValue, TokenError> {
         let held = self.shared().cache.held(account).and_then(|bearer| cache::access_token(&bearer));
-        self.shared().bearer(account, &held.map_or(Demand::Newer, Demand::OtherThan))
+        self.shared().bearer(account, held.map_or(Demand::Newer, Demand::OtherThan))
     }
 
     /// Forgets the account's tokens and revokes its refresh token. Once this begins they are no longer handed out here; other

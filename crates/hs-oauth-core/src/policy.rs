@@ -161,6 +161,7 @@ impl Default for RefreshPolicy {
 
 impl Schedule {
     /// What to do now.
+    #[inline]
     pub fn decide(&self, now: Timestamp) -> Decision {
         if now >= self.usable_until || now < self.trusted_from {
             Decision::RefreshNow

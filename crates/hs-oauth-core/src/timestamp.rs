@@ -48,9 +48,11 @@ impl Timestamp {
 
 impl From<SystemTime> for Timestamp {
     /// Rounds down to the millisecond; a time before 1970 becomes 1970.
+    #[inline]
     fn from(time: SystemTime) -> Self {
         let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+        let whole = since_epoch.as_secs().saturating_mul(1000);
+        Self(whole.saturating_add(u64::from(since_epoch.subsec_millis())))
     }
 }
 

@@ -15,11 +15,7 @@ pub(crate) fn answer(emulator: &mut Emulator, now: Timestamp, request: &Request<
     if request.method() != Method::GET {
         return answers::wrong_method(&mut emulator.minter, request.method(), "GET, HEAD, OPTIONS");
     }
-    let bearer = request.headers().get(AUTHORIZATION).and_then(|value| {
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-    });
-    let hub_id = match emulator.accounts.access_token(now, bearer.unwrap_or("")) {
+    let hub_id = match emulator.accounts.access_token(now, bearer(request).unwrap_or("")) {
         AccessToken::Good { hub_id, .. } => hub_id.unwrap_or(emulator.settings.hub_id),
         AccessToken::Expired => {
             return refuse(
@@ -45,6 +41,12 @@ pub(crate) fn answer(emulator: &mut Emulator, now: Timestamp, request: &Request<
         "dataHostingLocation": "na1",
     });
     answers::json(StatusCode::OK, &details)
+}
+
+/// The token a request came with.
+pub(crate) fn bearer(request: &Request<Vec<u8>>) -> Option<&str> {
+    let (scheme, token) = request.headers().get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 fn refuse(emulator: &mut Emulator, category: &str, message: &str) -> Answer {

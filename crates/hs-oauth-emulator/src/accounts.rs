@@ -278,6 +278,15 @@ impl Accounts {
         AccessToken::Good { hub_id, scopes: &issued.scopes, expires_at: issued.expires_at }
     }
 
+    /// Whose a token is, good or not.
+    pub(crate) fn owner(&self, token: &str) -> Option<i64> {
+        let grant = match self.access_tokens.get(token) {
+            Some(issued) => issued.grant?,
+            None => *self.refresh_tokens.get(token)?,
+        };
+        self.grants.get(&grant).map(|grant| grant.hub_id)
+    }
+
     /// Whose a good refresh token is, and what was granted.
     pub(crate) fn refresh_token(&self, text: &str) -> Option<(i64, &Scopes)> {
         let grant = self.grants.get(self.refresh_tokens.get(text)?)?;

@@ -89,6 +89,11 @@ impl Codes {
         Ok((issued.consent.hub_id, issued.consent.scopes.clone()))
     }
 
+    /// Whose a code is, good or not.
+    pub(crate) fn owner(&self, code: &Code) -> Option<i64> {
+        self.issued.get(code.expose()).map(|issued| issued.consent.hub_id)
+    }
+
     /// Remembers what a code brought.
     pub(crate) fn set_grant(&mut self, code: &Code, grant: u64) {
         if let Some(issued) = self.issued.get_mut(code.expose()) {

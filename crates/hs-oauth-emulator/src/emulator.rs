@@ -98,11 +98,13 @@ impl Emulator {
             }
             let received = Received::from_http(request);
             entry.operation = received.as_ref().ok().and_then(Target::of);
+            entry.hub_id = received.as_ref().ok().and_then(|received| token::owner(&self.accounts, received));
             return self.under_faults(entry, |emulator| token::answer(emulator, now, request, received));
         }
         match path {
             account_info::PATH => {
                 entry.operation = Some(Target::AccountInfo);
+                entry.hub_id = account_info::bearer(request).and_then(|token| self.accounts.owner(token));
                 self.under_faults(entry, |emulator| account_info::answer(emulator, now, request))
             }
             "/" if request.method() == Method::GET => {
@@ -308,6 +310,23 @@ mod tests {
         let mut bench = Bench::new();
         let body = vec![b'a'; LARGEST_BODY];
         assert_eq!(bench.send(request("POST", "/oauth/v3/token", FORM, &body)).status(), 400);
+    }
+
+    #[test]
+    fn the_journal_says_whose_token_came_in_even_one_that_was_replaced() {
+        let mut bench = Bench::with(|settings| settings.rotation = Rotation::Rotate);
+        let tokens = bench.install();
+        bench.refresh(&tokens).unwrap();
+        bench.refresh(&tokens).unwrap_err();
+        bench.introspect(tokens.access_token.clone());
+        bench.introspect(RefreshToken::new("nobody-knows-this-one").unwrap());
+        let seen: Vec<_> = bench.emulator.journal().filter(|entry| entry.operation.is_some()).collect();
+        let seen: Vec<_> = seen.iter().map(|entry| (entry.status, entry.hub_id)).collect();
+        let ours = Some(62515);
+        assert_eq!(
+            seen,
+            [(Some(200), ours), (Some(200), ours), (Some(400), ours), (Some(200), ours), (Some(200), None)]
+        );
     }
 
     /// HubSpot's API reference: v1 goes away on 2027-02-16. A client must not take that for tokens that are gone.

@@ -45,6 +45,9 @@ pub struct Entry {
     /// What was asked of the token API, if it was understood.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<Target>,
+    /// Whose token or code came in, if that is known; also of one that is good no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hub_id: Option<i64>,
     /// The fault it met: `status`, `raw_body`, `delay`, `drop_before`, `drop_after` or `truncate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
@@ -92,6 +95,7 @@ impl Entry {
             content_type: header(CONTENT_TYPE).map(|value| mask.public(&value)),
             user_agent: header(USER_AGENT).map(|value| mask.public(&value)),
             operation: None,
+            hub_id: None,
             fault: None,
             status: None,
         }

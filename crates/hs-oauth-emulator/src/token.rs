@@ -10,7 +10,7 @@ use hs_oauth_core::{
 };
 use http::{Method, Request, StatusCode};
 
-use crate::accounts::{AccessToken, Denial};
+use crate::accounts::{AccessToken, Accounts, Denial};
 use crate::answers::{self, Answer, bad_request, error};
 use crate::emulator::Emulator;
 use crate::settings::Settings;
@@ -45,6 +45,17 @@ pub(crate) fn answer(
             .and_then(|()| reject(request, &rejection)),
     };
     answer.unwrap_or_else(|error| answers::refused(&mut emulator.minter, error))
+}
+
+/// Whose token or code a request came with, if that is known.
+pub(crate) fn owner(accounts: &Accounts, received: &Received) -> Option<i64> {
+    match &received.call {
+        Call::ExchangeCode(exchange) => accounts.codes.owner(exchange.code().code()),
+        Call::Refresh(refresh) => accounts.owner(refresh.refresh_token().expose()),
+        Call::Introspect(introspect) => accounts.owner(introspect.token().expose()),
+        Call::Revoke(revoke) => accounts.owner(revoke.refresh_token().expose()),
+        _ => None,
+    }
 }
 
 fn with_standard_methods(allow: &'static str) -> &'static str {

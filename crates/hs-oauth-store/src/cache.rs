@@ -3,9 +3,11 @@
 //! A read is one atomic load, one probe and a comparison of three moments: no lock, no allocation, and as fast with a
 //! hundred thousand accounts as with one. Writes copy one of many small maps, and are rare: two or three an hour for an account.
 
+mod landing;
+
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::{AccessToken, Account, Decision, RefreshPolicy, Schedule, Timestamp, TokenSet};
+
+pub use landing::{Ended, Landed};
 
 /// The bearers that one process holds.
 pub struct Cache {
@@ -45,7 +49,14 @@ struct Shard {
     evictions: Mutex<u64>,
 }
 
-type Map = HashMap<Account, Arc<Entry>, BuildHasherDefault<AccountHasher>>;
+type Map = HashMap<Key, Arc<Entry>, BuildHasherDefault<AsItIs>>;
+
+/// An account with its hash, which a read needs twice: for the shard and for the place in its map.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    hash: u64,
+    account: Account,
+}
 
 struct Entry {
     bearer: HeaderValue,
@@ -67,10 +78,12 @@ impl Cache {
     }
 
     /// What to do for a caller who wants a bearer.
+    #[inline]
     pub fn read(&self, account: Account, now: Timestamp) -> Cached {
-        let Some(shard) = self.shard(account) else { return Cached::RefreshNow };
+        let key = Key::new(account);
+        let Some(shard) = self.shard(key) else { return Cached::RefreshNow };
         let map = shard.map.load();
-        let Some(entry) = map.get(&account) else { return Cached::RefreshNow };
+        let Some(entry) = map.get(&key) else { return Cached::RefreshNow };
         match entry.schedule.decide(now) {
             Decision::Use => Cached::Use(entry.bearer.clone()),
             Decision::RefreshSoon if entry.claim(now) => Cached::RefreshSoon(entry.bearer.clone()),
@@ -92,7 +105,7 @@ impl Cache {
 
     /// To be taken before a flight begins.
     pub fn ticket(&self, account: Account) -> Ticket {
-        let evictions = self.shard(account).map_or(0, |shard| *shard.evictions());
+        let evictions = self.shard(Key::new(account)).map_or(0, |shard| *shard.evictions());
         Ticket { evictions, version: self.entry(account).map(|entry| entry.version) }
     }
 
@@ -106,7 +119,7 @@ impl Cache {
         tokens: &TokenSet,
         version: u64,
     ) -> bool {
-        let Some(shard) = self.shard(account) else { return false };
+        let Some(shard) = self.shard(Key::new(account)) else { return false };
         let evictions = shard.evictions();
         if *evictions != ticket.evictions {
             return false;
@@ -119,29 +132,29 @@ impl Cache {
                 pause: self.policy.timing(tokens).request / 5,
                 paused_until: AtomicU64::new(0),
             };
-            shard.change(|map| _ = map.insert(account, Arc::new(entry)));
+            shard.change(|map| _ = map.insert(Key::new(account), Arc::new(entry)));
         }
         true
     }
 
     /// Lets go of an account, and of whatever flights under way will bring.
     pub fn evict(&self, account: Account) {
-        let Some(shard) = self.shard(account) else { return };
+        let Some(shard) = self.shard(Key::new(account)) else { return };
         let mut evictions = shard.evictions();
         *evictions += 1;
         if self.entry(account).is_some() {
-            shard.change(|map| _ = map.remove(&account));
+            shard.change(|map| _ = map.remove(&Key::new(account)));
         }
     }
 
     /// Lets go of what the account had when the ticket was taken; not of what was published since. Whether there was any.
     pub fn evict_seen(&self, account: Account, ticket: Ticket) -> bool {
-        let Some(shard) = self.shard(account) else { return false };
+        let Some(shard) = self.shard(Key::new(account)) else { return false };
         let _evictions = shard.evictions();
         let version = self.entry(account).map(|entry| entry.version);
         let was_seen = version.is_some() && version == ticket.version;
         if was_seen {
-            shard.change(|map| _ = map.remove(&account));
+            shard.change(|map| _ = map.remove(&Key::new(account)));
         }
         was_seen
     }
@@ -168,13 +181,13 @@ impl Cache {
     }
 
     fn entry(&self, account: Account) -> Option<Arc<Entry>> {
-        self.shard(account)?.map.load().get(&account).cloned()
+        let key = Key::new(account);
+        self.shard(key)?.map.load().get(&key).cloned()
     }
 
-    fn shard(&self, account: Account) -> Option<&Shard> {
+    fn shard(&self, key: Key) -> Option<&Shard> {
         // The maps use the lowest bits and the highest ones.
-        let hash = BuildHasherDefault::<AccountHasher>::default().hash_one(account);
-        self.shards.get(usize::try_from((hash >> 32) % self.shards.len() as u64).ok()?)
+        self.shards.get(usize::from((key.hash >> 48) as u8))
     }
 }
 
@@ -231,30 +244,40 @@ impl fmt::Debug for Cache {
     }
 }
 
-/// Mixes the two numbers of an account. Only accounts that connected the app are ever keys, so nobody chooses them to collide.
+impl Key {
+    /// Mixes the two numbers of the account. Only accounts that connected the app are ever kept, so nobody chooses them to
+    /// collide.
+    fn new(account: Account) -> Self {
+        let user = account
+            .user_id
+            .map_or(0, |user_id| user_id.cast_unsigned().rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15);
+        let mixed = (account.hub_id.cast_unsigned() ^ user).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        Self { hash: mixed ^ mixed >> 32, account }
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Takes the hash that a key has already.
 #[derive(Default)]
-struct AccountHasher(u64);
+struct AsItIs(u64);
 
-impl Hasher for AccountHasher {
+impl Hasher for AsItIs {
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
     }
 
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    }
-
-    fn write_i64(&mut self, word: i64) {
-        self.write_u64(word.cast_unsigned());
-    }
-
-    fn write_isize(&mut self, word: isize) {
-        self.write_u64(word as u64);
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 
     fn finish(&self) -> u64 {
-        let mixed = (self.0 ^ self.0 >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        mixed ^ mixed >> 32
+        self.0
     }
 }
 
@@ -343,7 +366,9 @@ mod tests {
             let cache = cache();
             let shards: HashSet<_> = (0..4096_i64)
                 .map(|number| {
-                    std::ptr::from_ref(cache.shard(Account::hub(number.wrapping_mul(step))).unwrap())
+                    std::ptr::from_ref(
+                        cache.shard(Key::new(Account::hub(number.wrapping_mul(step)))).unwrap(),
+                    )
                 })
                 .collect();
             assert!(shards.len() > SHARDS * 9 / 10, "{step}: {}", shards.len());
