@@ -35,6 +35,9 @@ use options::Options;
 use result::{Findings, tell};
 use tally::Tally;
 
+/// The most time that connecting all accounts may take.
+const LONGEST_INSTALL: Duration = Duration::from_secs(6);
+
 type Failure = Box<dyn std::error::Error>;
 
 /// How often the herd is looked at. What comes in meanwhile must fit into the emulator's journal, and is a hundredth of that.
@@ -110,9 +113,14 @@ fn timing(options: &Options) -> Result<Timing, Failure> {
     Ok(RefreshPolicy::new().timing(&tokens))
 }
 
+/// Connects the accounts one after the other, as in life: their tokens are not all of one age.
 async fn install(options: &Options, hubspot: &Server, client: &Client, folder: &Path) -> Result<(), Failure> {
     let manager = TokenManager::new(client.clone(), OffRuntime::new(FileStore::open(folder)?));
+    let in_all = Duration::from_secs(options.token_lifetime.into()).mul_f64(0.6).min(LONGEST_INSTALL);
+    tell(format_args!("{} accounts connect within {:.1} s", options.accounts, in_all.as_secs_f64()));
+    let mut next = tokio::time::interval(in_all.max(Duration::from_millis(1)) / options.accounts.max(1));
     for hub_id in options.hubs() {
+        next.tick().await;
         let authorize = Authorize::scopes("oauth".parse()?).hub_id(hub_id);
         let authorization = authorize.begin(client.app())?;
         let callback = hubspot.connect(&authorization.url)?;
