@@ -143,7 +143,8 @@ enum What {
 struct Entry {
     at: u64,
     order: u64,
-    event: Event,
+    /// Boxed, since the heap moves its entries about.
+    event: Box<Event>,
 }
 
 const SECOND: u64 = 1000;
@@ -233,7 +234,7 @@ impl<M: Machine> World<M> {
         let mut steps = 0_u32;
         while let Some(Reverse(Entry { at, event, .. })) = self.events.pop() {
             self.now = self.now.max(at);
-            self.happen(event);
+            self.happen(*event);
             steps += 1;
             if steps == 200_000 {
                 self.broken("the schedule does not end");
@@ -876,7 +877,7 @@ impl<M: Machine> World<M> {
 
     fn schedule(&mut self, after: u64, event: Event) {
         self.events_made += 1;
-        self.events.push(Reverse(Entry { at: self.now + after, order: self.events_made, event }));
+        self.events.push(Reverse(Entry { at: self.now + after, order: self.events_made, event: Box::new(event) }));
     }
 
     fn fork(&mut self) -> Random {
