@@ -64,6 +64,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         Ok(_) => return Err("the account was disconnected: there should be no bearer".into()),
     }
-    manager.shutdown().await;
-    Ok(())
+    match manager.shutdown().await.len() {
+        0 => Ok(()),
+        unsaved => Err(format!("the tokens of {unsaved} accounts could not be saved").into()),
+    }
 }

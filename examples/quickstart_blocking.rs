@@ -66,6 +66,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         Ok(_) => return Err("the account was disconnected: there should be no bearer".into()),
     }
-    manager.shutdown();
-    Ok(())
+    match manager.shutdown().len() {
+        0 => Ok(()),
+        unsaved => Err(format!("the tokens of {unsaved} accounts could not be saved").into()),
+    }
 }

@@ -270,7 +270,34 @@ fn a_401_is_answered_by_one_renewal_and_one_more_try() {
 
         scene.fault(Fault::status(401).on(Target::AccountInfo).times(10));
         assert_eq!(scene.manager.get(&scene.details()), Some(401));
-        assert_eq!((scene.sent(Target::AccountInfo), scene.sent(Target::Refresh)), (4, 2));
+        assert_eq!(
+            (scene.sent(Target::AccountInfo), scene.sent(Target::Refresh)),
+            (3, 1),
+            "it is not for the token's age"
+        );
+    });
+}
+
+/// HUBSPOT.md §3: a 401 of another API is no proof that the token is over.
+#[test]
+fn an_api_that_always_says_401_costs_one_renewal_and_not_one_a_call() {
+    both(|scene| {
+        scene.install_ending_in(1800);
+        let old = scene.manager.bearer().unwrap();
+        scene.fault(Fault::status(401).on(Target::AccountInfo).times(100));
+        for _ in 0..20 {
+            assert_eq!(scene.manager.get(&scene.details()), Some(401));
+        }
+        assert_eq!((scene.sent(Target::AccountInfo), scene.sent(Target::Refresh)), (21, 1));
+        let new = scene.manager.bearer().unwrap();
+        assert_ne!(new, old);
+        let error = scene.manager.bearer_after_401(&new).unwrap_err();
+        assert!(
+            matches!(error, TokenError::BackingOff { wait } if wait <= Duration::from_secs(60)),
+            "{error:?}"
+        );
+        assert_eq!(scene.manager.bearer_after_401(&old).unwrap(), new, "which is not the rejected one");
+        assert!(scene.manager.refresh_now().is_ok(), "who asks for it gets it");
     });
 }
 

@@ -127,8 +127,10 @@ async fn install(options: &Options, hubspot: &Server, client: &Client, folder: &
         let query = callback.split_once('?').map_or("", |(_, query)| query);
         manager.install(authorization.pending.accept(query)?).await?;
     }
-    manager.shutdown().await;
-    Ok(())
+    match manager.shutdown().await.is_empty() {
+        true => Ok(()),
+        false => Err("the first tokens could not be saved".into()),
+    }
 }
 
 fn orders(options: &Options, hubspot: &Server, folder: &Path) -> Orders {

@@ -51,9 +51,9 @@ pub(crate) fn hasty() -> RefreshPolicy {
     let millis = Duration::from_millis;
     let timing = Timing {
         clock_margin: millis(100),
-        request: millis(2000),
-        save: millis(500),
-        lease: millis(3000),
+        request: millis(1500),
+        save: millis(1000),
+        lease: millis(3500),
         safety: millis(100),
     };
     RefreshPolicy::with_timing(timing).unwrap()

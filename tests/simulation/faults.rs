@@ -12,6 +12,8 @@ pub(super) struct Faults {
     pub(super) store_lags: u64,
     /// The store takes up to a minute and a half.
     pub(super) store_is_slow: u64,
+    /// The store is read from, and takes no writes for up to five minutes.
+    pub(super) store_is_read_only: u64,
     /// The request does not arrive.
     pub(super) request_lost: u64,
     /// HubSpot acts, and its answer does not arrive.
@@ -22,8 +24,10 @@ pub(super) struct Faults {
     pub(super) answer_cut: u64,
     /// HubSpot answers 4xx, 429, 477 or 5xx, having acted or not.
     pub(super) refused: u64,
-    /// The answer is delivered twice.
-    pub(super) answer_twice: u64,
+    /// The network repeats the request, and one of the two answers comes.
+    pub(super) request_twice: u64,
+    /// Nothing listens where HubSpot should be.
+    pub(super) unreachable: u64,
     /// The process dies, before or after any action.
     pub(super) crash: u64,
     /// The process stands still.
@@ -54,7 +58,8 @@ impl Faults {
             &mut faults.request_late,
             &mut faults.answer_cut,
             &mut faults.refused,
-            &mut faults.answer_twice,
+            &mut faults.request_twice,
+            &mut faults.unreachable,
             &mut faults.crash,
             &mut faults.stall,
             &mut faults.rejected,
@@ -64,6 +69,7 @@ impl Faults {
                 *chance = [20, 100, 300][random.up_to(2) as usize];
             }
         }
+        faults.store_is_read_only = [0, 0, 0, 2][random.up_to(3) as usize];
         faults.jump = u64::from(random.up_to(9) == 0) * 300;
         faults.operators = [0, 0, 1, 3][random.up_to(3) as usize];
         faults.skew = [0, clock_margin / 2, clock_margin][random.up_to(2) as usize];

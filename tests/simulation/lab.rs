@@ -88,7 +88,7 @@ impl Lab {
         self.begin(run, 0)
     }
 
-    pub(super) fn install(&mut self, tokens: TokenSet) -> Result<u64, TokenError> {
+    pub(super) fn install(&mut self, tokens: TokenSet) -> Result<Held, TokenError> {
         let mut install = self.installing(tokens);
         self.finish(&mut install)
     }

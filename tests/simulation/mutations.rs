@@ -43,9 +43,9 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "published_before_saved",
-        from: "self.in_hand = Some(InHand { unsaved, until, hurt });\n        self.save(leased)",
+        from: "self.in_hand = Some(InHand { unsaved, until, slept: Duration::ZERO });\n        self.save(leased)",
         to: "let tokens = unsaved.tokens.clone();
-             self.in_hand = Some(InHand { unsaved, until, hurt });
+             self.in_hand = Some(InHand { unsaved, until, slept: Duration::ZERO });
              self.done(Ok(Held { tokens, version: leased.version, renewed: true }))",
     },
     Mutation {

@@ -190,7 +190,16 @@ impl Rules {
     }
 
     /// An operator's write took effect: an install's or a disconnect's.
-    pub(super) fn operator_writes(&mut self, now: u64, record: &Record) {
+    pub(super) fn operator_writes(
+        &mut self,
+        now: u64,
+        found: Option<Grant>,
+        before: Option<Grant>,
+        record: &Record,
+    ) {
+        if before != found && before != Some(record.grant) {
+            self.breaks("C12: an install or a disconnect wrote over another that came in between");
+        }
         if let Some(tokens) = &record.tokens {
             self.issued_to.insert(tokens.access_token.expose().to_owned(), record.grant);
         }

@@ -263,7 +263,7 @@ fn c12_an_install_whose_answer_was_lost_finds_itself_and_goes_over_renewals_in_b
     lab.until_swap(&mut install);
     let Input::Stored(version) = lab.act(&install) else { panic!() };
     lab.tell(&mut install, store_down());
-    assert_eq!(lab.finish(&mut install).unwrap(), version);
+    assert_eq!(lab.finish(&mut install).unwrap().version, version);
     assert_eq!(lab.tokens(), tokens);
 }
 
@@ -573,6 +573,216 @@ fn tokens_saved_so_late_that_they_are_over_are_renewed_and_not_handed_out() {
 }
 
 #[test]
+fn a_mark_that_is_never_stored_ends_after_a_few_tries_and_the_grant_is_not_called_gone() {
+    let mut lab = Lab::new(Keep);
+    lab.hubspot.emulator.uninstall(HUB);
+    let mut a = lab.renewal();
+    lab.until_send(&mut a);
+    lab.step(&mut a);
+    // The store is read from, and takes no writes.
+    for _ in 0..50 {
+        match &a.step {
+            Step::Swap { .. } => lab.tell(&mut a, store_down()),
+            Step::Done(result) => {
+                assert!(matches!(result, Err(TokenError::Store(_))), "{result:?}");
+                return;
+            }
+            _ => lab.step(&mut a),
+        }
+    }
+    panic!("the run does not end");
+}
+
+/// Goes on with a store that answers every write with a conflict; gives the run's end and the time it took.
+fn always_in_conflict<R: hs_oauth_core::Run>(
+    lab: &mut Lab,
+    actor: &mut Actor<R>,
+) -> Result<R::Output, TokenError> {
+    for _ in 0..2_000 {
+        match std::mem::replace(&mut actor.step, Step::Load) {
+            Step::Done(result) => return result,
+            step @ Step::Swap { .. } => {
+                actor.step = step;
+                lab.tell(actor, Input::Conflict);
+            }
+            step => {
+                actor.step = step;
+                lab.step(actor);
+            }
+        }
+    }
+    panic!("the run does not end");
+}
+
+#[test]
+fn a_store_that_answers_every_write_with_a_conflict_ends_every_run() {
+    let mut lab = Lab::new(Rotate);
+    let mut take = lab.renewal();
+    assert!(matches!(always_in_conflict(&mut lab, &mut take), Err(TokenError::Store(_))));
+
+    let mut save = lab.renewal();
+    lab.until_send(&mut save);
+    lab.step(&mut save);
+    let began = lab.now;
+    let unsaved = always_in_conflict(&mut lab, &mut save).unwrap_err();
+    assert!(unsaved.tokens().is_some(), "{unsaved:?}");
+    assert!(lab.now - began > 30_000, "the tokens exist nowhere else, so it tries as long as it may");
+    let mut next = lab.renewal_with(save.into_unsaved().unwrap());
+    renewed(lab.finish(&mut next));
+
+    lab.hubspot.emulator.uninstall(HUB);
+    let mut mark = lab.renewal();
+    lab.until_send(&mut mark);
+    lab.step(&mut mark);
+    assert!(matches!(always_in_conflict(&mut lab, &mut mark), Err(TokenError::Store(_))));
+
+    let tokens = lab.hubspot.connect(lab.now);
+    let mut install = lab.installing(tokens.clone());
+    let error = always_in_conflict(&mut lab, &mut install).unwrap_err();
+    assert!(matches!(&error, TokenError::Unsaved { tokens: back, .. } if **back == tokens), "{error:?}");
+    let mut disconnect = lab.disconnecting();
+    assert!(matches!(always_in_conflict(&mut lab, &mut disconnect), Err(TokenError::Store(_))));
+}
+
+#[test]
+fn a_store_that_fails_slowly_keeps_nobody_longer_than_a_lease_lasts() {
+    let mut lab = Lab::new(Keep);
+    let mut a = lab.renewal();
+    let began = lab.now;
+    while !matches!(a.step, Step::Done(_)) {
+        match &a.step {
+            Step::Swap { .. } => {
+                lab.pass(Duration::from_secs(30));
+                lab.tell(&mut a, store_down());
+            }
+            _ => lab.step(&mut a),
+        }
+    }
+    assert!(matches!(lab.finish(&mut a), Err(TokenError::Store(_))));
+    assert!(lab.now - began <= 95_000, "{} ms", lab.now - began);
+}
+
+#[test]
+fn an_outage_is_not_believed_to_last_a_day_but_a_limit_is() {
+    for (status, longest) in [(503, 15 * 60), (429, 24 * 60 * 60), (477, 24 * 60 * 60)] {
+        let mut lab = Lab::new(Keep);
+        let mut a = lab.renewal();
+        let request = lab.until_send(&mut a);
+        let response =
+            http::Response::builder().status(status).header("retry-after", "99999999").body(Vec::new());
+        let answer = hs_oauth_core::Endpoint::from_http(
+            &request,
+            &lab.hubspot.app,
+            super::hubspot::at(lab.now),
+            &response.unwrap(),
+        );
+        lab.tell(&mut a, Input::Answered(answer));
+        lab.finish(&mut a).unwrap_err();
+        let wait = (lab.record().retry.unwrap().at.as_millis() - lab.now) / 1000;
+        assert!((longest..=longest * 11 / 10).contains(&wait), "{status}: {wait} s");
+    }
+}
+
+#[test]
+fn a_save_that_fails_is_given_up_in_time_even_if_the_clock_is_set_back_meanwhile() {
+    let mut lab = Lab::new(Rotate);
+    let mut a = lab.renewal();
+    lab.until_send(&mut a);
+    lab.step(&mut a);
+    a.clock = -3_600_000;
+    let mut slept = Duration::ZERO;
+    while !matches!(a.step, Step::Done(_)) {
+        match &a.step {
+            Step::Sleep(duration) => {
+                slept += *duration;
+                assert!(slept < lab.timing().lease * 2, "it goes on for {slept:?}");
+                lab.tell(&mut a, Input::Slept);
+            }
+            _ => lab.tell(&mut a, store_down()),
+        }
+    }
+    assert!(matches!(lab.finish(&mut a), Err(TokenError::Unsaved { .. })));
+}
+
+#[test]
+fn a_retry_after_of_nothing_does_not_switch_the_back_off_off() {
+    let mut lab = Lab::new(Keep);
+    let mut before = 0;
+    for failures in 1..=5 {
+        let mut a = lab.renewal();
+        let request = lab.until_send(&mut a);
+        let response =
+            http::Response::builder().status(503).header("retry-after", "0").body(Vec::new()).unwrap();
+        let answer = hs_oauth_core::Endpoint::from_http(
+            &request,
+            &lab.hubspot.app,
+            super::hubspot::at(lab.now),
+            &response,
+        );
+        lab.tell(&mut a, Input::Answered(answer));
+        lab.finish(&mut a).unwrap_err();
+        let retry = lab.record().retry.unwrap();
+        let wait = retry.at.as_millis() - lab.now;
+        assert!(retry.failures == failures && wait >= 500 && wait * 4 >= before, "{failures}: {wait} ms");
+        before = wait;
+        lab.now = retry.at.as_millis();
+    }
+    assert!(before >= 8_000, "{before} ms after five failures");
+}
+
+#[test]
+fn a_rescued_refresh_token_that_could_not_be_saved_is_saved_by_the_next_run_with_its_back_off() {
+    let mut lab = Lab::new(Rotate);
+    let mut a = lab.renewal();
+    let request = lab.until_send(&mut a);
+    let old = lab.tokens();
+    let response = lab.hubspot.handle(lab.now, &request);
+    let broken = String::from_utf8(response.body().clone())
+        .unwrap()
+        .replace("\"expires_in\":1800", "\"expires_in\":-1");
+    let broken = lab.answer(&request, 200, &broken);
+    lab.tell(&mut a, broken);
+    lab.outlive_the_lease();
+    lab.tell(&mut a, store_down());
+    assert!(matches!(a.step, Step::Done(Err(TokenError::Unsaved { .. }))), "{:?}", a.step);
+    let mut next = lab.renewal_with(a.into_unsaved().unwrap());
+    assert!(!lab.finish(&mut next).unwrap().renewed, "the access token is the old one");
+    let record = lab.record();
+    assert!(record.lease.is_none() && record.unsettled && record.retry.is_some(), "{record:?}");
+    assert_ne!(lab.tokens().refresh_token, old.refresh_token);
+}
+
+#[test]
+fn a_late_save_releases_the_lease_its_tokens_were_got_under() {
+    let mut lab = Lab::new(Rotate);
+    let mut a = lab.renewal();
+    lab.until_send(&mut a);
+    lab.step(&mut a);
+    lab.outlive_the_lease();
+    lab.tell(&mut a, store_down());
+    let mut next = lab.renewal_with(a.into_unsaved().unwrap());
+    renewed(lab.finish(&mut next));
+    assert_eq!((lab.record().lease, lab.record().unsettled), (None, false), "nobody else can have sent");
+}
+
+#[test]
+fn a_grant_that_hubspot_does_not_know_any_more_is_disconnected_all_the_same() {
+    let mut lab = Lab::new(Keep);
+    let mut disconnect = lab.disconnecting();
+    while !matches!(disconnect.step, Step::Revoke(_)) {
+        lab.step(&mut disconnect);
+    }
+    let Step::Revoke(revoke) = &disconnect.step else { panic!() };
+    let body = br#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#.to_vec();
+    let response = http::Response::builder().status(400).body(body).unwrap();
+    let refused =
+        hs_oauth_core::Endpoint::from_http(revoke, &lab.hubspot.app, super::hubspot::at(lab.now), &response);
+    lab.tell(&mut disconnect, Input::Revoked(refused));
+    lab.finish(&mut disconnect).unwrap();
+    assert_eq!(lab.record().revoke, None);
+}
+
+#[test]
 fn a_mark_that_cannot_be_checked_is_a_store_error_and_not_a_grant_that_is_gone() {
     let mut lab = Lab::new(Keep);
     lab.hubspot.emulator.uninstall(HUB);
@@ -580,6 +790,7 @@ fn a_mark_that_cannot_be_checked_is_a_store_error_and_not_a_grant_that_is_gone()
     lab.until_send(&mut a);
     lab.step(&mut a);
     lab.tell(&mut a, store_down());
+    lab.step(&mut a);
     lab.tell(&mut a, store_down());
     assert!(matches!(a.step, Step::Done(Err(TokenError::Store(_)))), "{:?}", a.step);
 }

@@ -36,6 +36,7 @@ pub(super) struct World<M: Machine> {
     /// When the app was last uninstalled, and when each grant's code was exchanged.
     uninstalled: Option<u64>,
     connected: HashMap<Grant, u64>,
+    read_only_until: u64,
     revoked: HashSet<String>,
     pub(super) lost_in: Option<Window>,
     pub(super) requests: u64,
@@ -53,7 +54,15 @@ struct Process<M: Machine> {
     pause_until: u64,
     flight: Option<usize>,
     waiters: Vec<Waiter>,
-    unsaved: Option<(M::Unsaved, Option<String>)>,
+    unsaved: Option<Kept<M::Unsaved>>,
+}
+
+/// Tokens that a run of the process could not save.
+struct Kept<U> {
+    unsaved: U,
+    token: Option<String>,
+    holder: Option<Holder>,
+    grant: Option<Grant>,
 }
 
 struct Waiter {
@@ -74,6 +83,8 @@ struct Running<M> {
     /// The new refresh token that HubSpot has given it.
     acted: Option<String>,
     connected_at: u64,
+    /// The grant that it found at first, if it has looked.
+    found: Option<Option<Grant>>,
 }
 
 enum Kind<M> {
@@ -97,6 +108,7 @@ enum Event {
     Restart { process: usize },
     Jump { process: usize, by: i64 },
     Calm,
+    ReadOnly,
     Operator(u64),
 }
 
@@ -114,6 +126,7 @@ struct Writer {
     holder: Option<Holder>,
     renewal: bool,
     connected_at: u64,
+    found: Option<Option<Grant>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -184,6 +197,7 @@ impl<M: Machine> World<M> {
             rules: Rules::new(rotation, margin, millis(timing.safety)),
             uninstalled: None,
             connected: HashMap::new(),
+            read_only_until: 0,
             revoked: HashSet::new(),
             lost_in: None,
             requests: 0,
@@ -202,7 +216,7 @@ impl<M: Machine> World<M> {
         let grant = Grant::draw(&mut self.random);
         self.version += 1;
         let record = Record::new(grant, tokens);
-        self.rules.operator_writes(start, &record);
+        self.rules.operator_writes(start, None, None, &record);
         self.connected.insert(grant, start);
         self.stored = Some(Stored { version: self.version, record });
 
@@ -225,6 +239,10 @@ impl<M: Machine> World<M> {
         for _ in 0..self.faults.operators {
             let (when, what) = (self.random.up_to(span), self.random.up_to(3));
             self.schedule(when, Event::Operator(what));
+        }
+        for _ in 0..self.faults.store_is_read_only {
+            let when = self.random.up_to(span);
+            self.schedule(when, Event::ReadOnly);
         }
         self.schedule(span, Event::Calm);
     }
@@ -301,6 +319,10 @@ impl<M: Machine> World<M> {
                 self.rules.opens(Window::Clock);
             }
             Event::Calm => self.calm(),
+            Event::ReadOnly => {
+                self.read_only_until = self.now + self.random.up_to(300 * SECOND);
+                self.log(|world| format!("the store takes no writes until {}", world.read_only_until));
+            }
             Event::Operator(what) => self.operate(what),
         }
     }
@@ -370,11 +392,13 @@ impl<M: Machine> World<M> {
         if self.processes[process].flight.is_some() {
             return;
         }
-        let (unsaved, acted) = self.processes[process].unsaved.take().unzip();
-        let machine = M::begin(self.policy, self.fork(), demand, unsaved);
+        let kept = self.processes[process].unsaved.take();
+        let (token, holder, grant) =
+            kept.as_ref().map_or((None, None, None), |kept| (kept.token.clone(), kept.holder, kept.grant));
+        let machine = M::begin(self.policy, self.fork(), demand, kept.map(|kept| kept.unsaved));
         let run = self.begin(process, Kind::Renewal(machine), 0);
         if let Some(running) = self.runs.get_mut(&run) {
-            running.acted = acted.flatten();
+            (running.acted, running.holder, running.grant) = (token, holder, grant);
         }
         self.processes[process].flight = Some(run);
         self.log(|_| format!("P{process} begins run {run}"));
@@ -382,13 +406,15 @@ impl<M: Machine> World<M> {
     }
 
     fn landed(&mut self, run: usize, result: Result<Held, TokenError>) {
-        let Some(Running { process, kind: Kind::Renewal(machine), acted, .. }) = self.runs.remove(&run)
+        let Some(Running { process, kind: Kind::Renewal(machine), acted, holder, grant, .. }) =
+            self.runs.remove(&run)
         else {
             return;
         };
         let clock = self.clock(process);
         self.log(|world| format!("P{process} ends run {run}: {}", world.describe_result(&result)));
-        self.processes[process].unsaved = machine.unsaved().map(|unsaved| (unsaved, acted));
+        let kept = machine.unsaved().map(|unsaved| Kept { unsaved, token: acted, holder, grant });
+        self.processes[process].unsaved = kept;
         self.processes[process].flight = None;
         if self.processes[process].unsaved.is_some() {
             let after = SECOND + self.random.up_to(30 * SECOND);
@@ -531,7 +557,7 @@ impl<M: Machine> World<M> {
         }
         self.log(|_| format!("P{process} dies"));
         let mut held: Vec<String> = Vec::new();
-        held.extend(self.processes[process].unsaved.take().and_then(|(_, token)| token));
+        held.extend(self.processes[process].unsaved.take().and_then(|kept| kept.token));
         let gone: Vec<usize> =
             self.runs.iter().filter(|(_, running)| running.process == process).map(|(run, _)| *run).collect();
         for run in gone {
@@ -556,9 +582,11 @@ impl<M: Machine> World<M> {
         self.runs_begun += 1;
         let run = self.runs_begun;
         let (turn, sends, until) = (0, 0, 0);
-        let (holder, grant, acted) = (None, None, None);
-        self.runs
-            .insert(run, Running { process, kind, turn, sends, holder, grant, until, acted, connected_at });
+        let (holder, grant, acted, found) = (None, None, None, None);
+        self.runs.insert(
+            run,
+            Running { process, kind, turn, sends, holder, grant, until, acted, connected_at, found },
+        );
         run
     }
 
@@ -591,6 +619,9 @@ impl<M: Machine> World<M> {
             }
         };
         self.log(|world| format!("run {run} hears: {}", world.describe_input(&input)));
+        if let Input::Loaded(stored) = &input {
+            running.found.get_or_insert(stored.as_ref().map(|stored| stored.record.grant));
+        }
         let next = match &mut running.kind {
             Kind::Renewal(machine) => Next::from(machine.resume(clock, input)).renewal(),
             Kind::Install(install) => Next::from(install.resume(clock, input)).ended(),
@@ -663,9 +694,12 @@ impl<M: Machine> World<M> {
             (running.holder, running.grant) = (Some(lease.holder), Some(record.grant));
             running.until = lease.until.as_millis();
         }
-        let by = Writer { clock, holder: running.holder, renewal, connected_at: running.connected_at };
+        let Running { holder, connected_at, found, .. } = *running;
+        let by = Writer { clock, holder, renewal, connected_at, found };
         let after = self.store_latency();
-        if self.happens(self.faults.store_refuses) {
+        let refuses =
+            self.happens(self.faults.store_refuses) || self.now < self.read_only_until.min(self.calm_from);
+        if refuses {
             return self.fail(run, turn, after);
         }
         if self.happens(self.faults.store_lags) {
@@ -704,7 +738,8 @@ impl<M: Machine> World<M> {
             self.rules.renewal_writes(self.now, by.clock, by.holder, &before, &record);
         } else {
             self.connected.entry(record.grant).or_insert(by.connected_at);
-            self.rules.operator_writes(self.now, &record);
+            let before = self.stored.as_ref().map(|stored| stored.record.grant);
+            self.rules.operator_writes(self.now, by.found.flatten(), before, &record);
         }
         self.version += 1;
         self.stored = Some(Stored { version: self.version, record });
@@ -713,7 +748,7 @@ impl<M: Machine> World<M> {
 
     fn someone_holds_the_only_copy(&self) -> bool {
         let running = self.runs.values().filter_map(|running| running.acted.as_ref());
-        let unsaved = self.processes.iter().filter_map(|process| process.unsaved.as_ref()?.1.as_ref());
+        let unsaved = self.processes.iter().filter_map(|process| process.unsaved.as_ref()?.token.as_ref());
         running.chain(unsaved).any(|token| self.rules.is_only_copy(token))
     }
 
@@ -727,6 +762,10 @@ impl<M: Machine> World<M> {
         }
         self.requests += 1;
         self.rules.sends(run, grant, sends);
+        if self.happens(self.faults.unreachable) {
+            let refused = Input::Answered(Err(TransportError::new(TransportFailure::Connect).into()));
+            return self.schedule(5, Event::Deliver { run, turn, what: What::Input(refused) });
+        }
         let timeout = Input::Answered(Err(TransportError::new(TransportFailure::Timeout).into()));
         self.schedule(limit, Event::Deliver { run, turn, what: What::Input(timeout) });
         if self.happens(self.faults.request_lost) {
@@ -752,7 +791,7 @@ impl<M: Machine> World<M> {
             let acts = status >= 500 && self.random.up_to(1) == 0;
             let retry_after = (status == 429 || status == 477).then(|| self.random.up_to(100));
             Fate::Refused { status, acts, retry_after }
-        } else if self.happens(self.faults.answer_twice) {
+        } else if self.happens(self.faults.request_twice) {
             Fate::Twice
         } else {
             Fate::Answered
@@ -776,50 +815,42 @@ impl<M: Machine> World<M> {
         if let Fate::Refused { status, acts: false, retry_after } = fate {
             return self.deliver(run, turn, What::Answer(refresh, refusal(status, retry_after)));
         }
-        let mut response = self.hubspot.handle(self.now, &refresh);
-        let answer = refresh.from_http(&self.hubspot.app, at(self.now), &response);
-        self.log(|world| format!("HubSpot answers run {run}: {}", world.describe_answer(&answer)));
-        let acted = answer.is_ok();
-        match (&answer, grant) {
-            (Ok(tokens), Some(grant)) => {
-                self.rules.issued(grant, tokens);
-                let token = refresh_token(tokens);
-                match self.runs.get_mut(&run) {
-                    Some(running) => running.acted = token,
-                    None if token.is_some_and(|token| self.rules.is_only_copy(&token)) => {
-                        self.rules.opens(Window::W1)
-                    }
-                    None => {}
-                }
-            }
-            (Err(error), Some(grant)) if error.next_step() == NextStep::Reauthorize => {
-                self.rules.refused(self.now, grant, refresh.refresh_token().expose());
-            }
-            _ => {}
-        }
+        let (mut response, acted) = self.act(run, &refresh, grant);
         let back = self.latency();
         let in_time = self.now + back < sent_at + limit;
-        if acted && (fate != Fate::Answered && fate != Fate::Twice || !in_time) {
-            self.rules.opens(Window::W2);
-            // The process does not have what HubSpot gave, unless it can be read out of what is left.
-            if let (Some(running), true) = (self.runs.get_mut(&run), fate != Fate::Cut || !in_time) {
-                running.acted = None;
-            }
-        }
+        let mut arrives = in_time;
         match fate {
-            Fate::Lost => return,
+            Fate::Answered => {}
+            Fate::Lost => arrives = false,
             Fate::Cut => {
                 let body = response.body_mut();
                 let length = self.random.up_to(body.len() as u64 - 1) as usize;
                 body.truncate(length);
+                let read = refresh.from_http(&self.hubspot.app, at(self.now), &response);
+                arrives = in_time && read.is_err_and(|error| error.rescued_refresh_token().is_some());
             }
-            Fate::Refused { status, retry_after, .. } => response = refusal(status, retry_after),
+            Fate::Refused { status, retry_after, .. } => {
+                response = refusal(status, retry_after);
+                arrives = false;
+            }
             Fate::Twice => {
-                let again = back + self.random.up_to(SECOND);
-                let what = What::Answer(refresh.clone(), response.clone());
-                self.schedule(again, Event::Deliver { run, turn, what });
+                // Where refresh tokens are replaced the second is refused, and may end the grant.
+                let (second, _) = self.act(run, &refresh, grant);
+                self.rules.opens(Window::W5);
+                if self.random.up_to(1) == 0 {
+                    response = second;
+                    arrives = false;
+                }
             }
-            Fate::Answered => {}
+        }
+        if acted && !arrives {
+            self.rules.opens(Window::W2);
+            if let Some(running) = self.runs.get_mut(&run) {
+                running.acted = None;
+            }
+        }
+        if fate == Fate::Lost {
+            return;
         }
         if in_time {
             self.rules.no_longer_sends(run);
@@ -840,6 +871,31 @@ impl<M: Machine> World<M> {
             true => self.schedule(back, Event::Deliver { run, turn, what: What::Answer(refresh, response) }),
             false => {}
         }
+    }
+
+    /// HubSpot handles the request. With whether it gave new tokens.
+    fn act(&mut self, run: usize, refresh: &Refresh, grant: Option<Grant>) -> (Response<Vec<u8>>, bool) {
+        let response = self.hubspot.handle(self.now, refresh);
+        let answer = refresh.from_http(&self.hubspot.app, at(self.now), &response);
+        self.log(|world| format!("HubSpot answers run {run}: {}", world.describe_answer(&answer)));
+        match (&answer, grant) {
+            (Ok(tokens), Some(grant)) => {
+                self.rules.issued(grant, tokens);
+                let token = refresh_token(tokens);
+                match self.runs.get_mut(&run) {
+                    Some(running) => running.acted = token,
+                    None if token.is_some_and(|token| self.rules.is_only_copy(&token)) => {
+                        self.rules.opens(Window::W1);
+                    }
+                    None => {}
+                }
+            }
+            (Err(error), Some(grant)) if error.next_step() == NextStep::Reauthorize => {
+                self.rules.refused(self.now, grant, refresh.refresh_token().expose());
+            }
+            _ => {}
+        }
+        (response, answer.is_ok())
     }
 
     fn deliver(&mut self, run: usize, turn: u32, what: What) {
@@ -877,7 +933,11 @@ impl<M: Machine> World<M> {
 
     fn schedule(&mut self, after: u64, event: Event) {
         self.events_made += 1;
-        self.events.push(Reverse(Entry { at: self.now + after, order: self.events_made, event: Box::new(event) }));
+        self.events.push(Reverse(Entry {
+            at: self.now + after,
+            order: self.events_made,
+            event: Box::new(event),
+        }));
     }
 
     fn fork(&mut self) -> Random {

@@ -36,7 +36,7 @@ impl World<'_> {
         loop {
             let patience = timing.map_or(PATIENCE, |timing: hs_oauth_core::Timing| timing.save);
             let input = match step {
-                Step::Load => match within(patience, self.store.load(self.account)).await {
+                Step::Load => match within(patience, async { self.store.load(self.account).await }).await {
                     Ok(stored) => {
                         let tokens = stored.as_ref().and_then(|stored| stored.record.tokens.as_ref());
                         timing = tokens.map(|tokens| self.policy.timing(tokens)).or(timing);
@@ -45,7 +45,9 @@ impl World<'_> {
                     Err(error) => Input::StoreFailed(error),
                 },
                 Step::Swap { expected, record } => {
-                    match within(patience, self.store.swap(self.account, expected, &record)).await {
+                    match within(patience, async { self.store.swap(self.account, expected, &record).await })
+                        .await
+                    {
                         Ok(Swapped::Stored(version)) => Input::Stored(version),
                         Ok(Swapped::Conflict) => Input::Conflict,
                         Err(error) => Input::StoreFailed(error),
@@ -55,7 +57,7 @@ impl World<'_> {
                     // Once: when it may be sent again is for the record to say.
                     let mut client = self.client.clone().retry(RetryPolicy::NEVER);
                     if let Some(timing) = timing {
-                        client = client.timeout(timing.request);
+                        client = client.at_most(timing.request);
                     }
                     let answer = client.call(&refresh).await;
                     *refusal = answer.as_ref().err().cloned();

@@ -69,6 +69,8 @@ impl Shared {
                         demand = Demand::Usable;
                     }
                 }
+                // What another process saved meanwhile is over already: once more.
+                Ok(Some(Err(TokenError::BackingOff { wait }))) if wait.is_zero() && remaining > 0 => {}
                 Ok(Some(Err(error))) => return self.instead(account, &demand, error),
                 // It came to no end. If its runtime went down with its first caller, this one may have a better one.
                 Ok(None) | Err(_) if is_ours => {
@@ -97,7 +99,7 @@ impl Shared {
         demand: &Demand,
         anyway: bool,
     ) -> Result<(Flight, bool), TokenError> {
-        let runtime = Handle::try_current().map_err(|_| TokenError::Interrupted)?;
+        let runtime = Handle::try_current().map_err(|_| TokenError::NoRuntime)?;
         let (takeoff, flight) = {
             let mut state = self.state();
             if let Some(flight) = state.flights.get(&account) {
@@ -142,8 +144,7 @@ impl Shared {
     }
 
     /// Goes on saving, until nothing is left to be saved.
-    async fn save_again(self: Arc<Self>) {
-        let mut saving = Saving { shared: &self, has_ended: false };
+    async fn save_again(self: Arc<Self>, mut saving: Saving) {
         let mut wait = FIRST_WAIT;
         loop {
             tokio::time::sleep(wait).await;
@@ -186,6 +187,7 @@ impl Takeoff {
         let account = self.account;
         let ticket = shared.cache.ticket(account);
         let unsaved = shared.state().unsaved.get(&account).cloned();
+        let forced = matches!(demand, Demand::OtherThan(_));
         let mut run = Renewal::new(shared.policy, random(), demand);
         if let Some(unsaved) = unsaved.clone() {
             run = run.with_unsaved(unsaved);
@@ -193,7 +195,7 @@ impl Takeoff {
         let mut refusal = None;
         let result = shared.world(account).drive(&mut run, &mut refusal).await;
 
-        let ended = Ended { account, result, unsaved, refusal };
+        let ended = Ended { account, result, unsaved, refusal, forced };
         let (landed, was_held) = shared.cache.settle(ticket, &ended, now(), random().next_u64());
         let mut save_again = false;
         {
@@ -210,7 +212,8 @@ impl Takeoff {
         }
         self.result.send_replace(Some(landed));
         if save_again {
-            tokio::spawn(Arc::clone(&shared).save_again());
+            let saving = Saving { shared: Arc::clone(&shared), has_ended: false };
+            tokio::spawn(Arc::clone(&shared).save_again(saving));
         }
         ended.tell(was_held, |event| shared.emit(event));
     }
@@ -241,12 +244,12 @@ impl Drop for Busy {
 }
 
 /// However the task ends, the next tokens that cannot be saved start it again.
-struct Saving<'a> {
-    shared: &'a Shared,
+struct Saving {
+    shared: Arc<Shared>,
     has_ended: bool,
 }
 
-impl Drop for Saving<'_> {
+impl Drop for Saving {
     fn drop(&mut self) {
         if !self.has_ended {
             self.shared.state().is_saving = false;

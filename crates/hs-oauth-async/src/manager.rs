@@ -3,10 +3,10 @@ use std::sync::{Arc, Mutex};
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::{
-    AccessToken, Account, AuthorizationCode, Demand, Disconnect, Event, Install, Introspection,
+    AccessToken, Account, AuthorizationCode, Demand, Disconnect, Event, Held, Install, Introspection,
     RefreshPolicy, TokenError, TokenSet,
 };
-use hs_oauth_store::cache::{self, Cache, Cached};
+use hs_oauth_store::cache::{self, Cache, Cached, is_installed};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -20,7 +20,8 @@ use crate::store::TokenStore;
 ///
 /// A token is renewed in the last quarter of its life while it is still handed out, once for all callers of this process and,
 /// through the store, once for all processes. New tokens are in the store before anyone gets them. A renewal is a task of its
-/// own: a caller who stops waiting does not stop it. Needs a tokio runtime with time and IO enabled.
+/// own: a caller who stops waiting does not stop it. Needs a tokio runtime with time and IO enabled, and one that keeps
+/// running: a renewal that was begun on a runtime that nobody drives any more stands still, and so do those who wait for it.
 ///
 /// ```no_run
 /// use hs_oauth_async::{Account, App, AuthorizationCode, Client, FileStore, OffRuntime, TokenManager, reqwest};
@@ -83,7 +84,7 @@ impl TokenManager {
     /// then [`install_tokens`](Self::install_tokens)'s; [`TokenError::ShutDown`].
     pub async fn install(&self, code: AuthorizationCode) -> Result<Account, TokenError> {
         self.task(|shared| async move {
-            within(PATIENCE, shared.store.check()).await.map_err(TokenError::Store)?;
+            within(PATIENCE, async { shared.store.check().await }).await.map_err(TokenError::Store)?;
             let tokens = shared.client.exchange_code(code).await?;
             let (account, tokens) = shared.account_of(tokens).await?;
             shared.install(account, tokens).await?;
@@ -92,8 +93,8 @@ impl TokenManager {
         .await
     }
 
-    /// Keeps tokens that were got elsewhere: from before this library, or out of an error of [`install`](Self::install). Replaces
-    /// what was held of the account.
+    /// Keeps tokens that were got elsewhere: out of an error of [`install`](Self::install), or with a refresh token from before this
+    /// library, by [`Client::refresh`](crate::Client::refresh). Replaces what was held of the account.
     ///
     /// # Errors
     /// [`TokenError::NotRenewable`], and nothing is done, if there is no refresh token among them; [`TokenError::Unsaved`] or
@@ -136,18 +137,30 @@ impl TokenManager {
     }
 
     /// Another bearer than the one an API answered with 401: the stored one if that is another already, else a new one. However many
-    /// callers were answered so, one renewal is made. [`send`](Self::send) does this by itself.
+    /// callers were answered so, one renewal is made; and none if the rejected token itself came of such a renewal within the last
+    /// minute, since then the 401 is not for its age. [`send`](Self::send) does this by itself.
     ///
     /// # Errors
-    /// As [`bearer`](Self::bearer).
+    /// As [`bearer`](Self::bearer); [`TokenError::BackingOff`] if it is too early for another renewal.
     pub async fn bearer_after_401(
         &self,
         account: Account,
         rejected: &HeaderValue,
     ) -> Result<HeaderValue, TokenError> {
-        match cache::access_token(rejected) {
-            Some(rejected) => self.shared.bearer(account, Demand::OtherThan(rejected)).await,
-            None => self.bearer(account).await,
+        let Some(rejected) = cache::access_token(rejected) else { return self.bearer(account).await };
+        let demand = Demand::OtherThan(rejected);
+        if let Some(bearer) = self.shared.cache.instead(account, &demand, now()) {
+            return Ok(bearer);
+        }
+        match self.shared.cache.must_not_force(account, now()) {
+            None => self.shared.bearer(account, demand).await,
+            Some(wait) => {
+                let bearer = self.shared.bearer(account, Demand::Usable).await?;
+                match cache::is_met(&demand, &bearer) {
+                    true => Ok(bearer),
+                    false => Err(TokenError::BackingOff { wait }),
+                }
+            }
         }
     }
 
@@ -156,8 +169,7 @@ impl TokenManager {
     /// # Errors
     /// As [`bearer`](Self::bearer).
     pub async fn refresh_now(&self, account: Account) -> Result<HeaderValue, TokenError> {
-        let held = self.shared.cache.held(account).and_then(|bearer| cache::access_token(&bearer));
-        self.shared.bearer(account, held.map_or(Demand::Newer, Demand::OtherThan)).await
+        self.shared.bearer(account, Demand::Newer).await
     }
 
     /// Forgets the account's tokens and revokes its refresh token. Once this begins they are no longer handed out here; other
@@ -173,7 +185,8 @@ impl TokenManager {
             let result = shared.world(account).drive(&mut run, &mut None).await;
             // What a flight may have brought while the tombstone was not there yet.
             shared.cache.evict(account);
-            if result.is_ok() {
+            // Forgotten it is, even if it could not be revoked.
+            if matches!(result, Ok(()) | Err(TokenError::Call(_))) {
                 shared.emit(&Event::Disconnected { account });
             }
             result
@@ -181,12 +194,21 @@ impl TokenManager {
         .await
     }
 
-    /// Every account that the store knows, in order; also those whose grant is gone or that were disconnected.
+    /// Every account that is installed, in order; also those whose grant is gone or whose record cannot be read, not those that
+    /// were disconnected. Loads every record: where there are very many, the store's own
+    /// [`list`](crate::TokenStore::list), which has the disconnected ones too, is faster.
     ///
     /// # Errors
     /// [`TokenError::Store`].
     pub async fn accounts(&self) -> Result<Vec<Account>, TokenError> {
-        within(PATIENCE, self.shared.store.list()).await.map_err(TokenError::Store)
+        let store = &*self.shared.store;
+        let mut accounts = Vec::new();
+        for account in within(PATIENCE, async { store.list().await }).await.map_err(TokenError::Store)? {
+            if is_installed(&within(PATIENCE, async { store.load(account).await }).await) {
+                accounts.push(account);
+            }
+        }
+        Ok(accounts)
     }
 
     /// Ends the manager, for all its clones: waits for what is under way, and tries once more to save tokens that are not saved.
@@ -195,14 +217,15 @@ impl TokenManager {
     ///
     /// Call it before the runtime ends: a renewal that is cut off may lose an account's refresh token. Gives the tokens that
     /// could not be saved and exist nowhere else.
+    #[must_use = "tokens that could not be saved exist nowhere else"]
     pub async fn shutdown(&self) -> Vec<(Account, TokenSet)> {
         self.shared.state().is_shut = true;
         let _ = self.shared.busy.subscribe().wait_for(|count| *count == 0).await;
         let unsaved: Vec<Account> = self.shared.state().unsaved.keys().copied().collect();
-        for account in unsaved {
-            if let Ok((mut flight, _)) = self.shared.fly(account, &Demand::Usable, true) {
-                let _ = flight.wait_for(Option::is_some).await;
-            }
+        let flights =
+            unsaved.into_iter().filter_map(|account| self.shared.fly(account, &Demand::Usable, true).ok());
+        for (mut flight, _) in flights.collect::<Vec<_>>() {
+            let _ = flight.wait_for(Option::is_some).await;
         }
         let state = self.shared.state();
         state.unsaved.iter().map(|(account, unsaved)| (*account, unsaved.tokens().clone())).collect()
@@ -214,7 +237,7 @@ impl TokenManager {
         T: Send + 'static,
         F: Future<Output = Result<T, TokenError>> + Send + 'static,
     {
-        let runtime = Handle::try_current().map_err(|_| TokenError::Interrupted)?;
+        let runtime = Handle::try_current().map_err(|_| TokenError::NoRuntime)?;
         let busy = {
             let state = self.shared.state();
             if state.is_shut {
@@ -293,8 +316,13 @@ impl Shared {
 
     async fn install(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
         let ticket = self.cache.ticket(account);
-        let mut run = Install::new(random(), tokens.clone());
-        let version = self.world(account).drive(&mut run, &mut None).await?;
+        let mut run = Install::new(random(), tokens);
+        let result = self.world(account).drive(&mut run, &mut None).await;
+        if let Err(error) = &result {
+            // The caller may have gone away, and the error may hold the only copy of the tokens.
+            self.emit(&Event::Failed { account, error });
+        }
+        let Held { tokens, version, .. } = result?;
         self.cache.publish(account, ticket, cache::bearer(&tokens.access_token), &tokens, version);
         self.emit(&Event::Saved { account, expires_at: tokens.expires_at });
         Ok(())

@@ -43,10 +43,13 @@ impl TokenManager {
         authorize(&mut request, bearer.clone());
         let answer = http.execute(request).await.map_err(SendError::Http)?;
         let is_refused = answer.status() == StatusCode::UNAUTHORIZED && answer.url().origin() == url.origin();
-        match again {
-            Some(mut again) if is_refused => {
-                // Without another bearer there is nothing better than this answer.
-                let Ok(bearer) = self.bearer_after_401(account, &bearer).await else { return Ok(answer) };
+        if !is_refused {
+            return Ok(answer);
+        }
+        // Even if this request cannot be sent again, the next one is to have a better bearer.
+        let bearer = self.bearer_after_401(account, &bearer).await;
+        match (again, bearer) {
+            (Some(mut again), Ok(bearer)) => {
                 authorize(&mut again, bearer);
                 http.execute(again).await.map_err(SendError::Http)
             }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use hs_oauth_core::{Account, Record, StoreError, StoreFailure, Stored};
 use hs_oauth_store::{MemoryStore, Swapped};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 /// Keeps one record for each account: the async twin of [`hs_oauth_store::TokenStore`], which says what each method must do.
 ///
@@ -58,29 +59,40 @@ pub trait TokenStore: Send + Sync {
 /// # Ok::<(), hs_oauth_async::StoreError>(())
 /// ```
 #[derive(Debug)]
-pub struct OffRuntime<S>(Arc<S>);
+pub struct OffRuntime<S> {
+    store: Arc<S>,
+    threads: Arc<Semaphore>,
+}
+
+/// The most calls at once. They share tokio's threads with name lookups and files, and a store that hangs must not take them all.
+const MOST_CALLS: usize = 64;
 
 impl<S: hs_oauth_store::TokenStore + 'static> OffRuntime<S> {
     /// Takes the store.
     pub fn new(store: S) -> Self {
-        Self(Arc::new(store))
+        Self { store: Arc::new(store), threads: Arc::new(Semaphore::new(MOST_CALLS)) }
     }
 
     /// The store itself.
     pub fn sync(&self) -> &S {
-        &self.0
+        &self.store
     }
 
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&S) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let store = Arc::clone(&self.0);
+        let store = Arc::clone(&self.store);
         let failed = |error: &(dyn std::error::Error + Send + Sync)| {
             StoreError::with_source(StoreFailure::Unavailable, error.to_string())
         };
         let runtime = Handle::try_current().map_err(|error| failed(&error))?;
-        match runtime.spawn_blocking(move || work(&store)).await {
+        let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(|error| failed(&error))?;
+        let work = move || {
+            let _thread = thread;
+            work(&store)
+        };
+        match runtime.spawn_blocking(work).await {
             Ok(result) => result,
             // What a panic said stays out of the error: it may be anything.
             Err(error) if error.is_panic() => Err(panicked()),
@@ -95,7 +107,7 @@ pub(crate) fn panicked() -> StoreError {
 
 impl<S> Clone for OffRuntime<S> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { store: Arc::clone(&self.store), threads: Arc::clone(&self.threads) }
     }
 }
 

@@ -49,6 +49,12 @@ impl Client {
         self
     }
 
+    /// Makes one try take no longer than that.
+    pub(crate) fn at_most(mut self, limit: Duration) -> Self {
+        self.timeout = self.timeout.min(limit);
+        self
+    }
+
     /// The app.
     pub fn app(&self) -> &App {
         &self.app

@@ -51,7 +51,7 @@ impl World<'_> {
                     // Once: when it may be sent again is for the record to say.
                     let mut client = self.client.clone().retry(RetryPolicy::NEVER);
                     if let Some(timing) = timing {
-                        client = client.timeout(timing.request);
+                        client = client.at_most(timing.request);
                     }
                     let answer = client.call(&refresh);
                     *refusal = answer.as_ref().err().cloned();

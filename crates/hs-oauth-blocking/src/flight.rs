@@ -81,6 +81,8 @@ impl Shared {
                 }
                 // Its thread came to no end. This one may.
                 Err(TokenError::Interrupted) if !is_ours => {}
+                // What another process saved meanwhile is over already: once more.
+                Err(TokenError::BackingOff { wait }) if wait.is_zero() && remaining > 0 => {}
                 Err(error) => return self.instead(account, &demand, error),
             }
         }
@@ -138,6 +140,18 @@ impl Shared {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tries once more to save what could not be saved.
+    pub(crate) fn save_once(self: &Arc<Self>) {
+        let unsaved: Vec<Account> = self.state().unsaved.keys().copied().collect();
+        for account in unsaved {
+            _ = match self.board(account, true) {
+                Ok(Boarded::Ours(takeoff)) => takeoff.fly(Demand::Usable),
+                Ok(Boarded::Another(flight)) => flight.wait(),
+                Err(error) => Err(error),
+            };
+        }
     }
 
     /// Waits until nothing is under way, at most that long.
@@ -224,6 +238,7 @@ impl Takeoff {
         let account = self.account;
         let ticket = shared.cache.ticket(account);
         let unsaved = shared.state().unsaved.get(&account).cloned();
+        let forced = matches!(demand, Demand::OtherThan(_));
         let mut run = Renewal::new(shared.policy, random(), demand);
         if let Some(unsaved) = unsaved.clone() {
             run = run.with_unsaved(unsaved);
@@ -231,7 +246,7 @@ impl Takeoff {
         let mut refusal = None;
         let result = shared.world(account).drive(&mut run, &mut refusal);
 
-        let ended = Ended { account, result, unsaved, refusal };
+        let ended = Ended { account, result, unsaved, refusal, forced };
         let (landed, was_held) = shared.cache.settle(ticket, &ended, now(), random().next_u64());
         let mut save_again = false;
         {
@@ -254,6 +269,8 @@ impl Takeoff {
                 shared.state().is_saving = false;
             }
         }
+        // The listener may shut the manager down, which waits for all that is busy.
+        drop(self);
         ended.tell(was_held, |event| shared.emit(event));
         landed
     }

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::{
-    AccessToken, Account, AuthorizationCode, Demand, Disconnect, Event, Install, Introspection,
+    AccessToken, Account, AuthorizationCode, Demand, Disconnect, Event, Held, Install, Introspection,
     RefreshPolicy, TokenError, TokenSet,
 };
 use hs_oauth_store::TokenStore;
-use hs_oauth_store::cache::{self, Cache, Cached};
+use hs_oauth_store::cache::{self, Cache, Cached, is_installed};
 
 use crate::client::Client;
 use crate::drive::{caught, now, random};
-use crate::flight::{Boarded, Busy, Listener, Shared, State};
+use crate::flight::{Busy, Listener, Shared, State};
 
 /// Holds the tokens of every account that connected the app, and hands out ones that work. Cloning it is cheap; clones share
 /// everything.
@@ -96,8 +96,8 @@ impl TokenManager {
         Ok(account)
     }
 
-    /// Keeps tokens that were got elsewhere: from before this library, or out of an error of [`install`](Self::install). Replaces
-    /// what was held of the account.
+    /// Keeps tokens that were got elsewhere: out of an error of [`install`](Self::install), or with a refresh token from before this
+    /// library, by [`Client::refresh`](crate::Client::refresh). Replaces what was held of the account.
     ///
     /// # Errors
     /// [`TokenError::NotRenewable`], and nothing is done, if there is no refresh token among them; [`TokenError::Unsaved`] or
@@ -140,18 +140,30 @@ impl TokenManager {
     }
 
     /// Another bearer than the one an API answered with 401: the stored one if that is another already, else a new one. However many
-    /// callers were answered so, one renewal is made. [`send`](Self::send) does this by itself.
+    /// callers were answered so, one renewal is made; and none if the rejected token itself came of such a renewal within the last
+    /// minute, since then the 401 is not for its age. [`send`](Self::send) does this by itself.
     ///
     /// # Errors
-    /// As [`bearer`](Self::bearer).
+    /// As [`bearer`](Self::bearer); [`TokenError::BackingOff`] if it is too early for another renewal.
     pub fn bearer_after_401(
         &self,
         account: Account,
         rejected: &HeaderValue,
     ) -> Result<HeaderValue, TokenError> {
-        match cache::access_token(rejected) {
-            Some(rejected) => self.shared().bearer(account, Demand::OtherThan(rejected)),
-            None => self.bearer(account),
+        let Some(rejected) = cache::access_token(rejected) else { return self.bearer(account) };
+        let demand = Demand::OtherThan(rejected);
+        if let Some(bearer) = self.shared().cache.instead(account, &demand, now()) {
+            return Ok(bearer);
+        }
+        match self.shared().cache.must_not_force(account, now()) {
+            None => self.shared().bearer(account, demand),
+            Some(wait) => {
+                let bearer = self.shared().bearer(account, Demand::Usable)?;
+                match cache::is_met(&demand, &bearer) {
+                    true => Ok(bearer),
+                    false => Err(TokenError::BackingOff { wait }),
+                }
+            }
         }
     }
 
@@ -160,8 +172,7 @@ impl TokenManager {
     /// # Errors
     /// As [`bearer`](Self::bearer).
     pub fn refresh_now(&self, account: Account) -> Result<HeaderValue, TokenError> {
-        let held = self.shared().cache.held(account).and_then(|bearer| cache::access_token(&bearer));
-        self.shared().bearer(account, held.map_or(Demand::Newer, Demand::OtherThan))
+        self.shared().bearer(account, Demand::Newer)
     }
 
     /// Forgets the account's tokens and revokes its refresh token. Once this begins they are no longer handed out here; other
@@ -178,18 +189,24 @@ impl TokenManager {
         let result = shared.world(account).drive(&mut run, &mut None);
         // What a flight may have brought while the tombstone was not there yet.
         shared.cache.evict(account);
-        if result.is_ok() {
+        // Forgotten it is, even if it could not be revoked.
+        if matches!(result, Ok(()) | Err(TokenError::Call(_))) {
             shared.emit(&Event::Disconnected { account });
         }
         result
     }
 
-    /// Every account that the store knows, in order; also those whose grant is gone or that were disconnected.
+    /// Every account that is installed, in order; also those whose grant is gone or whose record cannot be read, not those that
+    /// were disconnected. Loads every record: where there are very many, the store's own
+    /// [`list`](crate::TokenStore::list), which has the disconnected ones too, is faster.
     ///
     /// # Errors
     /// [`TokenError::Store`].
     pub fn accounts(&self) -> Result<Vec<Account>, TokenError> {
-        caught(|| self.shared().store.list()).map_err(TokenError::Store)
+        let store = &*self.shared().store;
+        let mut accounts = caught(|| store.list()).map_err(TokenError::Store)?;
+        accounts.retain(|account| is_installed(&caught(|| store.load(*account))));
+        Ok(accounts)
     }
 
     /// Ends the manager, for all its clones: waits for what is under way, and tries once more to save tokens that are not saved.
@@ -197,19 +214,13 @@ impl TokenManager {
     /// [`TokenError::ShutDown`].
     ///
     /// Gives the tokens that could not be saved and exist nowhere else.
+    #[must_use = "tokens that could not be saved exist nowhere else"]
     pub fn shutdown(&self) -> Vec<(Account, TokenSet)> {
         let shared = self.shared();
         shared.state().is_shut = true;
         shared.changed.notify_all();
         shared.settle_down(Duration::MAX);
-        let unsaved: Vec<Account> = shared.state().unsaved.keys().copied().collect();
-        for account in unsaved {
-            _ = match shared.board(account, true) {
-                Ok(Boarded::Ours(takeoff)) => takeoff.fly(Demand::Usable),
-                Ok(Boarded::Another(flight)) => flight.wait(),
-                Err(error) => Err(error),
-            };
-        }
+        shared.save_once();
         let state = shared.state();
         state.unsaved.iter().map(|(account, unsaved)| (*account, unsaved.tokens().clone())).collect()
     }
@@ -233,6 +244,7 @@ const LONGEST_DROP: Duration = Duration::from_secs(60);
 impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.settle_down(LONGEST_DROP);
+        self.shared.save_once();
     }
 }
 
@@ -298,8 +310,13 @@ impl Shared {
 
     fn install(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
         let ticket = self.cache.ticket(account);
-        let mut run = Install::new(random(), tokens.clone());
-        let version = self.world(account).drive(&mut run, &mut None)?;
+        let mut run = Install::new(random(), tokens);
+        let result = self.world(account).drive(&mut run, &mut None);
+        if let Err(error) = &result {
+            // The caller may have gone away, and the error may hold the only copy of the tokens.
+            self.emit(&Event::Failed { account, error });
+        }
+        let Held { tokens, version, .. } = result?;
         self.cache.publish(account, ticket, cache::bearer(&tokens.access_token), &tokens, version);
         self.emit(&Event::Saved { account, expires_at: tokens.expires_at });
         Ok(())

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::endpoint::Revoke;
-use crate::error::{Error, NextStep, StoreError, TokenError};
+use crate::error::{Error, StoreError, TokenError};
 use crate::random::Random;
 use crate::record::{Grant, GrantState, Record, Stored};
+use crate::renewal::conflicts;
 use crate::secret::RefreshToken;
 use crate::step::{Input, Run, Step};
 use crate::timestamp::Timestamp;
@@ -16,12 +17,14 @@ use crate::timestamp::Timestamp;
 /// given, the tombstone remembers what is left to do, and the next disconnect does it. An account that is not there counts as
 /// disconnected.
 #[derive(Debug)]
+#[must_use = "a run does nothing until it is driven"]
 pub struct Disconnect {
     random: Random,
     grant: Grant,
     /// The grant that was stored at first.
     before: Option<Grant>,
     failures: u32,
+    conflicts: u32,
     at: At,
 }
 
@@ -42,7 +45,7 @@ impl Disconnect {
     /// A disconnect. `random` must be unlike any other run's.
     pub fn new(mut random: Random) -> Self {
         let grant = Grant::draw(&mut random);
-        Self { random, grant, before: None, failures: 0, at: At::Start }
+        Self { random, grant, before: None, failures: 0, conflicts: 0, at: At::Start }
     }
 
     fn bury(&mut self, stored: Stored) -> Step<()> {
@@ -73,8 +76,9 @@ impl Disconnect {
     fn revoked(&mut self, buried: Stored, answer: Result<(), Error>) -> Step<()> {
         match answer {
             // A grant that is gone has nothing left to revoke.
-            Err(error) if error.next_step() != NextStep::Reauthorize => Step::Done(Err(error.into())),
-            _ => self.clear(buried),
+            Err(Error::Api(error)) if error.refuses_grant() => self.clear(buried),
+            Err(error) => Step::Done(Err(error.into())),
+            Ok(()) => self.clear(buried),
         }
     }
 
@@ -111,14 +115,17 @@ impl Run for Disconnect {
             }
             (At::FirstLoad, Input::StoreFailed(error)) => Step::Done(Err(TokenError::Store(error))),
             (At::Bury(record), Input::Stored(version)) => self.revoke(Stored { version, record: *record }),
+            (At::Bury(_), Input::Conflict) if self.conflicts > 0 => self.failed(conflicts()),
             (At::Bury(_), Input::Conflict) | (At::Sleep, Input::Slept) => {
+                self.conflicts += 1;
                 self.at = At::Load;
                 Step::Load
             }
             (At::Bury(_) | At::Load, Input::StoreFailed(error)) => self.failed(error),
             (At::Load, Input::Loaded(stored)) => self.loaded(stored),
             (At::Revoke(buried), Input::Revoked(answer)) => self.revoked(*buried, answer),
-            (At::Clear { revoked }, Input::Conflict) => {
+            (At::Clear { revoked }, Input::Conflict) if self.conflicts < TRIES => {
+                self.conflicts += 1;
                 self.at = At::ClearLoad { revoked };
                 Step::Load
             }
@@ -130,7 +137,7 @@ impl Run for Disconnect {
             // What was to be revoked is revoked; that the tombstone still says so costs no more than one call.
             (
                 At::Clear { .. } | At::ClearLoad { .. },
-                Input::Stored(_) | Input::Loaded(_) | Input::StoreFailed(_),
+                Input::Stored(_) | Input::Conflict | Input::Loaded(_) | Input::StoreFailed(_),
             ) => Step::Done(Ok(())),
             _ => Step::Done(Err(TokenError::Interrupted)),
         }

@@ -2,7 +2,7 @@ use crate::account::Account;
 use crate::error::TokenError;
 use crate::timestamp::Timestamp;
 
-/// What a token manager has to tell. Holds no secret.
+/// What a token manager has to tell. Shows no secret; the error of [`Event::Failed`] may hold tokens.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {

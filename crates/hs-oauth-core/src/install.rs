@@ -5,15 +5,17 @@ use std::time::Duration;
 use crate::error::{StoreError, TokenError};
 use crate::random::Random;
 use crate::record::{Grant, Record, Stored};
-use crate::step::{Input, Run, Step};
+use crate::renewal::conflicts;
+use crate::step::{Held, Input, Run, Step};
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 
 /// One install: writes the tokens of a fresh grant over whatever is stored.
 ///
 /// It wins over renewals, which know the older grant; but another install or a disconnect that comes in between stands, and the
-/// tokens go back in [`TokenError::Superseded`]. Ends with the record's version.
+/// tokens go back in [`TokenError::Superseded`]. Ends with what is stored then: these tokens, or what a renewal has made of them since.
 #[derive(Debug)]
+#[must_use = "a run does nothing until it is driven"]
 pub struct Install {
     tokens: TokenSet,
     random: Random,
@@ -21,6 +23,7 @@ pub struct Install {
     /// The grant that was stored at first.
     before: Option<Grant>,
     failures: u32,
+    conflicts: u32,
     at: At,
 }
 
@@ -38,30 +41,33 @@ impl Install {
     /// An install of these tokens. `random` must be unlike any other run's.
     pub fn new(mut random: Random, tokens: TokenSet) -> Self {
         let grant = Grant::draw(&mut random);
-        Self { tokens, random, grant, before: None, failures: 0, at: At::Start }
+        Self { tokens, random, grant, before: None, failures: 0, conflicts: 0, at: At::Start }
     }
 
-    fn swap(&mut self, stored: Option<&Stored>) -> Step<u64> {
+    fn swap(&mut self, stored: Option<&Stored>) -> Step<Held> {
         self.at = At::Swap;
         let record = Box::new(Record::new(self.grant, self.tokens.clone()));
         Step::Swap { expected: stored.map(|stored| stored.version), record }
     }
 
-    fn load(&mut self) -> Step<u64> {
+    fn load(&mut self) -> Step<Held> {
         self.at = At::Load;
         Step::Load
     }
 
-    fn loaded(&mut self, stored: Option<&Stored>) -> Step<u64> {
+    fn loaded(&mut self, stored: Option<&Stored>) -> Step<Held> {
         let grant = stored.map(|stored| stored.record.grant);
         match stored {
-            Some(stored) if grant == Some(self.grant) => Step::Done(Ok(stored.version)),
+            Some(stored) if grant == Some(self.grant) => {
+                let tokens = stored.record.tokens.clone().unwrap_or_else(|| self.tokens.clone());
+                Step::Done(Ok(Held { tokens, version: stored.version, renewed: true }))
+            }
             _ if grant == self.before => self.swap(stored),
             _ => Step::Done(Err(TokenError::Superseded { tokens: Some(Box::new(self.tokens.clone())) })),
         }
     }
 
-    fn failed(&mut self, error: StoreError) -> Step<u64> {
+    fn failed(&mut self, error: StoreError) -> Step<Held> {
         self.failures += 1;
         if self.failures >= TRIES {
             return Step::Done(Err(TokenError::Unsaved { tokens: Box::new(self.tokens.clone()), error }));
@@ -72,14 +78,14 @@ impl Install {
 }
 
 impl Run for Install {
-    type Output = u64;
+    type Output = Held;
 
-    fn start(&mut self, _: Timestamp) -> Step<u64> {
+    fn start(&mut self, _: Timestamp) -> Step<Held> {
         self.at = At::FirstLoad;
         Step::Load
     }
 
-    fn resume(&mut self, _: Timestamp, input: Input) -> Step<u64> {
+    fn resume(&mut self, _: Timestamp, input: Input) -> Step<Held> {
         match (std::mem::replace(&mut self.at, At::Done), input) {
             (At::FirstLoad, Input::Loaded(stored)) => {
                 self.before = stored.as_ref().map(|stored| stored.record.grant);
@@ -93,8 +99,17 @@ impl Run for Install {
                 again
             }
             (At::Start, Input::Slept) => self.start(Timestamp::from_millis(0)),
-            (At::Swap, Input::Stored(version)) => Step::Done(Ok(version)),
-            (At::Swap, Input::Conflict) | (At::Sleep, Input::Slept) => self.load(),
+            (At::Swap, Input::Stored(version)) => {
+                Step::Done(Ok(Held { tokens: self.tokens.clone(), version, renewed: true }))
+            }
+            (At::Swap, Input::Conflict) => {
+                self.conflicts += 1;
+                match self.conflicts {
+                    1 => self.load(),
+                    _ => self.failed(conflicts()),
+                }
+            }
+            (At::Sleep, Input::Slept) => self.load(),
             (At::Swap | At::Load, Input::StoreFailed(error)) => self.failed(error),
             (At::Load, Input::Loaded(stored)) => self.loaded(stored.as_ref()),
             _ => Step::Done(Err(TokenError::Interrupted)),

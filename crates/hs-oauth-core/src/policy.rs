@@ -75,6 +75,9 @@ const LEAST: Timing = Timing {
     safety: Duration::ZERO,
 };
 
+/// What a lease has beyond request and save, for the swap by which it is taken.
+const SLACK: Duration = Duration::from_secs(1);
+
 /// The longest life a token is believed to have, as in [`TokenSet::expires_at`].
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -95,18 +98,18 @@ impl RefreshPolicy {
     /// Times of one's own, for tokens that live half an hour.
     ///
     /// # Errors
-    /// [`InvalidArgument`] naming `timing` if a renewal could not be safe: the lease must be longer than request and save
-    /// together, the safety margin no shorter than the clock margin, the request longer than zero, and nothing longer than
-    /// an hour.
+    /// [`InvalidArgument`] naming `timing` if a renewal could not be safe, or not be made at all: request and save need a second
+    /// at least, the lease a second more than both together, the safety margin must be no shorter than the clock margin, and
+    /// nothing longer than an hour.
     pub fn with_timing(timing: Timing) -> Result<Self, InvalidArgument> {
         let Timing { clock_margin, request, save, lease, safety } = timing;
         let longest = [clock_margin, request, save, lease, safety].into_iter().max().unwrap_or_default();
         let rule = if longest > Duration::from_secs(3600) {
             "a time longer than an hour"
-        } else if request.is_zero() {
-            "no time for the request"
-        } else if lease <= request + save {
-            "a lease no longer than request and save together"
+        } else if request.min(save) < Duration::from_secs(1) {
+            "less than a second for the request or the save"
+        } else if lease < request + save + SLACK {
+            "a lease that is not a second longer than request and save together"
         } else if safety < clock_margin {
             "a safety margin shorter than the clock margin"
         } else {
@@ -143,13 +146,20 @@ impl RefreshPolicy {
         let needed = (full.lease + full.clock_margin) * 2 + full.request + full.safety;
         let scale = (least_window.as_secs_f64() / (needed.as_secs_f64() * 1.05)).min(1.0);
         let scaled = |full: Duration, least: Duration| full.mul_f64(scale).max(least.min(full));
+        let request = scaled(full.request, LEAST.request);
+        let save = scaled(full.save, LEAST.save);
         Timing {
             clock_margin: scaled(full.clock_margin, LEAST.clock_margin),
-            request: scaled(full.request, LEAST.request),
-            save: scaled(full.save, LEAST.save),
-            lease: scaled(full.lease, LEAST.lease),
+            request,
+            save,
+            lease: scaled(full.lease, LEAST.lease).max(request + save + SLACK),
             safety: scaled(full.safety, LEAST.safety),
         }
+    }
+
+    /// The times for tokens that live long: none is longer for any others.
+    pub const fn longest_timing(&self) -> Timing {
+        self.timing
     }
 }
 
@@ -239,8 +249,9 @@ mod tests {
         let good = RefreshPolicy::new().timing(&tokens("a", 1800));
         assert_eq!(RefreshPolicy::with_timing(good), Ok(RefreshPolicy::new()));
         for (timing, rule) in [
-            (Timing { lease: Duration::from_secs(45), ..good }, "lease"),
-            (Timing { request: Duration::ZERO, ..good }, "request"),
+            (Timing { lease: Duration::from_millis(45_999), ..good }, "lease"),
+            (Timing { request: Duration::from_millis(999), ..good }, "request"),
+            (Timing { save: Duration::ZERO, ..good }, "save"),
             (Timing { safety: Duration::from_secs(9), ..good }, "safety"),
             (Timing { save: Duration::from_secs(3601), ..good }, "hour"),
         ] {
@@ -256,7 +267,17 @@ mod tests {
         for expires_in in (1..4000).chain([100_000, u64::MAX]) {
             let tokens = tokens("a", expires_in);
             let timing = RefreshPolicy::new().timing(&tokens);
-            assert!(timing.lease > timing.request + timing.save, "{expires_in} {timing:?}");
+            let tight = Timing {
+                request: Duration::from_secs(3),
+                save: Duration::from_secs(1),
+                lease: Duration::from_secs(5),
+                ..timing
+            };
+            if let Ok(policy) = RefreshPolicy::with_timing(tight) {
+                let timing = policy.timing(&tokens);
+                assert!(timing.lease >= timing.request + timing.save + SLACK, "{expires_in} {timing:?}");
+            }
+            assert!(timing.lease >= timing.request + timing.save + SLACK, "{expires_in} {timing:?}");
             assert!(timing.request <= TIMEOUT && timing.request >= LEAST.request, "{expires_in} {timing:?}");
             let schedule = RefreshPolicy::new().schedule(&tokens);
             let ahead = schedule.usable_until.since(schedule.renew_from);

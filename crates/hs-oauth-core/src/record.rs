@@ -49,7 +49,8 @@ pub struct Record {
     pub unknown: Unknown,
 }
 
-/// What became of a grant.
+/// What became of a grant. A further state needs a further [`RECORD_FORMAT`]: versions that do not know it could only take the
+/// record for damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantState {
@@ -104,8 +105,8 @@ pub struct Grant(u128);
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Holder(u128);
 
-/// Fields that a later version of this library wrote: kept as they are through every rewrite. `Debug` shows their names
-/// only.
+/// Fields that a later version of this library wrote: kept as they are by renewals; an install or a disconnect begins anew.
+/// `Debug` shows their names only.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Unknown(Map<String, Value>);

@@ -16,6 +16,7 @@ use crate::token_set::TokenSet;
 
 /// One run of the renewal. A process has at most one at a time for an account.
 #[derive(Debug)]
+#[must_use = "a run does nothing until it is driven"]
 pub struct Renewal {
     policy: RefreshPolicy,
     demand: Demand,
@@ -25,6 +26,8 @@ pub struct Renewal {
     in_hand: Option<InHand>,
     waited: Waited,
     strikes: u32,
+    has_conflicted: bool,
+    began: Timestamp,
     /// Of the record last loaded or written.
     version: u64,
     at: At,
@@ -36,6 +39,10 @@ pub struct Unsaved {
     grant: Grant,
     sent: TokenSet,
     tokens: TokenSet,
+    /// Whose lease they were got under: it may stand still.
+    holder: Holder,
+    /// Set if the answer could not be used but for its refresh token: why, and when the fleet may try again.
+    hurt: Option<Box<(Error, Retry)>>,
 }
 
 /// Tokens that HubSpot has issued and the store perhaps not.
@@ -44,8 +51,8 @@ struct InHand {
     unsaved: Unsaved,
     /// The end of the lease they were got under: until then, the run tries to save them.
     until: Timestamp,
-    /// Set if the answer could not be used but for its refresh token.
-    hurt: Option<(Error, Retry)>,
+    /// How long it has slept over that; the clock may have been set back meanwhile.
+    slept: Duration,
 }
 
 /// The step whose outcome is awaited.
@@ -60,6 +67,7 @@ enum At {
     Compare,
     CompareLater,
     Mark { sent: Box<Stored>, refusal: Error },
+    MarkLater { sent: Box<Stored>, refusal: Error },
     MarkCheck { sent: Box<Stored>, refusal: Error },
     Release { tokens: Box<TokenSet>, error: Error },
     Restart,
@@ -98,6 +106,8 @@ impl Renewal {
             in_hand: None,
             waited: Waited::default(),
             strikes: 0,
+            has_conflicted: false,
+            began: Timestamp::from_millis(0),
             version: 0,
             at: At::Start,
         }
@@ -106,7 +116,8 @@ impl Renewal {
     /// Begins with tokens that an earlier run of this process could not save.
     #[must_use]
     pub fn with_unsaved(mut self, unsaved: Unsaved) -> Self {
-        self.in_hand = Some(InHand { unsaved, until: Timestamp::from_millis(0), hurt: None });
+        self.holder = unsaved.holder;
+        self.in_hand = Some(InHand { unsaved, until: Timestamp::from_millis(0), slept: Duration::ZERO });
         self
     }
 
@@ -165,7 +176,9 @@ impl Renewal {
         }
         if let Some(lease) = &record.lease {
             let over = lease.until.plus(timing.clock_margin);
-            let legal = lease.until <= now.plus(timing.lease + timing.clock_margin);
+            // By the longest lease there is: it may have been taken for tokens that live longer than these.
+            let longest = self.policy.longest_timing();
+            let legal = lease.until <= now.plus(longest.lease + longest.clock_margin);
             let patient = self.waited.time_for(lease.holder) < timing.lease + timing.clock_margin;
             if now <= over && legal && patient {
                 return match usable {
@@ -222,11 +235,18 @@ impl Renewal {
 
     fn not_taken(&mut self, now: Timestamp, record: Record, error: StoreError) -> Step<Held> {
         self.strikes += 1;
-        if self.strikes >= STRIKES {
+        // A store that fails slowly uses up the time of a lease long before the tries.
+        let is_late = now >= self.began.plus(self.policy.longest_timing().lease);
+        if self.strikes >= STRIKES || is_late {
             return self.give_up(now, record, error);
         }
         self.at = At::Wait;
         Step::Sleep(self.random.backoff(FIRST_WAIT, self.strikes, LONGEST_WAIT))
+    }
+
+    /// Another's write may come in between once. A store that never does anything else is a store that fails.
+    fn is_first_conflict(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_conflicted, true)
     }
 
     /// The end of a run to which the store gives no lease in time.
@@ -272,7 +292,7 @@ impl Renewal {
                         Some(rescued) if Some(rescued) != sent.refresh_token.as_ref() => {
                             let mut tokens = sent.clone();
                             tokens.refresh_token = Some(rescued.clone());
-                            self.keep(leased, sent, tokens, Some((error, retry)))
+                            self.keep(leased, sent, tokens, Some(Box::new((error, retry))))
                         }
                         _ => self.release(leased, sent, retry, unsettled, error),
                     }
@@ -286,11 +306,11 @@ impl Renewal {
         leased: Stored,
         sent: TokenSet,
         tokens: TokenSet,
-        hurt: Option<(Error, Retry)>,
+        hurt: Option<Box<(Error, Retry)>>,
     ) -> Step<Held> {
         let until = leased.record.lease.as_ref().map_or(Timestamp::from_millis(0), |lease| lease.until);
-        let unsaved = Unsaved { grant: leased.record.grant, sent, tokens };
-        self.in_hand = Some(InHand { unsaved, until, hurt });
+        let unsaved = Unsaved { grant: leased.record.grant, sent, tokens, holder: self.holder, hurt };
+        self.in_hand = Some(InHand { unsaved, until, slept: Duration::ZERO });
         self.save(leased)
     }
 
@@ -300,12 +320,12 @@ impl Renewal {
         let Stored { version, mut record } = over;
         record.state = GrantState::Live;
         record.tokens = Some(in_hand.unsaved.tokens.clone());
-        record.retry = in_hand.hurt.as_ref().map(|(_, retry)| retry.clone());
+        record.retry = in_hand.unsaved.hurt.as_ref().map(|hurt| hurt.1.clone());
         if owns_lease {
             record.lease = None;
             record.unsettled = false;
         }
-        if in_hand.hurt.is_some() {
+        if in_hand.unsaved.hurt.is_some() {
             record.unsettled = true;
         }
         self.at = At::Save;
@@ -313,9 +333,9 @@ impl Renewal {
     }
 
     fn saved(&mut self, now: Timestamp) -> Step<Held> {
-        let Some(InHand { unsaved, hurt, .. }) = self.in_hand.take() else { return self.load() };
-        match hurt {
-            Some((error, _)) => self.unrenewed(now, unsaved.tokens, error),
+        let Some(InHand { unsaved, .. }) = self.in_hand.take() else { return self.load() };
+        match unsaved.hurt {
+            Some(hurt) => self.unrenewed(now, unsaved.tokens, hurt.0),
             // Saved so late that they are over already.
             None if !self.is_usable(now, &unsaved.tokens) => self.load(),
             None => self.done(Ok(Held { tokens: unsaved.tokens, version: self.version, renewed: true })),
@@ -358,11 +378,14 @@ impl Renewal {
     }
 
     fn not_saved(&mut self, now: Timestamp, error: StoreError) -> Step<Held> {
-        let Some(in_hand) = self.in_hand.as_ref() else { return self.load() };
-        if now < in_hand.until {
+        let Some(in_hand) = self.in_hand.as_mut() else { return self.load() };
+        let lease = self.policy.timing(&in_hand.unsaved.sent).lease;
+        if now < in_hand.until && in_hand.slept < lease {
             self.at = At::CompareLater;
             self.strikes = self.strikes.saturating_add(1);
-            return Step::Sleep(self.random.backoff(FIRST_WAIT, self.strikes, LONGEST_WAIT));
+            let wait = self.random.backoff(FIRST_WAIT, self.strikes, LONGEST_WAIT);
+            in_hand.slept += wait;
+            return Step::Sleep(wait);
         }
         let tokens = Box::new(in_hand.unsaved.tokens.clone());
         self.done(Err(TokenError::Unsaved { tokens, error }))
@@ -379,15 +402,22 @@ impl Renewal {
 
     fn mark_checked(&mut self, sent: Stored, refusal: Error, stored: Option<Stored>) -> Step<Held> {
         let Some(stored) = stored else { return self.load() };
-        let same = sent
-            .record
-            .tokens
-            .as_ref()
-            .is_some_and(|tokens| stored.record.is_same(sent.record.grant, tokens));
+        let tokens = sent.record.tokens.as_ref();
+        let same = tokens.is_some_and(|tokens| stored.record.is_same(sent.record.grant, tokens));
         match same && stored.record.state == GrantState::Live {
             true => self.mark(stored, refusal),
             false => self.restart(stored),
         }
+    }
+
+    fn not_marked(&mut self, sent: Stored, refusal: Error, error: StoreError) -> Step<Held> {
+        self.strikes += 1;
+        if self.strikes >= STRIKES {
+            // Not stored, so it is not said: the next run is refused again, which costs a request and no account.
+            return self.done(Err(TokenError::Store(error)));
+        }
+        self.at = At::MarkLater { sent: Box::new(sent), refusal };
+        Step::Sleep(self.random.backoff(FIRST_WAIT, self.strikes, LONGEST_WAIT))
     }
 
     fn release(
@@ -449,19 +479,27 @@ impl Renewal {
         record.lease.as_ref().is_some_and(|lease| lease.holder == self.holder)
     }
 
-    /// When the fleet may try again: as HubSpot asked, else after a growing wait.
+    /// When the fleet may try again: after a growing wait, and not before HubSpot asked to.
     fn retry(&mut self, now: Timestamp, record: &Record, error: &Error) -> Retry {
         let before = record.retry.as_ref().map_or(0, |retry| retry.failures);
         let wait = match error.next_step() {
-            NextStep::RetryAfter(Some(asked)) => {
-                let asked = asked.min(LONGEST_RETRY);
-                let spread = u64::try_from(asked.as_millis() / 10).unwrap_or(0);
-                (asked + Duration::from_millis(self.random.up_to(spread))).min(LONGEST_RETRY)
-            }
             NextStep::FixConfiguration | NextStep::RestartAuthorization => {
                 self.random.backoff(FIRST_MISCONFIGURED, before, LONGEST_MISCONFIGURED)
             }
-            _ => self.random.backoff(FIRST_RETRY, before, LONGEST_BACKOFF),
+            step => {
+                // A day is for limits and for accounts that move; an outage is not so well planned.
+                let most = match error.status() {
+                    Some(status) if status.as_u16() >= 500 => LONGEST_MISCONFIGURED,
+                    _ => LONGEST_RETRY,
+                };
+                let asked = match step {
+                    NextStep::RetryAfter(Some(asked)) => asked.min(most),
+                    _ => Duration::ZERO,
+                };
+                let spread = u64::try_from(asked.as_millis() / 10).unwrap_or(0);
+                let asked = asked + Duration::from_millis(self.random.up_to(spread));
+                asked.max(self.random.backoff(FIRST_RETRY, before, LONGEST_BACKOFF)).min(LONGEST_RETRY)
+            }
         };
         Retry::new(now.plus(wait), before.saturating_add(1))
     }
@@ -470,7 +508,8 @@ impl Renewal {
 impl Run for Renewal {
     type Output = Held;
 
-    fn start(&mut self, _: Timestamp) -> Step<Held> {
+    fn start(&mut self, now: Timestamp) -> Step<Held> {
+        self.began = now;
         match self.in_hand {
             Some(_) => self.compare(),
             None => self.load(),
@@ -489,12 +528,14 @@ impl Run for Renewal {
             (At::Take(record), Input::Stored(version)) => {
                 self.taken(now, Stored { version, record: *record })
             }
-            (At::Take(_), Input::Conflict) => self.load(),
+            (At::Take(_), Input::Conflict) if self.is_first_conflict() => self.load(),
+            (At::Take(record), Input::Conflict) => self.not_taken(now, *record, conflicts()),
             (At::Take(record), Input::StoreFailed(error)) => self.not_taken(now, *record, error),
             (At::Send { leased, sent_at }, Input::Answered(answer)) => {
                 self.answered(now, *leased, sent_at, answer)
             }
             (At::Save, Input::Stored(_)) => self.saved(now),
+            (At::Save, Input::Conflict) if !self.is_first_conflict() => self.not_saved(now, conflicts()),
             (At::Save, Input::Conflict) | (At::CompareLater, Input::Slept) => self.compare(),
             (At::Save | At::Compare, Input::StoreFailed(error)) => self.not_saved(now, error),
             (At::Compare, Input::Loaded(stored)) => self.compared(now, stored),
@@ -502,7 +543,12 @@ impl Run for Renewal {
                 let unsettled = sent.record.unsettled;
                 self.done(Err(TokenError::Gone { unsettled, refusal: Some(Box::new(refusal)) }))
             }
-            (At::Mark { sent, refusal }, Input::Conflict | Input::StoreFailed(_)) => {
+            (At::Mark { sent, refusal }, Input::StoreFailed(error)) => self.not_marked(*sent, refusal, error),
+            (At::Mark { sent, refusal }, Input::Conflict) if !self.is_first_conflict() => {
+                self.not_marked(*sent, refusal, conflicts())
+            }
+            (At::Mark { sent, refusal }, Input::Conflict)
+            | (At::MarkLater { sent, refusal }, Input::Slept) => {
                 self.at = At::MarkCheck { sent, refusal };
                 Step::Load
             }
@@ -546,13 +592,19 @@ fn succeed(old: &TokenSet, mut new: TokenSet, sent_at: Timestamp) -> TokenSet {
     new.hub_id = new.hub_id.or(old.hub_id);
     new.user_id = new.user_id.or(old.user_id);
     new.scopes = new.scopes.or_else(|| old.scopes.clone());
+    new.unknown = old.unknown.clone();
     new
+}
+
+/// What a store that answers every write with a conflict has to hear.
+pub(crate) fn conflicts() -> StoreError {
+    StoreError::with_source(StoreFailure::Unavailable, "one conflict after the other")
 }
 
 fn failure(error: &Error) -> Failure {
     match (error.next_step(), error) {
         (NextStep::Reauthorize, _) => Failure::Gone,
-        (_, Error::Api(error)) => Failure::Kept { unsettled: error.status.is_server_error() },
+        (_, Error::Api(error)) => Failure::Kept { unsettled: error.status.as_u16() >= 500 },
         (_, Error::Transport(error)) => Failure::Kept { unsettled: !error.failure().surely_unsent() },
         // An answer that cannot be used was an answer.
         _ => Failure::Kept { unsettled: true },

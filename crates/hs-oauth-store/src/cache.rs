@@ -16,12 +16,14 @@ use arc_swap::ArcSwap;
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::{AccessToken, Account, Decision, RefreshPolicy, Schedule, Timestamp, TokenSet};
 
-pub use landing::{Ended, Landed};
+pub use landing::{Ended, Landed, is_installed, is_met};
 
 /// The bearers that one process holds.
 pub struct Cache {
     policy: RefreshPolicy,
     shards: Box<[Shard]>,
+    /// Until when an account's token is not renewed for a 401: the last was renewed for one already.
+    forced: Mutex<HashMap<Account, Timestamp>>,
 }
 
 /// What the cache says to a caller who wants a bearer.
@@ -76,7 +78,8 @@ const SHARDS: usize = 256;
 impl Cache {
     /// An empty cache of tokens that are renewed by this policy.
     pub fn new(policy: RefreshPolicy) -> Self {
-        Self { policy, shards: (0..SHARDS).map(|_| Shard::default()).collect() }
+        let shards = (0..SHARDS).map(|_| Shard::default()).collect();
+        Self { policy, shards, forced: Mutex::default() }
     }
 
     /// What to do for a caller who wants a bearer.
@@ -172,6 +175,25 @@ impl Cache {
         }
     }
 
+    /// How long the account's token is not to be renewed for another 401; none if it may be. An API that says 401 to every token
+    /// would else have every call renewed.
+    pub fn must_not_force(&self, account: Account, now: Timestamp) -> Option<Duration> {
+        let until = *self.forced_until().get(&account)?;
+        let longest = self.policy.longest_timing().safety;
+        // One further off is from before the clock was set back.
+        (now < until && until <= now.plus(longest)).then(|| until.since(now))
+    }
+
+    fn forced(&self, account: Account, now: Timestamp, tokens: &TokenSet) {
+        let mut forced = self.forced_until();
+        forced.retain(|_, until| *until > now);
+        forced.insert(account, now.plus(self.policy.timing(tokens).safety));
+    }
+
+    fn forced_until(&self) -> MutexGuard<'_, HashMap<Account, Timestamp>> {
+        self.forced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How many accounts it holds.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.map.load().len()).sum()
@@ -216,13 +238,16 @@ const SCHEME: &str = "Bearer ";
 /// The pause of one who was told to renew soon, until it has: it may fail to begin.
 const CLAIM: Duration = Duration::from_millis(500);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1800);
 
 impl Entry {
     /// Whether this caller is the one to renew it soon.
     fn claim(&self, now: Timestamp) -> bool {
         let until = self.paused_until.load(Ordering::Relaxed);
         let next = now.plus(CLAIM).as_millis();
-        until <= now.as_millis()
+        // One further off than any pause is from before the clock was set back.
+        let is_over = until <= now.as_millis() || until > now.plus(LONGEST_PAUSE).as_millis();
+        is_over
             && self.paused_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }

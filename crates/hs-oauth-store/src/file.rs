@@ -84,6 +84,12 @@ impl TokenStore for FileStore {
         Ok(accounts)
     }
 
+    /// Writes a file of its own, too: a disk that is full or read-only is found before a code is spent on it.
+    fn check(&self) -> Result<(), StoreError> {
+        self.folder.check()?;
+        self.folder.probe().map(drop)
+    }
+
     fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
         let stripe = Stripe::lock(&self.folder, account)?;
         if stripe.current(account)?.map(|stored| stored.version) != Some(expected) {

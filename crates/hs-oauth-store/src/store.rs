@@ -7,7 +7,8 @@ use hs_oauth_core::{Account, Record, StoreError, Stored};
 /// That is all that processes which share a store need of it: who may refresh, and until when, stands in the record. A store
 /// of your own shows that it keeps to these words by passing `contract::check`.
 ///
-/// Every method may fail with a [`StoreError`]. After a failed write nobody knows whether it took effect; the renewal finds
+/// Every method must return within seconds, with an error if need be: a caller of the blocking manager waits for it, and a
+/// thread of the async one's. Every method may fail with a [`StoreError`]. After a failed write nobody knows whether it took effect; the renewal finds
 /// out by loading.
 pub trait TokenStore: Send + Sync {
     /// The account's record and its version; none if nothing is stored.
@@ -43,8 +44,8 @@ pub trait TokenStore: Send + Sync {
     /// Any failure. The removal may have taken effect, or may still do so.
     fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError>;
 
-    /// Whether the store answers, for a health check: unless a store knows better, it loads the account 0, which HubSpot
-    /// gives nobody.
+    /// Whether the store answers, before a code is spent on it and for a health check. Unless a store knows better, it loads the
+    /// account 0, which HubSpot gives nobody; one that can tell whether it takes writes should.
     ///
     /// # Errors
     /// Any failure.

@@ -148,6 +148,15 @@ impl ApiError {
         }
     }
 
+    /// Whether the grant is refused, whatever was asked for: the refresh token is gone, or the account is. On a refresh the next
+    /// step then is to reauthorize; on a revocation there is nothing left to revoke.
+    pub fn refuses_grant(&self) -> bool {
+        let status = self.status.as_u16();
+        self.status.is_client_error()
+            && !matches!(status, 423 | 429 | 477)
+            && self.meaning() == Some(Meaning::Grant)
+    }
+
     /// What to do next. The HTTP status decides for 3xx, 423, 429, 477 and 5xx; else the first of `error`, `status` and
     /// `subCategory` that has a known code; else a 4xx is the app's fault, never the account's.
     pub fn next_step(&self) -> NextStep {

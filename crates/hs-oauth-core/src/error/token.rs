@@ -33,7 +33,7 @@ pub enum TokenError {
         /// How long to wait.
         wait: Duration,
     },
-    /// The store failed before anything was sent.
+    /// The store failed, and no new tokens were got.
     #[error("{error}; next: {next}", error = .0, next = .0.next_step())]
     Store(#[source] StoreError),
     /// HubSpot issued these tokens, and they could not be saved: they may exist nowhere else. After a renewal the manager keeps them
@@ -61,8 +61,11 @@ pub enum TokenError {
         error: Option<Box<Error>>,
     },
     /// The manager has been shut down.
-    #[error("the token manager has been shut down")]
+    #[error("the token manager has been shut down; next: ask the one that comes after it")]
     ShutDown,
+    /// An async manager was called outside of the runtime it needs.
+    #[error("there is no async runtime to work on here; next: call from within one")]
+    NoRuntime,
     /// The renewal ended without a result: it panicked (a store's fault), or its runtime was shut down. It counts as a crash.
     #[error("the renewal was interrupted; next: {}", NextStep::RetryAfter(None))]
     Interrupted,
@@ -76,9 +79,10 @@ impl TokenError {
             Self::Call(error) => error.next_step(),
             Self::BackingOff { wait } => NextStep::RetryAfter(Some(*wait)),
             Self::Store(error) | Self::Unsaved { error, .. } => error.next_step(),
-            Self::Superseded { .. } | Self::Interrupted => NextStep::RetryAfter(None),
+            Self::Superseded { .. } => NextStep::RestartAuthorization,
+            Self::Interrupted | Self::ShutDown => NextStep::RetryAfter(None),
             Self::UnknownAccount { error: Some(error), .. } => error.next_step(),
-            Self::UnknownAccount { error: None, .. } | Self::ShutDown => NextStep::FixConfiguration,
+            Self::UnknownAccount { error: None, .. } | Self::NoRuntime => NextStep::FixConfiguration,
         }
     }
 
@@ -92,7 +96,7 @@ impl TokenError {
     }
 
     /// The error's name for programs and logs: `not_installed`, `gone`, `not_renewable`, `call`, `backing_off`, `store`, `unsaved`,
-    /// `superseded`, `unknown_account`, `shut_down` or `interrupted`.
+    /// `superseded`, `unknown_account`, `shut_down`, `no_runtime` or `interrupted`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::NotInstalled => "not_installed",
@@ -105,6 +109,7 @@ impl TokenError {
             Self::Superseded { .. } => "superseded",
             Self::UnknownAccount { .. } => "unknown_account",
             Self::ShutDown => "shut_down",
+            Self::NoRuntime => "no_runtime",
             Self::Interrupted => "interrupted",
         }
     }

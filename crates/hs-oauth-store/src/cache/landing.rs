@@ -1,7 +1,10 @@
 //! What the end of a flight, one renewal in one process, means for the cache, for its callers and for the application.
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::{Account, Demand, Error, Event, Held, Timestamp, TokenError, TokenSet, Unsaved};
+use hs_oauth_core::{
+    Account, Demand, Error, Event, GrantState, Held, StoreError, Stored, Timestamp, TokenError, TokenSet,
+    Unsaved,
+};
 
 use super::{Cache, Ticket, access_token, bearer};
 
@@ -27,6 +30,8 @@ pub struct Ended {
     pub unsaved: Option<Unsaved>,
     /// What HubSpot refused its request with, if it did.
     pub refusal: Option<Error>,
+    /// Whether it was begun for a token that an API had answered with 401.
+    pub forced: bool,
 }
 
 impl Cache {
@@ -44,8 +49,10 @@ impl Cache {
             Ok(Held { tokens, version, renewed }) => {
                 let bearer = bearer(&tokens.access_token);
                 let void = !self.publish(account, ticket, bearer.clone(), tokens, *version);
-                if !renewed {
-                    self.pause(account, now, random);
+                match renewed {
+                    true if ended.forced => self.forced(account, now, tokens),
+                    true => {}
+                    false => self.pause(account, now, random),
                 }
                 (Ok(Landed { bearer, renewed: *renewed, void }), false)
             }
@@ -60,22 +67,32 @@ impl Cache {
 
     /// After a flight that failed: the old bearer, if it may still be handed out and meets the demand.
     pub fn instead(&self, account: Account, demand: &Demand, now: Timestamp) -> Option<HeaderValue> {
-        self.usable(account, now).filter(|bearer| is_met(demand, bearer, false))
+        self.usable(account, now).filter(|bearer| is_met(demand, bearer))
+    }
+}
+
+/// Whether an account that the store lists is to be called installed, going by what came of loading it.
+pub fn is_installed(loaded: &Result<Option<Stored>, StoreError>) -> bool {
+    match loaded {
+        Ok(Some(stored)) => stored.record.state != GrantState::Disconnected,
+        Ok(None) => false,
+        Err(_) => true,
     }
 }
 
 impl Landed {
     /// Whether a caller with this demand, for whom the flight was not begun, has what it needs.
     pub fn meets(&self, demand: &Demand) -> bool {
-        is_met(demand, &self.bearer, self.renewed)
+        self.renewed && *demand == Demand::Newer || is_met(demand, &self.bearer)
     }
 }
 
-fn is_met(demand: &Demand, bearer: &HeaderValue, renewed: bool) -> bool {
+/// Whether a bearer of which no more is known is what the demand asks for.
+pub fn is_met(demand: &Demand, bearer: &HeaderValue) -> bool {
     match demand {
         Demand::Usable => true,
         Demand::OtherThan(rejected) => access_token(bearer).as_ref() != Some(rejected),
-        Demand::Newer => renewed,
+        Demand::Newer => false,
     }
 }
 

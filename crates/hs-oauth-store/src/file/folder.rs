@@ -128,13 +128,19 @@ impl Folder {
             // Of a process that was killed; or of one that has its handle and needs the name no longer.
             let _ = fs::remove_file(self.file(name));
         }
+        self.probe().map(|metadata| private::owner(&metadata))
+    }
+
+    /// Makes a file about as large as a record, and removes it.
+    pub(super) fn probe(&self) -> Result<fs::Metadata, StoreError> {
         let probe = self.unique(PROBE)?;
         let made = private::file().write(true).create_new(true).open(&probe);
-        let metadata = made.and_then(|file| file.metadata());
+        let metadata = made.and_then(|mut file| {
+            file.write_all(&[0; 4096])?;
+            file.metadata()
+        });
         let _ = fs::remove_file(&probe);
-        metadata
-            .map(|metadata| private::owner(&metadata))
-            .map_err(|error| failed("write to", &self.path, error))
+        metadata.map_err(|error| failed("write to", &self.path, error))
     }
 }
 

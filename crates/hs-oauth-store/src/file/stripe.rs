@@ -7,7 +7,7 @@
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hs_oauth_core::{Account, StoreError, StoreFailure, Stored};
 
@@ -18,6 +18,9 @@ use crate::json;
 
 /// How many there are: part of the layout, since all processes must agree on it.
 const STRIPES: u8 = 64;
+
+/// How long a writer is waited for: some hundred times what a write takes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How far the mark is raised above the version that reached it. Each raise costs a write.
 const RAISE: u64 = 64;
@@ -30,16 +33,28 @@ pub(super) struct Stripe<'a> {
 }
 
 impl<'a> Stripe<'a> {
-    /// Waits for the lock of the account. A process that ends, however it ends, has given it back.
+    /// Waits for the lock of the account. A process that ends, however it ends, has given it back; one that stands still has
+    /// not, and is not waited for longer than [`PATIENCE`].
     pub(super) fn lock(folder: &'a Folder, account: Account) -> Result<Self, StoreError> {
         folder.check()?;
         let number = number_of(account);
         let (path, lock) = lock_file(folder, number)?;
+        let began = Instant::now();
+        let mut wait = Duration::from_millis(1);
         loop {
-            match lock.lock() {
+            match lock.try_lock() {
                 Ok(()) => return Ok(Self { folder, number, _lock: lock }),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed("lock", &path, error)),
+                Err(TryLockError::Error(error)) if error.kind() != ErrorKind::Interrupted => {
+                    return Err(failed("lock", &path, error));
+                }
+                Err(_) if began.elapsed() > PATIENCE => {
+                    let message = format!("`{}` is locked by a process that does not go on", path.display());
+                    return Err(StoreError::with_source(StoreFailure::Unavailable, message));
+                }
+                Err(_) => {
+                    std::thread::sleep(wait);
+                    wait = (wait * 2).min(Duration::from_millis(16));
+                }
             }
         }
     }
