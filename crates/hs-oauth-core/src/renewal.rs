@@ -114,7 +114,6 @@ impl Renewal {
     }
 
     /// Begins with tokens that an earlier run of this process could not save.
-    #[must_use]
     pub fn with_unsaved(mut self, unsaved: Unsaved) -> Self {
         self.holder = unsaved.holder;
         self.in_hand = Some(InHand { unsaved, until: Timestamp::from_millis(0), slept: Duration::ZERO });
