@@ -3,7 +3,8 @@
 //!
 //! **In here**: what goes on the wire and what comes back, in every generation of the API ([`ApiVersion`]); the
 //! authorization URL and the check of its callback; what an error asks of the caller ([`NextStep`]); when a failed call may
-//! be sent again ([`RetryPolicy`]). **Not in here**: sockets, clocks, threads, files, locks, logs. The time is an argument
+//! be sent again ([`RetryPolicy`]); when tokens are renewed ([`RefreshPolicy`]) and how, by many processes that share a store
+//! ([`Renewal`], [`Install`], [`Disconnect`]). **Not in here**: sockets, clocks, threads, files, locks, logs. The time is an argument
 //! ([`Timestamp`]), and so is randomness, unless the default feature `os-random` asks the operating system for it. The crates
 //! `hs-oauth-async` and `hs-oauth-blocking` move the bytes; with any other HTTP client three lines do:
 //!
@@ -31,6 +32,8 @@
 //! - **Parse**: [`Endpoint::from_http`] gives a [`TokenSet`], an [`Introspection`] or an [`Error`].
 //! - **Before all that**: [`Authorize`] makes the URL of the consent page and a [`PendingAuthorization`];
 //!   [`PendingAuthorization::accept`] makes the callback an [`AuthorizationCode`].
+//! - **After all that**: a [`Run`] says step by step what to load, write and send; the [`Record`] is what a store holds of an
+//!   [`Account`]. `hs-oauth-async` and `hs-oauth-blocking` have a `TokenManager` that drives them.
 //! - **The other side**: feature `server` reads requests and writes answers, for emulators and tests.
 //!
 //! # Secrets
