@@ -76,7 +76,7 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "saved_late_and_handed_out_all_the_same",
-        from: "None if !self.is_usable(now, &unsaved.tokens) => self.load(),",
+        from: "None if !self.is_usable(now, &unsaved.tokens) => self.begin_anew(),",
         to: "",
     },
 ];

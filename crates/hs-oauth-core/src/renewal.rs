@@ -130,6 +130,12 @@ impl Renewal {
         Step::Load
     }
 
+    /// As a run of its own: the holder may be that of an earlier run, whose tokens this one has saved.
+    fn begin_anew(&mut self) -> Step<Held> {
+        self.holder = Holder::draw(&mut self.random);
+        self.load()
+    }
+
     fn loaded(&mut self, now: Timestamp, stored: Option<Stored>) -> Step<Held> {
         let Some(stored) = stored else { return self.done(Err(TokenError::NotInstalled)) };
         let record = &stored.record;
@@ -336,7 +342,7 @@ impl Renewal {
         match unsaved.hurt {
             Some(hurt) => self.unrenewed(now, unsaved.tokens, hurt.0),
             // Saved so late that they are over already.
-            None if !self.is_usable(now, &unsaved.tokens) => self.load(),
+            None if !self.is_usable(now, &unsaved.tokens) => self.begin_anew(),
             None => self.done(Ok(Held { tokens: unsaved.tokens, version: self.version, renewed: true })),
         }
     }

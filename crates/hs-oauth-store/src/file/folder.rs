@@ -67,6 +67,10 @@ impl Folder {
     /// What is in the file; none if there is no file.
     pub(super) fn read(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let read = || -> io::Result<_> {
+            if fs::symlink_metadata(path)?.is_symlink() {
+                // The store makes none, and what it leads to is not the store's to read or to close to others.
+                return Err(io::Error::new(ErrorKind::Unsupported, "it is a symbolic link"));
+            }
             let mut file = File::open(path)?;
             let metadata = file.metadata()?;
             private::tighten(&file, &metadata)?;

@@ -456,6 +456,27 @@ mod unix {
         assert_eq!(mode(&place.file("62515.json")), 0o600);
     }
 
+    #[test]
+    fn a_symbolic_link_in_a_records_place_is_refused_and_what_it_leads_to_is_left_alone() {
+        let place = Place::new();
+        let store = place.open();
+        let elsewhere = Place::new();
+        fs::create_dir_all(&elsewhere.path).unwrap();
+        let target = elsewhere.path.join("target");
+        for is_there in [false, true] {
+            if is_there {
+                fs::write(&target, "not the store's").unwrap();
+                chmod(&target, 0o644);
+            }
+            let _ = fs::remove_file(place.file("62515.json"));
+            std::os::unix::fs::symlink(&target, place.file("62515.json")).unwrap();
+            assert_eq!(store.load(ACCOUNT).unwrap_err().failure(), StoreFailure::Refused);
+            assert_eq!(store.swap(ACCOUNT, None, &full()).unwrap_err().failure(), StoreFailure::Refused);
+        }
+        assert_eq!(mode(&target), 0o644);
+        assert_eq!(fs::read(&target).unwrap(), b"not the store's");
+    }
+
     /// Whoever reads the old file while a new one is written, or goes down between the two, has it whole.
     #[test]
     fn a_write_puts_a_new_file_in_the_place_of_the_old_and_never_writes_into_it() {
