@@ -60,7 +60,7 @@ fn tokens_that_do_not_say_whose_they_are_come_back_and_can_be_installed_by_accou
     }
 }
 
-/// RENEWAL.md, install: "a store that is down costs no code".
+/// A store that is down costs no code.
 #[test]
 fn an_install_with_the_store_down_leaves_the_code_good() {
     both(|scene| {
@@ -97,7 +97,7 @@ fn an_account_that_is_not_there_has_to_connect_the_app() {
     });
 }
 
-/// DESIGN.md: "renewed ahead of time while everyone goes on using it, so nobody waits".
+/// RENEWAL.md, timing rule 6: nobody waits for a renewal ahead of time.
 #[test]
 fn a_token_is_renewed_ahead_of_its_end_while_callers_go_on_with_it() {
     both(|scene| {
@@ -141,7 +141,7 @@ fn a_renewal_can_be_asked_for_at_any_time() {
     });
 }
 
-/// RENEWAL.md, rule 4: "gone is remembered".
+/// RENEWAL.md, rule 4.
 #[test]
 fn a_refused_grant_is_gone_once_and_until_a_new_install() {
     both(|scene| {
@@ -211,7 +211,7 @@ fn a_revocation_that_failed_is_made_by_the_next_disconnect() {
     });
 }
 
-/// RENEWAL.md, C13: "whoever drops r1 at a tombstone revokes it".
+/// RENEWAL.md, C13.
 #[test]
 fn a_disconnect_during_a_renewal_stands_and_what_the_renewal_brings_is_revoked() {
     let mut settings = Settings::new([3; 32]);
@@ -278,7 +278,7 @@ fn a_401_is_answered_by_one_renewal_and_one_more_try() {
     });
 }
 
-/// HUBSPOT.md §3: a 401 of another API is no proof that the token is over.
+/// A 401 of another API is no proof that the token is over.
 #[test]
 fn an_api_that_always_says_401_costs_one_renewal_and_not_one_a_call() {
     both(|scene| {

@@ -23,7 +23,7 @@ fn down() -> StoreError {
     StoreError::new(StoreFailure::Unavailable)
 }
 
-/// RENEWAL.md, C16: "tokens go out in the error, stay as unsaved, and the next run starts at Compare".
+/// RENEWAL.md, C16.
 #[test]
 fn tokens_that_cannot_be_saved_come_with_the_error_and_the_next_call_saves_them() {
     both_with(strict(), hasty(), |scene| {
@@ -107,7 +107,7 @@ fn a_token_that_is_still_good_is_handed_out_while_the_store_is_down() {
     });
 }
 
-/// RENEWAL.md, rule 5: "while the old access token still lives it is handed out", and the failure is told.
+/// RENEWAL.md, rule 5; and the failure is told.
 #[test]
 fn a_renewal_ahead_that_fails_is_told_and_costs_nobody_a_token() {
     both(|scene| {
@@ -121,7 +121,7 @@ fn a_renewal_ahead_that_fails_is_told_and_costs_nobody_a_token() {
     });
 }
 
-/// RENEWAL.md, C18: "a 400 that is not grant gone disconnects the fleet" - not this one.
+/// RENEWAL.md, C18.
 #[test]
 fn a_misconfiguration_changes_no_accounts_state() {
     both(|scene| {

@@ -11,7 +11,7 @@ use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
 
 use super::scene::{HUB, Manager, Scene, Work, bearer_of, both, both_with, now, wait_until};
 
-/// RENEWAL.md, rule 1: "one refresh per account at a time: within a process by single-flight".
+/// RENEWAL.md, rule 1.
 #[test]
 fn ten_thousand_tasks_that_want_one_token_at_once_make_one_request() {
     let scene = Scene::new(0, strict(), hs_oauth_core::ApiVersion::LATEST, RefreshPolicy::new());
@@ -97,7 +97,7 @@ fn a_caller_with_a_rejected_token_is_not_put_off_by_a_flight_that_found_just_tha
     });
 }
 
-/// DESIGN.md, rule 6: "a caller who stops waiting does not stop the renewal".
+/// RENEWAL.md, rule 6.
 #[test]
 fn a_caller_who_gives_up_at_any_point_loses_no_rotated_token() {
     let scene = Scene::new(0, strict(), hs_oauth_core::ApiVersion::LATEST, RefreshPolicy::new());

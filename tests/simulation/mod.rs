@@ -1,4 +1,4 @@
-//! RENEWAL.md, as the code has it: processes, a store and HubSpot in memory, under a virtual clock and a seeded scheduler.
+//! Core's `RENEWAL.md`, as the code has it: processes, a store and HubSpot in memory, under a virtual clock and a seeded scheduler.
 //!
 //! `HS_OAUTH_SIM_SCHEDULES=10000000 cargo test -p hs-oauth-tests simulation` runs more schedules;
 //! `HS_OAUTH_SIM_SEED=42` runs that one and prints what happened in it.

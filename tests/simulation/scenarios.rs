@@ -1,4 +1,4 @@
-//! The scenarios of RENEWAL.md, one test each, and those that were found beyond it.
+//! The scenarios of core's `RENEWAL.md`, one test each, and those that were found beyond it.
 
 use std::time::Duration;
 

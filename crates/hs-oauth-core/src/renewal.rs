@@ -1,4 +1,5 @@
-//! How one process renews one account's tokens, through a store that can only compare and swap.
+//! How one process renews one account's tokens, through a store that can only compare and swap. `RENEWAL.md` beside this crate's
+//! `Cargo.toml` is the protocol.
 //!
 //! The lease inside the record lets one run at a time send, each run at most once. New tokens are handed out only when they
 //! are stored. A refusal means that the grant is gone only while the stored grant and tokens are those that were sent.

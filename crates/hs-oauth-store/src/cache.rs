@@ -407,7 +407,7 @@ mod tests {
         assert_eq!(cache.held(HUB).unwrap(), "Bearer newer");
     }
 
-    /// RENEWAL.md, rule 6: "a disconnect is never undone", here by a flight that began before it.
+    /// RENEWAL.md, rule 6: a flight that began before a disconnect does not undo it.
     #[test]
     fn what_was_evicted_is_not_brought_back_by_a_flight_that_began_before() {
         let cache = cache();

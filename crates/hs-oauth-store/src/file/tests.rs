@@ -469,7 +469,7 @@ mod unix {
                 chmod(&target, 0o644);
             }
             let _ = fs::remove_file(place.file("62515.json"));
-            std::os::unix::fs::symlink(&target, place.file("62515.json")).unwrap();
+            symlink(&target, place.file("62515.json")).unwrap();
             assert_eq!(store.load(ACCOUNT).unwrap_err().failure(), StoreFailure::Refused);
             assert_eq!(store.swap(ACCOUNT, None, &full()).unwrap_err().failure(), StoreFailure::Refused);
         }
