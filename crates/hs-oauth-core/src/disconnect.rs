@@ -58,6 +58,11 @@ impl Disconnect {
         Step::Swap { expected: Some(stored.version), record }
     }
 
+    fn load(&mut self) -> Step<()> {
+        self.at = At::Load;
+        Step::Load
+    }
+
     fn loaded(&mut self, stored: Option<Stored>) -> Step<()> {
         let Some(stored) = stored else { return Step::Done(Ok(())) };
         let is_ours = stored.record.grant == self.grant || Some(stored.record.grant) == self.before;
@@ -116,11 +121,11 @@ impl Run for Disconnect {
             (At::FirstLoad, Input::StoreFailed(error)) => Step::Done(Err(TokenError::Store(error))),
             (At::Bury(record), Input::Stored(version)) => self.revoke(Stored { version, record: *record }),
             (At::Bury(_), Input::Conflict) if self.conflicts > 0 => self.failed(conflicts()),
-            (At::Bury(_), Input::Conflict) | (At::Sleep, Input::Slept) => {
+            (At::Bury(_), Input::Conflict) => {
                 self.conflicts += 1;
-                self.at = At::Load;
-                Step::Load
+                self.load()
             }
+            (At::Sleep, Input::Slept) => self.load(),
             (At::Bury(_) | At::Load, Input::StoreFailed(error)) => self.failed(error),
             (At::Load, Input::Loaded(stored)) => self.loaded(stored),
             (At::Revoke(buried), Input::Revoked(answer)) => self.revoked(*buried, answer),

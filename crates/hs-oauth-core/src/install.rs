@@ -27,10 +27,11 @@ pub struct Install {
     at: At,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum At {
     Start,
     FirstLoad,
+    FirstSleep,
     Swap,
     Load,
     Sleep,
@@ -67,12 +68,12 @@ impl Install {
         }
     }
 
-    fn failed(&mut self, error: StoreError) -> Step<Held> {
+    fn failed(&mut self, error: StoreError, then: At) -> Step<Held> {
         self.failures += 1;
         if self.failures >= TRIES {
             return Step::Done(Err(TokenError::Unsaved { tokens: Box::new(self.tokens.clone()), error }));
         }
-        self.at = At::Sleep;
+        self.at = then;
         Step::Sleep(self.random.backoff(FIRST_WAIT, self.failures, LONGEST_WAIT))
     }
 }
@@ -85,20 +86,14 @@ impl Run for Install {
         Step::Load
     }
 
-    fn resume(&mut self, _: Timestamp, input: Input) -> Step<Held> {
+    fn resume(&mut self, now: Timestamp, input: Input) -> Step<Held> {
         match (std::mem::replace(&mut self.at, At::Done), input) {
             (At::FirstLoad, Input::Loaded(stored)) => {
                 self.before = stored.as_ref().map(|stored| stored.record.grant);
                 self.swap(stored.as_ref())
             }
-            (At::FirstLoad, Input::StoreFailed(error)) => {
-                let again = self.failed(error);
-                if self.at == At::Sleep {
-                    self.at = At::Start;
-                }
-                again
-            }
-            (At::Start, Input::Slept) => self.start(Timestamp::from_millis(0)),
+            (At::FirstLoad, Input::StoreFailed(error)) => self.failed(error, At::FirstSleep),
+            (At::FirstSleep, Input::Slept) => self.start(now),
             (At::Swap, Input::Stored(version)) => {
                 Step::Done(Ok(Held { tokens: self.tokens.clone(), version, renewed: true }))
             }
@@ -106,11 +101,11 @@ impl Run for Install {
                 self.conflicts += 1;
                 match self.conflicts {
                     1 => self.load(),
-                    _ => self.failed(conflicts()),
+                    _ => self.failed(conflicts(), At::Sleep),
                 }
             }
             (At::Sleep, Input::Slept) => self.load(),
-            (At::Swap | At::Load, Input::StoreFailed(error)) => self.failed(error),
+            (At::Swap | At::Load, Input::StoreFailed(error)) => self.failed(error, At::Sleep),
             (At::Load, Input::Loaded(stored)) => self.loaded(stored.as_ref()),
             _ => Step::Done(Err(TokenError::Interrupted)),
         }

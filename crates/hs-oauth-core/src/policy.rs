@@ -170,12 +170,6 @@ impl Default for RefreshPolicy {
 }
 
 impl Schedule {
-    /// Whether the token is to be handed out and nothing more.
-    #[inline]
-    pub fn is_fresh(&self, now: Timestamp) -> bool {
-        now >= self.trusted_from && now < self.renew_from && now < self.usable_until
-    }
-
     /// What to do now.
     #[inline]
     pub fn decide(&self, now: Timestamp) -> Decision {

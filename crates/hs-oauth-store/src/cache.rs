@@ -112,11 +112,6 @@ impl Cache {
         (entry.schedule.decide(now) != Decision::RefreshNow).then(|| entry.bearer.clone())
     }
 
-    /// The bearer that is held, even if its time is over.
-    pub fn held(&self, account: Account) -> Option<HeaderValue> {
-        Some(self.entry(account)?.bearer.clone())
-    }
-
     /// To be taken before a flight begins.
     pub fn ticket(&self, account: Account) -> Ticket {
         let evictions = self.shard(Key::new(account)).map_or(0, |shard| *shard.evictions());
@@ -339,6 +334,13 @@ mod tests {
     use super::*;
 
     const HUB: Account = Account::hub(62515);
+
+    impl Cache {
+        /// The bearer that is held, even if its time is over.
+        fn held(&self, account: Account) -> Option<HeaderValue> {
+            Some(self.entry(account)?.bearer)
+        }
+    }
 
     fn tokens(name: &str) -> TokenSet {
         TokenSet::new(AccessToken::new(name).unwrap(), 1800, Timestamp::from_secs(1000))

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::{Account, Schedule, Timestamp};
+use hs_oauth_core::{Account, Decision, Schedule, Timestamp};
 
 const PLACES: usize = 32;
 
@@ -39,7 +39,9 @@ pub(super) fn bearer(hash: u64, spot: Spot, now: Timestamp) -> Option<HeaderValu
         let near = near.try_borrow().ok()?;
         let place = near.get(place(hash))?;
         match &place.held {
-            Some((bearer, schedule)) if place.spot == spot && schedule.is_fresh(now) => Some(bearer.clone()),
+            Some((bearer, schedule)) if place.spot == spot && schedule.decide(now) == Decision::Use => {
+                Some(bearer.clone())
+            }
             _ => None,
         }
     })
