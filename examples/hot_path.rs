@@ -14,8 +14,8 @@ use arc_swap::ArcSwap;
 use clap::{Parser, ValueEnum};
 use hs_oauth_blocking::http::HeaderValue;
 use hs_oauth_blocking::{
-    AccessToken, Account, App, ClientSecret, Grant, MemoryStore, Random, Record, RefreshToken, Timestamp,
-    TokenSet, TokenStore,
+    AccessToken, Account, App, ClientSecret, Grant, MemoryStore, Random, Record, RefreshToken, TokenSet,
+    TokenStore,
 };
 use hs_oauth_examples::say;
 
@@ -135,7 +135,7 @@ impl Held {
             hub_id = (hub_id + 7919) % asked;
             let account = Account::hub(black_box(hub_id));
             match kind {
-                Kind::Floor => _ = black_box((Timestamp::from(SystemTime::now()), self.floor.load())),
+                Kind::Floor => _ = black_box((hs_oauth_store::cache::now(), self.floor.load())),
                 Kind::Blocking => _ = black_box(self.blocking.bearer(account)),
                 Kind::Async => match pin!(self.asynchronous.bearer(account)).poll(&mut context) {
                     Poll::Ready(bearer) => _ = black_box(bearer),

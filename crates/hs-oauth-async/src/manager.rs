@@ -116,7 +116,7 @@ impl TokenManager {
     /// that but by the store, so each call asks it. Others if no token is good and no new one is to be had:
     /// [`TokenError::next_step`] says what to do.
     pub async fn bearer(&self, account: Account) -> Result<HeaderValue, TokenError> {
-        match self.shared.cache.read(account, now()) {
+        match self.shared.cache.read(account, cache::now()) {
             Cached::Use(bearer) => Ok(bearer),
             Cached::RefreshSoon(bearer) => {
                 // If none can be started now, a later call will.
@@ -124,6 +124,22 @@ impl TokenManager {
                 Ok(bearer)
             }
             Cached::RefreshNow => self.shared.bearer(account, Demand::Usable).await,
+        }
+    }
+
+    /// Shows the bearer to `show`, which copies of it what it needs: for whoever asks so often that handing out a counted clone,
+    /// half the cost of [`bearer`](Self::bearer), is too much.
+    ///
+    /// # Errors
+    /// As [`bearer`](Self::bearer); then `show` is not called.
+    pub async fn with_bearer<T>(
+        &self,
+        account: Account,
+        show: impl FnOnce(&HeaderValue) -> T,
+    ) -> Result<T, TokenError> {
+        match self.shared.cache.lend(account, cache::now(), show) {
+            Ok(shown) => Ok(shown),
+            Err(show) => self.bearer(account).await.map(|bearer| show(&bearer)),
         }
     }
 

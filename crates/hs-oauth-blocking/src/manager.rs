@@ -120,13 +120,29 @@ impl TokenManager {
     /// that but by the store, so each call asks it. Others if no token is good and no new one is to be had:
     /// [`TokenError::next_step`] says what to do.
     pub fn bearer(&self, account: Account) -> Result<HeaderValue, TokenError> {
-        match self.shared().cache.read(account, now()) {
+        match self.shared().cache.read(account, cache::now()) {
             Cached::Use(bearer) => Ok(bearer),
             Cached::RefreshSoon(bearer) => {
                 self.shared().renew_ahead(account);
                 Ok(bearer)
             }
             Cached::RefreshNow => self.shared().bearer(account, Demand::Usable),
+        }
+    }
+
+    /// Shows the bearer to `show`, which copies of it what it needs: for whoever asks so often that handing out a counted clone,
+    /// half the cost of [`bearer`](Self::bearer), is too much.
+    ///
+    /// # Errors
+    /// As [`bearer`](Self::bearer); then `show` is not called.
+    pub fn with_bearer<T>(
+        &self,
+        account: Account,
+        show: impl FnOnce(&HeaderValue) -> T,
+    ) -> Result<T, TokenError> {
+        match self.shared().cache.lend(account, cache::now(), show) {
+            Ok(shown) => Ok(shown),
+            Err(show) => self.bearer(account).map(|bearer| show(&bearer)),
         }
     }
 

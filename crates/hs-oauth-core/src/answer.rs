@@ -6,17 +6,25 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use crate::error::Problem;
 use crate::scope::{Scope, Scopes};
 
 /// A JSON object that knows its fields. Implemented by [`json_object!`].
 pub(crate) trait Object<'a>: Default {
+    /// One of the fields.
+    type Key;
+
+    /// The field of that name.
+    fn key(name: &str) -> Option<Self::Key>;
+
     /// Reads the value that stands under `key`, and gives the key's name if it stood there before.
     fn field<A: MapAccess<'a>>(
         &mut self,
-        key: &str,
+        key: Option<Self::Key>,
         object: &mut A,
     ) -> Result<Option<&'static str>, A::Error>;
 }
@@ -30,26 +38,38 @@ macro_rules! json_object {
             $($field: $kind,)*
         }
 
-        impl<$a> $crate::answer::Object<$a> for $name<$a> {
-            fn field<A: serde::de::MapAccess<$a>>(
-                &mut self,
-                key: &str,
-                object: &mut A,
-            ) -> Result<Option<&'static str>, A::Error> {
-                match key {
-                    $($key => {
-                        let repeated = !self.$field.is_absent();
-                        let value: $kind = object.next_value()?;
-                        // The last one counts, but nothing never takes the place of something.
-                        if !(repeated && value.is_blank()) {
-                            self.$field = value;
-                        }
-                        Ok(repeated.then_some($key))
-                    })*
-                    _ => object.next_value::<serde::de::IgnoredAny>().map(|_| None),
+        const _: () = {
+            #[allow(non_camel_case_types, reason = "named like the fields")]
+            pub(crate) enum Key {
+                $($field,)*
+            }
+
+            impl<$a> $crate::answer::Object<$a> for $name<$a> {
+                type Key = Key;
+
+                fn key(name: &str) -> Option<Key> {
+                    match name {
+                        $($key => Some(Key::$field),)*
+                        _ => None,
+                    }
+                }
+
+                fn field<A: serde::de::MapAccess<$a>>(
+                    &mut self,
+                    key: Option<Key>,
+                    object: &mut A,
+                ) -> Result<Option<&'static str>, A::Error> {
+                    match key {
+                        $(Some(Key::$field) => {
+                            let repeated = !self.$field.is_absent();
+                            object.next_value_seed($crate::answer::Slot(&mut self.$field))?;
+                            Ok(repeated.then_some($key))
+                        })*
+                        None => object.next_value::<serde::de::IgnoredAny>().map(|_| None),
+                    }
                 }
             }
-        }
+        };
     };
 }
 pub(crate) use json_object;
@@ -99,12 +119,35 @@ impl<'a, O: Object<'a>> Visitor<'a> for ObjectVisitor<'_, O> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<(), A::Error> {
-        while let Some(Text(key)) = object.next_key()? {
-            if let Some(key) = self.object.field(&key, &mut object)? {
+        while let Some(key) = object.next_key_seed(KeySeed::<O>(PhantomData))? {
+            if let Some(key) = self.object.field(key, &mut object)? {
                 *self.repeated = Some(key);
             }
         }
         Ok(())
+    }
+}
+
+/// Reads a key as what it stands for.
+struct KeySeed<O>(PhantomData<O>);
+
+impl<'a, O: Object<'a>> DeserializeSeed<'a> for KeySeed<O> {
+    type Value = Option<O::Key>;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Option<O::Key>, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl<'a, O: Object<'a>> Visitor<'a> for KeySeed<O> {
+    type Value = Option<O::Key>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Option<O::Key>, E> {
+        Ok(O::key(name))
     }
 }
 
@@ -165,53 +208,73 @@ impl<'a> Scalar<'a> {
 
 impl<'a> Deserialize<'a> for Scalar<'a> {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ScalarVisitor)
+        let mut scalar = Self::Absent;
+        Slot(&mut scalar).deserialize(deserializer)?;
+        Ok(scalar)
     }
 }
 
-struct ScalarVisitor;
+/// Where a value is read into. A value that was read before it is replaced by the later one, but never by nothing.
+pub(crate) struct Slot<'s, T>(pub(crate) &'s mut T);
 
-impl<'a> Visitor<'a> for ScalarVisitor {
-    type Value = Scalar<'a>;
+impl<'a> DeserializeSeed<'a> for Slot<'_, Scalar<'a>> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'a> Slot<'_, Scalar<'a>> {
+    fn put<E>(self, value: Scalar<'a>) -> Result<(), E> {
+        if self.0.is_absent() || !value.is_blank() {
+            *self.0 = value;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Visitor<'a> for Slot<'_, Scalar<'a>> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("anything")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Absent)
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Bool(value))
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.put(Scalar::Bool(value))
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Integer(value))
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.put(Scalar::Integer(value))
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Scalar<'a>, E> {
-        Ok(i64::try_from(value).map_or(Scalar::Other, Scalar::Integer))
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.put(i64::try_from(value).map_or(Scalar::Other, Scalar::Integer))
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Other)
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        self.put(Scalar::Other)
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Text(Cow::Owned(text.to_owned())))
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.put(Scalar::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_borrowed_str<E: Error>(self, text: &'a str) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Text(Cow::Borrowed(text)))
+    fn visit_borrowed_str<E: Error>(self, text: &'a str) -> Result<(), E> {
+        self.put(Scalar::Text(Cow::Borrowed(text)))
     }
 
-    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<Scalar<'a>, A::Error> {
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<(), A::Error> {
         drain_list(&mut list)?;
-        Ok(Scalar::Other)
+        self.put(Scalar::Other)
     }
 
-    fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<Scalar<'a>, A::Error> {
+    fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<(), A::Error> {
         // With serde_json's feature `arbitrary_precision`, which any crate in a build may switch on for all, a number
         // arrives as an object with this one key.
         let mut number = None;
@@ -222,7 +285,7 @@ impl<'a> Visitor<'a> for ScalarVisitor {
                 object.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(number.map_or(Scalar::Other, Scalar::Integer))
+        self.put(number.map_or(Scalar::Other, Scalar::Integer))
     }
 }
 
@@ -238,10 +301,6 @@ pub(crate) enum Field<T> {
 impl<T> Field<T> {
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
-    }
-
-    pub(crate) fn is_blank(&self) -> bool {
-        !matches!(self, Self::Read(_))
     }
 
     pub(crate) fn read(self) -> Option<T> {
@@ -265,53 +324,72 @@ pub(crate) trait Shape<'a>: Sized {
 
 impl<'a, T: Shape<'a>> Deserialize<'a> for Field<T> {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FieldVisitor(PhantomData))
+        let mut field = Self::Absent;
+        Slot(&mut field).deserialize(deserializer)?;
+        Ok(field)
     }
 }
 
-struct FieldVisitor<T>(PhantomData<T>);
+impl<'a, T: Shape<'a>> DeserializeSeed<'a> for Slot<'_, Field<T>> {
+    type Value = ();
 
-impl<'a, T: Shape<'a>> Visitor<'a> for FieldVisitor<T> {
-    type Value = Field<T>;
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<T> Slot<'_, Field<T>> {
+    fn put<E>(self, value: Option<T>) -> Result<(), E> {
+        match value {
+            Some(value) => *self.0 = Field::Read(value),
+            None if self.0.is_absent() => *self.0 = Field::Wrong,
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+impl<'a, T: Shape<'a>> Visitor<'a> for Slot<'_, Field<T>> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("anything")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Field<T>, E> {
-        Ok(Field::Absent)
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Field<T>, E> {
-        Ok(Field::Wrong)
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.put(None)
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Field<T>, E> {
-        Ok(Field::Wrong)
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        self.put(None)
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Field<T>, E> {
-        Ok(Field::Wrong)
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        self.put(None)
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Field<T>, E> {
-        Ok(Field::Wrong)
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        self.put(None)
     }
 
-    fn visit_str<E: Error>(self, _: &str) -> Result<Field<T>, E> {
-        Ok(Field::Wrong)
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        self.put(None)
     }
 
-    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<Field<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<(), A::Error> {
         let value = T::from_list(&mut list)?;
         drain_list(&mut list)?;
-        Ok(value.map_or(Field::Wrong, Field::Read))
+        self.put(value)
     }
 
-    fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<Field<T>, A::Error> {
+    fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<(), A::Error> {
         let value = T::from_object(&mut object)?;
         while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(value.map_or(Field::Wrong, Field::Read))
+        self.put(value)
     }
 }
 
@@ -327,8 +405,8 @@ pub(crate) fn problems(outcome: Result<(), Problem>, mut fields: Vec<Problem>) -
 /// Reads a nested object field by field.
 pub(crate) fn nested<'a, O: Object<'a>, A: MapAccess<'a>>(map: &mut A) -> Result<O, A::Error> {
     let mut object = O::default();
-    while let Some(Text(key)) = map.next_key()? {
-        object.field(&key, map)?;
+    while let Some(key) = map.next_key_seed(KeySeed::<O>(PhantomData))? {
+        object.field(key, map)?;
     }
     Ok(object)
 }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::error::{NextStep, OAuthCode};
@@ -74,7 +73,7 @@ pub struct AuthorizationCode {
 }
 
 /// The random bytes an authorization is made of. Each may be used once.
-pub struct Randomness(Zeroizing<[[u8; 32]; 2]>);
+pub struct Randomness([[u8; 32]; 2]);
 
 impl Authorize {
     /// Asks for these scopes. All must be granted or the install fails. An MCP auth app sends none: there HubSpot decides.
@@ -116,7 +115,7 @@ impl Authorize {
     /// [`InvalidArgument`] naming `redirect_uri` if the app has none.
     pub fn begin_with(&self, app: &App, randomness: Randomness) -> Result<Authorization, InvalidArgument> {
         let redirect_uri = app.redirect_uri().ok_or(InvalidArgument::new("redirect_uri", Reason::Missing))?;
-        let [state, code_verifier] = &*randomness.0;
+        let [state, code_verifier] = &randomness.0;
         let state = State::from_random(state);
         let code_verifier = (self.pkce || app.is_mcp()).then(|| CodeVerifier::from_random(code_verifier));
         let pending = PendingAuthorization { state, code_verifier, redirect_uri: redirect_uri.to_owned() };
@@ -140,7 +139,7 @@ impl Authorize {
         url.push_str(pending.state.expose());
         if let Some(verifier) = &pending.code_verifier {
             url.push_str("&code_challenge=");
-            url.push_str(&verifier.challenge());
+            verifier.push_challenge(&mut url);
             url.push_str("&code_challenge_method=S256");
         }
         AuthorizationUrl(url)
@@ -263,7 +262,7 @@ impl AuthorizationCode {
 impl Randomness {
     /// Bytes from a source nobody can predict: those that make the `state`, and those that make the code verifier.
     pub fn new(state: [u8; 32], code_verifier: [u8; 32]) -> Self {
-        Self(Zeroizing::new([state, code_verifier]))
+        Self([state, code_verifier])
     }
 
     /// 64 bytes from the operating system.
@@ -272,10 +271,17 @@ impl Randomness {
     /// [`BeginError::Randomness`] if it gives none.
     #[cfg(feature = "os-random")]
     pub fn from_os() -> Result<Self, BeginError> {
-        let mut bytes = Zeroizing::new([[0; 32]; 2]);
-        getrandom::fill(bytes.as_flattened_mut())
+        let mut randomness = Self([[0; 32]; 2]);
+        getrandom::fill(randomness.0.as_flattened_mut())
             .map_err(|error| BeginError::Randomness(RandomnessError::new(error)))?;
-        Ok(Self(bytes))
+        Ok(randomness)
+    }
+}
+
+impl Drop for Randomness {
+    fn drop(&mut self) {
+        self.0 = [[0; 32]; 2];
+        zeroize::optimization_barrier(&self.0);
     }
 }
 

@@ -9,9 +9,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
 
 use crate::invalid_argument::{InvalidArgument, Reason};
+use crate::printable::all;
 
 /// The most bytes a secret may have. HubSpot's access tokens grow (512 characters must fit); a token of v1 travels in
 /// a URL, where each byte may take three, and a URL ends at 64 KiB.
@@ -55,7 +55,7 @@ macro_rules! secret {
 
         impl Drop for $name {
             fn drop(&mut self) {
-                self.0.zeroize();
+                drop(wiped(std::mem::take(&mut self.0)));
             }
         }
 
@@ -173,7 +173,14 @@ impl CodeVerifier {
 
     /// The challenge that goes into the authorization URL: base64url of the SHA-256 of this verifier (RFC 7636 §4.2).
     pub fn challenge(&self) -> String {
-        URL_SAFE_NO_PAD.encode(Sha256::digest(self.expose()))
+        let mut challenge = String::with_capacity(43);
+        self.push_challenge(&mut challenge);
+        challenge
+    }
+
+    /// Appends the challenge.
+    pub(crate) fn push_challenge(&self, text: &mut String) {
+        URL_SAFE_NO_PAD.encode_string(Sha256::digest(self.expose()), text);
     }
 }
 
@@ -205,6 +212,16 @@ impl From<CodeVerifier> for Code {
     }
 }
 
+/// Overwrites all that the text had room for: what `Zeroize` does, only at once and not byte by byte.
+fn wiped(text: String) -> Vec<u8> {
+    let mut bytes = text.into_bytes();
+    let room = bytes.capacity();
+    bytes.clear();
+    bytes.resize(room, 0);
+    zeroize::optimization_barrier(bytes.as_slice());
+    bytes
+}
+
 fn masked(text: &str) -> String {
     let shown = if text.len() < 24 { "" } else { text.get(..4).unwrap_or("") };
     format!("{shown}… ({} characters)", text.len())
@@ -215,8 +232,7 @@ pub(crate) fn check(text: &str, allowed: impl Fn(u8) -> bool) -> Result<(), Reas
         "" => Err(Reason::Missing),
         "." | ".." => Err(Reason::DotSegment),
         _ if text.len() > LONGEST_SECRET => Err(Reason::TooLong { limit: LONGEST_SECRET }),
-        // Without a way out half-way, the compiler looks at many bytes at once.
-        _ if text.bytes().fold(true, |all, byte| all & allowed(byte)) => Ok(()),
+        _ if all(text, &allowed) => Ok(()),
         _ => {
             Err(Reason::Character { at: text.bytes().position(|byte| !allowed(byte)).unwrap_or(text.len()) })
         }
@@ -252,6 +268,17 @@ mod tests {
     fn debug_shows_the_type_and_never_the_text() {
         assert_eq!(format!("{:?}", ClientSecret::new("canary").unwrap()), "ClientSecret([redacted])");
         assert_eq!(format!("{:#?}", CodeVerifier::new("a".repeat(43)).unwrap()), "CodeVerifier([redacted])");
+    }
+
+    #[test]
+    fn a_dropped_secret_leaves_zeros_in_all_the_room_it_had() {
+        let mut text = String::with_capacity(100);
+        text.push_str("canary, then a shorter one");
+        text.truncate(6);
+        let place = text.as_ptr();
+        let zeros = wiped(text);
+        assert_eq!((zeros.as_ptr(), zeros.len()), (place, 100));
+        assert!(zeros.iter().all(|byte| *byte == 0));
     }
 
     #[test]

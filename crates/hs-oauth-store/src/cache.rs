@@ -4,6 +4,7 @@
 //! and again: no lock, no allocation, and as fast with a hundred thousand accounts as with one. Writes copy one of many small
 //! maps, and are rare: two or three an hour for an account.
 
+mod clock;
 mod landing;
 mod near;
 
@@ -20,6 +21,7 @@ use hs_oauth_core::{AccessToken, Account, Decision, RefreshPolicy, Schedule, Tim
 
 use near::Spot;
 
+pub use clock::now;
 pub use landing::{Ended, Landed, is_installed, is_met};
 
 /// The bearers that one process holds.
@@ -97,12 +99,28 @@ impl Cache {
     pub fn read(&self, account: Account, now: Timestamp) -> Cached {
         let key = Key::new(account);
         let Some(shard) = self.shard(key) else { return Cached::RefreshNow };
-        // Looked at before the map: what is read after it is at least as new.
-        let generation = shard.generation.load(Ordering::Acquire);
-        let spot = Spot { cache: self.number, account, generation };
-        match near::bearer(key.hash, spot, now) {
-            Some(bearer) => Cached::Use(bearer),
-            None => shard.read(key, spot, now),
+        let spot = self.spot(shard, account);
+        match near::lend(key.hash, spot, now, HeaderValue::clone) {
+            Ok(bearer) => Cached::Use(bearer),
+            Err(_) => shard.read(key, spot, now),
+        }
+    }
+
+    /// Shows a bearer that the thread has read often and that is fresh; else gives `show` back.
+    ///
+    /// # Errors
+    /// `show` itself.
+    #[inline]
+    pub fn lend<T, F: FnOnce(&HeaderValue) -> T>(
+        &self,
+        account: Account,
+        now: Timestamp,
+        show: F,
+    ) -> Result<T, F> {
+        let key = Key::new(account);
+        match self.shard(key) {
+            Some(shard) => near::lend(key.hash, self.spot(shard, account), now, show),
+            None => Err(show),
         }
     }
 
@@ -206,6 +224,12 @@ impl Cache {
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    fn spot(&self, shard: &Shard, account: Account) -> Spot {
+        // Looked at before the map: what is read after it is at least as new.
+        let generation = shard.generation.load(Ordering::Acquire);
+        Spot { cache: self.number, account, generation }
     }
 
     fn entry(&self, account: Account) -> Option<Entry> {
@@ -363,20 +387,40 @@ mod tests {
     #[test]
     fn what_a_thread_keeps_near_is_never_older_than_what_is_held() {
         let (cache, other) = (cache(), cache());
-        let read = |cache: &Cache, seconds| (0..4).map(|_| cache.read(HUB, at(seconds))).collect::<Vec<_>>();
-        let all_use = |name: &'static str| vec![Cached::Use(HeaderValue::from_static(name)); 4];
+        let read = |cache: &Cache, seconds| (0..20).map(|_| cache.read(HUB, at(seconds))).collect::<Vec<_>>();
+        let all_use = |name: &'static str| vec![Cached::Use(HeaderValue::from_static(name)); 20];
         assert!(publish(&cache, cache.ticket(HUB), "a", 1));
         assert!(publish(&other, other.ticket(HUB), "other", 1));
         assert_eq!(read(&cache, 0), all_use("Bearer a"));
         assert_eq!(read(&other, 0), all_use("Bearer other"));
         assert_eq!(read(&cache, 0), all_use("Bearer a"));
         assert!(matches!(read(&cache, 1500)[..], [Cached::RefreshSoon(_), ..]), "its time has come");
-        assert_eq!(read(&cache, 1790), vec![Cached::RefreshNow; 4]);
+        assert_eq!(read(&cache, 1790), vec![Cached::RefreshNow; 20]);
         assert!(publish(&cache, cache.ticket(HUB), "b", 2));
         assert_eq!(read(&cache, 0), all_use("Bearer b"));
         cache.evict(HUB);
-        assert_eq!(read(&cache, 0), vec![Cached::RefreshNow; 4]);
+        assert_eq!(read(&cache, 0), vec![Cached::RefreshNow; 20]);
         assert_eq!(read(&other, 0), all_use("Bearer other"));
+    }
+
+    #[test]
+    fn a_bearer_is_lent_where_the_thread_reads_it_often_and_only_while_it_is_fresh() {
+        let cache = cache();
+        let lent = |seconds| cache.lend(HUB, at(seconds), |bearer| bearer.clone()).ok();
+        assert!(publish(&cache, cache.ticket(HUB), "a", 1));
+        assert_eq!(lent(0), None, "not read yet");
+        for _ in 0..20 {
+            cache.read(HUB, at(0));
+        }
+        let bearer = lent(0).unwrap();
+        assert_eq!((&bearer, bearer.is_sensitive()), (&HeaderValue::from_static("Bearer a"), true));
+        // Whoever is shown a bearer may ask for one.
+        let inner = cache.lend(HUB, at(0), |_| (cache.read(HUB, at(0)), lent(0)));
+        assert_eq!(inner.ok(), Some((Cached::Use(bearer.clone()), Some(bearer))));
+        assert_eq!((lent(1500), lent(1790)), (None, None), "its time has come");
+        std::thread::scope(|scope| assert_eq!(scope.spawn(|| lent(0)).join().unwrap(), None));
+        cache.evict(HUB);
+        assert_eq!(lent(0), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use percent_encoding::percent_decode_str;
 
 use crate::answer::{Field, Scalar};
-use crate::printable::excerpt;
+use crate::printable::{all, excerpt};
 
 /// Takes the request's secrets out of what the server says: a server that echoes its input must not get it into a log.
 pub(super) struct Redact<'s>([&'s str; 3]);
@@ -25,7 +25,7 @@ impl<'s> Redact<'s> {
                 text = Cow::Owned(text.replace(secret, "[redacted]"));
             }
         }
-        if text.bytes().fold(false, |any, byte| any | matches!(byte, b'%' | b'+')) {
+        if !all(&text, |byte| !matches!(byte, b'%' | b'+')) {
             // There are many ways to escape a text: what holds a secret in any of them goes as a whole.
             let spaced = text.replace('+', " ");
             let unescaped =
