@@ -34,6 +34,8 @@ pub(super) struct Faults {
     pub(super) stall: u64,
     /// A clock is set to another time.
     pub(super) jump: u64,
+    /// The budget is used up: a renewal waits for its turn, or gets none.
+    pub(super) crowded: u64,
     /// An API says 401 to a good token.
     pub(super) rejected: u64,
     /// A caller goes away.
@@ -62,6 +64,7 @@ impl Faults {
             &mut faults.unreachable,
             &mut faults.crash,
             &mut faults.stall,
+            &mut faults.crowded,
             &mut faults.rejected,
             &mut faults.leave,
         ] {

@@ -110,7 +110,12 @@ impl Lab {
 
     /// The run hears `input`.
     pub(super) fn tell<R: Run>(&self, actor: &mut Actor<R>, input: Input) {
-        actor.step = actor.run.resume(at(self.now.saturating_add_signed(actor.clock)), input);
+        let now = at(self.now.saturating_add_signed(actor.clock));
+        actor.step = actor.run.resume(now, input);
+        if matches!(actor.step, Step::Turn { .. }) {
+            // There is no budget here.
+            actor.step = actor.run.resume(now, Input::Turn { waited: false });
+        }
     }
 
     /// What comes of the step that the run wants done, if the world does it at once.
@@ -127,6 +132,7 @@ impl Lab {
                 self.pass(*duration);
                 Input::Slept
             }
+            Step::Turn { .. } => panic!("it has had its turn"),
             Step::Done(_) => panic!("the run has ended"),
         }
     }

@@ -644,6 +644,15 @@ impl<M: Machine> World<M> {
                     Event::Deliver { run, turn, what: What::Input(Input::Slept) },
                 );
             }
+            Next::Turn => {
+                let waited = self.happens(self.faults.crowded);
+                let wait = if waited { self.random.up_to(300 * SECOND) } else { 0 };
+                let input = match waited && self.random.up_to(9) == 0 {
+                    true => Input::NoTurn,
+                    false => Input::Turn { waited },
+                };
+                self.schedule(wait, Event::Deliver { run, turn, what: What::Input(input) });
+            }
             Next::Act(action) => {
                 if self.happens(self.faults.crash) {
                     let after = [0, self.random.up_to(20_000)][self.random.up_to(1) as usize];
@@ -1050,6 +1059,7 @@ impl<M: Machine> World<M> {
 
 enum Next<T> {
     Act(Action),
+    Turn,
     Sleep(u64),
     Done(Result<T, TokenError>),
     Ended,
@@ -1059,6 +1069,7 @@ impl<T> Next<T> {
     fn ended(self) -> Next<Held> {
         match self {
             Self::Act(action) => Next::Act(action),
+            Self::Turn => Next::Turn,
             Self::Sleep(milliseconds) => Next::Sleep(milliseconds),
             Self::Done(_) | Self::Ended => Next::Ended,
         }
@@ -1078,6 +1089,7 @@ impl<T> From<Step<T>> for Next<T> {
             Step::Swap { expected, record } => Self::Act(Action::Swap(expected, record)),
             Step::Send(refresh) => Self::Act(Action::Send(refresh)),
             Step::Revoke(revoke) => Self::Act(Action::Revoke(revoke)),
+            Step::Turn { .. } => Self::Turn,
             Step::Sleep(duration) => Self::Sleep(millis(duration)),
             Step::Done(result) => Self::Done(result),
         }

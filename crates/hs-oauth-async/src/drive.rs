@@ -14,6 +14,7 @@ use hs_oauth_store::Swapped;
 
 use crate::client::Client;
 use crate::store::{TokenStore, panicked};
+use crate::turns::Turns;
 
 /// What a run works with.
 pub(crate) struct World<'a> {
@@ -21,6 +22,10 @@ pub(crate) struct World<'a> {
     pub(crate) store: &'a dyn TokenStore,
     pub(crate) policy: RefreshPolicy,
     pub(crate) account: Account,
+    /// None if there is no budget.
+    pub(crate) turns: Option<&'a Turns>,
+    /// Whether nobody waits for what the run brings.
+    pub(crate) is_ahead: bool,
 }
 
 impl World<'_> {
@@ -64,6 +69,10 @@ impl World<'_> {
                     Input::Answered(answer)
                 }
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke).await),
+                Step::Turn { by } => match self.turns {
+                    Some(turns) => turns.wait(self.account, by, self.is_ahead).await,
+                    None => Input::Turn { waited: false },
+                },
                 Step::Sleep(time) => {
                     tokio::time::sleep(time).await;
                     Input::Slept

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::client::Client;
 use crate::drive::{World, now, random};
 use crate::store::TokenStore;
+use crate::turns::Turns;
 
 /// What all clones of a manager share.
 pub(crate) struct Shared {
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) user_level: bool,
     pub(crate) on_event: Option<Box<Listener>>,
     pub(crate) cache: Cache,
+    /// None if there is no budget.
+    pub(crate) turns: Option<Turns>,
     /// Never held while waiting.
     pub(crate) state: Mutex<State>,
     /// How many tasks must not be cut off.
@@ -42,6 +45,17 @@ pub(crate) struct State {
 
 pub(crate) type Flight = watch::Receiver<Option<Result<Landed, TokenError>>>;
 
+/// What a flight is started for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// A caller waits for it.
+    Asked,
+    /// A token's time comes, and nobody waits.
+    Ahead,
+    /// The manager is being shut down.
+    Shutdown,
+}
+
 /// How often a caller goes along with, or starts, a flight. The first may have begun for a caller who wanted less.
 const FLIGHTS: usize = 3;
 
@@ -53,7 +67,7 @@ impl Shared {
         mut demand: Demand,
     ) -> Result<HeaderValue, TokenError> {
         for remaining in (0..FLIGHTS).rev() {
-            let (mut flight, is_ours) = match self.fly(account, &demand, false) {
+            let (mut flight, is_ours) = match self.fly(account, &demand, Reason::Asked) {
                 Ok(flight) => flight,
                 Err(error) => return self.instead(account, &demand, error),
             };
@@ -92,20 +106,25 @@ impl Shared {
         self.cache.instead(account, demand, now()).ok_or(error)
     }
 
-    /// The account's flight, and whether it was started for this demand. Once shut down, none is started but by `anyway`.
+    /// The account's flight, and whether it was started for this demand. Once shut down, none is started but for that.
     pub(crate) fn fly(
         self: &Arc<Self>,
         account: Account,
         demand: &Demand,
-        anyway: bool,
+        reason: Reason,
     ) -> Result<(Flight, bool), TokenError> {
         let runtime = Handle::try_current().map_err(|_| TokenError::NoRuntime)?;
         let (takeoff, flight) = {
             let mut state = self.state();
             if let Some(flight) = state.flights.get(&account) {
-                return Ok((flight.clone(), false));
+                let flight = flight.clone();
+                drop(state);
+                if reason != Reason::Ahead {
+                    self.hurry(account);
+                }
+                return Ok((flight, false));
             }
-            if state.is_shut && !anyway {
+            if state.is_shut && reason != Reason::Shutdown {
                 return Err(TokenError::ShutDown);
             }
             let (result, flight) = watch::channel(None);
@@ -114,12 +133,28 @@ impl Shared {
             (Takeoff { busy, account, result, has_landed: false }, flight)
         };
         // Not under the lock: a runtime that is shutting down drops the task on the spot, which takes the lock.
-        runtime.spawn(takeoff.fly(demand.clone()));
+        runtime.spawn(takeoff.fly(demand.clone(), reason == Reason::Ahead));
         Ok((flight, true))
     }
 
     pub(crate) fn world(&self, account: Account) -> World<'_> {
-        World { client: &self.client, store: &*self.store, policy: self.policy, account }
+        let (store, turns) = (&*self.store, self.turns.as_ref());
+        World { client: &self.client, store, policy: self.policy, account, turns, is_ahead: false }
+    }
+
+    /// From now on nothing new begins.
+    pub(crate) fn shut(&self) {
+        self.state().is_shut = true;
+        if let Some(turns) = &self.turns {
+            turns.close();
+        }
+    }
+
+    /// Somebody waits for the account's flight.
+    fn hurry(&self, account: Account) {
+        if let Some(turns) = &self.turns {
+            turns.hurry(account);
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -152,7 +187,7 @@ impl Shared {
             let before = accounts.len();
             for account in accounts {
                 // Fails once shut down: the shutdown itself tries once more.
-                let Ok((mut flight, _)) = self.fly(account, &Demand::Usable, false) else { return };
+                let Ok((mut flight, _)) = self.fly(account, &Demand::Usable, Reason::Asked) else { return };
                 let _ = flight.wait_for(Option::is_some).await;
             }
             let mut state = self.state();
@@ -182,7 +217,8 @@ struct Takeoff {
 }
 
 impl Takeoff {
-    async fn fly(mut self, demand: Demand) {
+    /// `is_ahead`: nobody waits for it.
+    async fn fly(mut self, demand: Demand, is_ahead: bool) {
         let shared = Arc::clone(&self.busy.0);
         let account = self.account;
         let ticket = shared.cache.ticket(account);
@@ -193,7 +229,8 @@ impl Takeoff {
             run = run.with_unsaved(unsaved);
         }
         let mut refusal = None;
-        let result = shared.world(account).drive(&mut run, &mut refusal).await;
+        let world = World { is_ahead, ..shared.world(account) };
+        let result = world.drive(&mut run, &mut refusal).await;
 
         let ended = Ended { account, result, unsaved, refusal, forced };
         let (landed, was_held) = shared.cache.settle(ticket, &ended, now(), random().next_u64());

@@ -30,6 +30,7 @@ mod manager;
 mod send;
 mod store;
 mod transport;
+mod turns;
 
 pub use async_trait::async_trait;
 pub use client::Client;

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use hs_oauth_core::http::HeaderValue;
@@ -12,8 +13,9 @@ use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::drive::{PATIENCE, now, random, within};
-use crate::flight::{Busy, Listener, Shared, State};
+use crate::flight::{Busy, Listener, Reason, Shared, State};
 use crate::store::TokenStore;
+use crate::turns::Turns;
 
 /// Holds the tokens of every account that connected the app, and hands out ones that work. Cloning it is cheap; clones share
 /// everything.
@@ -51,6 +53,7 @@ pub struct TokenManagerBuilder {
     policy: RefreshPolicy,
     user_level: bool,
     on_event: Option<Box<Listener>>,
+    turns: Option<Turns>,
 }
 
 impl TokenManager {
@@ -67,6 +70,7 @@ impl TokenManager {
             policy: RefreshPolicy::new(),
             user_level: false,
             on_event: None,
+            turns: None,
         }
     }
 
@@ -120,7 +124,7 @@ impl TokenManager {
             Cached::Use(bearer) => Ok(bearer),
             Cached::RefreshSoon(bearer) => {
                 // If none can be started now, a later call will.
-                let _ = self.shared.fly(account, &Demand::Usable, false);
+                let _ = self.shared.fly(account, &Demand::Usable, Reason::Ahead);
                 Ok(bearer)
             }
             Cached::RefreshNow => self.shared.bearer(account, Demand::Usable).await,
@@ -235,11 +239,12 @@ impl TokenManager {
     /// could not be saved and exist nowhere else.
     #[must_use = "tokens that could not be saved exist nowhere else"]
     pub async fn shutdown(&self) -> Vec<(Account, TokenSet)> {
-        self.shared.state().is_shut = true;
+        self.shared.shut();
         let _ = self.shared.busy.subscribe().wait_for(|count| *count == 0).await;
         let unsaved: Vec<Account> = self.shared.state().unsaved.keys().copied().collect();
-        let flights =
-            unsaved.into_iter().filter_map(|account| self.shared.fly(account, &Demand::Usable, true).ok());
+        let flights = unsaved
+            .into_iter()
+            .filter_map(|account| self.shared.fly(account, &Demand::Usable, Reason::Shutdown).ok());
         for (mut flight, _) in flights.collect::<Vec<_>>() {
             let _ = flight.wait_for(Option::is_some).await;
         }
@@ -292,9 +297,21 @@ impl TokenManagerBuilder {
         self
     }
 
+    /// The most renewals that this manager begins in any one second; as many as there are to begin unless set. Those that
+    /// nobody waits for begin in the order in which their tokens end, those that a caller waits for before them. A caller who can
+    /// have the old token does not wait.
+    ///
+    /// HubSpot's tokens are renewed ahead of time for more than four and a half minutes: a hundredth of the accounts of a process,
+    /// if all are in use and expire together, leaves more than half of that.
+    #[must_use]
+    pub fn renewals_per_second(mut self, most: NonZeroU32) -> Self {
+        self.turns = Some(Turns::new(most));
+        self
+    }
+
     /// The manager.
     pub fn build(self) -> TokenManager {
-        let Self { client, store, policy, user_level, on_event } = self;
+        let Self { client, store, policy, user_level, on_event, turns } = self;
         let shared = Shared {
             client,
             store,
@@ -302,6 +319,7 @@ impl TokenManagerBuilder {
             user_level,
             on_event,
             cache: Cache::new(policy),
+            turns,
             state: Mutex::new(State::default()),
             busy: watch::Sender::new(0),
         };

@@ -11,6 +11,7 @@ use hs_oauth_core::{
 use hs_oauth_store::{Swapped, TokenStore};
 
 use crate::client::Client;
+use crate::turns::Turns;
 
 /// What a run works with.
 pub(crate) struct World<'a> {
@@ -18,6 +19,10 @@ pub(crate) struct World<'a> {
     pub(crate) store: &'a dyn TokenStore,
     pub(crate) policy: RefreshPolicy,
     pub(crate) account: Account,
+    /// None if there is no budget.
+    pub(crate) turns: Option<&'a Turns>,
+    /// Whether nobody waits for what the run brings.
+    pub(crate) is_ahead: bool,
 }
 
 impl World<'_> {
@@ -58,6 +63,10 @@ impl World<'_> {
                     Input::Answered(answer)
                 }
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke)),
+                Step::Turn { by } => match self.turns {
+                    Some(turns) => turns.wait(self.account, by, self.is_ahead),
+                    None => Input::Turn { waited: false },
+                },
                 Step::Sleep(time) => {
                     std::thread::sleep(time);
                     Input::Slept

@@ -13,6 +13,7 @@ use hs_oauth_store::cache::{Cache, Ended, Landed};
 
 use crate::client::Client;
 use crate::drive::{World, now, random};
+use crate::turns::Turns;
 
 /// What all clones of a manager share.
 pub(crate) struct Shared {
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) user_level: bool,
     pub(crate) on_event: Option<Box<Listener>>,
     pub(crate) cache: Cache,
+    /// None if there is no budget.
+    pub(crate) turns: Option<Turns>,
     /// Never held while the store or HubSpot is asked.
     pub(crate) state: Mutex<State>,
     /// Told when nothing is under way any more, and at shutdown.
@@ -64,8 +67,11 @@ impl Shared {
     ) -> Result<HeaderValue, TokenError> {
         for remaining in (0..FLIGHTS).rev() {
             let (landed, is_ours) = match self.board(account, false) {
-                Ok(Boarded::Ours(takeoff)) => (takeoff.fly(demand.clone()), true),
-                Ok(Boarded::Another(flight)) => (flight.wait(), false),
+                Ok(Boarded::Ours(takeoff)) => (takeoff.fly(demand.clone(), false), true),
+                Ok(Boarded::Another(flight)) => {
+                    self.hurry(account);
+                    (flight.wait(), false)
+                }
                 Err(error) => (Err(error), true),
             };
             match landed {
@@ -102,7 +108,7 @@ impl Shared {
         if let Ok(Boarded::Ours(takeoff)) = self.board(account, false) {
             let renew = move || {
                 let _ahead = ahead;
-                _ = takeoff.fly(Demand::Usable);
+                _ = takeoff.fly(Demand::Usable, true);
             };
             // If no thread can be had, a later call tries again.
             let _ = std::thread::Builder::new().name(THREAD.to_owned()).spawn(renew);
@@ -135,7 +141,23 @@ impl Shared {
     }
 
     pub(crate) fn world(&self, account: Account) -> World<'_> {
-        World { client: &self.client, store: &*self.store, policy: self.policy, account }
+        let (store, turns) = (&*self.store, self.turns.as_ref());
+        World { client: &self.client, store, policy: self.policy, account, turns, is_ahead: false }
+    }
+
+    /// From now on nothing new begins.
+    pub(crate) fn shut(&self) {
+        self.state().is_shut = true;
+        if let Some(turns) = &self.turns {
+            turns.close();
+        }
+    }
+
+    /// Somebody waits for the account's flight.
+    fn hurry(&self, account: Account) {
+        if let Some(turns) = &self.turns {
+            turns.hurry(account);
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -147,7 +169,7 @@ impl Shared {
         let unsaved: Vec<Account> = self.state().unsaved.keys().copied().collect();
         for account in unsaved {
             _ = match self.board(account, true) {
-                Ok(Boarded::Ours(takeoff)) => takeoff.fly(Demand::Usable),
+                Ok(Boarded::Ours(takeoff)) => takeoff.fly(Demand::Usable, false),
                 Ok(Boarded::Another(flight)) => flight.wait(),
                 Err(error) => Err(error),
             };
@@ -190,7 +212,7 @@ impl Shared {
             let before = accounts.len();
             for account in accounts {
                 _ = match self.board(account, false) {
-                    Ok(Boarded::Ours(takeoff)) => takeoff.fly(Demand::Usable),
+                    Ok(Boarded::Ours(takeoff)) => takeoff.fly(Demand::Usable, false),
                     Ok(Boarded::Another(flight)) => flight.wait(),
                     Err(_) => return,
                 };
@@ -233,7 +255,8 @@ pub(crate) struct Takeoff {
 }
 
 impl Takeoff {
-    pub(crate) fn fly(mut self, demand: Demand) -> Result<Landed, TokenError> {
+    /// `is_ahead`: nobody waits for it.
+    pub(crate) fn fly(mut self, demand: Demand, is_ahead: bool) -> Result<Landed, TokenError> {
         let shared = Arc::clone(&self.busy.0);
         let account = self.account;
         let ticket = shared.cache.ticket(account);
@@ -244,7 +267,8 @@ impl Takeoff {
             run = run.with_unsaved(unsaved);
         }
         let mut refusal = None;
-        let result = shared.world(account).drive(&mut run, &mut refusal);
+        let world = World { is_ahead, ..shared.world(account) };
+        let result = world.drive(&mut run, &mut refusal);
 
         let ended = Ended { account, result, unsaved, refusal, forced };
         let (landed, was_held) = shared.cache.settle(ticket, &ended, now(), random().next_u64());

@@ -32,6 +32,7 @@ mod flight;
 mod manager;
 mod send;
 mod transport;
+mod turns;
 
 pub use client::Client;
 pub use hs_oauth_core::*;

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use hs_oauth_store::cache::{self, Cache, Cached, is_installed};
 use crate::client::Client;
 use crate::drive::{caught, now, random};
 use crate::flight::{Busy, Listener, Shared, State};
+use crate::turns::Turns;
 
 /// Holds the tokens of every account that connected the app, and hands out ones that work. Cloning it is cheap; clones share
 /// everything.
@@ -55,6 +57,7 @@ pub struct TokenManagerBuilder {
     policy: RefreshPolicy,
     user_level: bool,
     on_event: Option<Box<Listener>>,
+    turns: Option<Turns>,
 }
 
 impl TokenManager {
@@ -71,6 +74,7 @@ impl TokenManager {
             policy: RefreshPolicy::new(),
             user_level: false,
             on_event: None,
+            turns: None,
         }
     }
 
@@ -233,7 +237,7 @@ impl TokenManager {
     #[must_use = "tokens that could not be saved exist nowhere else"]
     pub fn shutdown(&self) -> Vec<(Account, TokenSet)> {
         let shared = self.shared();
-        shared.state().is_shut = true;
+        shared.shut();
         shared.changed.notify_all();
         shared.settle_down(Duration::MAX);
         shared.save_once();
@@ -259,6 +263,10 @@ const LONGEST_DROP: Duration = Duration::from_secs(60);
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        // Nobody can ask any more, so nothing that waits for its turn is wanted.
+        if let Some(turns) = &self.shared.turns {
+            turns.close();
+        }
         self.shared.settle_down(LONGEST_DROP);
         self.shared.save_once();
     }
@@ -286,9 +294,21 @@ impl TokenManagerBuilder {
         self
     }
 
+    /// The most renewals that this manager begins in any one second; as many as there are to begin unless set. Those that
+    /// nobody waits for begin in the order in which their tokens end, those that a caller waits for before them. A caller who can
+    /// have the old token does not wait.
+    ///
+    /// HubSpot's tokens are renewed ahead of time for more than four and a half minutes: a hundredth of the accounts of a process,
+    /// if all are in use and expire together, leaves more than half of that.
+    #[must_use]
+    pub fn renewals_per_second(mut self, most: NonZeroU32) -> Self {
+        self.turns = Some(Turns::new(most));
+        self
+    }
+
     /// The manager.
     pub fn build(self) -> TokenManager {
-        let Self { client, store, policy, user_level, on_event } = self;
+        let Self { client, store, policy, user_level, on_event, turns } = self;
         let shared = Shared {
             client,
             store,
@@ -296,6 +316,7 @@ impl TokenManagerBuilder {
             user_level,
             on_event,
             cache: Cache::new(policy),
+            turns,
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
         };

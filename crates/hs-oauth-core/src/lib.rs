@@ -47,6 +47,7 @@ mod account;
 mod answer;
 mod app;
 mod authorize;
+mod budget;
 mod disconnect;
 mod endpoint;
 mod error;
@@ -80,6 +81,7 @@ pub use authorize::{
 };
 #[cfg(feature = "os-random")]
 pub use authorize::{BeginError, RandomnessError};
+pub use budget::{Budget, Turn};
 pub use disconnect::Disconnect;
 pub use endpoint::{
     AccessTokenInfo, ClientCredentials, Endpoint, ExchangeCode, Introspect, Introspection, Refresh,

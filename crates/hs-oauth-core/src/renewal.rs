@@ -23,6 +23,7 @@ pub struct Renewal {
     demand: Demand,
     random: Random,
     holder: Holder,
+    has_turn: bool,
     has_sent: bool,
     in_hand: Option<InHand>,
     waited: Waited,
@@ -62,6 +63,7 @@ enum At {
     Start,
     Load,
     Wait,
+    Turn(Box<Stored>),
     Take(Box<Record>),
     Send { leased: Box<Stored>, sent_at: Timestamp },
     Save,
@@ -103,6 +105,7 @@ impl Renewal {
             demand,
             holder: Holder::draw(&mut random),
             random,
+            has_turn: false,
             has_sent: false,
             in_hand: None,
             waited: Waited::default(),
@@ -193,7 +196,32 @@ impl Renewal {
                 };
             }
         }
-        self.take(now, stored)
+        match self.has_turn {
+            true => self.take(now, stored),
+            false => self.turn(now, stored),
+        }
+    }
+
+    fn turn(&mut self, now: Timestamp, stored: Stored) -> Step<Held> {
+        let usable = stored.record.tokens.as_ref().filter(|tokens| self.is_usable(now, tokens));
+        let by = usable.map(|tokens| self.policy.schedule(tokens).usable_until);
+        self.at = At::Turn(Box::new(stored));
+        Step::Turn { by: by.unwrap_or(Timestamp::from_millis(0)) }
+    }
+
+    fn has_turn(&mut self, now: Timestamp, stored: Stored, waited: bool) -> Step<Held> {
+        self.has_turn = true;
+        match waited {
+            true => self.load(),
+            false => self.take(now, stored),
+        }
+    }
+
+    fn no_turn(&mut self, now: Timestamp, stored: Stored) -> Step<Held> {
+        match stored.record.tokens {
+            Some(tokens) if self.is_usable(now, &tokens) => self.found(tokens),
+            _ => self.done(Err(TokenError::ShutDown)),
+        }
     }
 
     fn wait(&mut self, holder: Holder, at_most: Duration) -> Step<Held> {
@@ -531,6 +559,8 @@ impl Run for Renewal {
             (At::Load, Input::Loaded(stored)) => self.loaded(now, stored),
             (At::Load, Input::StoreFailed(error)) => self.done(Err(TokenError::Store(error))),
             (At::Wait, Input::Slept) => self.load(),
+            (At::Turn(stored), Input::Turn { waited }) => self.has_turn(now, *stored, waited),
+            (At::Turn(stored), Input::NoTurn) => self.no_turn(now, *stored),
             (At::Take(record), Input::Stored(version)) => {
                 self.taken(now, Stored { version, record: *record })
             }

@@ -34,6 +34,7 @@ use crate::token_set::TokenSet;
 ///             Step::Swap { expected, record } => world.swap(expected, &record),
 ///             Step::Send(refresh) => Input::Answered(world.call(&refresh)),
 ///             Step::Revoke(revoke) => Input::Revoked(world.call(&revoke)),
+///             Step::Turn { .. } => Input::Turn { waited: false }, // no budget
 ///             Step::Sleep(duration) => {
 ///                 world.sleep(duration);
 ///                 Input::Slept
@@ -72,6 +73,11 @@ pub enum Step<T> {
     Send(Refresh),
     /// Send this.
     Revoke(Revoke),
+    /// Wait until a renewal may begin, where there is a [`Budget`](crate::Budget). Nothing is held meanwhile.
+    Turn {
+        /// When it is wanted: the end of the time in which the old token is handed out, or 1970 if somebody waits for the new one.
+        by: Timestamp,
+    },
     /// Wait this long.
     Sleep(Duration),
     /// The run has ended.
@@ -94,6 +100,13 @@ pub enum Input {
     Answered(Result<TokenSet, Error>),
     /// Of [`Step::Revoke`].
     Revoked(Result<(), Error>),
+    /// Of [`Step::Turn`]: it may begin.
+    Turn {
+        /// Whether it had to wait, so that what it loaded before is to be loaded again.
+        waited: bool,
+    },
+    /// Of [`Step::Turn`]: nothing is to begin any more.
+    NoTurn,
     /// Of [`Step::Sleep`].
     Slept,
 }
