@@ -1,5 +1,6 @@
 //! The token managers, on both transports, over real sockets: from the install to the disconnect.
 
+mod budget;
 mod faults;
 mod scene;
 mod sharing;
@@ -30,6 +31,24 @@ fn an_installed_account_has_a_bearer_that_works_on_every_version() {
             assert_eq!((scene.sent(Target::ExchangeCode), scene.sent(Target::Refresh)), (1, 0));
         }
     }
+}
+
+#[test]
+fn a_bearer_that_is_shown_is_the_one_that_is_handed_out() {
+    both(|scene| {
+        assert!(matches!(scene.manager.lent(), Err(TokenError::NotInstalled)));
+        scene.install_ending_in(1800);
+        for _ in 0..20 {
+            assert_eq!(scene.manager.lent().unwrap(), scene.manager.bearer().unwrap());
+        }
+        let new = scene.manager.refresh_now().unwrap();
+        for _ in 0..20 {
+            assert_eq!(scene.manager.lent().unwrap(), new);
+        }
+        assert!(scene.manager.lent().unwrap().is_sensitive());
+        scene.manager.disconnect().unwrap();
+        assert!(matches!(scene.manager.lent(), Err(TokenError::NotInstalled)));
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One face for both managers, a store that can be told to fail, and an emulator behind them.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
@@ -165,15 +166,32 @@ impl Manager {
         policy: RefreshPolicy,
         on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
     ) -> Self {
+        Self::with_budget(index, app, store, policy, None, on_event)
+    }
+
+    pub(crate) fn with_budget(
+        index: usize,
+        app: &App,
+        store: Arc<Store>,
+        policy: RefreshPolicy,
+        per_second: Option<NonZeroU32>,
+        on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
+    ) -> Self {
         if index == 0 {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             let client = hs_oauth_async::Client::new(app.clone()).unwrap();
-            let manager =
+            let mut manager =
                 hs_oauth_async::TokenManager::builder(client, hs_oauth_async::OffRuntime::new(store));
+            if let Some(per_second) = per_second {
+                manager = manager.renewals_per_second(per_second);
+            }
             Self::Async(Arc::new(runtime.unwrap()), manager.policy(policy).on_event(on_event).build())
         } else {
             let client = hs_oauth_blocking::Client::new(app.clone());
-            let manager = hs_oauth_blocking::TokenManager::builder(client, store);
+            let mut manager = hs_oauth_blocking::TokenManager::builder(client, store);
+            if let Some(per_second) = per_second {
+                manager = manager.renewals_per_second(per_second);
+            }
             Self::Blocking(manager.policy(policy).on_event(on_event).build())
         }
     }
@@ -193,9 +211,21 @@ impl Manager {
     }
 
     pub(crate) fn bearer(&self) -> Result<HeaderValue, TokenError> {
+        self.bearer_of(HUB)
+    }
+
+    pub(crate) fn bearer_of(&self, account: Account) -> Result<HeaderValue, TokenError> {
         match self {
-            Self::Async(runtime, manager) => runtime.block_on(manager.bearer(HUB)),
-            Self::Blocking(manager) => manager.bearer(HUB),
+            Self::Async(runtime, manager) => runtime.block_on(manager.bearer(account)),
+            Self::Blocking(manager) => manager.bearer(account),
+        }
+    }
+
+    /// What the manager shows of the bearer.
+    pub(crate) fn lent(&self) -> Result<HeaderValue, TokenError> {
+        match self {
+            Self::Async(runtime, manager) => runtime.block_on(manager.with_bearer(HUB, HeaderValue::clone)),
+            Self::Blocking(manager) => manager.with_bearer(HUB, HeaderValue::clone),
         }
     }
 
