@@ -6,10 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::error::{NextStep, OAuthCode};
+use crate::error::{NextStep, OAuthCode, Redact};
 use crate::form;
 use crate::invalid_argument::{InvalidArgument, Reason};
-use crate::printable::excerpt;
 use crate::scope::Scopes;
 use crate::secret::{Code, CodeVerifier, State};
 
@@ -215,9 +214,12 @@ impl PendingAuthorization {
         }
         if let Some(error) = one("error")? {
             let description = one("error_description")?;
+            // The authorization goes on after a refusal, so its secrets are still worth having.
+            let verifier = self.code_verifier.as_ref().map_or("", CodeVerifier::expose);
+            let redact = Redact::new([self.state.expose(), verifier, ""]);
             return Err(CallbackError::Refused {
-                error: OAuthCode::from(excerpt(&error).as_str()),
-                description: description.map(|text| excerpt(&text)),
+                error: OAuthCode::from(redact.text(&error).as_str()),
+                description: description.map(|text| redact.text(&text)),
             });
         }
         let code = one("code")?.ok_or(CallbackError::Missing("code"))?;
@@ -338,7 +340,8 @@ pub enum CallbackError {
     Refused {
         /// The error code: [`OAuthCode::AccessDenied`] when the person said no.
         error: OAuthCode,
-        /// What HubSpot says about it. Control characters are replaced and the text is cut at 512 characters.
+        /// What HubSpot says about it. The authorization's secrets are taken out, control characters replaced, and the text is
+        /// cut at 512 characters.
         description: Option<String>,
     },
     /// The query is longer than [`LONGEST_CALLBACK`].
@@ -493,6 +496,23 @@ mod tests {
     }
 
     /// RFC 6749 §4.1.2.1.
+    #[test]
+    fn a_refusal_that_echoes_the_secrets_does_not_show_them() {
+        let pending = pending();
+        let verifier = pending.code_verifier().unwrap().expose();
+        for text in [STATE.to_owned(), format!("of+{verifier}+"), STATE.replace('_', "%255F")] {
+            for query in [format!("error={text}"), format!("error=access_denied&error_description={text}")] {
+                let refused = pending.accept(&format!("{query}&state={STATE}")).unwrap_err();
+                let shown = format!("{refused} {refused:?}");
+                assert!(shown.contains("[redacted]"), "{shown}");
+                assert!(
+                    !shown.contains("____") && !shown.contains("5F%5F") && !shown.contains("AAAA"),
+                    "{shown}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_refusal_says_whose_turn_it_is() {
         for (error, next) in [

@@ -15,6 +15,7 @@ use std::time::Duration;
 pub use answer::{AnswerError, Problem, Rescued};
 pub use api::{ApiError, ErrorDetail};
 pub use codes::{HubSpotCode, OAuthCode};
+pub(crate) use redact::Redact;
 pub use store::{StoreError, StoreFailure};
 pub use token::TokenError;
 pub use transport::{TransportError, TransportFailure};

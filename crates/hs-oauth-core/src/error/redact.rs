@@ -8,17 +8,17 @@ use crate::answer::{Field, Scalar};
 use crate::printable::{all, excerpt};
 
 /// Takes the request's secrets out of what the server says: a server that echoes its input must not get it into a log.
-pub(super) struct Redact<'s>([&'s str; 3]);
+pub(crate) struct Redact<'s>([&'s str; 3]);
 
 impl<'s> Redact<'s> {
     /// Takes out these; an empty one stands for none.
-    pub(super) fn new(mut secrets: [&'s str; 3]) -> Self {
+    pub(crate) fn new(mut secrets: [&'s str; 3]) -> Self {
         // If one secret holds another, the rest of it must not be left standing.
         secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
         Self(secrets)
     }
 
-    pub(super) fn text(&self, text: &str) -> String {
+    pub(crate) fn text(&self, text: &str) -> String {
         let mut text = Cow::Borrowed(text);
         for secret in self.secrets() {
             if holds(&text, secret) {
