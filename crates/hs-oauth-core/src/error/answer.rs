@@ -15,7 +15,7 @@ pub struct AnswerError {
     pub operation: Operation,
     /// The status, 200 to 299.
     pub status: StatusCode,
-    /// The answer's media type, if it has one; without parameters.
+    /// The answer's media type without parameters, if it is one of the usual.
     pub content_type: Option<String>,
     /// Everything that is wrong with the body.
     pub problems: Vec<Problem>,
@@ -98,12 +98,26 @@ impl Problem {
     }
 }
 
+/// The media types that tell something. Any other name may be an echo of the request.
+const MEDIA_TYPES: [&str; 12] = [
+    "application/javascript",
+    "application/json",
+    "application/jwt",
+    "application/octet-stream",
+    "application/problem+json",
+    "application/x-www-form-urlencoded",
+    "application/xhtml+xml",
+    "application/xml",
+    "text/html",
+    "text/javascript",
+    "text/plain",
+    "text/xml",
+];
+
 fn media_type(content_type: &str) -> Option<String> {
     let media_type = content_type.split(';').next()?.trim();
-    let (kind, subtype) = media_type.split_once('/')?;
-    let is_plain =
-        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    (media_type.len() <= 64 && is_plain(kind) && is_plain(subtype)).then(|| media_type.to_ascii_lowercase())
+    let known = MEDIA_TYPES.into_iter().find(|known| known.eq_ignore_ascii_case(media_type))?;
+    Some(known.to_owned())
 }
 
 impl fmt::Display for AnswerError {
@@ -138,6 +152,22 @@ impl fmt::Display for Problem {
             Self::Missing(field) => write!(f, "`{field}` is missing"),
             Self::WrongType(field) => write!(f, "`{field}` is of the wrong type"),
             Self::Invalid(field) => write!(f, "`{field}` has a value that cannot be"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_media_type_is_shown_if_it_is_no_echo() {
+        assert_eq!(media_type(" Text/HTML ; charset=utf-8").as_deref(), Some("text/html"));
+        assert_eq!(media_type("application/json").as_deref(), Some("application/json"));
+        for echo in
+            ["application/na1-6f18f26a-3e95-4d95-a6e5-3d5c6e5c9e5a", "na1-6f18f26a/json", "json", "", "/"]
+        {
+            assert_eq!(media_type(echo), None, "{echo}");
         }
     }
 }
