@@ -293,6 +293,16 @@ mod tests {
         assert!(shown.contains("\"region\"") && !shown.contains("na1"), "{shown}");
     }
 
+    /// Every write would move it further: serde_json reads a fraction to the last digit only if it is told to.
+    #[test]
+    fn a_fraction_that_a_later_version_wrote_does_not_drift() {
+        let mut text = serde_json::to_string(&full()).unwrap();
+        assert_eq!(text.pop(), Some('}'));
+        text += r#","shares":[1.8446744922337205e+37,0.1,5e-324,31.245270191439438]}"#;
+        let record: Record = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&record).unwrap(), text);
+    }
+
     #[test]
     fn a_newer_format_is_refused_with_what_to_do() {
         let mut newer = serde_json::to_value(full()).unwrap();
