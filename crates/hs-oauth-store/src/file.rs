@@ -100,5 +100,20 @@ impl TokenStore for FileStore {
     }
 }
 
+/// What a store makes of a file with this content; none if it would set it aside as damaged. For the fuzz targets, which are
+/// too fast for a disk.
+///
+/// # Errors
+/// [`StoreFailure::Unreadable`](crate::StoreFailure::Unreadable) if a newer version wrote it.
+#[cfg(feature = "contract")]
+#[doc(hidden)]
+pub fn read_file(account: Account, text: &[u8]) -> Result<Option<Stored>, StoreError> {
+    match kept::parse(account, text) {
+        Kept::Record(stored) => Ok(Some(*stored)),
+        Kept::Newer(format) => Err(json::newer(account, format)),
+        Kept::Absent | Kept::Damaged => Ok(None),
+    }
+}
+
 #[cfg(test)]
 mod tests;

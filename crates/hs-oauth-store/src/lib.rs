@@ -30,6 +30,9 @@ mod store;
 pub use hs_oauth_core::{Account, Record, StoreError, StoreFailure, Stored};
 
 pub use file::FileStore;
+#[cfg(feature = "contract")]
+#[doc(hidden)]
+pub use file::read_file;
 pub use memory::MemoryStore;
 #[cfg(feature = "sealed")]
 pub use sealed::{InvalidKey, Keys, Resealed, Sealed, SealingKey};

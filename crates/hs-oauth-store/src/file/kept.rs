@@ -45,15 +45,20 @@ pub(super) fn account(name: &str) -> Option<Account> {
 }
 
 pub(super) fn read(folder: &Folder, account: Account) -> Result<Kept, StoreError> {
-    let Some(text) = folder.read(&path(folder, account))? else { return Ok(Kept::Absent) };
-    Ok(match json::read::<Content<Record>, AnyContent>(&text, |any| any.record.format) {
+    let text = folder.read(&path(folder, account))?;
+    Ok(text.map_or(Kept::Absent, |text| parse(account, &text)))
+}
+
+/// What the file of that account says.
+pub(super) fn parse(account: Account, text: &[u8]) -> Kept {
+    match json::read::<Content<Record>, AnyContent>(text, |any| any.record.format) {
         // The last version leaves no room for the next, and was never given out.
         Ok(content) if content.account == account && content.version < u64::MAX => {
             Kept::Record(Box::new(Stored { version: content.version, record: content.record }))
         }
         Ok(_) | Err(NotRead::Damaged) => Kept::Damaged,
         Err(NotRead::Newer(format)) => Kept::Newer(format),
-    })
+    }
 }
 
 pub(super) fn write(

@@ -1,0 +1,95 @@
+//! The query a browser comes back with. `{state}` stands for the right state, `{verifier}` for the PKCE secret, `{state%}` and
+//! the like for ways to escape them: see `fill`.
+
+use std::sync::LazyLock;
+
+use hs_oauth_core::{
+    App, Authorize, CallbackError, ClientSecret, LONGEST_CALLBACK, NextStep, PendingAuthorization,
+    Randomness, Scopes,
+};
+
+use crate::fill::{echoes, fill};
+
+struct Begun {
+    pending: PendingAuthorization,
+    echoes: Vec<(String, String)>,
+}
+
+/// Two authorizations that differ in their secrets only.
+static BEGUN: LazyLock<[Begun; 2]> = LazyLock::new(|| {
+    let app = App::hubspot("client-id", ClientSecret::new("s3cret").expect("a secret"))
+        .redirect_uri("https://example.com/cb")
+        .build()
+        .expect("an app");
+    [1_u8, 2].map(|seed| {
+        let randomness = Randomness::new([seed.wrapping_mul(91); 32], [seed.wrapping_mul(57); 32]);
+        let begun =
+            Authorize::scopes(Scopes::NONE).begin_with(&app, randomness).expect("it has a redirect URI");
+        let verifier = begun.pending.code_verifier().expect("PKCE is on").expose();
+        let mut marks = Vec::from(echoes("state", begun.pending.state().expose()));
+        marks.extend(echoes("verifier", verifier));
+        // A query is not JSON: what is escaped so shows nothing that the browser does not.
+        marks.retain(|(mark, _)| !mark.ends_with("u}"));
+        Begun { pending: begun.pending, echoes: marks }
+    })
+});
+
+/// Whatever the query is: a code only if the state is there once and right, no error, and one code; and no refusal shows a
+/// secret, echoed or not.
+pub fn check(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let [one, other] = BEGUN.each_ref().map(|begun| {
+        let marks: Vec<_> = begun.echoes.iter().map(|(mark, text)| (mark.as_str(), text.as_str())).collect();
+        let query = String::from_utf8(fill(text.as_bytes(), &marks)).expect("marks are text");
+        let read = begun.pending.accept(&query);
+        let code = expected(&begun.pending, &query);
+        assert_eq!(read.as_ref().ok().map(|code| code.code().expose()), code.as_deref(), "{read:?}");
+        if let Ok(code) = &read {
+            assert_eq!(code.redirect_uri(), "https://example.com/cb");
+            assert_eq!(code.code_verifier(), begun.pending.code_verifier());
+        }
+        read
+    });
+    match (one, other) {
+        (Ok(one), Ok(other)) => assert_eq!(format!("{one:?}"), format!("{other:?}"), "a secret is shown"),
+        (Err(one), Err(other)) => {
+            assert_eq!(one, other, "a secret is shown");
+            assert_eq!((one.to_string(), format!("{one:?}")), (other.to_string(), format!("{other:?}")));
+            let shown = one.to_string();
+            assert!(!shown.chars().any(char::is_control), "{shown:?}");
+            assert!(shown.chars().count() <= 2 * 512 + 64);
+            let is_refusal = matches!(one, CallbackError::Refused { .. });
+            assert!(is_refusal || one.next_step() == NextStep::RestartAuthorization, "{one:?}");
+            assert!(one.next_step() != NextStep::Reauthorize && one.next_step() != NextStep::ReportBug);
+        }
+        (one, other) => panic!("{one:?} and {other:?}"),
+    }
+}
+
+/// The code, by a reading of its own.
+fn expected(pending: &PendingAuthorization, query: &str) -> Option<String> {
+    let pairs: Vec<(String, String)> =
+        form_urlencoded::parse(query.strip_prefix('?').unwrap_or(query).as_bytes())
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+    let all = |name: &str| -> Vec<&str> {
+        pairs.iter().filter(|pair| pair.0 == name).map(|pair| pair.1.as_str()).collect()
+    };
+    let is_plain = |code: &str| {
+        !matches!(code, "" | "." | "..")
+            && code.len() <= 16 * 1024
+            && code.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    };
+    let is_refusal = !matches!(all("error").as_slice(), [] | [""]);
+    match (all("state").as_slice(), all("code").as_slice()) {
+        ([state], [code])
+            if query.len() <= LONGEST_CALLBACK
+                && !is_refusal
+                && is_plain(code)
+                && *state == pending.state().expose() =>
+        {
+            Some((*code).to_owned())
+        }
+        _ => None,
+    }
+}

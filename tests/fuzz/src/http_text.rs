@@ -1,0 +1,29 @@
+//! Requests and answers as an input tells them.
+
+use http::HeaderName;
+
+/// The first line, and what is behind it.
+pub(crate) fn line(data: &[u8]) -> (&[u8], &[u8]) {
+    let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let (line, rest) = data.split_at(end);
+    (line, rest.get(1..).unwrap_or_default())
+}
+
+/// The headers up to an empty line, but for those that have no name, and the body behind it.
+pub(crate) fn headers(mut rest: &[u8]) -> (Vec<(HeaderName, &[u8])>, &[u8]) {
+    let mut headers = Vec::new();
+    while !rest.is_empty() {
+        let (header, after) = line(rest);
+        rest = after;
+        if header.is_empty() {
+            break;
+        }
+        let colon = header.iter().position(|byte| *byte == b':').and_then(|at| header.split_at_checked(at));
+        if let Some((name, value)) = colon
+            && let Ok(name) = HeaderName::from_bytes(name)
+        {
+            headers.push((name, value.strip_prefix(b":").unwrap_or(value).trim_ascii()));
+        }
+    }
+    (headers, rest)
+}
