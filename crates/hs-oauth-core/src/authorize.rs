@@ -495,7 +495,6 @@ mod tests {
         }
     }
 
-    /// RFC 6749 §4.1.2.1.
     #[test]
     fn a_refusal_that_echoes_the_secrets_does_not_show_them() {
         let pending = pending();
@@ -513,6 +512,7 @@ mod tests {
         }
     }
 
+    /// RFC 6749 §4.1.2.1.
     #[test]
     fn a_refusal_says_whose_turn_it_is() {
         for (error, next) in [
