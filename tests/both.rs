@@ -1,22 +1,29 @@
 //! One face for both transports, so that every scenario is written once and run over each.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hs_oauth_core::{App, Endpoint, Error, RetryPolicy};
 
+#[derive(Clone)]
 pub(crate) enum Client {
-    Async(tokio::runtime::Runtime, hs_oauth_async::Client),
+    Async(Arc<tokio::runtime::Runtime>, hs_oauth_async::Client),
     Blocking(hs_oauth_blocking::Client),
 }
 
 impl Client {
     /// The same app over reqwest and over ureq.
     pub(crate) fn both(app: &App) -> [Self; 2] {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         [
-            Self::Async(runtime, hs_oauth_async::Client::new(app.clone()).unwrap()),
+            Self::reqwest(hs_oauth_async::Client::new(app.clone()).unwrap()),
             Self::Blocking(hs_oauth_blocking::Client::new(app.clone())),
         ]
+    }
+
+    /// An async client with a runtime of its own.
+    pub(crate) fn reqwest(client: hs_oauth_async::Client) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self::Async(Arc::new(runtime), client)
     }
 
     pub(crate) fn name(&self) -> &'static str {

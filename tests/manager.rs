@@ -2,7 +2,7 @@
 
 mod budget;
 mod faults;
-mod scene;
+pub(crate) mod scene;
 mod sharing;
 
 use std::time::Duration;

@@ -44,7 +44,7 @@ impl RawServer {
             for reply in replies {
                 let (mut stream, _) = listener.accept().unwrap();
                 stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-                let request = read_request(&mut stream);
+                let (request, _) = read_request(&mut stream);
                 let _ = send.send(request.clone());
                 match reply {
                     Reply::Bytes(bytes) => {
@@ -88,8 +88,19 @@ pub(crate) fn closed_port() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
+/// A port on which nobody will listen, or connect from, while the socket is alive.
+pub(crate) fn refused_port() -> (String, socket2::Socket) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (format!("http://{address}"), socket)
+}
+
+/// What keeps a port from taking more connections.
+pub(crate) type BlackHole = (socket2::Socket, Vec<TcpStream>);
+
 /// A port that takes no more connections and refuses none: every attempt hangs while what is given here is alive.
-pub(crate) fn black_hole() -> (String, (socket2::Socket, Vec<TcpStream>)) {
+pub(crate) fn black_hole() -> (String, BlackHole) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
     socket.listen(0).unwrap();
@@ -99,13 +110,14 @@ pub(crate) fn black_hole() -> (String, (socket2::Socket, Vec<TcpStream>)) {
     (format!("http://{address}"), (socket, waiting))
 }
 
-fn read_request(stream: &mut TcpStream) -> String {
+/// A request, and whether all of it came.
+pub(crate) fn read_request(stream: &mut impl Read) -> (String, bool) {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {
         // A TLS client says hello with this byte, and waits for an answer.
         if bytes.first() == Some(&0x16) {
-            return String::new();
+            return (String::new(), false);
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
@@ -114,11 +126,11 @@ fn read_request(stream: &mut TcpStream) -> String {
                 name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().unwrap())
             });
             if body.len() >= length.unwrap_or(0) {
-                return text;
+                return (text, true);
             }
         }
         match stream.read(&mut buffer) {
-            Ok(0) | Err(_) => return text,
+            Ok(0) | Err(_) => return (text, false),
             Ok(count) => bytes.extend_from_slice(&buffer[..count]),
         }
     }

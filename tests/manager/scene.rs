@@ -196,6 +196,17 @@ impl Manager {
         }
     }
 
+    /// A manager over this very client.
+    pub(crate) fn over(client: &Client, store: Arc<Store>) -> Self {
+        match client.clone() {
+            Client::Async(runtime, client) => {
+                let store = hs_oauth_async::OffRuntime::new(store);
+                Self::Async(runtime, hs_oauth_async::TokenManager::new(client, store))
+            }
+            Client::Blocking(client) => Self::Blocking(hs_oauth_blocking::TokenManager::new(client, store)),
+        }
+    }
+
     pub(crate) fn install(&self, code: AuthorizationCode) -> Result<Account, TokenError> {
         match self {
             Self::Async(runtime, manager) => runtime.block_on(manager.install(code)),

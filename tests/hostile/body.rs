@@ -1,0 +1,218 @@
+//! Answers of success whose body is not what it should be.
+
+use hs_oauth_core::Problem::{self, Empty, Invalid, Missing, NotAnObject, NotJson, Repeated, WrongType};
+
+use super::case::Want::{Rescued, Tokens, Unusable};
+use super::case::{BUG, Case, case};
+use super::world::{NEW, answer, body, say, tokens};
+
+/// RFC 8259, RFC 6749 §5.1: what is not one whole JSON object with the fields that are needed is not an answer.
+#[test]
+fn a_body_that_is_no_answer_is_named_and_its_refresh_token_kept() {
+    super::run(&shapes());
+}
+
+#[test]
+fn a_field_that_cannot_be_is_named_and_the_refresh_token_kept() {
+    super::run(&fields());
+}
+
+/// RFC 6750 §2.1: whatever else is in a token, it would go into a header.
+#[test]
+fn a_token_that_could_not_stand_in_a_header_is_no_token() {
+    super::run(&bad_tokens());
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    [shapes(), fields(), bad_tokens()].into_iter().flatten().collect()
+}
+
+fn good(name: &str, body: impl AsRef<[u8]>) -> Case {
+    case(name, say(answer(200, "content-type: application/json\r\n", body)), Tokens, None)
+}
+
+/// Nothing in it can be rescued.
+fn bad(name: &str, body: impl AsRef<[u8]>, problems: &[Problem]) -> Case {
+    case(name, say(answer(200, "", body)), Unusable(problems.to_vec()), BUG)
+}
+
+/// The refresh token in it can be.
+fn kept(name: &str, body: impl AsRef<[u8]>, problems: &[Problem]) -> Case {
+    case(name, say(answer(200, "", body)), Rescued(problems.to_vec(), NEW), BUG)
+}
+
+fn shapes() -> Vec<Case> {
+    let all = tokens();
+    let nested = |open: &str, count| open.repeat(count);
+    let within = |inner: &str| all.replacen('{', &format!(r#"{{"unknown":{inner},"#), 1);
+    let behind = |inner: &str| format!(r#"{},"unknown":{inner}}}"#, all.strip_suffix('}').unwrap());
+    let arrays = nested("[", 100_000) + &nested("]", 100_000);
+    let objects = nested(r#"{"a":"#, 100_000) + "1" + &nested("}", 100_000);
+    let utf16: Vec<u8> = all.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let with_bytes = |bytes: &[u8]| {
+        let (before, after) = all.split_once("bearer").unwrap();
+        [before.as_bytes(), bytes, after.as_bytes()].concat()
+    };
+    let missing = ["access_token", "expires_in", "token_type"].map(Missing);
+    vec![
+        bad("nothing", "", &[Empty]),
+        bad("white space", " \r\n\t ", &[Empty]),
+        bad("a page in HTML", "<!DOCTYPE html><title>Log in</title>", &[NotJson]),
+        bad("a form", "access_token=qZx7-new-access&token_type=bearer", &[NotJson]),
+        bad("XML", "<?xml version=\"1.0\"?><token/>", &[NotJson]),
+        bad("null", "null", &[NotAnObject]),
+        bad("a number", "1800", &[NotAnObject]),
+        bad("a text", r#""qZx7-new-access""#, &[NotAnObject]),
+        bad("a list of tokens", format!("[{all}]"), &[NotAnObject]),
+        bad("an empty object", "{}", &missing),
+        bad("an empty list", "[]", &[NotAnObject]),
+        bad("JSON that ends in a token", all.split_once("-access").unwrap().0, &[NotJson]),
+        kept("JSON that ends behind the tokens", all.split_once(r#","token_type"#).unwrap().0, &[NotJson]),
+        kept("JSON without its last bracket", all.strip_suffix('}').unwrap(), &[NotJson]),
+        kept("JSON twice", format!("{all}{all}"), &[NotJson]),
+        kept("JSON twice, a line each", format!("{all}\n{all}"), &[NotJson]),
+        kept("JSON and a comma", format!("{all},"), &[NotJson]),
+        kept("JSON with a comma too many", all.replace('}', ",}"), &[NotJson]),
+        kept("JSON and a NUL", format!("{all}\0"), &[NotJson]),
+        bad("JSON in a callback", format!("callback({all})"), &[NotJson]),
+        bad("JSON behind a guard", format!(")]}}',\n{all}"), &[NotJson]),
+        bad("JSON in single quotes", all.replace('"', "'"), &[NotJson]),
+        bad("JSON with a comment", format!("/* tokens */{all}"), &[NotJson]),
+        bad("100,000 nested lists", &arrays, &[NotAnObject]),
+        bad("100,000 nested lists that are not closed", nested("[", 100_000), &[NotAnObject]),
+        bad("100,000 nested objects", &objects, &missing),
+        good("100,000 nested lists in an unknown field", within(&arrays)),
+        good("100,000 nested objects in an unknown field", behind(&objects)),
+        good(
+            "100,000 nested lists for the scopes",
+            behind("1").replace("unknown", "scopes").replace(":1}", &format!(":{arrays}}}")),
+        ),
+        good(
+            "100,000 nested objects for the account",
+            behind("1").replace("unknown", "hub_id").replace(":1}", &format!(":{objects}}}")),
+        ),
+        kept(
+            "100,000 nested lists for the access token",
+            body(&arrays, "1800"),
+            &[WrongType("access_token")],
+        ),
+        kept(
+            "100,000 nested objects for the lifetime",
+            body(r#""qZx7-new-access""#, &objects),
+            &[WrongType("expires_in")],
+        ),
+        kept(
+            "100,000 nested lists behind the tokens that are not closed",
+            behind(&nested("[", 100_000)),
+            &[NotJson],
+        ),
+        good("a hundred nested lists", within(&(nested("[", 100) + &nested("]", 100)))),
+        good("100,000 unknown fields", within(&format!("[{}1]", "{\"a\":1},".repeat(50_000)))),
+        good("an unknown number beyond all bounds", within("1e99999999999")),
+        kept("a field with a number that is none", behind("1e"), &[NotJson]),
+        good("a byte order mark", format!("\u{feff}{all}")),
+        kept("two byte order marks behind the tokens", format!("{all}\u{feff}"), &[NotJson]),
+        bad("UTF-16", &utf16, &[NotJson]),
+        bad("UTF-16 with a byte order mark", [&b"\xff\xfe"[..], &utf16].concat(), &[NotJson]),
+        kept("a field that is not UTF-8", with_bytes(b"\xff\xfe"), &[NotJson]),
+        kept("a field of overlong UTF-8", with_bytes(b"\xc0\xaf"), &[NotJson]),
+        kept("a field with half of a pair", with_bytes(br"\ud800"), &[NotJson]),
+        kept("a field with a raw line break", with_bytes(b"a\nb"), &[NotJson]),
+        good("an escaped name", all.replace("access_token", r"\u0061ccess_token")),
+        good("unknown fields of all types", within(r#"[null,true,1.5,"x",{"y":[]}]"#)),
+        good("a text of 100,000 characters", within(&format!("\"{}\"", "x".repeat(100_000)))),
+        kept(
+            "the access token twice",
+            all.replacen('{', r#"{"access_token":"qZx7-other","#, 1),
+            &[Repeated("access_token")],
+        ),
+        kept(
+            "the refresh token twice",
+            all.replacen('{', r#"{"refresh_token":"qZx7-other","#, 1),
+            &[Repeated("refresh_token")],
+        ),
+        kept("the lifetime twice", all.replacen('{', r#"{"expires_in":1,"#, 1), &[Repeated("expires_in")]),
+        kept(
+            "the token type twice",
+            all.replacen('{', r#"{"token_type":"mac","#, 1),
+            &[Repeated("token_type")],
+        ),
+        bad("names in capitals", all.to_uppercase(), &missing),
+    ]
+}
+
+fn fields() -> Vec<Case> {
+    let lives = |life: &str| body(r#""qZx7-new-access""#, life);
+    let typed = |kind: &str| tokens().replace(r#""bearer""#, kind);
+    let renewed_by = |token: &str| tokens().replace(&format!("\"{NEW}\""), token);
+    let life = |problem: fn(&'static str) -> Problem| [problem("expires_in")];
+    let kind = |problem: fn(&'static str) -> Problem| [problem("token_type")];
+    vec![
+        good("a lifetime of a second", lives("61")),
+        good("a lifetime beyond all reason", lives("9223372036854775807")),
+        kept("a lifetime beyond 63 bits", lives("18446744073709551615"), &life(WrongType)),
+        kept("a lifetime beyond 64 bits", lives("99999999999999999999"), &life(WrongType)),
+        kept("a lifetime of nothing", lives("0"), &life(Invalid)),
+        kept("a lifetime of less than nothing", lives("-1800"), &life(Invalid)),
+        kept("a lifetime of minus nothing", lives("-0"), &life(WrongType)),
+        kept("a lifetime with a fraction", lives("1800.5"), &life(WrongType)),
+        kept("a lifetime with an empty fraction", lives("1800.0"), &life(WrongType)),
+        kept("a lifetime with an exponent", lives("1e3"), &life(WrongType)),
+        kept("a lifetime as a text", lives(r#""1800""#), &life(Invalid)),
+        kept("a lifetime in words", lives(r#""half an hour""#), &life(Invalid)),
+        kept("a lifetime that is null", lives("null"), &life(Missing)),
+        kept("a lifetime that is true", lives("true"), &life(WrongType)),
+        kept("a lifetime in a list", lives("[1800]"), &life(WrongType)),
+        kept("no lifetime", tokens().replace(r#","expires_in":1800"#, ""), &life(Missing)),
+        kept("a lifetime that is no JSON", lives("NaN"), &[NotJson]),
+        kept("a lifetime with a leading zero", lives("01800"), &[NotJson]),
+        good("a token type in capitals", typed(r#""BEARER""#)),
+        kept("an unknown token type", typed(r#""mac""#), &kind(Invalid)),
+        kept("a token type that begins well", typed(r#""bearer ""#), &kind(Invalid)),
+        kept("a token type bound to a key", typed(r#""DPoP""#), &kind(Invalid)),
+        kept("an empty token type", typed(r#""""#), &kind(Invalid)),
+        kept("a token type that is null", typed("null"), &kind(Missing)),
+        kept("a token type that is a number", typed("1"), &kind(Invalid)),
+        kept("a token type in a list", typed(r#"["bearer"]"#), &kind(WrongType)),
+        kept("no token type", tokens().replace(r#""token_type":"bearer","#, ""), &kind(Missing)),
+        bad("a refresh token that is a number", renewed_by("1"), &[Invalid("refresh_token")]),
+        bad("a refresh token in an object", renewed_by("{}"), &[WrongType("refresh_token")]),
+        bad("an empty refresh token", renewed_by(r#""""#), &[Invalid("refresh_token")]),
+        bad("a refresh token with a line break", renewed_by(r#""qZx7\n""#), &[Invalid("refresh_token")]),
+        bad("a refresh token with a NUL", renewed_by(r#""qZx7\u0000""#), &[Invalid("refresh_token")]),
+    ]
+}
+
+fn bad_tokens() -> Vec<Case> {
+    let token = |name: &str, token: &str, problem: fn(&'static str) -> Problem| {
+        kept(name, body(token, "1800"), &[problem("access_token")])
+    };
+    vec![
+        kept(
+            "no token",
+            tokens().replace(r#""access_token":"qZx7-new-access","#, ""),
+            &[Missing("access_token")],
+        ),
+        token("a token that is null", "null", Missing),
+        token("a token that is empty", r#""""#, Invalid),
+        token("a token of one dot", r#"".""#, Invalid),
+        token("a token of 200,000 letters", &format!("\"{}\"", "x".repeat(200_000)), Invalid),
+        token("a token that is a number", "17", Invalid),
+        token("a token that is true", "true", WrongType),
+        token("a token in a list", r#"["qZx7-new-access"]"#, WrongType),
+        token("a token in an object", r#"{"token":"qZx7-new-access"}"#, WrongType),
+        token("a token with a line break", r#""qZx7\nx""#, Invalid),
+        token("a token with a CR", r#""qZx7\rx""#, Invalid),
+        token("a token with a header behind it", r#""qZx7\r\nx-admin: true""#, Invalid),
+        token("a token with a NUL", r#""qZx7\u0000x""#, Invalid),
+        token("a token with a tab", r#""qZx7\tx""#, Invalid),
+        token("a token with a DEL", r#""qZx7\u007fx""#, Invalid),
+        token("a token with an escape", r#""qZx7\u001b[2Jx""#, Invalid),
+        token("a token with a space", r#""qZx7 x""#, Invalid),
+        token("a token of spaces", r#""   ""#, Invalid),
+        token("a token that is not ASCII", r#""qZx7-ü""#, Invalid),
+        token("a token with a sign that turns the text around", r#""qZx7\u202ex""#, Invalid),
+        token("a token with a character beyond 16 bits", r#""qZx7\ud83c\udf7a""#, Invalid),
+        token("a token with a space of no width", r#""qZx7\u200bx""#, Invalid),
+    ]
+}
