@@ -4,6 +4,7 @@
 
 mod ahead;
 mod body;
+mod callback;
 mod case;
 mod certificates;
 mod compression;
