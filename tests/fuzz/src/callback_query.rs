@@ -8,7 +8,7 @@ use hs_oauth_core::{
     Randomness, Scopes,
 };
 
-use crate::fill::{echoes, fill};
+use crate::fill::{echoes, fill, has_secret};
 
 struct Begun {
     pending: PendingAuthorization,
@@ -50,6 +50,11 @@ pub fn check(data: &[u8]) {
         }
         read
     });
+    if format!("{one:?}") != format!("{other:?}")
+        && BEGUN.iter().any(|begun| has_secret(&text, &begun.echoes))
+    {
+        return;
+    }
     match (one, other) {
         (Ok(one), Ok(other)) => assert_eq!(format!("{one:?}"), format!("{other:?}"), "a secret is shown"),
         (Err(one), Err(other)) => {

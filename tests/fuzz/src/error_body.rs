@@ -14,7 +14,7 @@ use hs_oauth_core::{
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::SENT_AT;
-use crate::fill::{echoes, fill};
+use crate::fill::{echoes, fill, has_secret};
 use crate::http_text::{self, line};
 
 const LONGEST_TEXT: usize = 512;
@@ -146,6 +146,9 @@ fn pair<E: Endpoint>(
             }
         };
         let other = other_endpoint.from_http(other_app, SENT_AT, &other).expect_err("the other is one, too");
+        if without_rescued(&error) != without_rescued(&other) && answer.has_secret(&pair.echoes) {
+            continue;
+        }
         assert_eq!(error.to_string(), other.to_string(), "a secret is shown");
         assert_eq!(without_rescued(&error), without_rescued(&other), "a secret is shown");
         holds(&error, answer.status, E::OPERATION);
@@ -242,6 +245,13 @@ impl<'a> Answer<'a> {
         let status = std::str::from_utf8(first).ok()?.trim().parse().ok()?;
         let (headers, body) = http_text::headers(rest);
         Some(Self { status: StatusCode::from_u16(status).ok()?, headers, body })
+    }
+
+    /// Whether it has a secret in it by itself.
+    fn has_secret(&self, echoes: &[Vec<(String, String)>; 2]) -> bool {
+        let headers = self.headers.iter().map(|(_, value)| *value);
+        let mut texts = headers.chain([self.body]).map(String::from_utf8_lossy);
+        texts.any(|text| echoes.iter().any(|echoes| has_secret(&text, echoes)))
     }
 
     fn echoing(&self, echoes: &[(String, String)]) -> Response<Vec<u8>> {
