@@ -29,15 +29,13 @@ impl Timestamp {
     /// This moment and `duration` more, to the millisecond below; the latest one there is if that is later.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_add(milliseconds))
+        Self(self.0.saturating_add(milliseconds(duration)))
     }
 
     /// The moment `duration` before this one, to the millisecond below; 1970 if that is earlier.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
-        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_sub(milliseconds))
+        Self(self.0.saturating_sub(milliseconds(duration)))
     }
 
     /// How long after `earlier` this is; zero if it is before.
@@ -50,10 +48,12 @@ impl From<SystemTime> for Timestamp {
     /// Rounds down to the millisecond; a time before 1970 becomes 1970.
     #[inline]
     fn from(time: SystemTime) -> Self {
-        let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let whole = since_epoch.as_secs().saturating_mul(1000);
-        Self(whole.saturating_add(u64::from(since_epoch.subsec_millis())))
+        Self(milliseconds(time.duration_since(UNIX_EPOCH).unwrap_or_default()))
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1000).saturating_add(u64::from(duration.subsec_millis()))
 }
 
 #[cfg(test)]
