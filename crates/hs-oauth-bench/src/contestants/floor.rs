@@ -1,0 +1,183 @@
+//! By hand: the least that the work costs with the crates one would take for it, and no library that knows OAuth.
+
+use std::hint::black_box;
+
+use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rustix::time::{ClockId, clock_gettime};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::given;
+use crate::work::{Failure, SharedWork, Task, Work, repeat, repeat_shared};
+
+/// What stays unescaped in forms and queries.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The constant part of a form, encoded once, and the address.
+pub(super) struct Form {
+    prefix: String,
+    uri: Uri,
+}
+
+/// The eight fields.
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "they are read, and that is what is measured")]
+pub(super) struct Tokens {
+    token_type: String,
+    refresh_token: String,
+    access_token: String,
+    hub_id: i64,
+    user_id: i64,
+    scopes: Vec<String>,
+    expires_in: u64,
+    token_use: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "they are read, and that is what is measured")]
+struct Refusal {
+    error: String,
+    error_description: String,
+    status: String,
+    message: String,
+}
+
+#[derive(Debug)]
+enum NextStep {
+    Reauthorize,
+    FixConfiguration,
+    TryLater,
+    ReportBug,
+}
+
+struct Held {
+    bearer: HeaderValue,
+    good_until: i64,
+}
+
+pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
+    match task {
+        Task::Build => {
+            let form = Form::new("https://api.hubapi.com")?;
+            repeat(move || Ok(form.request(black_box(given::REFRESH_TOKEN))))
+        }
+        Task::Parse => repeat(|| tokens(black_box(given::ANSWER))),
+        Task::Refuse => repeat(|| refusal(black_box(given::REFUSAL))),
+        Task::Call => {
+            let form = Form::new("https://api.hubapi.com")?;
+            let send = |request: Request<Vec<u8>>| {
+                drop(black_box(request));
+                given::answer()
+            };
+            repeat(move || call(&form, send))
+        }
+        Task::Authorize => {
+            let prefix = authorize_prefix();
+            repeat(move || Ok(authorize(&prefix, black_box(given::STATE_BYTES), black_box(given::VERIFIER_BYTES))))
+        }
+        Task::Answer => repeat(|| Ok(given::answer())),
+        Task::Refusal => repeat(|| Ok(given::refusal())),
+        _ => Ok(None),
+    }
+}
+
+/// A load and a look at the clock; what is found is not even copied.
+pub(crate) fn bearer() -> SharedWork {
+    let held = ArcSwap::from_pointee(Held { bearer: HeaderValue::from_static(given::BEARER), good_until: i64::MAX });
+    repeat_shared(move || {
+        let now = clock_gettime(ClockId::RealtimeCoarse).tv_sec;
+        let held = held.load();
+        black_box(&held.bearer);
+        match now < held.good_until {
+            true => Ok(()),
+            false => Err("it is over".into()),
+        }
+    })
+}
+
+impl Form {
+    pub(super) fn new(server: &str) -> Result<Self, Failure> {
+        let (id, secret) = (escaped(given::CLIENT_ID), escaped(given::CLIENT_SECRET));
+        Ok(Self {
+            prefix: format!("grant_type=refresh_token&client_id={id}&client_secret={secret}&refresh_token="),
+            uri: format!("{server}{}", given::TOKEN_PATH).parse()?,
+        })
+    }
+
+    pub(super) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    pub(super) fn body(&self, refresh_token: &str) -> String {
+        let mut body = String::with_capacity(self.prefix.len() + refresh_token.len() + 16);
+        body.push_str(&self.prefix);
+        body.extend(utf8_percent_encode(refresh_token, ESCAPED));
+        body
+    }
+
+    fn request(&self, refresh_token: &str) -> Request<Vec<u8>> {
+        let mut request = Request::new(self.body(refresh_token).into_bytes());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        let mut headers = HeaderMap::with_capacity(2);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+pub(super) fn tokens(body: &[u8]) -> Result<Tokens, Failure> {
+    let tokens: Tokens = serde_json::from_slice(body)?;
+    match tokens.token_type.eq_ignore_ascii_case("bearer") && tokens.expires_in > 0 {
+        true => Ok(tokens),
+        false => Err("no bearer".into()),
+    }
+}
+
+fn refusal(body: &[u8]) -> Result<(Refusal, NextStep), Failure> {
+    let refusal: Refusal = serde_json::from_slice(body)?;
+    let next_step = match (refusal.error.as_str(), refusal.status.as_str()) {
+        ("invalid_grant", _) | (_, "BAD_REFRESH_TOKEN") => NextStep::Reauthorize,
+        ("invalid_client" | "unauthorized_client", _) | (_, "BAD_CLIENT_SECRET") => NextStep::FixConfiguration,
+        ("temporarily_unavailable" | "server_error", _) => NextStep::TryLater,
+        _ => NextStep::ReportBug,
+    };
+    Ok((refusal, next_step))
+}
+
+fn call(form: &Form, send: impl Fn(Request<Vec<u8>>) -> Response<Vec<u8>>) -> Result<Tokens, Failure> {
+    let response = send(form.request(black_box(given::REFRESH_TOKEN)));
+    match response.status().is_success() {
+        true => tokens(response.body()),
+        false => Err("refused".into()),
+    }
+}
+
+fn authorize_prefix() -> String {
+    let (id, redirect_uri, scopes) =
+        (escaped(given::CLIENT_ID), escaped(given::REDIRECT_URI), escaped(given::SCOPES));
+    format!("{}?client_id={id}&redirect_uri={redirect_uri}&scope={scopes}&state=", given::AUTHORIZE_URL)
+}
+
+/// The URL, the state and the code verifier.
+fn authorize(prefix: &str, state: [u8; 32], verifier: [u8; 32]) -> (String, String, String) {
+    let state = URL_SAFE_NO_PAD.encode(state);
+    let verifier = URL_SAFE_NO_PAD.encode(verifier);
+    let mut url = String::with_capacity(prefix.len() + 160);
+    url.push_str(prefix);
+    url.push_str(&state);
+    url.push_str("&code_challenge=");
+    URL_SAFE_NO_PAD.encode_string(Sha256::digest(&verifier), &mut url);
+    url.push_str("&code_challenge_method=S256");
+    (url, state, verifier)
+}
+
+fn escaped(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
+}

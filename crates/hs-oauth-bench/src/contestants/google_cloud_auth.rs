@@ -1,0 +1,27 @@
+//! The crate `google-cloud-auth`: a user's credentials, with the token from the canned server.
+
+use google_cloud_auth::credentials::user_account::Builder;
+use http::Extensions;
+use serde_json::json;
+
+use crate::given;
+use crate::work::{Failure, SharedWork, repeat_async, shared_runtime};
+
+pub(crate) fn bearer(server: &str) -> Result<SharedWork, Failure> {
+    let user = json!({
+        "client_id": given::CLIENT_ID,
+        "client_secret": given::CLIENT_SECRET,
+        "refresh_token": given::REFRESH_TOKEN,
+        "type": "authorized_user",
+    });
+    let runtime = shared_runtime()?;
+    let credentials = runtime.block_on(async {
+        let credentials = Builder::new(user).with_token_uri(format!("{server}{}", given::TOKEN_PATH)).build()?;
+        credentials.headers(Extensions::new()).await?;
+        Ok::<_, Failure>(credentials)
+    })?;
+    Ok(repeat_async(runtime, move || {
+        let credentials = credentials.clone();
+        async move { Ok(credentials.headers(Extensions::new()).await?) }
+    }))
+}

@@ -1,0 +1,60 @@
+//! The crate `tame-oauth`. It knows Google only: the address is Google's, and three of the fields are read.
+
+use std::hint::black_box;
+
+use http::{Response, StatusCode};
+use tame_oauth::gcp::end_user::{EndUserCredentialsInfo, EndUserCredentialsInner};
+use tame_oauth::gcp::{EndUserCredentials, TokenOrRequest, TokenProvider as _};
+
+use crate::given;
+use crate::work::{Failure, SharedWork, Task, Work, repeat, repeat_shared};
+
+pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
+    let provider = EndUserCredentialsInner::new(info());
+    match task {
+        Task::Build => repeat(move || Ok(provider.get_token(scopes())?)),
+        Task::Parse => {
+            repeat(move || Ok(provider.parse_token_response(0, Response::new(black_box(given::ANSWER)))?))
+        }
+        Task::Refuse => repeat(move || {
+            let mut response = Response::new(black_box(given::REFUSAL));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            match provider.parse_token_response(0, response) {
+                Ok(_) => Err("no error".into()),
+                Err(error) => Ok(error),
+            }
+        }),
+        Task::Call => repeat(move || match provider.get_token(scopes())? {
+            TokenOrRequest::Request { request, scope_hash, .. } => {
+                drop(black_box(request));
+                Ok(provider.parse_token_response(scope_hash, given::answer())?)
+            }
+            TokenOrRequest::Token(_) => Err("there was one".into()),
+        }),
+        _ => Ok(None),
+    }
+}
+
+pub(crate) fn bearer() -> Result<SharedWork, Failure> {
+    let held = EndUserCredentials::new(info());
+    if let TokenOrRequest::Request { scope_hash, .. } = held.get_token(scopes())? {
+        held.parse_token_response(scope_hash, given::answer())?;
+    }
+    Ok(repeat_shared(move || match held.get_token(black_box(scopes()))? {
+        TokenOrRequest::Token(token) => Ok(token),
+        TokenOrRequest::Request { .. } => Err("it is over".into()),
+    }))
+}
+
+fn info() -> EndUserCredentialsInfo {
+    EndUserCredentialsInfo {
+        client_id: given::CLIENT_ID.to_owned(),
+        client_secret: given::CLIENT_SECRET.to_owned(),
+        refresh_token: given::REFRESH_TOKEN.to_owned(),
+        client_type: "authorized_user".to_owned(),
+    }
+}
+
+fn scopes() -> &'static [&'static str] {
+    &["oauth"]
+}

@@ -1,0 +1,36 @@
+//! The crate `yup-oauth2`: its own storage, which finds the token in a file and keeps it in memory.
+
+use serde_json::json;
+use yup_oauth2::authorized_user::AuthorizedUserSecret;
+
+use crate::given;
+use crate::work::{Failure, SharedWork, repeat_async, shared_runtime};
+
+const SCOPES: &[&str] = &["oauth"];
+
+pub(crate) fn bearer() -> Result<SharedWork, Failure> {
+    let file = std::env::temp_dir().join(format!("hs-oauth-bench-{}.json", std::process::id()));
+    // Year and day of the year, hour, minute, second and nanosecond, and the offset: as it writes them itself.
+    let expires_at = [2999, 1, 0, 0, 0, 0, 0, 0, 0];
+    let token = json!({ "access_token": given::ACCESS_TOKEN, "refresh_token": null, "expires_at": expires_at, "id_token": null });
+    std::fs::write(&file, json!([{ "scopes": SCOPES, "token": token }]).to_string())?;
+    let secret = AuthorizedUserSecret {
+        client_id: given::CLIENT_ID.to_owned(),
+        client_secret: given::CLIENT_SECRET.to_owned(),
+        refresh_token: given::REFRESH_TOKEN.to_owned(),
+        key_type: "authorized_user".to_owned(),
+    };
+    let runtime = shared_runtime()?;
+    let authenticator = runtime.block_on(async {
+        let builder = yup_oauth2::AuthorizedUserAuthenticator::builder(secret);
+        let authenticator = builder.persist_tokens_to_disk(&file).build().await?;
+        authenticator.token(SCOPES).await?;
+        Ok::<_, Failure>(authenticator)
+    });
+    std::fs::remove_file(&file)?;
+    let authenticator = authenticator?;
+    Ok(repeat_async(runtime, move || {
+        let authenticator = authenticator.clone();
+        async move { Ok(authenticator.token(SCOPES).await?) }
+    }))
+}

@@ -1,0 +1,91 @@
+//! A server that answers every request with the same tokens, in a process of its own, so that nothing of it is counted.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+use crate::given;
+use crate::work::Failure;
+
+/// The command line of a process that is to be [`serve`]: its first argument.
+pub const SERVE: &str = "serve";
+
+/// The server's process. Dropping it ends it.
+#[derive(Debug)]
+pub struct Server {
+    process: Child,
+    url: String,
+}
+
+impl Server {
+    /// Starts this very program once more, which has to [`serve`] if told so.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start() -> Result<Self, Failure> {
+        let mut process =
+            Command::new(std::env::current_exe()?).arg(SERVE).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut url = String::new();
+        BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut url)?;
+        Ok(Self { process, url: url.trim().to_owned() })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Says where it listens, and serves until the one who started it is gone.
+///
+/// # Errors
+/// If it cannot listen.
+pub fn serve() -> Result<(), Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    writeln!(std::io::stdout(), "http://{}", listener.local_addr()?)?;
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || talk(stream));
+    }
+    Ok(())
+}
+
+fn talk(stream: TcpStream) -> Result<(), Failure> {
+    stream.set_nodelay(true)?;
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json;charset=utf-8\r\ncontent-length: {}\r\n\r\n",
+        given::ANSWER.len()
+    );
+    let answer = [head.as_bytes(), given::ANSWER].concat();
+    let mut incoming = BufReader::new(stream.try_clone()?);
+    let mut outgoing = stream;
+    let mut line = String::new();
+    loop {
+        let mut length = 0;
+        loop {
+            line.clear();
+            if incoming.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            match line.trim_end().split_once(':') {
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.trim().parse()?,
+                Some(_) => {}
+                None if line == "\r\n" => break,
+                None => {}
+            }
+        }
+        std::io::copy(&mut incoming.by_ref().take(length), &mut std::io::sink())?;
+        outgoing.write_all(&answer)?;
+    }
+}
