@@ -34,9 +34,12 @@ fn compare(check: bool) -> Result<ExitCode, Failure> {
         }
         let ours = counts.first().copied().flatten().ok_or("ours was not counted")?;
         over.extend(judge(task, ours));
-        instructions.row(row(task, &counts, |count| by(count.instructions, ours.instructions), |bound| {
-            Some(format!("≤ {}", thousands(bound.instructions)))
-        }));
+        instructions.row(row(
+            task,
+            &counts,
+            |count| by(count.instructions, ours.instructions),
+            |bound| Some(format!("≤ {}", thousands(bound.instructions))),
+        ));
         memory.row(row(task, &counts, told, |bound| bound.allocations.map(|most| format!("≤ {most}"))));
     }
     section.say("How often more than ours in brackets.\n");

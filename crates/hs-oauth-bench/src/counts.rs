@@ -50,7 +50,9 @@ pub fn bound(task: Task) -> Option<Bound> {
 /// # Errors
 /// If the work fails, or valgrind is missing.
 pub fn count(task: Task, who: Who, server: &str, allocations: &Path) -> Result<Option<Count>, Failure> {
-    let Some([whole, others @ ..]) = task.parts(who) else { return count_one(task, who, server, allocations) };
+    let Some([whole, others @ ..]) = task.parts(who) else {
+        return count_one(task, who, server, allocations);
+    };
     let Some(mut count) = count_one(whole, who, server, allocations)? else { return Ok(None) };
     for part in others {
         // The answer is the same for everyone; only one of them makes it alone.

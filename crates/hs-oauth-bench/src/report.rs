@@ -58,8 +58,9 @@ impl Section {
         let sections = folder().join("sections");
         fs::create_dir_all(&sections)?;
         fs::write(sections.join(self.name).with_extension("md"), self.text)?;
-        let mut files: Vec<PathBuf> =
-            fs::read_dir(&sections)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        let mut files: Vec<PathBuf> = fs::read_dir(&sections)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
         files.sort();
         let mut report = "# What hs-oauth costs\n".to_owned();
         for file in files {
@@ -87,7 +88,12 @@ impl Table {
     fn markdown(&self) -> String {
         let columns = self.rows.first().map_or(0, Vec::len);
         let width = |column: usize| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut lines = Vec::new();

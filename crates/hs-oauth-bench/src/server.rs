@@ -23,8 +23,11 @@ impl Server {
     /// # Errors
     /// If it cannot be started.
     pub fn start() -> Result<Self, Failure> {
-        let mut process =
-            Command::new(std::env::current_exe()?).arg(SERVE).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut process = Command::new(std::env::current_exe()?)
+            .arg(SERVE)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
         let mut url = String::new();
         BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut url)?;
         Ok(Self { process, url: url.trim().to_owned() })
@@ -79,7 +82,9 @@ fn talk(stream: TcpStream) -> Result<(), Failure> {
                 return Ok(());
             }
             match line.trim_end().split_once(':') {
-                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.trim().parse()?,
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                    length = value.trim().parse()?
+                }
                 Some(_) => {}
                 None if line == "\r\n" => break,
                 None => {}

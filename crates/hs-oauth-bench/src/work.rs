@@ -64,6 +64,10 @@ named! {
         Bearer = "a valid bearer, blocking",
         /// A bearer that is held and good, from async code, without a wait.
         AsyncBearer = "a valid bearer, async",
+        /// The same, shown where it is held instead of handed out.
+        Lent = "a valid bearer lent, blocking",
+        /// The same, from async code.
+        AsyncLent = "a valid bearer lent, async",
         /// [`Call`](Self::Call) with an answer that says no: only to take other figures from.
         RefusedCall = "a call that is refused",
         /// Making the answer that [`Call`](Self::Call) is handed.
@@ -112,11 +116,6 @@ impl Task {
         matches!(self, Self::Async | Self::Blocking)
     }
 
-    /// Whether it is reading a bearer that is held.
-    pub fn is_bearer(self) -> bool {
-        matches!(self, Self::Bearer | Self::AsyncBearer)
-    }
-
     /// What the work is made of where it cannot be done by itself: the first without the others.
     pub fn parts(self, who: Who) -> Option<[Self; 3]> {
         match (self, who) {
@@ -135,7 +134,11 @@ pub fn prepare_bearer(task: Task, who: Who, server: &str) -> Result<Option<Share
     let work = match (task, who) {
         (Task::Bearer, Who::Ours) => contestants::ours::bearer()?,
         (Task::AsyncBearer, Who::Ours) => contestants::ours::async_bearer()?,
-        (Task::Bearer | Task::AsyncBearer, Who::Floor) => contestants::floor::bearer(),
+        (Task::Lent, Who::Ours) => contestants::ours::lent()?,
+        (Task::AsyncLent, Who::Ours) => contestants::ours::async_lent()?,
+        (Task::Bearer | Task::AsyncBearer | Task::Lent | Task::AsyncLent, Who::Floor) => {
+            contestants::floor::bearer()
+        }
         (Task::Bearer | Task::AsyncBearer, Who::TameOauth) => contestants::tame_oauth::bearer()?,
         (Task::AsyncBearer, Who::TokioMutex) => contestants::tokio_mutex::bearer()?,
         #[cfg(feature = "google")]
@@ -146,6 +149,19 @@ pub fn prepare_bearer(task: Task, who: Who, server: &str) -> Result<Option<Share
     };
     let _ = server;
     Ok(Some(work))
+}
+
+/// Makes an answer with this body ready to be read; none if `who` cannot do it.
+///
+/// # Errors
+/// Whatever keeps it from being made ready.
+pub fn prepare_parse(who: Who, body: Vec<u8>) -> Result<Option<Work>, Failure> {
+    match who {
+        Who::Ours => contestants::ours::parse(body),
+        Who::Floor => contestants::floor::parse(body),
+        Who::Oauth2 => contestants::oauth2::parse(body),
+        _ => Ok(None),
+    }
 }
 
 /// Makes everything ready; none if `who` cannot do it. `server` is the canned server's URL.
@@ -170,7 +186,9 @@ pub fn prepare(task: Task, who: Who, server: &str) -> Result<Option<Work>, Failu
 }
 
 /// The same thing again and again.
-pub(crate) fn repeat<T>(mut once: impl FnMut() -> Result<T, Failure> + 'static) -> Result<Option<Work>, Failure> {
+pub(crate) fn repeat<T>(
+    mut once: impl FnMut() -> Result<T, Failure> + 'static,
+) -> Result<Option<Work>, Failure> {
     Ok(Some(Box::new(move |times| {
         for _ in 0..times {
             black_box(once()?);
@@ -192,21 +210,16 @@ pub(crate) fn repeat_shared<T>(once: impl Fn() -> Result<T, Failure> + Send + Sy
 /// The same future again and again.
 pub(crate) fn repeat_async<T, F: Future<Output = Result<T, Failure>>>(
     runtime: Runtime,
-    once: impl Fn() -> F + Send + Sync + 'static,
-) -> SharedWork {
-    Arc::new(move |times| {
+    mut once: impl FnMut() -> F + 'static,
+) -> Result<Option<Work>, Failure> {
+    Ok(Some(Box::new(move |times| {
         runtime.block_on(async {
             for _ in 0..times {
                 black_box(once().await?);
             }
             Ok(())
         })
-    })
-}
-
-/// The same as [`Work`].
-pub(crate) fn alone(work: SharedWork) -> Result<Option<Work>, Failure> {
-    Ok(Some(Box::new(move |times| work(times))))
+    })))
 }
 
 /// A runtime of one thread.

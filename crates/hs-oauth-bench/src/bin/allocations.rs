@@ -1,10 +1,11 @@
-//! Counts the allocations of a piece of work: `allocations <task> <who> <server>`. A program of its own, since whoever counts
-//! them adds instructions to each.
+//! Counts the allocations of a piece of work, `allocations <task> <who> <server>`, or of many accounts, `allocations accounts
+//! <count>`. A program of its own, since whoever counts them adds instructions to each.
 
 use std::alloc::System;
 use std::io::Write as _;
 
 use hs_oauth_bench::counts::named;
+use hs_oauth_bench::timings::accounts::{ACCOUNTS, bytes_beyond_tokens};
 use hs_oauth_bench::work::{Failure, prepare};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -13,7 +14,15 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [task, who, server] = arguments.as_slice() else { return Err("task, who, server".into()) };
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [ACCOUNTS, count] => accounts(count.parse()?),
+        [task, who, server] => work(task, who, server),
+        _ => Err("task, who, server; or accounts, count".into()),
+    }
+}
+
+fn work(task: &str, who: &str, server: &str) -> Result<(), Failure> {
     let (task, who) = named(task, who)?;
     let mut work = prepare(task, who, server)?.ok_or("it cannot be done")?;
     work(10)?;
@@ -27,3 +36,16 @@ fn main() -> Result<(), Failure> {
 }
 
 const TIMES: u64 = 1000;
+
+fn accounts(count: i64) -> Result<(), Failure> {
+    let allocated = || {
+        let stats = ALLOCATOR.stats();
+        stats.bytes_allocated - stats.bytes_deallocated
+    };
+    let [blocking, asynchronous] = bytes_beyond_tokens(count, allocated)?;
+    writeln!(
+        std::io::stdout(),
+        "Of {count} accounts, each takes {blocking:.0} bytes beyond its token in a blocking manager, and {asynchronous:.0} in an async one."
+    )?;
+    Ok(())
+}

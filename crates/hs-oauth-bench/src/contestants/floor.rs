@@ -28,14 +28,28 @@ pub(super) struct Form {
 #[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "they are read, and that is what is measured")]
 pub(super) struct Tokens {
-    token_type: String,
+    token_type: TokenType,
     refresh_token: String,
     access_token: String,
     hub_id: i64,
     user_id: i64,
     scopes: Vec<String>,
     expires_in: u64,
-    token_use: String,
+    token_use: TokenUse,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum TokenType {
+    #[serde(alias = "Bearer")]
+    Bearer,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TokenUse {
+    AccessToken,
+    RefreshToken,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,7 +92,9 @@ pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
         }
         Task::Authorize => {
             let prefix = authorize_prefix();
-            repeat(move || Ok(authorize(&prefix, black_box(given::STATE_BYTES), black_box(given::VERIFIER_BYTES))))
+            repeat(move || {
+                Ok(authorize(&prefix, black_box(given::STATE_BYTES), black_box(given::VERIFIER_BYTES)))
+            })
         }
         Task::Answer => repeat(|| Ok(given::answer())),
         Task::Refusal => repeat(|| Ok(given::refusal())),
@@ -86,9 +102,15 @@ pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
     }
 }
 
+/// Reads an answer with this body.
+pub(crate) fn parse(body: Vec<u8>) -> Result<Option<Work>, Failure> {
+    repeat(move || tokens(black_box(&body)))
+}
+
 /// A load and a look at the clock; what is found is not even copied.
 pub(crate) fn bearer() -> SharedWork {
-    let held = ArcSwap::from_pointee(Held { bearer: HeaderValue::from_static(given::BEARER), good_until: i64::MAX });
+    let held =
+        ArcSwap::from_pointee(Held { bearer: HeaderValue::from_static(given::BEARER), good_until: i64::MAX });
     repeat_shared(move || {
         let now = clock_gettime(ClockId::RealtimeCoarse).tv_sec;
         let held = held.load();
@@ -134,9 +156,9 @@ impl Form {
 
 pub(super) fn tokens(body: &[u8]) -> Result<Tokens, Failure> {
     let tokens: Tokens = serde_json::from_slice(body)?;
-    match tokens.token_type.eq_ignore_ascii_case("bearer") && tokens.expires_in > 0 {
-        true => Ok(tokens),
-        false => Err("no bearer".into()),
+    match tokens.expires_in {
+        0 => Err("it is over".into()),
+        _ => Ok(tokens),
     }
 }
 
@@ -144,7 +166,9 @@ fn refusal(body: &[u8]) -> Result<(Refusal, NextStep), Failure> {
     let refusal: Refusal = serde_json::from_slice(body)?;
     let next_step = match (refusal.error.as_str(), refusal.status.as_str()) {
         ("invalid_grant", _) | (_, "BAD_REFRESH_TOKEN") => NextStep::Reauthorize,
-        ("invalid_client" | "unauthorized_client", _) | (_, "BAD_CLIENT_SECRET") => NextStep::FixConfiguration,
+        ("invalid_client" | "unauthorized_client", _) | (_, "BAD_CLIENT_SECRET") => {
+            NextStep::FixConfiguration
+        }
         ("temporarily_unavailable" | "server_error", _) => NextStep::TryLater,
         _ => NextStep::ReportBug,
     };

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::floor::{Form, tokens};
 use crate::given;
-use crate::work::{Failure, Task, Work, alone, repeat_async, runtime};
+use crate::work::{Failure, Task, Work, repeat_async, runtime};
 
 pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure> {
     if task != Task::Async {
@@ -28,7 +28,7 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
         Ok::<_, Failure>(sender)
     })?;
     let sender = std::sync::Arc::new(tokio::sync::Mutex::new(sender));
-    alone(repeat_async(runtime, move || {
+    repeat_async(runtime, move || {
         let mut request = Request::new(Full::new(Bytes::from(form.body(given::REFRESH_TOKEN))));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = hyper::Uri::from_static(given::TOKEN_PATH);
@@ -46,5 +46,5 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
                 false => Err("refused".into()),
             }
         }
-    }))
+    })
 }

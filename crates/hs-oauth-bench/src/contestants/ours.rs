@@ -1,16 +1,20 @@
 //! This project.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use hs_oauth_core::{
-    AccessToken, Account, App, AppBuilder, Authorize, ClientSecret, Endpoint as _, Randomness, Refresh, RefreshToken, Scopes,
-    Timestamp, TokenSet,
+    AccessToken, Account, App, AppBuilder, Authorize, ClientSecret, Endpoint as _, Randomness, Refresh,
+    RefreshToken, Scopes, Timestamp, TokenSet,
 };
 use http::{Request, Response, StatusCode};
+use tokio::runtime::Runtime;
 
 use crate::given;
-use crate::work::{Failure, SharedWork, Task, Work, alone, repeat, repeat_async, repeat_shared, runtime, shared_runtime};
+use crate::work::{
+    Failure, SharedWork, Task, Work, repeat, repeat_async, repeat_shared, runtime, shared_runtime,
+};
 
 const ACCOUNT: Account = Account::hub(62515);
 
@@ -57,10 +61,10 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
         }
         Task::Async => {
             let client = hs_oauth_async::Client::new(app)?;
-            alone(repeat_async(runtime()?, move || {
+            repeat_async(runtime()?, move || {
                 let (client, refresh) = (client.clone(), refresh.clone());
                 async move { Ok(client.call(&refresh).await?) }
-            }))
+            })
         }
         Task::Blocking => {
             let client = hs_oauth_blocking::Client::new(app);
@@ -70,22 +74,60 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
     }
 }
 
+/// Reads an answer with this body.
+pub(crate) fn parse(body: Vec<u8>) -> Result<Option<Work>, Failure> {
+    let (app, answer) = (app()?.build()?, Response::new(body));
+    let refresh = Refresh::new(RefreshToken::new(given::REFRESH_TOKEN)?);
+    repeat(move || Ok(refresh.from_http(&app, Timestamp::from_secs(0), black_box(&answer))?))
+}
+
 pub(crate) fn bearer() -> Result<SharedWork, Failure> {
-    let client = hs_oauth_blocking::Client::new(app()?.build()?);
-    let manager = hs_oauth_blocking::TokenManager::new(client, hs_oauth_blocking::MemoryStore::new());
-    manager.install_tokens(ACCOUNT, tokens()?)?;
+    let manager = blocking()?;
     Ok(repeat_shared(move || Ok(manager.bearer(black_box(ACCOUNT))?)))
 }
 
+pub(crate) fn lent() -> Result<SharedWork, Failure> {
+    let manager = blocking()?;
+    Ok(repeat_shared(move || Ok(manager.with_bearer(black_box(ACCOUNT), |bearer| _ = black_box(bearer))?)))
+}
+
 pub(crate) fn async_bearer() -> Result<SharedWork, Failure> {
+    let (manager, runtime) = asynchronous()?;
+    Ok(Arc::new(move |times| {
+        runtime.block_on(async {
+            for _ in 0..times {
+                black_box(manager.bearer(black_box(ACCOUNT)).await?);
+            }
+            Ok(())
+        })
+    }))
+}
+
+pub(crate) fn async_lent() -> Result<SharedWork, Failure> {
+    let (manager, runtime) = asynchronous()?;
+    Ok(Arc::new(move |times| {
+        runtime.block_on(async {
+            for _ in 0..times {
+                manager.with_bearer(black_box(ACCOUNT), |bearer| _ = black_box(bearer)).await?;
+            }
+            Ok(())
+        })
+    }))
+}
+
+fn blocking() -> Result<hs_oauth_blocking::TokenManager, Failure> {
+    let client = hs_oauth_blocking::Client::new(app()?.build()?);
+    let manager = hs_oauth_blocking::TokenManager::new(client, hs_oauth_blocking::MemoryStore::new());
+    manager.install_tokens(ACCOUNT, tokens()?)?;
+    Ok(manager)
+}
+
+fn asynchronous() -> Result<(hs_oauth_async::TokenManager, Runtime), Failure> {
     let client = hs_oauth_async::Client::new(app()?.build()?)?;
     let manager = hs_oauth_async::TokenManager::new(client, hs_oauth_async::MemoryStore::new());
     let runtime = shared_runtime()?;
     runtime.block_on(manager.install_tokens(ACCOUNT, tokens()?))?;
-    Ok(repeat_async(runtime, move || {
-        let bearer = manager.clone();
-        async move { Ok(bearer.bearer(black_box(ACCOUNT)).await?) }
-    }))
+    Ok((manager, runtime))
 }
 
 fn app() -> Result<AppBuilder, Failure> {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::floor::{Form, tokens};
 use crate::given;
-use crate::work::{Failure, Task, Work, alone, repeat_async, runtime};
+use crate::work::{Failure, Task, Work, repeat_async, runtime};
 
 /// The eight fields.
 #[derive(Debug, Deserialize)]
@@ -24,10 +24,10 @@ pub(super) struct Tokens {
 pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure> {
     let (http, url) = (client()?, format!("{server}{}", given::TOKEN_PATH));
     match task {
-        Task::Async => alone(repeat_async(runtime()?, move || {
+        Task::Async => repeat_async(runtime()?, move || {
             let request = http.post(&url).form(&FORM);
             async move { Ok(request.send().await?.error_for_status()?.json::<Tokens>().await?) }
-        })),
+        }),
         _ => Ok(None),
     }
 }
@@ -36,7 +36,7 @@ pub(crate) fn prepare_lean(task: Task, server: &str) -> Result<Option<Work>, Fai
     let (http, form) = (client()?, Form::new(server)?);
     let url: reqwest::Url = form.uri().to_string().parse()?;
     match task {
-        Task::Async => alone(repeat_async(runtime()?, move || {
+        Task::Async => repeat_async(runtime()?, move || {
             let mut request = reqwest::Request::new(reqwest::Method::POST, url.clone());
             *request.body_mut() = Some(form.body(given::REFRESH_TOKEN).into());
             let headers = request.headers_mut();
@@ -44,7 +44,7 @@ pub(crate) fn prepare_lean(task: Task, server: &str) -> Result<Option<Work>, Fai
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
             let answer = http.execute(request);
             async move { tokens(&answer.await?.error_for_status()?.bytes().await?) }
-        })),
+        }),
         _ => Ok(None),
     }
 }

@@ -1,0 +1,10 @@
+//! What takes time, one file a question. Timings are told, never judged: they depend on what else the machine does.
+
+pub mod accounts;
+pub mod bearers;
+pub mod clock;
+pub mod growth;
+pub mod loopback;
+pub mod program;
+pub mod storms;
+pub mod trees;

@@ -1,0 +1,71 @@
+//! A bearer that is held and good: one thread reads it, then two at once.
+
+use std::sync::Barrier;
+use std::time::Duration;
+
+use super::clock::{compare, wall};
+use crate::report::{Section, Table};
+use crate::server::Server;
+use crate::work::{Failure, SharedWork, Task, Who, prepare_bearer};
+
+/// Compares everyone who keeps one.
+///
+/// # Errors
+/// If one cannot be read.
+pub fn report() -> Result<(), Failure> {
+    let server = Server::start()?;
+    let mut section = Section::new("3-bearers", "A valid bearer");
+    section.say("Nanoseconds a read, by the clock; the bounds are 1.3 times the floor, and 1.1 times one's own one-thread figure.\n");
+    let mut readers = Vec::new();
+    for (task, who) in [Task::Bearer, Task::AsyncBearer]
+        .into_iter()
+        .flat_map(|task| Who::ALL.iter().map(move |who| (task, *who)))
+    {
+        // Whoever reads without waiting does the same from async code.
+        let is_repeated = task != Task::Bearer && matches!(who, Who::Floor | Who::TameOauth);
+        if !is_repeated && let Some(work) = prepare_bearer(task, who, server.url())? {
+            let name = match who {
+                Who::Ours => task.name().to_owned(),
+                _ => who.name().to_owned(),
+            };
+            readers.push((who, name, work));
+        }
+    }
+    let mut one: Vec<_> = readers.iter().map(|(_, _, work)| move |times| wall(|| work(times))).collect();
+    let mut one: Vec<_> = one.iter_mut().map(|work| work as &mut dyn FnMut(u64) -> _).collect();
+    let one = compare(&mut one)?;
+    let mut two: Vec<_> = readers.iter().map(|(_, _, work)| move |times| at_once(work, times)).collect();
+    let mut two: Vec<_> = two.iter_mut().map(|work| work as &mut dyn FnMut(u64) -> _).collect();
+    let two = compare(&mut two)?;
+    let floor = readers.iter().zip(&one).find(|((who, _, _), _)| *who == Who::Floor);
+    let floor = floor.map_or(f64::NAN, |(_, time)| *time);
+    let mut table = Table::new(["", "1 thread, ns", "of the floor", "2 threads at once, ns", "of 1 thread"]);
+    for (((_, name, _), one), two) in readers.iter().zip(&one).zip(&two) {
+        table.row([
+            name.clone(),
+            format!("{one:.1}"),
+            format!("{:.2}", one / floor),
+            format!("{two:.1}"),
+            format!("{:.2}", two / one),
+        ]);
+    }
+    section.table(&table);
+    section.keep()
+}
+
+/// Two threads do the work so many times each.
+fn at_once(work: &SharedWork, times: u64) -> Result<Duration, Failure> {
+    let start = Barrier::new(2);
+    std::thread::scope(|scope| {
+        let run = || {
+            start.wait();
+            wall(|| work(times))
+        };
+        let threads = [scope.spawn(run), scope.spawn(run)];
+        let mut longest = Duration::ZERO;
+        for thread in threads {
+            longest = longest.max(thread.join().map_err(|_| "a thread panicked")??);
+        }
+        Ok(longest)
+    })
+}

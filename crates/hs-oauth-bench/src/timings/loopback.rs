@@ -1,0 +1,33 @@
+//! Requests over loopback: the processor time of the client's process alone.
+
+use super::clock::{busy, compare};
+use crate::report::{Section, Table};
+use crate::server::Server;
+use crate::work::{Failure, Task, Who, Work, prepare};
+
+/// Compares everyone who can send requests.
+///
+/// # Errors
+/// If one cannot be sent.
+pub fn report() -> Result<(), Failure> {
+    let server = Server::start()?;
+    let mut section = Section::new("2-loopback", "Requests over loopback");
+    section.say("Processor time of the client's process, the system's share included, in µs a request; over one kept connection.\n");
+    let mut table = Table::new(["", "µs", "of ours"]);
+    for task in [Task::Async, Task::Blocking] {
+        let mut works: Vec<(Who, Work)> = Vec::new();
+        for who in Who::ALL {
+            works.extend(prepare(task, *who, server.url())?.map(|work| (*who, work)));
+        }
+        let mut timed: Vec<_> = works.iter_mut().map(|(_, work)| move |times| busy(|| work(times))).collect();
+        let mut timed: Vec<_> = timed.iter_mut().map(|work| work as &mut dyn FnMut(u64) -> _).collect();
+        let times = compare(&mut timed)?;
+        let ours = times.first().copied().unwrap_or(f64::NAN);
+        for ((who, _), time) in works.iter().zip(times) {
+            let name = format!("{}: {}", task.name(), who.name());
+            table.row([name, format!("{:.1}", time / 1000.0), format!("{:.2}", time / ours)]);
+        }
+    }
+    section.table(&table);
+    section.keep()
+}
