@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use hs_oauth_bench::chart::bars;
 use hs_oauth_bench::counts::{self, Count, WORK, bound, count};
 use hs_oauth_bench::report::{Section, Table, say, thousands};
 use hs_oauth_bench::server::{SERVE, Server, serve};
@@ -25,7 +26,7 @@ fn compare(check: bool) -> Result<ExitCode, Failure> {
     let server = Server::start()?;
     let allocations = Path::new(env!("CARGO_BIN_EXE_allocations"));
     let mut section = Section::new("1-instructions", "Instructions and allocations");
-    let mut over = Vec::new();
+    let (mut over, mut multiples) = (Vec::new(), Vec::new());
     let (mut instructions, mut memory) = (table("instructions"), table("allocations"));
     for task in Task::shown() {
         let mut counts = Vec::new();
@@ -34,6 +35,7 @@ fn compare(check: bool) -> Result<ExitCode, Failure> {
         }
         let ours = counts.first().copied().flatten().ok_or("ours was not counted")?;
         over.extend(judge(task, ours));
+        multiples.push((task.name().to_owned(), of_ours(&counts, ours)));
         instructions.row(row(
             task,
             &counts,
@@ -42,7 +44,12 @@ fn compare(check: bool) -> Result<ExitCode, Failure> {
         ));
         memory.row(row(task, &counts, told, |bound| bound.allocations.map(|most| format!("≤ {most}"))));
     }
-    section.say("How often more than ours in brackets.\n");
+    section.chart(
+        "instructions.svg",
+        "instructions",
+        &bars("Instructions, as a multiple of ours", &multiples),
+    )?;
+    section.say("In brackets the multiple of ours.\n");
     section.table(&instructions);
     section.say("Allocations + reallocations, bytes allocated.\n");
     section.table(&memory);
@@ -71,6 +78,12 @@ fn row(
     cells.insert(1, bound(task).and_then(bound_of).unwrap_or("–".to_owned()));
     cells.insert(0, task.name().to_owned());
     cells
+}
+
+fn of_ours(counts: &[Option<Count>], ours: Count) -> Vec<(String, f64)> {
+    let counted = Who::ALL.iter().zip(counts).filter_map(|(who, count)| Some((who, (*count)?)));
+    let multiple = |count: Count| count.instructions as f64 / ours.instructions as f64;
+    counted.map(|(who, count)| (who.name().to_owned(), multiple(count))).collect()
 }
 
 fn by(count: u64, ours: u64) -> String {

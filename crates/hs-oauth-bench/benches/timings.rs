@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hs_oauth_bench::server::{SERVE, serve};
-use hs_oauth_bench::timings::{accounts, bearers, growth, loopback, program, storms, trees};
+use hs_oauth_bench::timings::{accounts, bearers, growth, loopback, minute, program, storms, trees};
 use hs_oauth_bench::work::Failure;
 
 fn main() -> Result<(), Failure> {
@@ -14,12 +14,13 @@ fn main() -> Result<(), Failure> {
     }
     let allocations = Path::new(env!("CARGO_BIN_EXE_allocations"));
     type Report<'a> = &'a dyn Fn() -> Result<(), Failure>;
-    let sections: [(&str, Report<'_>); 7] = [
+    let sections: [(&str, Report<'_>); 8] = [
         ("loopback", &loopback::report),
         ("bearers", &bearers::report),
         ("growth", &growth::report),
         ("storms", &storms::report),
         ("accounts", &|| accounts::report(allocations)),
+        ("minute", &minute::report),
         ("trees", &trees::report),
         ("program", &program::report),
     ];

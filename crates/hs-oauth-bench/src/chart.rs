@@ -1,6 +1,10 @@
-//! Lines over two logarithmic axes, as SVG.
+//! Charts as SVG: lines over two logarithmic axes, and bars.
+
+mod bars;
 
 use std::fmt::Write as _;
+
+pub use bars::bars;
 
 /// A chart with a title and named axes.
 #[derive(Debug)]
@@ -18,8 +22,11 @@ const RIGHT: f64 = 570.0;
 const TOP: f64 = 50.0;
 const BOTTOM: f64 = 360.0;
 
-/// Told apart by those who do not see colours well, too (Okabe and Ito).
-const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
+/// Told apart by those who do not see colours well, too (the first seven are Okabe and Ito's).
+const COLOURS: [&str; 11] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999", "#8c510a",
+    "#5e3c99", "#c7b800",
+];
 
 /// One axis: which powers of ten it spans, and where it lies on the paper.
 struct Axis {

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use crate::given;
 use crate::work::Failure;
@@ -58,13 +59,29 @@ pub fn serve() -> Result<(), Failure> {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);
     });
-    for stream in listener.incoming().flatten() {
-        std::thread::spawn(move || talk(stream));
-    }
+    answer_all(&listener, &Arc::new(|| {}));
     Ok(())
 }
 
-fn talk(stream: TcpStream) -> Result<(), Failure> {
+/// Serves from this process until it ends, and says so at each request. Gives the URL.
+///
+/// # Errors
+/// If it cannot listen.
+pub fn serve_here(on_request: impl Fn() + Send + Sync + 'static) -> Result<String, Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    std::thread::spawn(move || answer_all(&listener, &Arc::new(on_request)));
+    Ok(url)
+}
+
+fn answer_all(listener: &TcpListener, on_request: &Arc<impl Fn() + Send + Sync + 'static>) {
+    for stream in listener.incoming().flatten() {
+        let on_request = Arc::clone(on_request);
+        std::thread::spawn(move || talk(stream, &*on_request));
+    }
+}
+
+fn talk(stream: TcpStream, on_request: &dyn Fn()) -> Result<(), Failure> {
     stream.set_nodelay(true)?;
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json;charset=utf-8\r\ncontent-length: {}\r\n\r\n",
@@ -91,6 +108,7 @@ fn talk(stream: TcpStream) -> Result<(), Failure> {
             }
         }
         std::io::copy(&mut incoming.by_ref().take(length), &mut std::io::sink())?;
+        on_request();
         outgoing.write_all(&answer)?;
     }
 }

@@ -5,6 +5,7 @@ pub mod bearers;
 pub mod clock;
 pub mod growth;
 pub mod loopback;
+pub mod minute;
 pub mod program;
 pub mod storms;
 pub mod trees;

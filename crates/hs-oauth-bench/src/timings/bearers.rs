@@ -17,18 +17,13 @@ pub fn report() -> Result<(), Failure> {
     let mut section = Section::new("3-bearers", "A valid bearer");
     section.say("Nanoseconds a read, by the clock; the bounds are 1.3 times the floor, and 1.1 times one's own one-thread figure.\n");
     let mut readers = Vec::new();
-    for (task, who) in [Task::Bearer, Task::AsyncBearer]
-        .into_iter()
-        .flat_map(|task| Who::ALL.iter().map(move |who| (task, *who)))
-    {
-        // Whoever reads without waiting does the same from async code.
-        let is_repeated = task != Task::Bearer && matches!(who, Who::Floor | Who::TameOauth);
-        if !is_repeated && let Some(work) = prepare_bearer(task, who, server.url())? {
-            let name = match who {
-                Who::Ours => task.name().to_owned(),
-                _ => who.name().to_owned(),
-            };
-            readers.push((who, name, work));
+    for task in [Task::Bearer, Task::AsyncBearer, Task::Lent, Task::AsyncLent] {
+        for who in Who::ALL {
+            // Whoever reads without waiting does the same from async code.
+            let is_repeated = task != Task::Bearer && matches!(who, Who::Floor | Who::TameOauth);
+            let work = if is_repeated { None } else { prepare_bearer(task, *who, server.url())? };
+            let name = if *who == Who::Ours { task.name() } else { who.name() };
+            readers.extend(work.map(|work| (*who, name, work)));
         }
     }
     let mut one: Vec<_> = readers.iter().map(|(_, _, work)| move |times| wall(|| work(times))).collect();
@@ -42,7 +37,7 @@ pub fn report() -> Result<(), Failure> {
     let mut table = Table::new(["", "1 thread, ns", "of the floor", "2 threads at once, ns", "of 1 thread"]);
     for (((_, name, _), one), two) in readers.iter().zip(&one).zip(&two) {
         table.row([
-            name.clone(),
+            (*name).to_owned(),
             format!("{one:.1}"),
             format!("{:.2}", one / floor),
             format!("{two:.1}"),

@@ -13,6 +13,7 @@ pub fn report() -> Result<(), Failure> {
     let server = Server::start()?;
     let mut section = Section::new("2-loopback", "Requests over loopback");
     section.say("Processor time of the client's process, the system's share included, in µs a request; over one kept connection.\n");
+    section.say("The bound is that reqwest's share of ours is not below 1.00.\n");
     let mut table = Table::new(["", "µs", "of ours"]);
     for task in [Task::Async, Task::Blocking] {
         let mut works: Vec<(Who, Work)> = Vec::new();

@@ -28,7 +28,7 @@ pub fn report() -> Result<(), Failure> {
     let program = target.join("release/hs-oauth");
     let size = fs::metadata(&program)?.len();
 
-    let mut section = Section::new("8-program", "The command line");
+    let mut section = Section::new("9-program", "The command line");
     section.say(format!(
         "`hs-oauth` as released: {} bytes, bound {}.\n",
         thousands(size),

@@ -31,7 +31,7 @@ const ROUNDS: usize = 2;
 /// # Errors
 /// If a build fails.
 pub fn report() -> Result<(), Failure> {
-    let mut section = Section::new("7-trees", "What there is to build");
+    let mut section = Section::new("8-trees", "What there is to build");
     let mut projects = Vec::new();
     for (name, dependencies, is_built) in PROJECTS {
         let project = project(name, dependencies)?;
