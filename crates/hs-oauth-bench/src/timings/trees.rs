@@ -49,9 +49,9 @@ pub fn report() -> Result<(), Failure> {
     }
     let seconds = |time: &Option<Duration>| time.map(|time| time.as_secs_f64());
     let peer = times.get(2).and_then(seconds).unwrap_or(f64::NAN);
-    section.say("Crates are distinct ones, normal edges; builds are clean release builds, in one run with the same settings.\n");
-    section.say("Bounds: 32 crates below core, and a build of 0.45 of that of oauth2 without a client.\n");
-    let mut table = Table::new(["", "crates below it", "build, s", "of oauth2's"]);
+    section.say("Crates are distinct ones, the one that is named among them, normal edges; builds are clean release builds, in one run with the same settings.\n");
+    section.say("Bounds: 32 crates, and a build of 0.45 of that of oauth2 without a client.\n");
+    let mut table = Table::new(["", "crates", "build, s", "of oauth2's"]);
     for ((name, project, _), time) in projects.iter().zip(&times) {
         let told = seconds(time).map(|time| (format!("{time:.1}"), format!("{:.2}", time / peer)));
         let (time, share) = told.unwrap_or(("–".to_owned(), "–".to_owned()));
@@ -83,7 +83,6 @@ fn crates(project: &Path) -> Result<usize, Failure> {
     let tree = run(cargo(project, "tree").args(["-e", "normal", "--prefix", "none", "--offline"]))?;
     let tree = String::from_utf8(tree.stdout)?;
     let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
-    // Neither the package itself nor the one that is looked at.
     Ok(names
         .into_iter()
         .filter(|name| !name.is_empty() && !name.starts_with("tree-"))
