@@ -191,7 +191,7 @@ pub(crate) fn repeat<T>(
 ) -> Result<Option<Work>, Failure> {
     Ok(Some(Box::new(move |times| {
         for _ in 0..times {
-            black_box(once()?);
+            black_box(&once()?);
         }
         Ok(())
     })))
@@ -201,21 +201,21 @@ pub(crate) fn repeat<T>(
 pub(crate) fn repeat_shared<T>(once: impl Fn() -> Result<T, Failure> + Send + Sync + 'static) -> SharedWork {
     Arc::new(move |times| {
         for _ in 0..times {
-            black_box(once()?);
+            black_box(&once()?);
         }
         Ok(())
     })
 }
 
 /// The same future again and again.
-pub(crate) fn repeat_async<T, F: Future<Output = Result<T, Failure>>>(
+pub(crate) fn repeat_async<T>(
     runtime: Runtime,
-    mut once: impl FnMut() -> F + 'static,
+    mut once: impl AsyncFnMut() -> Result<T, Failure> + 'static,
 ) -> Result<Option<Work>, Failure> {
     Ok(Some(Box::new(move |times| {
         runtime.block_on(async {
             for _ in 0..times {
-                black_box(once().await?);
+                black_box(&once().await?);
             }
             Ok(())
         })

@@ -20,15 +20,14 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
     let authority = form.uri().authority().ok_or("no server")?.to_string();
     let host = HeaderValue::from_str(&authority)?;
     let runtime = runtime()?;
-    let sender = runtime.block_on(async {
+    let mut sender = runtime.block_on(async {
         let stream = TcpStream::connect(&authority).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok::<_, Failure>(sender)
     })?;
-    let sender = std::sync::Arc::new(tokio::sync::Mutex::new(sender));
-    repeat_async(runtime, move || {
+    repeat_async(runtime, async move || {
         let mut request = Request::new(Full::new(Bytes::from(form.body(given::REFRESH_TOKEN))));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = hyper::Uri::from_static(given::TOKEN_PATH);
@@ -36,15 +35,11 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
         headers.insert(HOST, host.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        let sender = sender.clone();
-        async move {
-            let mut sender = sender.lock().await;
-            sender.ready().await?;
-            let answer = sender.send_request(request).await?;
-            match answer.status().is_success() {
-                true => tokens(&answer.into_body().collect().await?.to_bytes()),
-                false => Err("refused".into()),
-            }
+        sender.ready().await?;
+        let answer = sender.send_request(request).await?;
+        match answer.status().is_success() {
+            true => tokens(&answer.into_body().collect().await?.to_bytes()),
+            false => Err("refused".into()),
         }
     })
 }

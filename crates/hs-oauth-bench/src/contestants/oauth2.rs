@@ -85,9 +85,8 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
                 .redirect(oauth2::reqwest::redirect::Policy::none())
                 .no_proxy()
                 .build()?;
-            repeat_async(runtime()?, move || {
-                let (client, token, http) = (client.clone(), token.clone(), http.clone());
-                async move { Ok(client.exchange_refresh_token(&token).request_async(&http).await?) }
+            repeat_async(runtime()?, async move || {
+                Ok(client.exchange_refresh_token(&token).request_async(&http).await?)
             })
         }
         Task::Blocking => {

@@ -61,10 +61,7 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
         }
         Task::Async => {
             let client = hs_oauth_async::Client::new(app)?;
-            repeat_async(runtime()?, move || {
-                let (client, refresh) = (client.clone(), refresh.clone());
-                async move { Ok(client.call(&refresh).await?) }
-            })
+            repeat_async(runtime()?, async move || Ok(client.call(&refresh).await?))
         }
         Task::Blocking => {
             let client = hs_oauth_blocking::Client::new(app);

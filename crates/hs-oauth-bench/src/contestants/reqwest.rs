@@ -24,9 +24,8 @@ pub(super) struct Tokens {
 pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure> {
     let (http, url) = (client()?, format!("{server}{}", given::TOKEN_PATH));
     match task {
-        Task::Async => repeat_async(runtime()?, move || {
-            let request = http.post(&url).form(&FORM);
-            async move { Ok(request.send().await?.error_for_status()?.json::<Tokens>().await?) }
+        Task::Async => repeat_async(runtime()?, async move || {
+            Ok(http.post(&url).form(&FORM).send().await?.error_for_status()?.json::<Tokens>().await?)
         }),
         _ => Ok(None),
     }
@@ -36,14 +35,13 @@ pub(crate) fn prepare_lean(task: Task, server: &str) -> Result<Option<Work>, Fai
     let (http, form) = (client()?, Form::new(server)?);
     let url: reqwest::Url = form.uri().to_string().parse()?;
     match task {
-        Task::Async => repeat_async(runtime()?, move || {
+        Task::Async => repeat_async(runtime()?, async move || {
             let mut request = reqwest::Request::new(reqwest::Method::POST, url.clone());
             *request.body_mut() = Some(form.body(given::REFRESH_TOKEN).into());
             let headers = request.headers_mut();
             headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-            let answer = http.execute(request);
-            async move { tokens(&answer.await?.error_for_status()?.bytes().await?) }
+            tokens(&http.execute(request).await?.error_for_status()?.bytes().await?)
         }),
         _ => Ok(None),
     }
