@@ -16,32 +16,41 @@ use crate::scope::{Scope, Scopes};
 /// A JSON object that knows its fields. Implemented by [`json_object!`].
 pub(crate) trait Object<'a>: Default {
     /// One of the fields.
-    type Key;
+    type Key: Copy;
 
     /// The field of that name.
     fn key(name: &str) -> Option<Self::Key>;
 
-    /// Reads the value that stands under `key`, and gives the key's name if it stood there before.
-    fn field<A: MapAccess<'a>>(
-        &mut self,
-        key: Option<Self::Key>,
-        object: &mut A,
-    ) -> Result<Option<&'static str>, A::Error>;
+    /// Its name.
+    fn name(key: Self::Key) -> &'static str;
+
+    /// Where it is kept, if it is a scalar.
+    fn scalar(&mut self, key: Self::Key) -> Option<&mut Scalar<'a>>;
+
+    /// Reads the value of one that is none, and tells whether it was there before.
+    fn other<A: MapAccess<'a>>(&mut self, key: Self::Key, object: &mut A) -> Result<bool, A::Error>;
 }
 
-/// Declares the fields of a JSON object: `field: Type = "key"`, where the type is a [`Scalar`] or a [`Field`].
+/// Declares the fields of a JSON object: first those that are a [`Scalar`], `field = "key"`, then those that are a [`Field`],
+/// `field: T = "key"`.
 macro_rules! json_object {
-    ($(#[$doc:meta])* struct $name:ident<$a:lifetime> { $($field:ident: $kind:ty = $key:literal,)* }) => {
+    ($(#[$doc:meta])* struct $name:ident<$a:lifetime> {
+        scalars { $($scalar:ident = $scalar_key:literal,)* }
+        others { $($other:ident: $kind:ty = $other_key:literal,)* }
+    }) => {
         $(#[$doc])*
         #[derive(Default)]
         struct $name<$a> {
-            $($field: $kind,)*
+            $($scalar: $crate::answer::Scalar<$a>,)*
+            $($other: $crate::answer::Field<$kind>,)*
         }
 
         const _: () = {
+            #[derive(Clone, Copy)]
             #[allow(non_camel_case_types, reason = "named like the fields")]
             pub(crate) enum Key {
-                $($field,)*
+                $($scalar,)*
+                $($other,)*
             }
 
             impl<$a> $crate::answer::Object<$a> for $name<$a> {
@@ -49,23 +58,37 @@ macro_rules! json_object {
 
                 fn key(name: &str) -> Option<Key> {
                     match name {
-                        $($key => Some(Key::$field),)*
+                        $($scalar_key => Some(Key::$scalar),)*
+                        $($other_key => Some(Key::$other),)*
                         _ => None,
                     }
                 }
 
-                fn field<A: serde::de::MapAccess<$a>>(
-                    &mut self,
-                    key: Option<Key>,
-                    object: &mut A,
-                ) -> Result<Option<&'static str>, A::Error> {
+                fn name(key: Key) -> &'static str {
                     match key {
-                        $(Some(Key::$field) => {
-                            let repeated = !self.$field.is_absent();
-                            object.next_value_seed($crate::answer::Slot(&mut self.$field))?;
-                            Ok(repeated.then_some($key))
+                        $(Key::$scalar => $scalar_key,)*
+                        $(Key::$other => $other_key,)*
+                    }
+                }
+
+                fn scalar(&mut self, key: Key) -> Option<&mut $crate::answer::Scalar<$a>> {
+                    match key {
+                        $(Key::$scalar => Some(&mut self.$scalar),)*
+                        $(Key::$other => None,)*
+                    }
+                }
+
+                fn other<A: serde::de::MapAccess<$a>>(
+                    &mut self,
+                    key: Key,
+                    object: &mut A,
+                ) -> Result<bool, A::Error> {
+                    match key {
+                        $(Key::$other => {
+                            let repeated = !self.$other.is_absent();
+                            object.next_value_seed($crate::answer::Slot(&mut self.$other)).map(|()| repeated)
                         })*
-                        None => object.next_value::<serde::de::IgnoredAny>().map(|_| None),
+                        $(Key::$scalar => object.next_value::<serde::de::IgnoredAny>().map(|_| false),)*
                     }
                 }
             }
@@ -75,27 +98,23 @@ macro_rules! json_object {
 pub(crate) use json_object;
 
 /// Reads a body. Whatever comes out beside an object that could not be read whole is what stood before the break.
-pub(crate) fn read<'a, O: Object<'a>>(body: &'a [u8]) -> (O, Result<(), Problem>) {
-    let mut object = O::default();
+pub(crate) fn read<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) -> Result<(), Problem> {
     let mut repeated = None;
     // RFC 8259 §8.1 lets a reader ignore a byte order mark.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    if body.trim_ascii().is_empty() {
-        return (object, Err(Problem::Empty));
-    }
-    let visitor = ObjectVisitor { object: &mut object, repeated: &mut repeated };
+    let visitor = ObjectVisitor { object, repeated: &mut repeated };
     // Checking the whole for UTF-8 at once is cheaper than each string; what is not UTF-8 is still read up to there.
     let outcome = match std::str::from_utf8(body) {
         Ok(text) => parse(serde_json::Deserializer::from_str(text), visitor),
         Err(_) => parse(serde_json::Deserializer::from_slice(body), visitor),
     };
-    let outcome = match (outcome, repeated) {
+    match (outcome, repeated) {
         (Err(error), _) if error.is_data() => Err(Problem::NotAnObject),
+        (Err(_), _) if body.trim_ascii().is_empty() => Err(Problem::Empty),
         (Err(_), _) => Err(Problem::NotJson),
         (Ok(()), Some(key)) => Err(Problem::Repeated(key)),
         (Ok(()), None) => Ok(()),
-    };
-    (object, outcome)
+    }
 }
 
 fn parse<'a, R: serde_json::de::Read<'a>, O: Object<'a>>(
@@ -120,12 +139,30 @@ impl<'a, O: Object<'a>> Visitor<'a> for ObjectVisitor<'_, O> {
 
     fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<(), A::Error> {
         while let Some(key) = object.next_key_seed(KeySeed::<O>(PhantomData))? {
-            if let Some(key) = self.object.field(key, &mut object)? {
+            if let Some(key) = value(self.object, key, &mut object)? {
                 *self.repeated = Some(key);
             }
         }
         Ok(())
     }
+}
+
+/// Reads the value that stands under `key`, and gives the key's name if it stood there before.
+fn value<'a, O: Object<'a>, A: MapAccess<'a>>(
+    object: &mut O,
+    key: Option<O::Key>,
+    map: &mut A,
+) -> Result<Option<&'static str>, A::Error> {
+    let Some(key) = key else { return map.next_value::<IgnoredAny>().map(|_| None) };
+    let repeated = match object.scalar(key) {
+        Some(scalar) => {
+            let repeated = !scalar.is_absent();
+            map.next_value_seed(Slot(scalar))?;
+            repeated
+        }
+        None => object.other(key, map)?,
+    };
+    Ok(repeated.then(|| O::name(key)))
 }
 
 /// Reads a key as what it stands for.
@@ -275,16 +312,7 @@ impl<'a> Visitor<'a> for Slot<'_, Scalar<'a>> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<(), A::Error> {
-        // With serde_json's feature `arbitrary_precision`, which any crate in a build may switch on for all, a number
-        // arrives as an object with this one key.
-        let mut number = None;
-        while let Some(Text(key)) = object.next_key()? {
-            if key == "$serde_json::private::Number" {
-                number = object.next_value::<Text<'_>>()?.0.parse().ok();
-            } else {
-                object.next_value::<IgnoredAny>()?;
-            }
-        }
+        let number = drain_object(&mut object)?;
         self.put(number.map_or(Scalar::Other, Scalar::Integer))
     }
 }
@@ -311,8 +339,12 @@ impl<T> Field<T> {
     }
 }
 
-/// What a [`Field`] can be read as: from a list, from an object, or from neither.
+/// What a [`Field`] can be read as: from a text, a list, an object, or nothing of it.
 pub(crate) trait Shape<'a>: Sized {
+    fn from_text(_: &str) -> Option<Self> {
+        None
+    }
+
     fn from_list<A: SeqAccess<'a>>(_: &mut A) -> Result<Option<Self>, A::Error> {
         Ok(None)
     }
@@ -376,8 +408,8 @@ impl<'a, T: Shape<'a>> Visitor<'a> for Slot<'_, Field<T>> {
         self.put(None)
     }
 
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        self.put(None)
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.put(T::from_text(text))
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<(), A::Error> {
@@ -406,17 +438,23 @@ pub(crate) fn problems(outcome: Result<(), Problem>, mut fields: Vec<Problem>) -
 pub(crate) fn nested<'a, O: Object<'a>, A: MapAccess<'a>>(map: &mut A) -> Result<O, A::Error> {
     let mut object = O::default();
     while let Some(key) = map.next_key_seed(KeySeed::<O>(PhantomData))? {
-        object.field(key, map)?;
+        value(&mut object, key, map)?;
     }
     Ok(object)
+}
+
+impl Shape<'_> for Scope {
+    fn from_text(name: &str) -> Option<Self> {
+        Some(Self::from_answer(name))
+    }
 }
 
 impl<'a> Shape<'a> for Scopes {
     fn from_list<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
         let mut scopes = Vec::with_capacity(8);
-        while let Some(scope) = list.next_element::<Scalar<'_>>()? {
+        while let Some(scope) = list.next_element::<Field<Scope>>()? {
             match scope {
-                Scalar::Text(scope) => scopes.push(Scope::from_answer(scope)),
+                Field::Read(scope) => scopes.push(scope),
                 _ => return Ok(None),
             }
         }
@@ -481,6 +519,22 @@ impl<'a> Deserialize<'a> for Text<'a> {
     }
 }
 
+/// Gives a number, if that is what the object stands for: with serde_json's feature `arbitrary_precision`, which any crate in a build
+/// may switch on for all, one arrives as an object with one key.
+#[cold]
+fn drain_object<'a, A: MapAccess<'a>>(object: &mut A) -> Result<Option<i64>, A::Error> {
+    let mut number = None;
+    while let Some(Text(key)) = object.next_key()? {
+        if key == "$serde_json::private::Number" {
+            number = object.next_value::<Text<'_>>()?.0.parse().ok();
+        } else {
+            object.next_value::<IgnoredAny>()?;
+        }
+    }
+    Ok(number)
+}
+
+#[cold]
 fn drain_list<'a, A: SeqAccess<'a>>(list: &mut A) -> Result<(), A::Error> {
     while list.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
@@ -492,15 +546,21 @@ mod tests {
 
     json_object! {
         struct Sample<'a> {
-            text: Scalar<'a> = "text",
-            number: Scalar<'a> = "number",
-            scopes: Field<Scopes> = "scopes",
-            links: Field<BTreeMap<String, String>> = "links",
+        scalars {
+            text = "text",
+            number = "number",
         }
+        others {
+            scopes: Scopes = "scopes",
+            links: BTreeMap<String, String> = "links",
+        }
+    }
     }
 
     fn sample(body: &[u8]) -> (Sample<'_>, Result<(), Problem>) {
-        read(body)
+        let mut sample = Sample::default();
+        let outcome = read(body, &mut sample);
+        (sample, outcome)
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{self, Field, Scalar, json_object};
+use crate::answer::{self, Scalar, json_object};
 use crate::endpoint::needed;
 use crate::error::{AnswerError, Error, Operation, Problem, Rescued, TransportError};
 use crate::record::Unknown;
@@ -91,7 +91,7 @@ impl TokenSet {
             refresh_token: None,
             token_type: TokenType::Bearer,
             expires_in,
-            expires_at: sent_at.plus(Duration::from_secs(expires_in).min(LONGEST_LIFE)),
+            expires_at: expires_at(expires_in, sent_at),
             token_use: None,
             hub_id: None,
             user_id: None,
@@ -114,7 +114,8 @@ impl TokenSet {
         sent_at: Timestamp,
         response: &http::Response<B>,
     ) -> Result<Self, Error> {
-        let (body, outcome): (TokenAnswer<'_>, _) = answer::read(response.body().as_ref());
+        let mut body = TokenAnswer::default();
+        let outcome = answer::read(response.body().as_ref(), &mut body);
         let mut problems = Vec::new();
 
         let access_token = needed("access_token", body.access_token, &mut problems, |value| {
@@ -139,15 +140,18 @@ impl TokenSet {
             {
                 let scope = body.scope.text();
                 Ok(Self {
+                    access_token,
                     refresh_token: new_refresh_token.or_else(|| sent.cloned()),
                     token_type,
+                    expires_in,
+                    expires_at: expires_at(expires_in, sent_at),
                     token_use: body.token_use.text().map(TokenUse::from),
                     hub_id: body.hub_id.integer(),
                     user_id: body.user_id.integer(),
                     scopes: (body.scopes.read())
                         .or_else(|| scope.map(|scope| Scopes::from_answer_text(&scope))),
                     id_token: body.id_token.text().and_then(|token| IdToken::new(token).ok()),
-                    ..Self::new(access_token, expires_in, sent_at)
+                    unknown: Unknown::default(),
                 })
             }
             (access_token, ..) => {
@@ -165,7 +169,8 @@ impl TokenSet {
         response: &http::Response<B>,
         failure: TransportError,
     ) -> Error {
-        let (body, _): (TokenAnswer<'_>, _) = answer::read(response.body().as_ref());
+        let mut body = TokenAnswer::default();
+        let _ = answer::read(response.body().as_ref(), &mut body);
         let mut error = AnswerError::new(operation, response, vec![Problem::Cut]);
         error.rescued.access_token = body.access_token.text().and_then(|token| AccessToken::new(token).ok());
         error.rescued.refresh_token =
@@ -206,18 +211,26 @@ impl From<TokenUse> for String {
     }
 }
 
+fn expires_at(expires_in: u64, sent_at: Timestamp) -> Timestamp {
+    sent_at.plus(Duration::from_secs(expires_in).min(LONGEST_LIFE))
+}
+
 json_object! {
     struct TokenAnswer<'a> {
-        access_token: Scalar<'a> = "access_token",
-        refresh_token: Scalar<'a> = "refresh_token",
-        token_type: Scalar<'a> = "token_type",
-        expires_in: Scalar<'a> = "expires_in",
-        token_use: Scalar<'a> = "token_use",
-        hub_id: Scalar<'a> = "hub_id",
-        user_id: Scalar<'a> = "user_id",
-        scopes: Field<Scopes> = "scopes",
-        scope: Scalar<'a> = "scope",
-        id_token: Scalar<'a> = "id_token",
+        scalars {
+            access_token = "access_token",
+            refresh_token = "refresh_token",
+            token_type = "token_type",
+            expires_in = "expires_in",
+            token_use = "token_use",
+            hub_id = "hub_id",
+            user_id = "user_id",
+            scope = "scope",
+            id_token = "id_token",
+        }
+        others {
+            scopes: Scopes = "scopes",
+        }
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
     match task {
         Task::Build => {
             let form = Form::new("https://api.hubapi.com")?;
-            repeat(move || Ok(form.request(black_box(given::REFRESH_TOKEN))))
+            repeat::<_, Failure>(move || Ok(form.request(black_box(given::REFRESH_TOKEN))))
         }
         Task::Parse => repeat(|| tokens(black_box(given::ANSWER))),
         Task::Refuse => repeat(|| refusal(black_box(given::REFUSAL))),
@@ -92,12 +92,12 @@ pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
         }
         Task::Authorize => {
             let prefix = authorize_prefix();
-            repeat(move || {
+            repeat::<_, Failure>(move || {
                 Ok(authorize(&prefix, black_box(given::STATE_BYTES), black_box(given::VERIFIER_BYTES)))
             })
         }
-        Task::Answer => repeat(|| Ok(given::answer())),
-        Task::Refusal => repeat(|| Ok(given::refusal())),
+        Task::Answer => repeat::<_, Failure>(|| Ok(given::answer())),
+        Task::Refusal => repeat::<_, Failure>(|| Ok(given::refusal())),
         _ => Ok(None),
     }
 }

@@ -47,21 +47,21 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
     let token = RefreshToken::new(given::REFRESH_TOKEN.to_owned());
     match task {
         // Its way to build a request is to send one.
-        Task::Build => repeat(move || {
+        Task::Build => repeat::<_, Failure>(move || {
             let send = |request: HttpRequest| {
                 drop(black_box(request));
                 Err::<HttpResponse, _>(io::Error::from(io::ErrorKind::Other))
             };
             Ok(client.exchange_refresh_token(black_box(&token)).request(&send).is_err())
         }),
-        Task::Call => repeat(move || {
+        Task::Call => repeat::<_, Failure>(move || {
             let send = |request: HttpRequest| {
                 drop(black_box(request));
                 Ok::<_, io::Error>(given::answer())
             };
             Ok(client.exchange_refresh_token(black_box(&token)).request(&send)?)
         }),
-        Task::RefusedCall => repeat(move || {
+        Task::RefusedCall => repeat::<_, Failure>(move || {
             let send = |request: HttpRequest| {
                 drop(black_box(request));
                 Ok::<_, io::Error>(given::refusal())
@@ -71,7 +71,7 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
                 Err(error) => Ok(error),
             }
         }),
-        Task::Authorize => repeat(move || {
+        Task::Authorize => repeat::<_, Failure>(move || {
             let verifier = PkceCodeVerifier::new(URL_SAFE_NO_PAD.encode(black_box(given::VERIFIER_BYTES)));
             let (url, state) = client
                 .authorize_url(|| CsrfToken::new(URL_SAFE_NO_PAD.encode(black_box(given::STATE_BYTES))))
@@ -91,7 +91,7 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
         }
         Task::Blocking => {
             let http = oauth2::ureq::AgentBuilder::new().redirects(0).build();
-            repeat(move || Ok(client.exchange_refresh_token(&token).request(&http)?))
+            repeat(move || client.exchange_refresh_token(&token).request(&http))
         }
         _ => Ok(None),
     }
@@ -101,7 +101,7 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
 pub(crate) fn parse(body: Vec<u8>) -> Result<Option<Work>, Failure> {
     let client = client("https://api.hubapi.com")?;
     let token = RefreshToken::new(given::REFRESH_TOKEN.to_owned());
-    repeat(move || {
+    repeat::<_, Failure>(move || {
         let send = |request: HttpRequest| {
             drop(black_box(request));
             Ok::<_, io::Error>(HttpResponse::new(body.clone()))

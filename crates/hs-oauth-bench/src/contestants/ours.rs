@@ -26,15 +26,15 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
     let refresh = Refresh::new(RefreshToken::new(given::REFRESH_TOKEN)?);
     let now = Timestamp::from_secs(0);
     match task {
-        Task::Build => repeat(move || Ok(black_box(&refresh).to_http(&app))),
+        Task::Build => repeat::<_, Failure>(move || Ok(black_box(&refresh).to_http(&app))),
         Task::Parse => {
             let answer = Response::new(given::ANSWER);
-            repeat(move || Ok(refresh.from_http(&app, now, black_box(&answer))?))
+            repeat(move || refresh.from_http(&app, now, black_box(&answer)))
         }
         Task::Refuse => {
             let mut answer = Response::new(given::REFUSAL);
             *answer.status_mut() = StatusCode::BAD_REQUEST;
-            repeat(move || match refresh.from_http(&app, now, black_box(&answer)) {
+            repeat::<_, Failure>(move || match refresh.from_http(&app, now, black_box(&answer)) {
                 Ok(_) => Err("no error".into()),
                 Err(error) => {
                     black_box(error.next_step());
@@ -49,14 +49,14 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
             };
             repeat(move || {
                 let response = send(black_box(&refresh).to_http(&app));
-                Ok(refresh.from_http(&app, now, &response)?)
+                refresh.from_http(&app, now, &response)
             })
         }
         Task::Authorize => {
             let authorize = Authorize::scopes(given::SCOPES.parse::<Scopes>()?);
             repeat(move || {
                 let bytes = Randomness::new(black_box(given::STATE_BYTES), black_box(given::VERIFIER_BYTES));
-                Ok(authorize.begin_with(&app, bytes)?)
+                authorize.begin_with(&app, bytes)
             })
         }
         Task::Async => {
@@ -65,7 +65,7 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
         }
         Task::Blocking => {
             let client = hs_oauth_blocking::Client::new(app);
-            repeat(move || Ok(client.call(&refresh)?))
+            repeat(move || client.call(&refresh))
         }
         _ => Ok(None),
     }
@@ -75,7 +75,7 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
 pub(crate) fn parse(body: Vec<u8>) -> Result<Option<Work>, Failure> {
     let (app, answer) = (app()?.build()?, Response::new(body));
     let refresh = Refresh::new(RefreshToken::new(given::REFRESH_TOKEN)?);
-    repeat(move || Ok(refresh.from_http(&app, Timestamp::from_secs(0), black_box(&answer))?))
+    repeat(move || refresh.from_http(&app, Timestamp::from_secs(0), black_box(&answer)))
 }
 
 pub(crate) fn bearer() -> Result<SharedWork, Failure> {

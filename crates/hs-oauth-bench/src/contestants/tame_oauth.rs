@@ -12,11 +12,11 @@ use crate::work::{Failure, SharedWork, Task, Work, repeat, repeat_shared};
 pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
     let provider = EndUserCredentialsInner::new(info());
     match task {
-        Task::Build => repeat(move || Ok(provider.get_token(scopes())?)),
+        Task::Build => repeat(move || provider.get_token(scopes())),
         Task::Parse => {
-            repeat(move || Ok(provider.parse_token_response(0, Response::new(black_box(given::ANSWER)))?))
+            repeat(move || provider.parse_token_response(0, Response::new(black_box(given::ANSWER))))
         }
-        Task::Refuse => repeat(move || {
+        Task::Refuse => repeat::<_, Failure>(move || {
             let mut response = Response::new(black_box(given::REFUSAL));
             *response.status_mut() = StatusCode::BAD_REQUEST;
             match provider.parse_token_response(0, response) {
@@ -24,7 +24,7 @@ pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
                 Err(error) => Ok(error),
             }
         }),
-        Task::Call => repeat(move || match provider.get_token(scopes())? {
+        Task::Call => repeat::<_, Failure>(move || match provider.get_token(scopes())? {
             TokenOrRequest::Request { request, scope_hash, .. } => {
                 drop(black_box(request));
                 Ok(provider.parse_token_response(scope_hash, given::answer())?)

@@ -9,7 +9,9 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
     match task {
         Task::Blocking => {
             let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
-            repeat(move || Ok(agent.post(&url).send_form(FORM)?.body_mut().read_json::<Tokens>()?))
+            repeat::<_, Failure>(move || {
+                Ok(agent.post(&url).send_form(FORM)?.body_mut().read_json::<Tokens>()?)
+            })
         }
         _ => Ok(None),
     }

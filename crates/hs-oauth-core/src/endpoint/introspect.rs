@@ -289,7 +289,8 @@ impl Introspect {
         version: ApiVersion,
         response: &Response<B>,
     ) -> Result<Introspection, Error> {
-        let (body, outcome): (InfoAnswer<'_>, _) = answer::read(response.body().as_ref());
+        let mut body = InfoAnswer::default();
+        let outcome = answer::read(response.body().as_ref(), &mut body);
         let mut problems = Vec::new();
         let active = match body.active {
             // A lookup of v1 answers only for a token that is good.
@@ -315,21 +316,25 @@ impl Introspect {
 
 json_object! {
     struct InfoAnswer<'a> {
-        active: Scalar<'a> = "active",
-        token_use: Scalar<'a> = "token_use",
-        token: Scalar<'a> = "token",
-        hub_id: Scalar<'a> = "hub_id",
-        user_id: Scalar<'a> = "user_id",
-        app_id: Scalar<'a> = "app_id",
-        client_id: Scalar<'a> = "client_id",
-        scopes: Field<Scopes> = "scopes",
-        scope: Scalar<'a> = "scope",
-        expires_in: Scalar<'a> = "expires_in",
-        token_type: Scalar<'a> = "token_type",
-        is_private_distribution: Scalar<'a> = "is_private_distribution",
-        user: Scalar<'a> = "user",
-        hub_domain: Scalar<'a> = "hub_domain",
-        signed_access_token: Field<Box<SignedAccessToken>> = "signed_access_token",
+        scalars {
+            active = "active",
+            token_use = "token_use",
+            token = "token",
+            hub_id = "hub_id",
+            user_id = "user_id",
+            app_id = "app_id",
+            client_id = "client_id",
+            scope = "scope",
+            expires_in = "expires_in",
+            token_type = "token_type",
+            is_private_distribution = "is_private_distribution",
+            user = "user",
+            hub_domain = "hub_domain",
+        }
+        others {
+            scopes: Scopes = "scopes",
+            signed_access_token: Box<SignedAccessToken> = "signed_access_token",
+        }
     }
 }
 
@@ -393,23 +398,26 @@ impl InfoAnswer<'_> {
 
 json_object! {
     struct SignedAnswer<'a> {
-        app_id: Scalar<'a> = "appId",
-        app_install_id: Scalar<'a> = "appInstallId",
-        audience: Scalar<'a> = "audience",
-        expires_at: Scalar<'a> = "expiresAt",
-        hub_id: Scalar<'a> = "hubId",
-        hublet: Scalar<'a> = "hublet",
-        installing_user_id: Scalar<'a> = "installingUserId",
-        is_private_distribution: Scalar<'a> = "isPrivateDistribution",
-        is_service_account: Scalar<'a> = "isServiceAccount",
-        is_user_level: Scalar<'a> = "isUserLevel",
-        new_signature: Scalar<'a> = "newSignature",
-        scope_to_scope_group_pks: Scalar<'a> = "scopeToScopeGroupPks",
-        scopes: Scalar<'a> = "scopes",
-        signature: Scalar<'a> = "signature",
-        trial_scope_to_scope_group_pks: Scalar<'a> = "trialScopeToScopeGroupPks",
-        trial_scopes: Scalar<'a> = "trialScopes",
-        user_id: Scalar<'a> = "userId",
+        scalars {
+            app_id = "appId",
+            app_install_id = "appInstallId",
+            audience = "audience",
+            expires_at = "expiresAt",
+            hub_id = "hubId",
+            hublet = "hublet",
+            installing_user_id = "installingUserId",
+            is_private_distribution = "isPrivateDistribution",
+            is_service_account = "isServiceAccount",
+            is_user_level = "isUserLevel",
+            new_signature = "newSignature",
+            scope_to_scope_group_pks = "scopeToScopeGroupPks",
+            scopes = "scopes",
+            signature = "signature",
+            trial_scope_to_scope_group_pks = "trialScopeToScopeGroupPks",
+            trial_scopes = "trialScopes",
+            user_id = "userId",
+        }
+        others {}
     }
 }
 

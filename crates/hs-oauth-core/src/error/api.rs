@@ -10,7 +10,7 @@ use super::codes::{HubSpotCode, OAuthCode};
 use super::redact::Redact;
 use super::retry_after::retry_after;
 use super::{NextStep, Operation};
-use crate::answer::{self, Field, Scalar, Shape, json_object};
+use crate::answer::{self, Field, Shape, json_object};
 use crate::timestamp::Timestamp;
 
 /// HubSpot's refusal, in either of its two shapes or a mix of both (RFC 6749 §5.2 and HubSpot's own).
@@ -121,7 +121,8 @@ impl ApiError {
         sent_at: Timestamp,
         secrets: [&str; 3],
     ) -> Self {
-        let (body, _): (ErrorAnswer<'_>, _) = answer::read(response.body().as_ref());
+        let mut body = ErrorAnswer::default();
+        let _ = answer::read(response.body().as_ref(), &mut body);
         let redact = Redact::new(secrets);
         let code = body.status.text().filter(|status| status != "error");
         Self {
@@ -251,30 +252,38 @@ impl std::error::Error for ApiError {}
 
 json_object! {
     struct ErrorAnswer<'a> {
-        error: Scalar<'a> = "error",
-        error_description: Scalar<'a> = "error_description",
-        status: Scalar<'a> = "status",
-        sub_category: Scalar<'a> = "subCategory",
-        category: Scalar<'a> = "category",
-        message: Scalar<'a> = "message",
-        correlation_id: Scalar<'a> = "correlationId",
-        request_id: Scalar<'a> = "requestId",
-        error_type: Scalar<'a> = "errorType",
-        policy_name: Scalar<'a> = "policyName",
-        group_name: Scalar<'a> = "groupName",
-        context: Field<BTreeMap<String, Vec<String>>> = "context",
-        links: Field<BTreeMap<String, String>> = "links",
-        errors: Field<Vec<DetailAnswer<'a>>> = "errors",
+        scalars {
+            error = "error",
+            error_description = "error_description",
+            status = "status",
+            sub_category = "subCategory",
+            category = "category",
+            message = "message",
+            correlation_id = "correlationId",
+            request_id = "requestId",
+            error_type = "errorType",
+            policy_name = "policyName",
+            group_name = "groupName",
+        }
+        others {
+            context: BTreeMap<String, Vec<String>> = "context",
+            links: BTreeMap<String, String> = "links",
+            errors: Vec<DetailAnswer<'a>> = "errors",
+        }
     }
 }
 
 json_object! {
     struct DetailAnswer<'a> {
-        message: Scalar<'a> = "message",
-        code: Scalar<'a> = "code",
-        sub_category: Scalar<'a> = "subCategory",
-        location: Scalar<'a> = "in",
-        context: Field<BTreeMap<String, Vec<String>>> = "context",
+        scalars {
+            message = "message",
+            code = "code",
+            sub_category = "subCategory",
+            location = "in",
+        }
+        others {
+            context: BTreeMap<String, Vec<String>> = "context",
+        }
     }
 }
 
