@@ -47,7 +47,6 @@ fn tokens_that_end_together_are_renewed_within_the_budget_while_they_are_handed_
                 manager.bearer_of(*account).unwrap();
                 assert!(asked.elapsed() < Duration::from_secs(2), "nobody waits for a turn");
             }
-            // No more than one task of the blocking manager's begins at a time for each of its threads.
             while let Ok(account) = renewed.recv_timeout(Duration::from_millis(20)) {
                 left.retain(|other| *other != account);
             }
@@ -106,5 +105,20 @@ fn a_shutdown_does_not_wait_for_turns_and_begins_nothing_any_more() {
         assert!(sent < 10, "{sent}");
         assert!(manager.bearer_of(Account::hub(1)).is_ok(), "what is good is handed out still");
         assert!(matches!(manager.bearer_of(Account::hub(99)), Err(TokenError::ShutDown)));
+    });
+}
+
+/// The blocking manager renews on eight threads of its own: what waits for one is not to be asked for again.
+#[test]
+fn an_account_that_was_asked_for_once_in_its_time_is_renewed_in_its_time() {
+    both(|scene| {
+        let (manager, renewed) = manager(&scene, 100, &[200; 40]);
+        for account in accounts(40) {
+            manager.bearer_of(account).unwrap();
+        }
+        let mut seen: Vec<Account> =
+            (0..40).map(|_| renewed.recv_timeout(Duration::from_secs(30)).unwrap()).collect();
+        seen.sort();
+        assert_eq!(seen, accounts(40));
     });
 }

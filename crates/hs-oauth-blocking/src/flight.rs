@@ -1,7 +1,7 @@
 //! One renewal at a time for each account of this process: the first caller runs it on a thread of its own, and all others wait
 //! for what it brings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -40,8 +40,8 @@ pub(crate) struct State {
     pub(crate) is_shut: bool,
     /// How much is under way that must not be cut off.
     pub(crate) busy: usize,
-    /// How many renewals run on threads of the manager's.
-    ahead: usize,
+    /// What is to be renewed ahead of time.
+    ahead: Ahead,
     is_saving: bool,
 }
 
@@ -50,6 +50,14 @@ pub(crate) struct State {
 pub(crate) struct Flight {
     result: Mutex<Option<Result<Landed, TokenError>>>,
     landed: Condvar,
+}
+
+/// Accounts whose time has come, in the order in which it came, and the threads that renew them.
+#[derive(Default)]
+struct Ahead {
+    threads: usize,
+    waiting: VecDeque<Account>,
+    known: HashSet<Account>,
 }
 
 /// How often a caller goes along with, or starts, a flight. The first may have begun for a caller who wanted less.
@@ -95,24 +103,27 @@ impl Shared {
         self.instead(account, &demand, TokenError::Interrupted)
     }
 
-    /// Renews a token ahead of time on another thread, if there is one to be had and nobody does so yet.
+    /// Renews a token ahead of time on another thread, when one is free.
     pub(crate) fn renew_ahead(self: &Arc<Self>, account: Account) {
         {
             let mut state = self.state();
-            if state.ahead >= MOST_AHEAD {
+            if state.is_shut || !state.ahead.join(account) {
                 return;
             }
-            state.ahead += 1;
         }
-        let ahead = Ahead(Arc::clone(self));
-        if let Ok(Boarded::Ours(takeoff)) = self.board(account, false) {
-            let renew = move || {
-                let _ahead = ahead;
-                _ = takeoff.fly(Demand::Usable, true);
-            };
-            // If no thread can be had, a later call tries again.
-            let _ = std::thread::Builder::new().name(THREAD.to_owned()).spawn(renew);
-        }
+        let mut crew = Crew { shared: Arc::clone(self), has_ended: false };
+        let renew = move || {
+            while let Some((account, busy)) = crew.next() {
+                let boarded = crew.shared.board(account, false);
+                // The flight counts for itself.
+                drop(busy);
+                if let Ok(Boarded::Ours(takeoff)) = boarded {
+                    _ = takeoff.fly(Demand::Usable, true);
+                }
+            }
+        };
+        // If no thread can be had, those that wait are for the next one.
+        let _ = std::thread::Builder::new().name(THREAD.to_owned()).spawn(renew);
     }
 
     /// After a flight that failed: the old token, if it may still be handed out.
@@ -148,6 +159,12 @@ impl Shared {
     /// From now on nothing new begins.
     pub(crate) fn shut(&self) {
         self.state().is_shut = true;
+        self.forget_ahead();
+    }
+
+    /// Nothing that nobody waits for begins any more.
+    pub(crate) fn forget_ahead(&self) {
+        self.state().ahead.waiting.clear();
         if let Some(turns) = &self.turns {
             turns.close();
         }
@@ -340,12 +357,49 @@ impl Drop for Busy {
     }
 }
 
-/// Counts a renewal ahead of time.
-struct Ahead(Arc<Shared>);
+impl Ahead {
+    /// Waits from now on. Whether a thread is to be started.
+    fn join(&mut self, account: Account) -> bool {
+        if self.known.insert(account) {
+            self.waiting.push_back(account);
+        }
+        // Those there are have something to do, or they would have ended.
+        let is_wanted = self.threads < MOST_AHEAD && !self.waiting.is_empty();
+        self.threads += usize::from(is_wanted);
+        is_wanted
+    }
+}
 
-impl Drop for Ahead {
+/// A thread that renews ahead of time, counted until it ends.
+struct Crew {
+    shared: Arc<Shared>,
+    has_ended: bool,
+}
+
+impl Crew {
+    /// The next account whose turn it is; none, and the thread is to end, if there is none or the manager is shut down.
+    fn next(&mut self) -> Option<(Account, Busy)> {
+        let mut state = self.shared.state();
+        match state.ahead.waiting.pop_front() {
+            Some(account) => {
+                state.ahead.known.remove(&account);
+                Some((account, Busy::new(&self.shared, &mut state)))
+            }
+            None => {
+                // Under the same lock as the look: who comes after it starts another.
+                state.ahead.threads -= 1;
+                self.has_ended = true;
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Crew {
     fn drop(&mut self) {
-        self.0.state().ahead -= 1;
+        if !self.has_ended {
+            self.shared.state().ahead.threads -= 1;
+        }
     }
 }
 

@@ -263,10 +263,8 @@ const LONGEST_DROP: Duration = Duration::from_secs(60);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // Nobody can ask any more, so nothing that waits for its turn is wanted.
-        if let Some(turns) = &self.shared.turns {
-            turns.close();
-        }
+        // Nobody can ask any more.
+        self.shared.forget_ahead();
         self.shared.settle_down(LONGEST_DROP);
         self.shared.save_once();
     }
