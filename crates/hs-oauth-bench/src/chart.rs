@@ -1,4 +1,4 @@
-//! Charts as SVG: lines over two logarithmic axes, and bars.
+//! Charts as SVG: lines, over logarithmic axes or even ones, and bars.
 
 mod bars;
 
@@ -13,6 +13,7 @@ pub struct Chart {
     across: String,
     up: String,
     lines: Vec<(String, Vec<(f64, f64)>)>,
+    is_even: bool,
 }
 
 const WIDTH: f64 = 760.0;
@@ -28,10 +29,12 @@ const COLOURS: [&str; 11] = [
     "#5e3c99", "#c7b800",
 ];
 
-/// One axis: which powers of ten it spans, and where it lies on the paper.
+/// One axis: what it spans, in powers of ten or in even steps from zero, and where it lies on the paper.
 struct Axis {
-    lowest: i32,
-    highest: i32,
+    is_even: bool,
+    lowest: f64,
+    highest: f64,
+    step: f64,
     from: f64,
     to: f64,
 }
@@ -39,7 +42,15 @@ struct Axis {
 impl Chart {
     /// An empty one. `across` and `up` name the axes, with their units.
     pub fn new(title: &str, across: &str, up: &str) -> Self {
-        Self { title: title.to_owned(), across: across.to_owned(), up: up.to_owned(), lines: Vec::new() }
+        let [title, across, up] = [title, across, up].map(str::to_owned);
+        Self { title, across, up, lines: Vec::new(), is_even: false }
+    }
+
+    /// With axes that begin at zero and go up in even steps.
+    #[must_use]
+    pub fn even(mut self) -> Self {
+        self.is_even = true;
+        self
     }
 
     /// Adds a line through these points, all of them above zero.
@@ -51,8 +62,8 @@ impl Chart {
     /// The chart as a file's text.
     pub fn svg(&self) -> String {
         let points = || self.lines.iter().flat_map(|(_, points)| points);
-        let x = Axis::over(points().map(|point| point.0), LEFT, RIGHT);
-        let y = Axis::over(points().map(|point| point.1), BOTTOM, TOP);
+        let x = Axis::over(self.is_even, points().map(|point| point.0), LEFT, RIGHT);
+        let y = Axis::over(self.is_even, points().map(|point| point.1), BOTTOM, TOP);
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
              font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
@@ -62,15 +73,13 @@ impl Chart {
         text(&mut svg, middle, BOTTOM + 45.0, "middle", "", &self.across);
         let turned = format!("transform=\"rotate(-90 20 {})\"", f64::midpoint(TOP, BOTTOM));
         text(&mut svg, 20.0, f64::midpoint(TOP, BOTTOM), "middle", &turned, &self.up);
-        for power in x.lowest..=x.highest {
-            let at = x.place(10_f64.powi(power));
+        for (at, name) in x.marks() {
             rule(&mut svg, (at, TOP), (at, BOTTOM));
-            text(&mut svg, at, BOTTOM + 20.0, "middle", "", &short(power));
+            text(&mut svg, at, BOTTOM + 20.0, "middle", "", &name);
         }
-        for power in y.lowest..=y.highest {
-            let at = y.place(10_f64.powi(power));
+        for (at, name) in y.marks() {
             rule(&mut svg, (LEFT, at), (RIGHT, at));
-            text(&mut svg, LEFT - 8.0, at + 4.0, "end", "", &short(power));
+            text(&mut svg, LEFT - 8.0, at + 4.0, "end", "", &name);
         }
         for (index, ((name, points), colour)) in self.lines.iter().zip(COLOURS.iter().cycle()).enumerate() {
             let places: Vec<(f64, f64)> =
@@ -81,7 +90,7 @@ impl Chart {
                 "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
                 path.join(" ")
             );
-            for (x, y) in places {
+            for (x, y) in places.into_iter().filter(|_| !self.is_even) {
                 let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>");
             }
             let row = TOP + 12.0 + 22.0 * index as f64;
@@ -99,21 +108,44 @@ impl Chart {
 }
 
 impl Axis {
-    fn over(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
+    fn over(is_even: bool, values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
         let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values {
             (least, most) = (least.min(value), most.max(value));
         }
-        let (lowest, highest) = match least <= most {
-            true => (least.log10().floor() as i32, most.log10().ceil() as i32),
-            false => (0, 1),
+        let (lowest, highest, step) = match (is_even, least <= most) {
+            (_, false) => (0.0, 1.0, 1.0),
+            (false, true) => {
+                let lowest = least.log10().floor();
+                (lowest, most.log10().ceil().max(lowest + 1.0), 1.0)
+            }
+            (true, true) => {
+                let power = 10_f64.powf((most / 5.0).log10().floor());
+                let step = [1.0, 2.0, 5.0, 10.0].map(|times| times * power);
+                let step = step.into_iter().find(|step| most / step <= 5.0).unwrap_or(most);
+                (0.0, (most / step).ceil() * step, step)
+            }
         };
-        Self { lowest, highest: highest.max(lowest + 1), from, to }
+        Self { is_even, lowest, highest, step, from, to }
     }
 
+    /// Where a value lies.
     fn place(&self, value: f64) -> f64 {
-        let share = (value.log10() - f64::from(self.lowest)) / f64::from(self.highest - self.lowest);
+        let value = if self.is_even { value } else { value.log10() };
+        let share = (value - self.lowest) / (self.highest - self.lowest);
         self.from + share * (self.to - self.from)
+    }
+
+    /// Where the marks lie, and what they say.
+    fn marks(&self) -> impl Iterator<Item = (f64, String)> {
+        let count = ((self.highest - self.lowest) / self.step).round() as i32;
+        (0..=count).map(|mark| {
+            let value = self.lowest + f64::from(mark) * self.step;
+            match self.is_even {
+                true => (self.place(value), format!("{value}")),
+                false => (self.place(10_f64.powf(value)), short(value as i32)),
+            }
+        })
     }
 }
 

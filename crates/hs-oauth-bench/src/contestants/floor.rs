@@ -80,8 +80,11 @@ pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
             let form = Form::new("https://api.hubapi.com")?;
             repeat::<_, Failure>(move || Ok(form.request(black_box(given::REFRESH_TOKEN))))
         }
-        Task::Parse => repeat(|| tokens(black_box(given::ANSWER))),
-        Task::Refuse => repeat(|| refusal(black_box(given::REFUSAL))),
+        Task::Parse => parse(given::ANSWER.to_vec()),
+        Task::Refuse => {
+            let body = given::REFUSAL.to_vec();
+            repeat(move || refusal(black_box(&body)))
+        }
         Task::Call => {
             let form = Form::new("https://api.hubapi.com")?;
             let send = |request: Request<Vec<u8>>| {

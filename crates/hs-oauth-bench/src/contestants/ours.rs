@@ -28,11 +28,11 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
     match task {
         Task::Build => repeat::<_, Failure>(move || Ok(black_box(&refresh).to_http(&app))),
         Task::Parse => {
-            let answer = Response::new(given::ANSWER);
+            let answer = Response::new(given::ANSWER.to_vec());
             repeat(move || refresh.from_http(&app, now, black_box(&answer)))
         }
         Task::Refuse => {
-            let mut answer = Response::new(given::REFUSAL);
+            let mut answer = Response::new(given::REFUSAL.to_vec());
             *answer.status_mut() = StatusCode::BAD_REQUEST;
             repeat::<_, Failure>(move || match refresh.from_http(&app, now, black_box(&answer)) {
                 Ok(_) => Err("no error".into()),

@@ -50,7 +50,8 @@ pub fn report() -> Result<(), Failure> {
         "late",
         "longest wait for a bearer, ms",
     ]);
-    let mut chart = Chart::new("Renewals under a budget of 100 a second", "seconds", "requests so far");
+    let mut chart =
+        Chart::new("Renewals under a budget of 100 a second", "seconds", "requests so far").even();
     for (name, seen) in [("blocking", blocking), ("async", asynchronous)] {
         let seen = seen.map_err(|_| "a thread panicked")??;
         table.row([
