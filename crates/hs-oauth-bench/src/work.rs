@@ -136,9 +136,8 @@ pub fn prepare_bearer(task: Task, who: Who, server: &str) -> Result<Option<Share
         (Task::AsyncBearer, Who::Ours) => contestants::ours::async_bearer()?,
         (Task::Lent, Who::Ours) => contestants::ours::lent()?,
         (Task::AsyncLent, Who::Ours) => contestants::ours::async_lent()?,
-        (Task::Bearer | Task::AsyncBearer | Task::Lent | Task::AsyncLent, Who::Floor) => {
-            contestants::floor::bearer()
-        }
+        (Task::Bearer | Task::AsyncBearer, Who::Floor) => contestants::floor::bearer()?,
+        (Task::Lent | Task::AsyncLent, Who::Floor) => contestants::floor::lent()?,
         (Task::Bearer | Task::AsyncBearer, Who::TameOauth) => contestants::tame_oauth::bearer()?,
         (Task::AsyncBearer, Who::TokioMutex) => contestants::tokio_mutex::bearer()?,
         #[cfg(feature = "google")]
