@@ -132,7 +132,7 @@ impl TokenManager {
     }
 
     /// Shows the bearer to `show`, which copies of it what it needs: for whoever asks so often that handing out a counted clone,
-    /// half the cost of [`bearer`](Self::bearer), is too much.
+    /// which is most of the cost of [`bearer`](Self::bearer), is too much.
     ///
     /// # Errors
     /// As [`bearer`](Self::bearer); then `show` is not called.

@@ -20,9 +20,10 @@ use crate::turns::Turns;
 /// everything.
 ///
 /// A token is renewed in the last quarter of its life while it is still handed out, once for all callers of this process and,
-/// through the store, once for all processes. New tokens are in the store before anyone gets them. A renewal ahead of time has a
-/// thread of its own; one that callers wait for runs on the thread of the first. Dropping the last clone waits for what is under
-/// way, since a renewal that is cut off may lose an account's refresh token; a process that ends without that does not.
+/// through the store, once for all processes. New tokens are in the store before anyone gets them. Renewals ahead of time run on
+/// up to eight threads of the manager's; one that callers wait for runs on the thread of the first. Dropping the last clone waits
+/// for what is under way, since a renewal that is cut off may lose an account's refresh token; a process that ends without that
+/// does not.
 ///
 /// ```no_run
 /// use hs_oauth_blocking::http::Request;
@@ -135,7 +136,7 @@ impl TokenManager {
     }
 
     /// Shows the bearer to `show`, which copies of it what it needs: for whoever asks so often that handing out a counted clone,
-    /// half the cost of [`bearer`](Self::bearer), is too much.
+    /// which is most of the cost of [`bearer`](Self::bearer), is too much.
     ///
     /// # Errors
     /// As [`bearer`](Self::bearer); then `show` is not called.
