@@ -50,6 +50,13 @@ impl Turns {
         }
     }
 
+    /// The account's run has ended, or has had its turn.
+    pub(crate) fn leave(&self, account: Account) {
+        if let Some(first) = self.budget().leave(account) {
+            first.notify_one();
+        }
+    }
+
     /// No renewal that waits begins any more.
     pub(crate) fn close(&self) {
         self.budget().close().for_each(|told| told.notify_one());
@@ -71,8 +78,6 @@ impl<'t> Place<'t> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if let Some(first) = self.turns.budget().leave(self.account) {
-            first.notify_one();
-        }
+        self.turns.leave(self.account);
     }
 }

@@ -286,6 +286,9 @@ impl Takeoff {
         let mut refusal = None;
         let world = World { is_ahead, ..shared.world(account) };
         let result = world.drive(&mut run, &mut refusal);
+        if let Some(turns) = &shared.turns {
+            turns.leave(account);
+        }
 
         let ended = Ended { account, result, unsaved, refusal, forced };
         let (landed, was_held) = shared.cache.settle(ticket, &ended, now(), random().next_u64());

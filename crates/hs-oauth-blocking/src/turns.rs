@@ -38,14 +38,20 @@ impl Turns {
             };
             waited = true;
         };
-        budget.leave(account);
-        self.changed.notify_all();
+        drop(budget);
+        self.leave(account);
         input
     }
 
     /// Somebody waits for the account's renewal now.
     pub(crate) fn hurry(&self, account: Account) {
         self.budget().hurry(account);
+        self.changed.notify_all();
+    }
+
+    /// The account's run has ended, or has had its turn.
+    pub(crate) fn leave(&self, account: Account) {
+        self.budget().leave(account);
         self.changed.notify_all();
     }
 

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub struct Budget<W> {
     begun: VecDeque<Timestamp>,
     order: BTreeSet<Rank>,
     waiting: HashMap<Account, (Rank, W)>,
+    /// In a hurry before they joined.
+    hurried: HashSet<Account>,
     joined: u64,
     is_closed: bool,
 }
@@ -57,6 +59,9 @@ struct Rank {
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Wanted before everything else.
+const SOMEBODY_WAITS: Timestamp = Timestamp::from_millis(0);
+
 impl<W> Budget<W> {
     /// So many renewals a second.
     pub fn new(per_second: NonZeroU32) -> Self {
@@ -65,6 +70,7 @@ impl<W> Budget<W> {
             begun: VecDeque::new(),
             order: BTreeSet::new(),
             waiting: HashMap::new(),
+            hurried: HashSet::new(),
             joined: 0,
             is_closed: false,
         }
@@ -72,6 +78,7 @@ impl<W> Budget<W> {
 
     /// Waits from now on, for a renewal that is wanted by that moment. Gives whoever is to be told to look again.
     pub fn join(&mut self, account: Account, by: Timestamp, told: W) -> Option<&W> {
+        let by = if self.hurried.contains(&account) { SOMEBODY_WAITS } else { by };
         self.leave(account);
         self.joined += 1;
         let rank = Rank { by, joined: self.joined, account };
@@ -80,11 +87,15 @@ impl<W> Budget<W> {
         self.first()
     }
 
-    /// Goes before all that are not as urgent: someone waits for it now. Gives whoever is to be told to look again.
+    /// Goes before all that are not as urgent: someone waits for it now. One that has not joined yet does so when it joins. Gives
+    /// whoever is to be told to look again.
     pub fn hurry(&mut self, account: Account) -> Option<&W> {
-        let (rank, _) = self.waiting.get_mut(&account)?;
+        let Some((rank, _)) = self.waiting.get_mut(&account) else {
+            self.hurried.insert(account);
+            return None;
+        };
         self.order.remove(rank);
-        rank.by = Timestamp::from_millis(0);
+        rank.by = SOMEBODY_WAITS;
         self.order.insert(*rank);
         self.first()
     }
@@ -118,8 +129,9 @@ impl<W> Budget<W> {
         Turn::Now
     }
 
-    /// Does not wait any more. Gives whoever is to be told to look again.
+    /// Does not wait any more, and is in no hurry: to be said at the end of every run. Gives whoever is to be told to look again.
     pub fn leave(&mut self, account: Account) -> Option<&W> {
+        self.hurried.remove(&account);
         if let Some((rank, _)) = self.waiting.remove(&account) {
             self.order.remove(&rank);
         }
@@ -202,6 +214,22 @@ mod tests {
         let order: Vec<_> = run(&mut budget, START).into_iter().map(|(hub_id, _)| hub_id).collect();
         assert_eq!(order, [4, 2, 3, 1]);
         assert!(budget.hurry(Account::hub(4)).is_none(), "it does not wait any more");
+    }
+
+    #[test]
+    fn one_that_is_waited_for_before_it_joins_is_first_when_it_does_and_once() {
+        let mut budget = budget(1000);
+        budget.join(Account::hub(1), at(100), ());
+        assert!(budget.hurry(Account::hub(2)).is_none());
+        budget.join(Account::hub(2), at(200), ());
+        assert_eq!(budget.turn(Account::hub(1), START), Turn::Behind);
+        assert_eq!(budget.turn(Account::hub(2), START), Turn::Now);
+        budget.join(Account::hub(2), at(200), ());
+        assert_eq!(budget.turn(Account::hub(2), START), Turn::Behind);
+        budget.hurry(Account::hub(3));
+        budget.leave(Account::hub(3));
+        budget.join(Account::hub(3), at(300), ());
+        assert_eq!(budget.turn(Account::hub(3), START), Turn::Behind, "its run had ended");
     }
 
     #[test]
