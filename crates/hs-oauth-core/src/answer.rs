@@ -521,7 +521,6 @@ impl<'a> Deserialize<'a> for Text<'a> {
 
 /// Gives a number, if that is what the object stands for: with serde_json's feature `arbitrary_precision`, which any crate in a build
 /// may switch on for all, one arrives as an object with one key.
-#[cold]
 fn drain_object<'a, A: MapAccess<'a>>(object: &mut A) -> Result<Option<i64>, A::Error> {
     let mut number = None;
     while let Some(Text(key)) = object.next_key()? {
@@ -534,7 +533,6 @@ fn drain_object<'a, A: MapAccess<'a>>(object: &mut A) -> Result<Option<i64>, A::
     Ok(number)
 }
 
-#[cold]
 fn drain_list<'a, A: SeqAccess<'a>>(list: &mut A) -> Result<(), A::Error> {
     while list.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
