@@ -1,14 +1,17 @@
 //! What is built is what is read: any request and any answer, and any bytes at all.
 
+use std::time::Duration;
+
 use hs_oauth_core::server::{Call, Received, Serve};
 use hs_oauth_core::{
-    AccessToken, AccessTokenInfo, ApiVersion, App, AuthorizationCode, ClientAssertion, ClientCredentials,
-    ClientSecret, Code, CodeVerifier, Credential, Endpoint, ExchangeCode, IdToken, Introspect, Introspection,
-    PendingAuthorization, Refresh, RefreshToken, RefreshTokenInfo, Revoke, Scope, Scopes, Signature,
-    SignedAccessToken, Timestamp, TokenSet, TokenUse,
+    AccessToken, AccessTokenInfo, ApiError, ApiVersion, App, AuthorizationCode, Authorize, ClientAssertion,
+    ClientCredentials, ClientSecret, Code, CodeVerifier, Credential, Endpoint, ErrorDetail, ExchangeCode,
+    Grant, GrantState, Holder, HubSpotCode, IdToken, Introspect, Introspection, Lease, OAuthCode, Operation,
+    PendingAuthorization, Random, Randomness, Record, Refresh, RefreshToken, RefreshTokenInfo, Retry, Revoke,
+    Scope, Scopes, Signature, SignedAccessToken, Timestamp, TokenSet, TokenUse,
 };
 use http::{Request, Response};
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
@@ -178,6 +181,22 @@ proptest! {
     }
 
     #[test]
+    fn any_refusal_is_read_as_it_was_written(refusal in refusal()) {
+        let app = App::hubspot("id", ClientSecret::new("~").unwrap()).build().unwrap();
+        let response = refusal.to_response();
+        let error = Refresh::new(RefreshToken::new("~").unwrap()).from_http(&app, NOW, &response).unwrap_err();
+        prop_assert_eq!(error.as_api(), Some(&refusal));
+    }
+
+    #[test]
+    fn what_is_kept_is_read_back_from_json_and_from_a_format_that_names_no_types(record in record(), pending in pending()) {
+        prop_assert_eq!(&serde_json::from_value::<Record>(serde_json::to_value(&record).unwrap()).unwrap(), &record);
+        prop_assert_eq!(&postcard::from_bytes::<Record>(&postcard::to_allocvec(&record).unwrap()).unwrap(), &record);
+        prop_assert_eq!(&serde_json::from_str::<PendingAuthorization>(&serde_json::to_string(&pending).unwrap()).unwrap(), &pending);
+        prop_assert_eq!(&postcard::from_bytes::<PendingAuthorization>(&postcard::to_allocvec(&pending).unwrap()).unwrap(), &pending);
+    }
+
+    #[test]
     fn any_bytes_as_an_answer_give_a_result(status in 100u16..1000, body in body(), retry_after in "[ -~]{0,30}", app in app(), call in call()) {
         let response = Response::builder().status(status).header("retry-after", retry_after).body(body).unwrap();
         let error = match &call {
@@ -212,6 +231,67 @@ proptest! {
             serde_json::from_str(r#"{"state":"a state nobody guesses","code_verifier":null,"redirect_uri":"https://example.com"}"#).unwrap();
         prop_assert!(pending.accept(&query).is_err());
     }
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let times = (0u64.., 0u64.., any::<u32>(), any::<bool>());
+    (any::<[u8; 32]>(), option::of(tokens(NOW)), option::of(refresh_token()), option::of(times), 0usize..3)
+        .prop_map(|(seed, tokens, revoke, times, state)| {
+            let mut random = Random::new(seed);
+            let states = [GrantState::Live, GrantState::Gone, GrantState::Disconnected];
+            let mut record = Record::bare(Grant::draw(&mut random), states[state]);
+            (record.tokens, record.revoke) = (tokens, revoke);
+            if let Some((until, at, failures, unsettled)) = times {
+                record.lease = Some(Lease::new(Holder::draw(&mut random), Timestamp::from_millis(until)));
+                record.retry = Some(Retry::new(Timestamp::from_millis(at), failures));
+                record.unsettled = unsettled;
+            }
+            record
+        })
+}
+
+fn pending() -> impl Strategy<Value = PendingAuthorization> {
+    (any::<[u8; 32]>(), any::<[u8; 32]>(), any::<bool>(), scopes()).prop_map(
+        |(state, verifier, pkce, scopes)| {
+            let app = App::hubspot("id", Credential::Public)
+                .redirect_uri("https://example.com/cb")
+                .build()
+                .unwrap();
+            let authorize = Authorize::scopes(scopes);
+            let authorize = if pkce { authorize } else { authorize.without_pkce() };
+            authorize.begin_with(&app, Randomness::new(state, verifier)).unwrap().pending
+        },
+    )
+}
+
+/// A refusal in which nothing has to be taken out or cut: without `~`, the secret of the request, and `%`, by which it could be
+/// escaped.
+fn refusal() -> impl Strategy<Value = ApiError> {
+    let plain = || "[ !#$&-}]{0,40}";
+    let some = move || option::of(plain());
+    let code = || option::of("x[A-Z_]{1,20}");
+    let lists = move || btree_map(plain(), vec(plain(), 0..3), 0..3);
+    let detail = (some(), some(), some(), some(), lists()).prop_map(|fields| {
+        let mut detail = ErrorDetail::default();
+        (detail.message, detail.code, detail.sub_category, detail.location, detail.context) = fields;
+        detail
+    });
+    let codes = (400u16..600, code(), code(), code(), option::of(0u64..86_400));
+    let texts = (some(), some(), some(), some(), some(), some(), some(), some());
+    (codes, texts, lists(), btree_map(plain(), plain(), 0..3), vec(detail, 0..3)).prop_map(
+        |((status, error, code, sub_category, wait), texts, context, links, errors)| {
+            let mut refusal = ApiError::new(Operation::Refresh, status.try_into().unwrap());
+            refusal.error = error.map(OAuthCode::Other);
+            refusal.code = code.map(HubSpotCode::Other);
+            refusal.sub_category = sub_category.map(HubSpotCode::Other);
+            refusal.retry_after = wait.map(Duration::from_secs);
+            (refusal.error_description, refusal.category, refusal.message, refusal.correlation_id, ..) =
+                texts.clone();
+            (.., refusal.request_id, refusal.error_type, refusal.policy_name, refusal.group_name) = texts;
+            (refusal.context, refusal.links, refusal.errors) = (context, links, errors);
+            refusal
+        },
+    )
 }
 
 fn introspection() -> impl Strategy<Value = Introspection> {

@@ -2,11 +2,10 @@
 //! twice and text that breaks off half-way leave everything else read, so that what can still be saved is saved.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{
+use serde_core::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
@@ -78,7 +77,7 @@ macro_rules! json_object {
                     }
                 }
 
-                fn other<A: serde::de::MapAccess<$a>>(
+                fn other<A: serde_core::de::MapAccess<$a>>(
                     &mut self,
                     key: Key,
                     object: &mut A,
@@ -88,7 +87,7 @@ macro_rules! json_object {
                             let repeated = !self.$other.is_absent();
                             object.next_value_seed($crate::answer::Slot(&mut self.$other)).map(|()| repeated)
                         })*
-                        $(Key::$scalar => object.next_value::<serde::de::IgnoredAny>().map(|_| false),)*
+                        $(Key::$scalar => object.next_value::<serde_core::de::IgnoredAny>().map(|_| false),)*
                     }
                 }
             }
@@ -104,25 +103,21 @@ pub(crate) fn read<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) -> Result<
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let visitor = ObjectVisitor { object, repeated: &mut repeated };
     // Checking the whole for UTF-8 at once is cheaper than each string; what is not UTF-8 is still read up to there.
-    let outcome = match std::str::from_utf8(body) {
-        Ok(text) => parse(serde_json::Deserializer::from_str(text), visitor),
-        Err(_) => parse(serde_json::Deserializer::from_slice(body), visitor),
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => text,
+        Err(error) => {
+            std::str::from_utf8(body.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default()
+        }
     };
-    match (outcome, repeated) {
+    let mut json = serde_json::Deserializer::from_str(text);
+    match (json.deserialize_any(visitor).and_then(|()| json.end()), repeated) {
         (Err(error), _) if error.is_data() => Err(Problem::NotAnObject),
         (Err(_), _) if body.trim_ascii().is_empty() => Err(Problem::Empty),
         (Err(_), _) => Err(Problem::NotJson),
+        (Ok(()), _) if text.len() < body.len() => Err(Problem::NotJson),
         (Ok(()), Some(key)) => Err(Problem::Repeated(key)),
         (Ok(()), None) => Ok(()),
     }
-}
-
-fn parse<'a, R: serde_json::de::Read<'a>, O: Object<'a>>(
-    mut json: serde_json::Deserializer<R>,
-    visitor: ObjectVisitor<'_, O>,
-) -> serde_json::Result<()> {
-    json.deserialize_any(visitor)?;
-    json.end()
 }
 
 struct ObjectVisitor<'o, O> {
@@ -462,38 +457,44 @@ impl<'a> Shape<'a> for Scopes {
     }
 }
 
-impl<'a> Shape<'a> for Vec<String> {
+impl<'a> Shape<'a> for Vec<Cow<'a, str>> {
     fn from_list<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
         let mut texts = Self::new();
         while let Some(text) = list.next_element::<Scalar<'_>>()? {
-            texts.extend(text.text().map(Cow::into_owned));
+            texts.extend(text.text());
         }
         Ok(Some(texts))
     }
 }
 
-impl<'a> Shape<'a> for BTreeMap<String, String> {
+/// The entries of an object with texts in it.
+pub(crate) type Texts<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+impl<'a> Shape<'a> for Texts<'a> {
     fn from_object<A: MapAccess<'a>>(object: &mut A) -> Result<Option<Self>, A::Error> {
-        let mut map = Self::new();
+        let mut entries = Self::new();
         while let Some((Text(key), value)) = object.next_entry::<_, Scalar<'_>>()? {
-            map.extend(value.text().map(|value| (key.into_owned(), value.into_owned())));
+            entries.extend(value.text().map(|value| (key, value)));
         }
-        Ok(Some(map))
+        Ok(Some(entries))
     }
 }
 
-impl<'a> Shape<'a> for BTreeMap<String, Vec<String>> {
+/// The entries of an object with lists of texts in it.
+pub(crate) type Lists<'a> = Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>;
+
+impl<'a> Shape<'a> for Lists<'a> {
     fn from_object<A: MapAccess<'a>>(object: &mut A) -> Result<Option<Self>, A::Error> {
-        let mut map = Self::new();
-        while let Some((Text(key), value)) = object.next_entry::<_, Field<Vec<String>>>()? {
-            map.extend(value.read().map(|value| (key.into_owned(), value)));
+        let mut entries = Self::new();
+        while let Some((Text(key), value)) = object.next_entry::<_, Field<Vec<Cow<'_, str>>>>()? {
+            entries.extend(value.read().map(|value| (key, value)));
         }
-        Ok(Some(map))
+        Ok(Some(entries))
     }
 }
 
 /// A text borrowed from the body where it stands there unescaped. (serde's own `Cow` always copies.)
-struct Text<'a>(Cow<'a, str>);
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 impl<'a> Deserialize<'a> for Text<'a> {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
@@ -550,7 +551,7 @@ mod tests {
         }
         others {
             scopes: Scopes = "scopes",
-            links: BTreeMap<String, String> = "links",
+            links: Texts<'a> = "links",
         }
     }
     }
@@ -568,7 +569,7 @@ mod tests {
         assert_eq!(outcome, Ok(()));
         assert_eq!((read.text, read.number.text().as_deref()), (Scalar::Other, Some("1")));
         assert!(matches!(read.scopes, Field::Wrong));
-        assert_eq!(read.links.read(), Some(BTreeMap::from([("a".to_owned(), "b".to_owned())])));
+        assert_eq!(read.links.read(), Some(vec![("a".into(), "b".into())]));
     }
 
     #[test]
@@ -609,6 +610,7 @@ mod tests {
             (b"<html>", Problem::NotJson),
             (b"{}{}", Problem::NotJson),
             (b"{\"text\":\"\xff\"}", Problem::NotJson),
+            (b"{}\xff", Problem::NotJson),
         ] {
             assert_eq!(sample(body).1, Err(problem), "{body:?}");
         }
@@ -643,7 +645,7 @@ mod tests {
     #[test]
     fn a_number_is_read_with_arbitrary_precision_switched_on_elsewhere_in_the_build() {
         let entry = std::iter::once(("$serde_json::private::Number", "1800"));
-        let map = serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(entry);
+        let map = serde_core::de::value::MapDeserializer::<_, serde_core::de::value::Error>::new(entry);
         assert_eq!(Scalar::deserialize(map).unwrap(), Scalar::Integer(1800));
     }
 }

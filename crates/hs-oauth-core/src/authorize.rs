@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::app::App;
 use crate::error::{NextStep, OAuthCode, Redact};
 use crate::form;
 use crate::invalid_argument::{InvalidArgument, Reason};
+use crate::kept::kept_object;
 use crate::scope::Scopes;
 use crate::secret::{Code, CodeVerifier, State};
 
@@ -53,7 +52,7 @@ pub struct AuthorizationUrl(String);
 
 /// What an application keeps in the browser's session between sending it away and getting it back. Serializable, for
 /// sessions that are stored; it holds secrets, so the store must be one the browser cannot read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingAuthorization {
     state: State,
     code_verifier: Option<CodeVerifier>,
@@ -293,23 +292,28 @@ impl fmt::Debug for Randomness {
     }
 }
 
+kept_object! {
+    PendingAuthorization {
+        needed { state, redirect_uri, }
+        optional {}
+        defaults { code_verifier, }
+    }
+}
+
 /// Why an authorization could not begin.
 #[cfg(feature = "os-random")]
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum BeginError {
     /// The app has no redirect URI.
-    #[error(transparent)]
-    App(#[from] InvalidArgument),
+    App(InvalidArgument),
     /// The operating system gave no random bytes.
-    #[error("the operating system gives no random bytes")]
-    Randomness(#[source] RandomnessError),
+    Randomness(RandomnessError),
 }
 
 /// What the operating system said when it gave no random bytes.
 #[cfg(feature = "os-random")]
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[derive(Debug)]
 pub struct RandomnessError(String);
 
 #[cfg(feature = "os-random")]
@@ -319,24 +323,56 @@ impl RandomnessError {
     }
 }
 
+#[cfg(feature = "os-random")]
+impl fmt::Display for BeginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::App(error) => error.fmt(f),
+            Self::Randomness(_) => f.write_str("the operating system gives no random bytes"),
+        }
+    }
+}
+
+#[cfg(feature = "os-random")]
+impl std::error::Error for BeginError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::App(_) => None,
+            Self::Randomness(error) => Some(error),
+        }
+    }
+}
+
+#[cfg(feature = "os-random")]
+impl From<InvalidArgument> for BeginError {
+    fn from(error: InvalidArgument) -> Self {
+        Self::App(error)
+    }
+}
+
+#[cfg(feature = "os-random")]
+impl fmt::Display for RandomnessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(feature = "os-random")]
+impl std::error::Error for RandomnessError {}
+
 /// Why a callback gave no code. The authorization has to be begun again, or was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallbackError {
     /// A parameter is not there, or empty. Without `state` the callback may be forged.
-    #[error("the callback has no `{0}`")]
     Missing(&'static str),
     /// A parameter is there more than once (RFC 6749 §3.1).
-    #[error("the callback has `{0}` more than once")]
     Repeated(&'static str),
     /// The `state` is not the one this authorization was begun with: another tab's, an old one, or forged.
-    #[error("the callback's `state` belongs to another authorization")]
     StateMismatch,
     /// A parameter has characters that may not stand in it.
-    #[error("the callback's `{0}` has characters that may not stand in it")]
     Malformed(&'static str),
     /// The person or HubSpot refused (RFC 6749 §4.1.2.1).
-    #[error("the authorization was refused: {error}{}", .description.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
     Refused {
         /// The error code: [`OAuthCode::AccessDenied`] when the person said no.
         error: OAuthCode,
@@ -345,9 +381,28 @@ pub enum CallbackError {
         description: Option<String>,
     },
     /// The query is longer than [`LONGEST_CALLBACK`].
-    #[error("the callback is longer than {LONGEST_CALLBACK} bytes")]
     TooLong,
 }
+
+impl fmt::Display for CallbackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(name) => write!(f, "the callback has no `{name}`"),
+            Self::Repeated(name) => write!(f, "the callback has `{name}` more than once"),
+            Self::StateMismatch => f.write_str("the callback's `state` belongs to another authorization"),
+            Self::Malformed(name) => {
+                write!(f, "the callback's `{name}` has characters that may not stand in it")
+            }
+            Self::Refused { error, description: None } => write!(f, "the authorization was refused: {error}"),
+            Self::Refused { error, description: Some(text) } => {
+                write!(f, "the authorization was refused: {error} ({text})")
+            }
+            Self::TooLong => write!(f, "the callback is longer than {LONGEST_CALLBACK} bytes"),
+        }
+    }
+}
+
+impl std::error::Error for CallbackError {}
 
 impl CallbackError {
     /// What to do next: start again, unless the refusal says that the app is set up wrongly or that HubSpot is busy.

@@ -23,18 +23,15 @@ pub use transport::{TransportError, TransportFailure};
 use crate::secret::{AccessToken, RefreshToken};
 
 /// Why a call gave no result. [`Error::next_step`] says what to do about it.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// HubSpot answered, and said no.
-    #[error(transparent)]
     Api(Box<ApiError>),
     /// Something answered with success, but not with what was asked for. It may hold tokens: see [`AnswerError::rescued`].
-    #[error(transparent)]
     Answer(Box<AnswerError>),
     /// There was no whole answer. Made by the transports.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
+    Transport(TransportError),
 }
 
 /// What the caller of a failed operation has to do.
@@ -112,6 +109,31 @@ impl Error {
             Self::Answer(error) => error.rescued.access_token.as_ref(),
             _ => None,
         }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Api(error) => error.fmt(f),
+            Self::Answer(error) => error.fmt(f),
+            Self::Transport(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Api(_) | Self::Answer(_) => None,
+            Self::Transport(error) => error.source(),
+        }
+    }
+}
+
+impl From<TransportError> for Error {
+    fn from(error: TransportError) -> Self {
+        Self::Transport(error)
     }
 }
 

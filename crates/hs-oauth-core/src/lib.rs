@@ -55,6 +55,7 @@ mod event;
 mod form;
 mod install;
 mod invalid_argument;
+mod kept;
 mod limits;
 mod policy;
 mod printable;

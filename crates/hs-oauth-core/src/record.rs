@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_core::de::{DeserializeOwned, Error};
+use serde_core::ser::SerializeMap;
+use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::answer::Text;
+use crate::kept::kept_object;
 use crate::random::Random;
 use crate::secret::RefreshToken;
 use crate::timestamp::Timestamp;
@@ -19,40 +22,32 @@ pub const RECORD_FORMAT: u32 = 1;
 ///
 /// In JSON the tokens stand in the clear; a store that others can read wants the wrapper `Sealed` of `hs-oauth-store`.
 /// `Debug` shows no secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record {
     /// The layout: [`RECORD_FORMAT`]. A newer one is refused, since rewriting it could do harm.
-    #[serde(deserialize_with = "known_format")]
     pub format: u32,
     /// Drawn anew by every install and every disconnect.
     pub grant: Grant,
     /// What became of the grant.
     pub state: GrantState,
     /// The tokens last saved; kept when the grant is gone, absent when it was disconnected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokenSet>,
     /// After a disconnect, the refresh token still to be revoked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke: Option<RefreshToken>,
     /// Who may send, until when. One that was never released says that its holder may have sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
     /// When the fleet may try again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     /// Whether a refresh may have taken effect unseen since these tokens were saved.
-    #[serde(default)]
     pub unsettled: bool,
     /// What a later version wrote here and this one does not know.
-    #[serde(flatten)]
     pub unknown: Unknown,
 }
 
 /// What became of a grant. A further state needs a further [`RECORD_FORMAT`]: versions that do not know it could only take the
 /// record for damaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GrantState {
     /// It is good as far as anyone knows.
     Live,
@@ -63,7 +58,7 @@ pub enum GrantState {
 }
 
 /// The right of one run to send one token request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lease {
     /// The run.
@@ -71,12 +66,11 @@ pub struct Lease {
     /// When the right ends, by the holder's clock.
     pub until: Timestamp,
     /// What a later version wrote here.
-    #[serde(flatten)]
     pub unknown: Unknown,
 }
 
 /// A back-off that all processes keep.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
     /// Not before this moment.
@@ -84,7 +78,6 @@ pub struct Retry {
     /// How many runs have failed in a row.
     pub failures: u32,
     /// What a later version wrote here.
-    #[serde(flatten)]
     pub unknown: Unknown,
 }
 
@@ -107,8 +100,7 @@ pub struct Holder(u128);
 
 /// Fields that a later version of this library wrote: kept as they are by renewals; an install or a disconnect begins anew.
 /// `Debug` shows their names only.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Unknown(Map<String, Value>);
 
 impl Record {
@@ -140,6 +132,16 @@ impl Record {
     /// Whether this is the record of that grant with those very tokens: access and refresh token.
     pub fn is_same(&self, grant: Grant, tokens: &TokenSet) -> bool {
         self.grant == grant && self.tokens.as_ref().is_some_and(|stored| stored.same_tokens(tokens))
+    }
+}
+
+impl GrantState {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Gone => "gone",
+            Self::Disconnected => "disconnected",
+        }
     }
 }
 
@@ -184,6 +186,20 @@ impl Unknown {
             Err(_) => false,
         }
     }
+
+    #[inline]
+    pub(crate) fn insert(&mut self, name: String, value: Value) {
+        self.0.insert(name, value);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Writes every field into the object that they stand in.
+    pub(crate) fn write<M: SerializeMap>(&self, object: &mut M) -> Result<(), M::Error> {
+        self.0.iter().try_for_each(|(name, value)| object.serialize_entry(name, value))
+    }
 }
 
 impl fmt::Debug for Unknown {
@@ -215,7 +231,7 @@ macro_rules! drawn {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
+                let Text(text) = Text::deserialize(deserializer)?;
                 match u128::from_str_radix(&text, 16) {
                     Ok(number) if text.len() == 32 => Ok(Self(number)),
                     _ => Err(D::Error::custom("not 32 hexadecimal digits")),
@@ -228,13 +244,67 @@ macro_rules! drawn {
 drawn!(Grant);
 drawn!(Holder);
 
-fn known_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    match u32::deserialize(deserializer)? {
+kept_object! {
+    Record {
+        needed { format: known_format, grant, state, }
+        optional { tokens, revoke, lease, retry, }
+        defaults { unsettled, }
+        unknown unknown
+    }
+}
+
+fn known_format<E: Error>(format: u32) -> Result<u32, E> {
+    match format {
         RECORD_FORMAT => Ok(RECORD_FORMAT),
-        format if format > RECORD_FORMAT => Err(D::Error::custom(format_args!(
+        format if format > RECORD_FORMAT => Err(E::custom(format_args!(
             "format {format} is newer than this version of hs-oauth reads: update it"
         ))),
-        format => Err(D::Error::custom(format_args!("there is no format {format}"))),
+        format => Err(E::custom(format_args!("there is no format {format}"))),
+    }
+}
+
+kept_object! {
+    Lease {
+        needed { holder, until, }
+        optional {}
+        defaults {}
+        unknown unknown
+    }
+}
+
+kept_object! {
+    Retry {
+        needed { at, failures, }
+        optional {}
+        defaults {}
+        unknown unknown
+    }
+}
+
+impl Serialize for GrantState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for GrantState {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(name) = Text::deserialize(deserializer)?;
+        let state =
+            [Self::Live, Self::Gone, Self::Disconnected].into_iter().find(|state| state.name() == name);
+        state.ok_or_else(|| D::Error::custom("not a state of a grant"))
+    }
+}
+
+impl Serialize for Unknown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Unknown {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Map::deserialize(deserializer).map(Self)
     }
 }
 

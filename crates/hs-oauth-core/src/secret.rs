@@ -5,8 +5,8 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_core::de::Error as _;
+use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -137,8 +137,7 @@ secret!(
 );
 
 /// The secret half of PKCE: 43 to 128 unreserved characters (RFC 7636 §4.1).
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Code", into = "Code")]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CodeVerifier(Code);
 
 impl State {
@@ -198,17 +197,15 @@ impl std::str::FromStr for CodeVerifier {
     }
 }
 
-impl TryFrom<Code> for CodeVerifier {
-    type Error = InvalidArgument;
-
-    fn try_from(code: Code) -> Result<Self, InvalidArgument> {
-        Self::new(code.expose())
+impl Serialize for CodeVerifier {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
     }
 }
 
-impl From<CodeVerifier> for Code {
-    fn from(verifier: CodeVerifier) -> Self {
-        verifier.0
+impl<'de> Deserialize<'de> for CodeVerifier {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(Code::deserialize(deserializer)?.expose()).map_err(D::Error::custom)
     }
 }
 

@@ -2,12 +2,13 @@
 //! writes the answers a client reads. What a request is granted is not decided here.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_core::ser::SerializeMap;
+use serde_core::{Serialize, Serializer};
 
 use crate::app::{Credential, JWT_BEARER};
 use crate::authorize::AuthorizationCode;
@@ -15,8 +16,9 @@ use crate::endpoint::{
     AccessTokenInfo, ClientCredentials, Endpoint, ExchangeCode, Introspect, Introspection, Refresh,
     RefreshTokenInfo, Revoke, Token,
 };
-use crate::error::ApiError;
+use crate::error::{ApiError, HubSpotCode};
 use crate::invalid_argument::InvalidArgument;
+use crate::kept::write_some;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, ClientAssertion, ClientSecret, Code, CodeVerifier, RefreshToken};
 use crate::token_set::TokenSet;
@@ -61,34 +63,43 @@ pub enum Call {
 }
 
 /// Why a request was not understood.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejection {
     /// No resource has this path. 404.
-    #[error("there is nothing at this address")]
     NotFound,
     /// The resource does not take this method. 405.
-    #[error("this address takes {allow} only")]
     MethodNotAllowed {
         /// The methods it takes, as an `Allow` header lists them.
         allow: &'static str,
     },
     /// The body is not `application/x-www-form-urlencoded`. 415.
-    #[error("the body must be application/x-www-form-urlencoded")]
     UnsupportedMediaType,
     /// A needed parameter is absent or empty. 400.
-    #[error("missing parameter `{0}`")]
     Missing(&'static str),
     /// A parameter is there more than once (RFC 6749 §3.2). 400.
-    #[error("parameter `{0}` is there more than once")]
     Repeated(&'static str),
     /// A parameter has a value that cannot be. 400.
-    #[error("bad parameter: {0}")]
     Malformed(InvalidArgument),
     /// The `grant_type` is none of HubSpot's. 400.
-    #[error("unsupported grant_type")]
     UnsupportedGrantType,
 }
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("there is nothing at this address"),
+            Self::MethodNotAllowed { allow } => write!(f, "this address takes {allow} only"),
+            Self::UnsupportedMediaType => f.write_str("the body must be application/x-www-form-urlencoded"),
+            Self::Missing(name) => write!(f, "missing parameter `{name}`"),
+            Self::Repeated(name) => write!(f, "parameter `{name}` is there more than once"),
+            Self::Malformed(error) => write!(f, "bad parameter: {error}"),
+            Self::UnsupportedGrantType => f.write_str("unsupported grant_type"),
+        }
+    }
+}
+
+impl std::error::Error for Rejection {}
 
 /// Writes what an endpoint gives as the answer that its `from_http` reads.
 pub trait Serve: Endpoint {
@@ -315,14 +326,13 @@ impl Serve for Introspect {
         match (version, introspection) {
             (ApiVersion::V1, Introspection::AccessToken(info)) => json(StatusCode::OK, info),
             (ApiVersion::V1, Introspection::RefreshToken(info)) => json(StatusCode::OK, info),
-            (ApiVersion::V1, Introspection::Inactive) => {
-                let error = serde_json::json!({
-                    "category": "UNAUTHORIZED",
-                    "message": "Invalid or expired token",
-                    "subCategory": "INVALID_TOKEN",
-                });
-                json(StatusCode::UNAUTHORIZED, &error)
+            (ApiVersion::V1, Introspection::Inactive) => ApiError {
+                category: Some("UNAUTHORIZED".to_owned()),
+                message: Some("Invalid or expired token".to_owned()),
+                sub_category: Some(HubSpotCode::InvalidToken),
+                ..ApiError::new(Self::OPERATION, StatusCode::UNAUTHORIZED)
             }
+            .to_response(),
             _ => json(StatusCode::OK, introspection),
         }
     }
@@ -331,7 +341,7 @@ impl Serve for Introspect {
 impl Serve for Revoke {
     fn to_response((): &(), version: ApiVersion) -> Response<Vec<u8>> {
         if version != ApiVersion::V1 {
-            return json(StatusCode::OK, &Map::new());
+            return with_body(StatusCode::OK, b"{}".to_vec());
         }
         let mut response = Response::new(Vec::new());
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -343,29 +353,7 @@ impl ApiError {
     /// The answer this refusal is read from, in both of HubSpot's shapes at once: every field that is there, and
     /// `Retry-After` in seconds.
     pub fn to_response(&self) -> Response<Vec<u8>> {
-        let mut body = Map::new();
-        let mut put = |name: &str, value: Option<&str>| {
-            body.extend(value.map(|value| (name.to_owned(), Value::from(value))));
-        };
-        put("error", self.error.as_ref().map(|code| code.as_str()));
-        put("error_description", self.error_description.as_deref());
-        put("status", self.code.as_ref().map(|code| code.as_str()));
-        put("subCategory", self.sub_category.as_ref().map(|code| code.as_str()));
-        put("category", self.category.as_deref());
-        put("message", self.message.as_deref());
-        put("correlationId", self.correlation_id.as_deref());
-        put("requestId", self.request_id.as_deref());
-        put("errorType", self.error_type.as_deref());
-        put("policyName", self.policy_name.as_deref());
-        put("groupName", self.group_name.as_deref());
-        let mut put = |name: &str, value: Result<Value, serde_json::Error>, empty: bool| {
-            body.extend(value.ok().filter(|_| !empty).map(|value| (name.to_owned(), value)));
-        };
-        put("context", serde_json::to_value(&self.context), self.context.is_empty());
-        put("links", serde_json::to_value(&self.links), self.links.is_empty());
-        put("errors", serde_json::to_value(&self.errors), self.errors.is_empty());
-
-        let mut response = json(self.status, &body);
+        let mut response = json(self.status, &ErrorBody(self));
         if let Some(wait) = self.retry_after {
             response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
@@ -373,20 +361,62 @@ impl ApiError {
     }
 }
 
-fn token_response(tokens: &TokenSet) -> Response<Vec<u8>> {
-    let mut body = serde_json::to_value(tokens).unwrap_or_default();
-    // When a token ends, each side reckons for itself.
-    if let Some(body) = body.as_object_mut() {
-        body.remove("expires_at");
-        body.retain(|_, value| !value.is_null());
+struct ErrorBody<'e>(&'e ApiError);
+
+impl Serialize for ErrorBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(error) = self;
+        let mut object = serializer.serialize_map(None)?;
+        write_some(&mut object, "error", &error.error)?;
+        write_some(&mut object, "error_description", &error.error_description)?;
+        write_some(&mut object, "status", &error.code)?;
+        write_some(&mut object, "subCategory", &error.sub_category)?;
+        write_some(&mut object, "category", &error.category)?;
+        write_some(&mut object, "message", &error.message)?;
+        write_some(&mut object, "correlationId", &error.correlation_id)?;
+        write_some(&mut object, "requestId", &error.request_id)?;
+        write_some(&mut object, "errorType", &error.error_type)?;
+        write_some(&mut object, "policyName", &error.policy_name)?;
+        write_some(&mut object, "groupName", &error.group_name)?;
+        write_some(&mut object, "context", &Some(&error.context).filter(|context| !context.is_empty()))?;
+        write_some(&mut object, "links", &Some(&error.links).filter(|links| !links.is_empty()))?;
+        write_some(&mut object, "errors", &Some(&error.errors).filter(|errors| !errors.is_empty()))?;
+        object.end()
     }
-    json(StatusCode::OK, &body)
+}
+
+fn token_response(tokens: &TokenSet) -> Response<Vec<u8>> {
+    json(StatusCode::OK, &TokenBody(tokens))
+}
+
+/// A set as an answer has it: when a token ends, each side reckons for itself.
+struct TokenBody<'t>(&'t TokenSet);
+
+impl Serialize for TokenBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(tokens) = self;
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("access_token", &tokens.access_token)?;
+        object.serialize_entry("token_type", &tokens.token_type)?;
+        object.serialize_entry("expires_in", &tokens.expires_in)?;
+        write_some(&mut object, "refresh_token", &tokens.refresh_token)?;
+        write_some(&mut object, "token_use", &tokens.token_use)?;
+        write_some(&mut object, "hub_id", &tokens.hub_id)?;
+        write_some(&mut object, "user_id", &tokens.user_id)?;
+        write_some(&mut object, "scopes", &tokens.scopes)?;
+        write_some(&mut object, "id_token", &tokens.id_token)?;
+        object.end()
+    }
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response<Vec<u8>> {
+    // These types have text keys and no failing `Serialize`, so there always is a body.
+    with_body(status, serde_json::to_vec(body).unwrap_or_default())
 }
 
 /// A JSON answer that no cache keeps (RFC 6749 §5.1).
-fn json(status: StatusCode, body: &impl Serialize) -> Response<Vec<u8>> {
-    // These types have text keys and no failing `Serialize`, so there always is a body.
-    let mut response = Response::new(serde_json::to_vec(body).unwrap_or_default());
+fn with_body(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

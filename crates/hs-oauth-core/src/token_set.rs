@@ -1,11 +1,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde_core::de::Error as _;
+use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::answer::{self, Scalar, json_object};
+use crate::answer::{self, Scalar, Text, json_object};
 use crate::endpoint::needed;
 use crate::error::{AnswerError, Error, Operation, Problem, Rescued, TransportError};
+use crate::kept::kept_object;
 use crate::record::Unknown;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
@@ -15,17 +17,15 @@ use crate::timestamp::Timestamp;
 ///
 /// Serialized under HubSpot's own field names, tokens in the clear, with `expires_at` in milliseconds since 1970 and null for
 /// what HubSpot did not say.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenSet {
     /// What a HubSpot API takes as `Authorization: Bearer …`.
     pub access_token: AccessToken,
     /// What the next access token is got with. Absent with client credentials. If HubSpot's answer to a refresh has none,
     /// this is the one that was sent (RFC 6749 §6).
-    #[serde(default)]
     pub refresh_token: Option<RefreshToken>,
     /// How the access token is used.
-    #[serde(default)]
     pub token_type: TokenType,
     /// The life of the access token in seconds, at least 1; HubSpot gives 1800.
     pub expires_in: u64,
@@ -34,40 +34,31 @@ pub struct TokenSet {
     /// seems to end is never renewed.
     pub expires_at: Timestamp,
     /// What the token is for. `v1` did not say.
-    #[serde(default)]
     pub token_use: Option<TokenUse>,
     /// The account. `v1` did not say.
-    #[serde(default)]
     pub hub_id: Option<i64>,
     /// The person who installed the app.
-    #[serde(default)]
     pub user_id: Option<i64>,
     /// What was granted, if HubSpot says so; `v1` did not.
-    #[serde(default)]
     pub scopes: Option<Scopes>,
     /// Present if the `openid` scope was granted.
-    #[serde(default)]
     pub id_token: Option<IdToken>,
     /// What a later version of this library wrote where the set is kept. An answer's unknown fields do not come here.
-    #[serde(flatten)]
     pub unknown: Unknown,
 }
 
 /// How an access token is used (RFC 6749 §7.1). An answer with a type that is not among these is an error: the token must
 /// not be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenType {
     /// As a bearer token (RFC 6750).
     #[default]
-    #[serde(alias = "Bearer")]
     Bearer,
 }
 
 /// What a token is for. An open set.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "Cow<'_, str>", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenUse {
     /// `access_token`: acts for an account.
@@ -130,9 +121,8 @@ impl TokenSet {
         let expires_in = needed("expires_in", body.expires_in, &mut problems, |value| {
             u64::try_from(value.integer()?).ok().filter(|seconds| *seconds > 0)
         });
-        let token_type = needed("token_type", body.token_type, &mut problems, |value| {
-            value.text()?.eq_ignore_ascii_case("bearer").then_some(TokenType::Bearer)
-        });
+        let token_type =
+            needed("token_type", body.token_type, &mut problems, |value| TokenType::read(&value.text()?));
 
         match (access_token, token_type, expires_in) {
             (Some(access_token), Some(token_type), Some(expires_in))
@@ -182,6 +172,13 @@ impl TokenSet {
     }
 }
 
+impl TokenType {
+    /// The type of that name, in whatever case (RFC 6749 §5.1).
+    fn read(name: &str) -> Option<Self> {
+        name.eq_ignore_ascii_case("bearer").then_some(Self::Bearer)
+    }
+}
+
 impl TokenUse {
     /// The use as HubSpot writes it.
     pub fn as_str(&self) -> &str {
@@ -205,9 +202,39 @@ impl From<Cow<'_, str>> for TokenUse {
     }
 }
 
-impl From<TokenUse> for String {
-    fn from(token_use: TokenUse) -> Self {
-        token_use.as_str().to_owned()
+impl Serialize for TokenUse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenUse {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Text::deserialize(deserializer).map(|Text(name)| Self::from(name))
+    }
+}
+
+impl Serialize for TokenType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Bearer => serializer.serialize_str("bearer"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(name) = Text::deserialize(deserializer)?;
+        Self::read(&name).ok_or_else(|| D::Error::custom("not a token type that is understood"))
+    }
+}
+
+kept_object! {
+    TokenSet {
+        needed { access_token, expires_in, expires_at, }
+        optional {}
+        defaults { refresh_token, token_type, token_use, hub_id, user_id, scopes, id_token, }
+        unknown unknown
     }
 }
 

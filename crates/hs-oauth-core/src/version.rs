@@ -2,8 +2,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::utf8_percent_encode;
-use serde::{Deserialize, Serialize};
+use serde_core::de::Error as _;
+use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::answer::Text;
 use crate::form::UNRESERVED;
 use crate::invalid_argument::{InvalidArgument, Reason};
 use crate::timestamp::Timestamp;
@@ -17,8 +19,7 @@ use crate::timestamp::Timestamp;
 /// assert_eq!("2026-09".parse(), Ok(ApiVersion::LATEST));
 /// assert_eq!(ApiVersion::V1.to_string(), "v1");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ApiVersion {
     /// `v1`: tokens travel in paths. HubSpot removes it on 2027-02-16.
@@ -133,17 +134,15 @@ impl FromStr for ApiVersion {
     }
 }
 
-impl TryFrom<String> for ApiVersion {
-    type Error = InvalidArgument;
-
-    fn try_from(name: String) -> Result<Self, InvalidArgument> {
-        name.parse()
+impl Serialize for ApiVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl From<ApiVersion> for String {
-    fn from(version: ApiVersion) -> Self {
-        version.to_string()
+impl<'de> Deserialize<'de> for ApiVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Text::deserialize(deserializer)?.0.parse().map_err(D::Error::custom)
     }
 }
 

@@ -4,14 +4,15 @@
 use std::borrow::Cow;
 
 use http::{Method, Request, Response};
-use serde::de::MapAccess;
-use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
+use serde_core::de::MapAccess;
+use serde_core::ser::SerializeMap;
+use serde_core::{Serialize, Serializer};
 
 use super::{Endpoint, bare, needed, post, refusal};
 use crate::answer::{self, Field, Scalar, Shape, json_object};
 use crate::app::App;
 use crate::error::{AnswerError, Error, Operation, Problem};
+use crate::kept::write_some;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, RefreshToken, Signature};
 use crate::timestamp::Timestamp;
@@ -49,7 +50,7 @@ pub enum Introspection {
 }
 
 /// What HubSpot knows of an access token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccessTokenInfo {
     /// The token itself.
@@ -57,36 +58,29 @@ pub struct AccessTokenInfo {
     /// The account.
     pub hub_id: i64,
     /// The person who installed the app.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<i64>,
     /// The app.
     pub app_id: i64,
     /// The app's client id. `v1` does not say.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// What was granted.
     pub scopes: Scopes,
     /// Seconds until the token expires; 0 if it has, or if HubSpot says a negative number.
     pub expires_in: u64,
     /// `bearer`; on `v1` `access`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub token_type: Option<String>,
     /// Whether the app is distributed privately.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_private_distribution: Option<bool>,
     /// The e-mail address of the person who installed the app.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The account's own website, not a host of HubSpot's.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub hub_domain: Option<String>,
     /// The signed form of the token.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub signed_access_token: Option<Box<SignedAccessToken>>,
 }
 
 /// What HubSpot knows of a refresh token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RefreshTokenInfo {
     /// The token itself.
@@ -94,81 +88,58 @@ pub struct RefreshTokenInfo {
     /// The account.
     pub hub_id: i64,
     /// The person who installed the app.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<i64>,
     /// The app. `v1` does not say.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub app_id: Option<i64>,
     /// The app's client id.
     pub client_id: String,
     /// What was granted.
     pub scopes: Scopes,
     /// What HubSpot calls the token; on `v1` often absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub token_type: Option<String>,
     /// The e-mail address of the person who installed the app.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The account's own website, not a host of HubSpot's.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub hub_domain: Option<String>,
 }
 
 /// The signed form of an access token, as HubSpot's own services read it. Scopes and their kin are opaque texts here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignedAccessToken {
     /// The app.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub app_id: Option<i64>,
     /// This install of the app.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub app_install_id: Option<String>,
     /// Whom the token is for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
     /// When the token expires; in milliseconds since 1970 on the wire.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
     /// The account.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub hub_id: Option<i64>,
     /// The data centre, such as `na1`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub hublet: Option<String>,
     /// The person who installed the app.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub installing_user_id: Option<i64>,
     /// Whether the app is distributed privately.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_private_distribution: Option<bool>,
     /// Whether the token acts for a service account.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_service_account: Option<bool>,
     /// Whether the token acts for a person rather than for the account.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_user_level: Option<bool>,
     /// The signature in its newer form.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub new_signature: Option<Signature>,
     /// Opaque.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub scope_to_scope_group_pks: Option<String>,
     /// Opaque.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<String>,
     /// The signature.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
     /// Opaque.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub trial_scope_to_scope_group_pks: Option<String>,
     /// Opaque.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub trial_scopes: Option<String>,
     /// The person the token acts for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<i64>,
 }
 
@@ -193,26 +164,91 @@ impl Introspection {
 
 impl Serialize for Introspection {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Active<'a, T> {
-            active: bool,
-            token_use: &'static str,
-            #[serde(flatten)]
-            info: &'a T,
-        }
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("active", &self.is_active())?;
         match self {
-            Self::Inactive => {
-                let mut object = serializer.serialize_struct("Introspection", 1)?;
-                object.serialize_field("active", &false)?;
-                object.end()
-            }
+            Self::Inactive => {}
             Self::AccessToken(info) => {
-                Active { active: true, token_use: "access_token", info }.serialize(serializer)
+                object.serialize_entry("token_use", "access_token")?;
+                info.write(&mut object)?;
             }
             Self::RefreshToken(info) => {
-                Active { active: true, token_use: "refresh_token", info }.serialize(serializer)
+                object.serialize_entry("token_use", "refresh_token")?;
+                info.write(&mut object)?;
             }
         }
+        object.end()
+    }
+}
+
+impl Serialize for AccessTokenInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        self.write(&mut object)?;
+        object.end()
+    }
+}
+
+impl AccessTokenInfo {
+    fn write<M: SerializeMap>(&self, object: &mut M) -> Result<(), M::Error> {
+        object.serialize_entry("token", &self.token)?;
+        object.serialize_entry("hub_id", &self.hub_id)?;
+        write_some(object, "user_id", &self.user_id)?;
+        object.serialize_entry("app_id", &self.app_id)?;
+        write_some(object, "client_id", &self.client_id)?;
+        object.serialize_entry("scopes", &self.scopes)?;
+        object.serialize_entry("expires_in", &self.expires_in)?;
+        write_some(object, "token_type", &self.token_type)?;
+        write_some(object, "is_private_distribution", &self.is_private_distribution)?;
+        write_some(object, "user", &self.user)?;
+        write_some(object, "hub_domain", &self.hub_domain)?;
+        write_some(object, "signed_access_token", &self.signed_access_token.as_deref())
+    }
+}
+
+impl Serialize for RefreshTokenInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        self.write(&mut object)?;
+        object.end()
+    }
+}
+
+impl RefreshTokenInfo {
+    fn write<M: SerializeMap>(&self, object: &mut M) -> Result<(), M::Error> {
+        object.serialize_entry("token", &self.token)?;
+        object.serialize_entry("hub_id", &self.hub_id)?;
+        write_some(object, "user_id", &self.user_id)?;
+        write_some(object, "app_id", &self.app_id)?;
+        object.serialize_entry("client_id", &self.client_id)?;
+        object.serialize_entry("scopes", &self.scopes)?;
+        write_some(object, "token_type", &self.token_type)?;
+        write_some(object, "user", &self.user)?;
+        write_some(object, "hub_domain", &self.hub_domain)
+    }
+}
+
+impl Serialize for SignedAccessToken {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        write_some(&mut object, "appId", &self.app_id)?;
+        write_some(&mut object, "appInstallId", &self.app_install_id)?;
+        write_some(&mut object, "audience", &self.audience)?;
+        write_some(&mut object, "expiresAt", &self.expires_at)?;
+        write_some(&mut object, "hubId", &self.hub_id)?;
+        write_some(&mut object, "hublet", &self.hublet)?;
+        write_some(&mut object, "installingUserId", &self.installing_user_id)?;
+        write_some(&mut object, "isPrivateDistribution", &self.is_private_distribution)?;
+        write_some(&mut object, "isServiceAccount", &self.is_service_account)?;
+        write_some(&mut object, "isUserLevel", &self.is_user_level)?;
+        write_some(&mut object, "newSignature", &self.new_signature)?;
+        write_some(&mut object, "scopeToScopeGroupPks", &self.scope_to_scope_group_pks)?;
+        write_some(&mut object, "scopes", &self.scopes)?;
+        write_some(&mut object, "signature", &self.signature)?;
+        write_some(&mut object, "trialScopeToScopeGroupPks", &self.trial_scope_to_scope_group_pks)?;
+        write_some(&mut object, "trialScopes", &self.trial_scopes)?;
+        write_some(&mut object, "userId", &self.user_id)?;
+        object.end()
     }
 }
 
@@ -340,6 +376,7 @@ json_object! {
 
 impl InfoAnswer<'_> {
     /// Which kind of token it is, HubSpot says in `token_use`; where it does not, it is the kind asked about.
+    #[inline]
     fn info(self, asked: &Token, problems: &mut Vec<Problem>) -> Option<Introspection> {
         let is_refresh_token = match self.token_use.text().map(TokenUse::from) {
             Some(TokenUse::RefreshToken) => true,

@@ -3,14 +3,16 @@ use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
-use serde::Serialize;
-use serde::de::MapAccess;
+use serde_core::de::{MapAccess, SeqAccess};
+use serde_core::ser::SerializeMap;
+use serde_core::{Serialize, Serializer};
 
 use super::codes::{HubSpotCode, OAuthCode};
 use super::redact::Redact;
 use super::retry_after::retry_after;
 use super::{NextStep, Operation};
-use crate::answer::{self, Field, Shape, json_object};
+use crate::answer::{self, Field, Lists, Shape, Texts, json_object};
+use crate::kept::write_some;
 use crate::timestamp::Timestamp;
 
 /// HubSpot's refusal, in either of its two shapes or a mix of both (RFC 6749 §5.2 and HubSpot's own).
@@ -58,24 +60,18 @@ pub struct ApiError {
 }
 
 /// One fault among the `errors` of an [`ApiError`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ErrorDetail {
     /// What is wrong, for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// A code for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// A finer code.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sub_category: Option<String>,
     /// The field or place it is in.
-    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
     /// Lists of values by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub context: BTreeMap<String, Vec<String>>,
 }
 
@@ -250,6 +246,20 @@ impl fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
+impl Serialize for ErrorDetail {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        write_some(&mut object, "message", &self.message)?;
+        write_some(&mut object, "code", &self.code)?;
+        write_some(&mut object, "subCategory", &self.sub_category)?;
+        write_some(&mut object, "in", &self.location)?;
+        if !self.context.is_empty() {
+            object.serialize_entry("context", &self.context)?;
+        }
+        object.end()
+    }
+}
+
 json_object! {
     struct ErrorAnswer<'a> {
         scalars {
@@ -266,8 +276,8 @@ json_object! {
             group_name = "groupName",
         }
         others {
-            context: BTreeMap<String, Vec<String>> = "context",
-            links: BTreeMap<String, String> = "links",
+            context: Lists<'a> = "context",
+            links: Texts<'a> = "links",
             errors: Vec<DetailAnswer<'a>> = "errors",
         }
     }
@@ -282,12 +292,13 @@ json_object! {
             location = "in",
         }
         others {
-            context: BTreeMap<String, Vec<String>> = "context",
+            context: Lists<'a> = "context",
         }
     }
 }
 
 impl DetailAnswer<'_> {
+    #[inline]
     fn without_secrets(self, redact: &Redact<'_>) -> ErrorDetail {
         ErrorDetail {
             message: redact.field(self.message),
@@ -306,7 +317,7 @@ impl<'a> Shape<'a> for DetailAnswer<'a> {
 }
 
 impl<'a> Shape<'a> for Vec<DetailAnswer<'a>> {
-    fn from_list<A: serde::de::SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
+    fn from_list<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
         let mut details = Self::new();
         while let Some(detail) = list.next_element::<Field<DetailAnswer<'_>>>()? {
             details.extend(detail.read());

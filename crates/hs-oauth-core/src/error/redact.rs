@@ -1,10 +1,10 @@
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::mem::swap;
 
 use percent_encoding::percent_decode_str;
 
-use crate::answer::{Field, Scalar};
+use crate::answer::{Field, Lists, Scalar, Texts};
 use crate::printable::{all, excerpt};
 
 /// Takes the request's secrets out of what the server says: a server that echoes its input must not get it into a log.
@@ -12,10 +12,17 @@ pub(crate) struct Redact<'s>([&'s str; 3]);
 
 impl<'s> Redact<'s> {
     /// Takes out these; an empty one stands for none.
-    pub(crate) fn new(mut secrets: [&'s str; 3]) -> Self {
-        // If one secret holds another, the rest of it must not be left standing.
-        secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
-        Self(secrets)
+    pub(crate) fn new([mut first, mut second, mut third]: [&'s str; 3]) -> Self {
+        // The longest comes first: if one secret holds another, the rest of it must not be left standing.
+        let order = |one: &mut &'s str, other: &mut &'s str| {
+            if one.len() < other.len() {
+                swap(one, other);
+            }
+        };
+        order(&mut first, &mut second);
+        order(&mut second, &mut third);
+        order(&mut first, &mut second);
+        Self([first, second, third])
     }
 
     pub(crate) fn text(&self, text: &str) -> String {
@@ -49,20 +56,22 @@ impl<'s> Redact<'s> {
         known(code).unwrap_or_else(|| other(self.text(code)))
     }
 
-    pub(super) fn context(
-        &self,
-        context: Field<BTreeMap<String, Vec<String>>>,
-    ) -> BTreeMap<String, Vec<String>> {
-        let Some(context) = context.read() else { return BTreeMap::new() };
-        context
-            .into_iter()
-            .map(|(name, values)| (self.text(&name), values.iter().map(|value| self.text(value)).collect()))
-            .collect()
+    #[inline]
+    pub(super) fn context(&self, context: Field<Lists<'_>>) -> BTreeMap<String, Vec<String>> {
+        let mut lists = BTreeMap::new();
+        for (name, values) in context.read().unwrap_or_default() {
+            lists.insert(self.text(&name), values.iter().map(|value| self.text(value)).collect());
+        }
+        lists
     }
 
-    pub(super) fn links(&self, links: Field<BTreeMap<String, String>>) -> BTreeMap<String, String> {
-        let Some(links) = links.read() else { return BTreeMap::new() };
-        links.iter().map(|(name, link)| (self.text(name), self.text(link))).collect()
+    #[inline]
+    pub(super) fn links(&self, links: Field<Texts<'_>>) -> BTreeMap<String, String> {
+        let mut texts = BTreeMap::new();
+        for (name, link) in links.read().unwrap_or_default() {
+            texts.insert(self.text(&name), self.text(&link));
+        }
+        texts
     }
 }
 

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use super::{Error, NextStep, StoreError};
@@ -5,40 +6,32 @@ use crate::token_set::TokenSet;
 
 /// Why there is no token to hand out, or why an install or a disconnect was not finished. [`TokenError::next_step`] says
 /// what to do about it.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum TokenError {
     /// No tokens are held for the account: it never connected the app, or was disconnected.
-    #[error("no tokens are held for this account; next: {}", NextStep::Reauthorize)]
     NotInstalled,
     /// HubSpot refused the grant: the account uninstalled the app, or the refresh token was lost in a renewal. Nothing is
     /// sent for this account until a new install.
-    #[error("the account's grant is gone{}; next: {}", lost(*.unsettled), NextStep::Reauthorize)]
     Gone {
         /// Whether it was probably lost in a renewal of which no answer came, and not refused outright.
         unsettled: bool,
         /// HubSpot's refusal, if it came just now.
-        #[source]
         refusal: Option<Box<Error>>,
     },
     /// The tokens have come to their end, and there is no refresh token to renew them with.
-    #[error("the account's tokens are over and have no refresh token; next: {}", NextStep::Reauthorize)]
     NotRenewable,
     /// The call to HubSpot failed. The account's state is unchanged.
-    #[error(transparent)]
-    Call(#[from] Error),
+    Call(Error),
     /// An earlier call failed, here or in another process, and it is not yet time for the next.
-    #[error("a renewal has failed before; next: {}", NextStep::RetryAfter(Some(*.wait)))]
     BackingOff {
         /// How long to wait.
         wait: Duration,
     },
     /// The store failed, and no new tokens were got.
-    #[error("{error}; next: {next}", error = .0, next = .0.next_step())]
-    Store(#[source] StoreError),
+    Store(StoreError),
     /// HubSpot issued these tokens, and they could not be saved: they may exist nowhere else. After a renewal the manager keeps them
     /// and saves them as soon as the store takes them; after an install they are the caller's to install again.
-    #[error("new tokens could not be saved: {error}; next: keep them, and see to the store")]
     Unsaved {
         /// The tokens.
         tokens: Box<TokenSet>,
@@ -46,28 +39,22 @@ pub enum TokenError {
         error: StoreError,
     },
     /// Another install or disconnect of this account came in between, and stands.
-    #[error("another install or disconnect of this account came in between, and stands")]
     Superseded {
         /// The tokens that were to be installed, if any.
         tokens: Option<Box<TokenSet>>,
     },
     /// HubSpot issued these tokens without saying for which account (`v1` does so), and could not be asked.
-    #[error("new tokens do not say whose they are; next: install them by account")]
     UnknownAccount {
         /// The tokens.
         tokens: Box<TokenSet>,
         /// What became of asking, if it was tried.
-        #[source]
         error: Option<Box<Error>>,
     },
     /// The manager has been shut down.
-    #[error("the token manager has been shut down; next: ask the one that comes after it")]
     ShutDown,
     /// An async manager was called outside of the runtime it needs.
-    #[error("there is no async runtime to work on here; next: call from within one")]
     NoRuntime,
     /// The renewal ended without a result: it panicked (a store's fault), or its runtime was shut down. It counts as a crash.
-    #[error("the renewal was interrupted; next: {}", NextStep::RetryAfter(None))]
     Interrupted,
 }
 
@@ -115,9 +102,56 @@ impl TokenError {
     }
 }
 
-const fn lost(unsettled: bool) -> &'static str {
-    match unsettled {
-        true => " (lost in a renewal)",
-        false => "",
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let next = self.next_step();
+        match self {
+            Self::NotInstalled => write!(f, "no tokens are held for this account; next: {next}"),
+            Self::Gone { unsettled: false, .. } => write!(f, "the account's grant is gone; next: {next}"),
+            Self::Gone { unsettled: true, .. } => {
+                write!(f, "the account's grant is gone (lost in a renewal); next: {next}")
+            }
+            Self::NotRenewable => {
+                write!(f, "the account's tokens are over and have no refresh token; next: {next}")
+            }
+            Self::Call(error) => error.fmt(f),
+            Self::BackingOff { .. } => write!(f, "a renewal has failed before; next: {next}"),
+            Self::Store(error) => write!(f, "{error}; next: {next}"),
+            Self::Unsaved { error, .. } => {
+                write!(f, "new tokens could not be saved: {error}; next: keep them, and see to the store")
+            }
+            Self::Superseded { .. } => {
+                f.write_str("another install or disconnect of this account came in between, and stands")
+            }
+            Self::UnknownAccount { .. } => {
+                f.write_str("new tokens do not say whose they are; next: install them by account")
+            }
+            Self::ShutDown => {
+                f.write_str("the token manager has been shut down; next: ask the one that comes after it")
+            }
+            Self::NoRuntime => {
+                f.write_str("there is no async runtime to work on here; next: call from within one")
+            }
+            Self::Interrupted => write!(f, "the renewal was interrupted; next: {next}"),
+        }
+    }
+}
+
+impl std::error::Error for TokenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Call(error) => error.source(),
+            Self::Store(error) => Some(error),
+            Self::Gone { refusal: error, .. } | Self::UnknownAccount { error, .. } => {
+                error.as_deref().map(|error| error as _)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<Error> for TokenError {
+    fn from(error: Error) -> Self {
+        Self::Call(error)
     }
 }

@@ -1,0 +1,113 @@
+//! How the JSON objects that applications keep are read and written. By hand, as the texts of errors are: the derives of serde and
+//! thiserror would take a third of the time in which this crate is built with everything below it.
+
+use serde_core::Serialize;
+use serde_core::de::{Deserialize, Error, MapAccess};
+use serde_core::ser::SerializeMap;
+
+/// Implements `Serialize` and `Deserialize` for an object whose fields stand under their own names: those it needs, `field`, or
+/// `field: checked` where a function has a say in the value; those that are left out where there is nothing; those that are their
+/// default where they are not there; and what has another name, kept in the field that is `unknown`, or else dropped.
+macro_rules! kept_object {
+    ($name:ident {
+        needed { $($needed:ident $(: $checked:ident)?,)* }
+        optional { $($optional:ident,)* }
+        defaults { $($default:ident,)* }
+        $(unknown $unknown:ident)?
+    }) => {
+        impl serde_core::Serialize for $name {
+            fn serialize<S: serde_core::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde_core::ser::SerializeMap;
+
+                // Formats other than JSON may have to say it first.
+                let length = [$(stringify!($needed),)* $(stringify!($default),)*].len()
+                    $(+ usize::from(self.$optional.is_some()))*
+                    $(+ self.$unknown.len())?;
+                let mut object = serializer.serialize_map(Some(length))?;
+                $(object.serialize_entry(stringify!($needed), &self.$needed)?;)*
+                $($crate::kept::write_some(&mut object, stringify!($optional), &self.$optional)?;)*
+                $(object.serialize_entry(stringify!($default), &self.$default)?;)*
+                $(self.$unknown.write(&mut object)?;)?
+                object.end()
+            }
+        }
+
+        impl<'de> serde_core::Deserialize<'de> for $name {
+            fn deserialize<D: serde_core::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Object;
+
+                impl<'de> serde_core::de::Visitor<'de> for Object {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: serde_core::de::MapAccess<'de>>(
+                        self,
+                        mut object: A,
+                    ) -> Result<$name, A::Error> {
+                        $(let mut $needed = None;)*
+                        $(let mut $optional = None;)*
+                        $(let mut $default = None;)*
+                        let mut unknown = $crate::record::Unknown::default();
+                        while let Some($crate::answer::Text(name)) = object.next_key()? {
+                            match &*name {
+                                $(stringify!($needed) => {
+                                    $crate::kept::read(&mut $needed, stringify!($needed), &mut object)?;
+                                    $($needed = $needed.map($checked).transpose()?;)?
+                                })*
+                                $(stringify!($optional) => {
+                                    $crate::kept::read(&mut $optional, stringify!($optional), &mut object)?;
+                                })*
+                                $(stringify!($default) => {
+                                    $crate::kept::read(&mut $default, stringify!($default), &mut object)?;
+                                })*
+                                _ => unknown.insert(name.into_owned(), object.next_value()?),
+                            }
+                        }
+                        Ok($name {
+                            $($needed: $crate::kept::needed($needed, stringify!($needed))?,)*
+                            $($optional: $optional.unwrap_or_default(),)*
+                            $($default: $default.unwrap_or_default(),)*
+                            $($unknown: unknown,)?
+                        })
+                    }
+                }
+
+                deserializer.deserialize_map(Object)
+            }
+        }
+    };
+}
+pub(crate) use kept_object;
+
+/// Writes a field, if there is something in it.
+pub(crate) fn write_some<M: SerializeMap>(
+    object: &mut M,
+    name: &'static str,
+    value: &Option<impl Serialize>,
+) -> Result<(), M::Error> {
+    match value {
+        // As an option: formats other than JSON tell it from its value.
+        Some(_) => object.serialize_entry(name, value),
+        None => Ok(()),
+    }
+}
+
+/// Reads a field, which may be there once.
+pub(crate) fn read<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
+    field: &mut Option<T>,
+    name: &'static str,
+    object: &mut A,
+) -> Result<(), A::Error> {
+    match field {
+        Some(_) => Err(Error::duplicate_field(name)),
+        None => object.next_value().map(|value| *field = Some(value)),
+    }
+}
+
+/// The value of a field that must be there.
+pub(crate) fn needed<T, E: Error>(field: Option<T>, name: &'static str) -> Result<T, E> {
+    field.ok_or_else(|| E::missing_field(name))
+}
