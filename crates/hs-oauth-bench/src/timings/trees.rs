@@ -84,11 +84,7 @@ fn crates(project: &Path) -> Result<usize, Failure> {
     let tree = run(cargo(project, "tree").args(["-e", "normal", "--prefix", "none", "--offline"]))?;
     let tree = String::from_utf8(tree.stdout)?;
     let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
-    Ok(names
-        .into_iter()
-        .filter(|name| !name.is_empty() && !name.starts_with("tree-"))
-        .count()
-        .saturating_sub(1))
+    Ok(names.into_iter().filter(|name| !name.is_empty() && !name.starts_with("tree-")).count())
 }
 
 fn build(project: &Path) -> Result<Duration, Failure> {
