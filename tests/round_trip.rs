@@ -1,5 +1,6 @@
 //! What is built is what is read: any request and any answer, and any bytes at all.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hs_oauth_core::server::{Call, Received, Serve};
@@ -14,6 +15,7 @@ use http::{Request, Response};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// RFC 6749 appendix A: VSCHAR. Every byte a form and a path must escape is among them.
 fn printable() -> impl Strategy<Value = String> {
@@ -189,11 +191,19 @@ proptest! {
     }
 
     #[test]
-    fn what_is_kept_is_read_back_from_json_and_from_a_format_that_names_no_types(record in record(), pending in pending()) {
+    fn any_record_is_read_as_it_was_written(record in record()) {
+        let text = serde_json::to_string(&record).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<Record>(&text).unwrap(), &record);
         prop_assert_eq!(&serde_json::from_value::<Record>(serde_json::to_value(&record).unwrap()).unwrap(), &record);
-        prop_assert_eq!(&postcard::from_bytes::<Record>(&postcard::to_allocvec(&record).unwrap()).unwrap(), &record);
-        prop_assert_eq!(&serde_json::from_str::<PendingAuthorization>(&serde_json::to_string(&pending).unwrap()).unwrap(), &pending);
-        prop_assert_eq!(&postcard::from_bytes::<PendingAuthorization>(&postcard::to_allocvec(&pending).unwrap()).unwrap(), &pending);
+    }
+
+    /// Sessions are kept in JSON and in formats that tell no names.
+    #[test]
+    fn any_pending_authorization_is_read_as_it_was_written(pending in pending()) {
+        let text = serde_json::to_string(&pending).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<PendingAuthorization>(&text).unwrap(), &pending);
+        let bytes = postcard::to_allocvec(&pending).unwrap();
+        prop_assert_eq!(&postcard::from_bytes::<PendingAuthorization>(&bytes).unwrap(), &pending);
     }
 
     #[test]
@@ -231,6 +241,57 @@ proptest! {
             serde_json::from_str(r#"{"state":"a state nobody guesses","code_verifier":null,"redirect_uri":"https://example.com"}"#).unwrap();
         prop_assert!(pending.accept(&query).is_err());
     }
+}
+
+/// It takes its own fields and leaves the rest, or else the secrets in it would stand in the open beside it.
+#[test]
+fn a_pending_authorization_can_be_flattened_into_a_session() {
+    #[derive(Serialize, Deserialize)]
+    struct Session {
+        user: String,
+        #[serde(flatten)]
+        pending: PendingAuthorization,
+        #[serde(flatten)]
+        more: BTreeMap<String, serde_json::Value>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        user: String,
+        #[serde(flatten)]
+        pending: PendingAuthorization,
+    }
+
+    let text = r#"{"user":"u","state":"s","code_verifier":null,"redirect_uri":"https://example.com/cb","theme":"dark"}"#;
+    let session: Session = serde_json::from_str(text).unwrap();
+    assert_eq!(session.user, "u");
+    assert!(session.more.keys().eq(["theme"]), "{:?}", session.more);
+    let again: Session = serde_json::from_str(&serde_json::to_string(&session).unwrap()).unwrap();
+    assert_eq!(again.pending, session.pending);
+    let strict: Strict = serde_json::from_str(&text.replace(r#","theme":"dark""#, "")).unwrap();
+    assert_eq!((strict.user.as_str(), strict.pending), ("u", session.pending));
+}
+
+/// What the fields beside them hold is not ours to judge.
+#[test]
+fn a_pending_authorization_passes_over_whatever_else_stands_there() {
+    for other in ["1e400", r#""\ud800""#, &format!("{}{}", "[".repeat(1000), "]".repeat(1000))] {
+        let text = format!(r#"{{"other":{other},"state":"s","redirect_uri":"https://example.com/cb"}}"#);
+        assert!(serde_json::from_str::<PendingAuthorization>(&text).is_ok(), "{other}");
+    }
+}
+
+/// Only what the two sides reckon each for itself is left out.
+#[test]
+fn an_answer_has_what_a_later_version_put_into_the_set() {
+    let text =
+        r#"{"access_token":"a","token_type":"bearer","expires_in":1800,"expires_at":1,"audience":["b"]}"#;
+    let tokens: TokenSet = serde_json::from_str(text).unwrap();
+    let response = Refresh::to_response(&tokens, ApiVersion::LATEST);
+    let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+    let expected = r#"{"access_token":"a","token_type":"bearer","expires_in":1800,"audience":["b"]}"#;
+    assert_eq!(body, serde_json::from_str::<serde_json::Value>(expected).unwrap());
 }
 
 fn record() -> impl Strategy<Value = Record> {

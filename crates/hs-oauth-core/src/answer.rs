@@ -11,6 +11,7 @@ use serde_core::de::{
 
 use crate::error::Problem;
 use crate::scope::{Scope, Scopes};
+use crate::text::Text;
 
 /// A JSON object that knows its fields. Implemented by [`json_object!`].
 pub(crate) trait Object<'a>: Default {
@@ -102,22 +103,27 @@ pub(crate) fn read<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) -> Result<
     // RFC 8259 §8.1 lets a reader ignore a byte order mark.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let visitor = ObjectVisitor { object, repeated: &mut repeated };
-    // Checking the whole for UTF-8 at once is cheaper than each string; what is not UTF-8 is still read up to there.
-    let text = match std::str::from_utf8(body) {
-        Ok(text) => text,
-        Err(error) => {
-            std::str::from_utf8(body.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default()
-        }
+    // Checking the whole for UTF-8 at once is cheaper than each string. What is not UTF-8 harms nothing in a value that is passed
+    // over, so such a body is read all the same.
+    let outcome = match std::str::from_utf8(body) {
+        Ok(text) => parse(serde_json::Deserializer::from_str(text), visitor),
+        Err(_) => parse(serde_json::Deserializer::from_slice(body), visitor),
     };
-    let mut json = serde_json::Deserializer::from_str(text);
-    match (json.deserialize_any(visitor).and_then(|()| json.end()), repeated) {
+    match (outcome, repeated) {
         (Err(error), _) if error.is_data() => Err(Problem::NotAnObject),
         (Err(_), _) if body.trim_ascii().is_empty() => Err(Problem::Empty),
         (Err(_), _) => Err(Problem::NotJson),
-        (Ok(()), _) if text.len() < body.len() => Err(Problem::NotJson),
         (Ok(()), Some(key)) => Err(Problem::Repeated(key)),
         (Ok(()), None) => Ok(()),
     }
+}
+
+fn parse<'a, R: serde_json::de::Read<'a>, O: Object<'a>>(
+    mut json: serde_json::Deserializer<R>,
+    visitor: ObjectVisitor<'_, O>,
+) -> serde_json::Result<()> {
+    json.deserialize_any(visitor)?;
+    json.end()
 }
 
 struct ObjectVisitor<'o, O> {
@@ -493,33 +499,6 @@ impl<'a> Shape<'a> for Lists<'a> {
     }
 }
 
-/// A text borrowed from the body where it stands there unescaped. (serde's own `Cow` always copies.)
-pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
-
-impl<'a> Deserialize<'a> for Text<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-
-        impl<'a> Visitor<'a> for TextVisitor {
-            type Value = Text<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'a>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_borrowed_str<E: Error>(self, text: &'a str) -> Result<Text<'a>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-        }
-
-        deserializer.deserialize_str(TextVisitor)
-    }
-}
-
 /// Gives a number, if that is what the object stands for: with serde_json's feature `arbitrary_precision`, which any crate in a build
 /// may switch on for all, one arrives as an object with one key.
 fn drain_object<'a, A: MapAccess<'a>>(object: &mut A) -> Result<Option<i64>, A::Error> {
@@ -584,6 +563,20 @@ mod tests {
         let (read, outcome) = sample(br#"{"text":"kept","number":17,"scopes":["a","b"#);
         assert_eq!(outcome, Err(Problem::NotJson));
         assert_eq!((read.text.text().as_deref(), read.number.integer()), (Some("kept"), Some(17)));
+    }
+
+    /// The refresh token may stand after it, and exist nowhere else.
+    #[test]
+    fn what_is_not_utf_8_costs_nothing_where_nobody_looks() {
+        for junk in [&b"\"\xe9\""[..], b"[1,\"\xe9\"]", b"{\"a\":{\"\xe9\":1}}"] {
+            let body = [b"{\"junk\":", junk, b",\"text\":\"kept\",\"links\":{\"a\":\"b\"}}"].concat();
+            let (read, outcome) = sample(&body);
+            assert_eq!(outcome, Ok(()), "{body:?}");
+            assert_eq!(read.text.text().as_deref(), Some("kept"), "{body:?}");
+            assert_eq!(read.links.read(), Some(vec![("a".into(), "b".into())]), "{body:?}");
+        }
+        let (read, outcome) = sample(b"{\"number\":7,\"text\":\"\xe9\"}");
+        assert_eq!((read.number.integer(), outcome), (Some(7), Err(Problem::NotJson)));
     }
 
     #[test]

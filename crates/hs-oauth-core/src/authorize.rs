@@ -3,13 +3,18 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde_core::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_core::ser::SerializeStruct;
+use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::app::App;
 use crate::error::{NextStep, OAuthCode, Redact};
 use crate::form;
 use crate::invalid_argument::{InvalidArgument, Reason};
-use crate::kept::kept_object;
+use crate::kept;
 use crate::scope::Scopes;
 use crate::secret::{Code, CodeVerifier, State};
+use crate::text::Text;
 
 /// The longest callback query that is read, in bytes. HubSpot's have a few hundred.
 pub const LONGEST_CALLBACK: usize = 16 * 1024;
@@ -292,11 +297,60 @@ impl fmt::Debug for Randomness {
     }
 }
 
-kept_object! {
-    PendingAuthorization {
-        needed { state, redirect_uri, }
-        optional {}
-        defaults { code_verifier, }
+impl Serialize for PendingAuthorization {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { state, code_verifier, redirect_uri } = self;
+        let mut object = serializer.serialize_struct(PENDING, PENDING_FIELDS.len())?;
+        object.serialize_field("state", state)?;
+        object.serialize_field("code_verifier", code_verifier)?;
+        object.serialize_field("redirect_uri", redirect_uri)?;
+        object.end()
+    }
+}
+
+const PENDING: &str = "PendingAuthorization";
+
+const PENDING_FIELDS: &[&str] = &["state", "code_verifier", "redirect_uri"];
+
+impl<'de> Deserialize<'de> for PendingAuthorization {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PendingVisitor;
+
+        impl<'de> Visitor<'de> for PendingVisitor {
+            type Value = PendingAuthorization;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an authorization under way")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<PendingAuthorization, A::Error> {
+                let (mut state, mut code_verifier, mut redirect_uri) = (None, None, None);
+                while let Some(Text(name)) = object.next_key()? {
+                    match &*name {
+                        "state" => kept::read(&mut state, "state", &mut object)?,
+                        "code_verifier" => kept::read(&mut code_verifier, "code_verifier", &mut object)?,
+                        "redirect_uri" => kept::read(&mut redirect_uri, "redirect_uri", &mut object)?,
+                        _ => drop(object.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(PendingAuthorization {
+                    state: kept::needed(state, "state")?,
+                    code_verifier: code_verifier.unwrap_or_default(),
+                    redirect_uri: kept::needed(redirect_uri, "redirect_uri")?,
+                })
+            }
+
+            /// Formats without names: sessions are kept in such, too.
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<PendingAuthorization, A::Error> {
+                Ok(PendingAuthorization {
+                    state: kept::needed(list.next_element()?, "state")?,
+                    code_verifier: kept::needed(list.next_element()?, "code_verifier")?,
+                    redirect_uri: kept::needed(list.next_element()?, "redirect_uri")?,
+                })
+            }
+        }
+
+        deserializer.deserialize_struct(PENDING, PENDING_FIELDS, PendingVisitor)
     }
 }
 
@@ -337,7 +391,7 @@ impl fmt::Display for BeginError {
 impl std::error::Error for BeginError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::App(_) => None,
+            Self::App(error) => error.source(),
             Self::Randomness(error) => Some(error),
         }
     }

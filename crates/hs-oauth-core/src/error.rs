@@ -125,7 +125,8 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Api(_) | Self::Answer(_) => None,
+            Self::Api(error) => error.source(),
+            Self::Answer(error) => error.source(),
             Self::Transport(error) => error.source(),
         }
     }

@@ -7,27 +7,22 @@ use serde_core::ser::SerializeMap;
 
 /// Implements `Serialize` and `Deserialize` for an object whose fields stand under their own names: those it needs, `field`, or
 /// `field: checked` where a function has a say in the value; those that are left out where there is nothing; those that are their
-/// default where they are not there; and what has another name, kept in the field that is `unknown`, or else dropped.
+/// default where they are not there; and those of other names, which are kept in `unknown`.
 macro_rules! kept_object {
     ($name:ident {
         needed { $($needed:ident $(: $checked:ident)?,)* }
         optional { $($optional:ident,)* }
         defaults { $($default:ident,)* }
-        $(unknown $unknown:ident)?
     }) => {
         impl serde_core::Serialize for $name {
             fn serialize<S: serde_core::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde_core::ser::SerializeMap;
 
-                // Formats other than JSON may have to say it first.
-                let length = [$(stringify!($needed),)* $(stringify!($default),)*].len()
-                    $(+ usize::from(self.$optional.is_some()))*
-                    $(+ self.$unknown.len())?;
-                let mut object = serializer.serialize_map(Some(length))?;
+                let mut object = serializer.serialize_map(None)?;
                 $(object.serialize_entry(stringify!($needed), &self.$needed)?;)*
                 $($crate::kept::write_some(&mut object, stringify!($optional), &self.$optional)?;)*
                 $(object.serialize_entry(stringify!($default), &self.$default)?;)*
-                $(self.$unknown.write(&mut object)?;)?
+                self.unknown.write(&mut object)?;
                 object.end()
             }
         }
@@ -40,7 +35,7 @@ macro_rules! kept_object {
                     type Value = $name;
 
                     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("an object")
+                        f.write_str(concat!("an object: ", stringify!($name)))
                     }
 
                     fn visit_map<A: serde_core::de::MapAccess<'de>>(
@@ -51,7 +46,7 @@ macro_rules! kept_object {
                         $(let mut $optional = None;)*
                         $(let mut $default = None;)*
                         let mut unknown = $crate::record::Unknown::default();
-                        while let Some($crate::answer::Text(name)) = object.next_key()? {
+                        while let Some($crate::text::Text(name)) = object.next_key()? {
                             match &*name {
                                 $(stringify!($needed) => {
                                     $crate::kept::read(&mut $needed, stringify!($needed), &mut object)?;
@@ -70,7 +65,7 @@ macro_rules! kept_object {
                             $($needed: $crate::kept::needed($needed, stringify!($needed))?,)*
                             $($optional: $optional.unwrap_or_default(),)*
                             $($default: $default.unwrap_or_default(),)*
-                            $($unknown: unknown,)?
+                            unknown,
                         })
                     }
                 }
@@ -89,8 +84,7 @@ pub(crate) fn write_some<M: SerializeMap>(
     value: &Option<impl Serialize>,
 ) -> Result<(), M::Error> {
     match value {
-        // As an option: formats other than JSON tell it from its value.
-        Some(_) => object.serialize_entry(name, value),
+        Some(value) => object.serialize_entry(name, value),
         None => Ok(()),
     }
 }

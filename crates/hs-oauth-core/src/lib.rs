@@ -68,6 +68,7 @@ mod secret;
 #[cfg(feature = "server")]
 pub mod server;
 mod step;
+mod text;
 mod timestamp;
 mod token_set;
 mod version;

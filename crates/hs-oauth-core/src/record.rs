@@ -7,10 +7,10 @@ use serde_core::ser::SerializeMap;
 use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::answer::Text;
 use crate::kept::kept_object;
 use crate::random::Random;
 use crate::secret::RefreshToken;
+use crate::text::Text;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 
@@ -192,10 +192,6 @@ impl Unknown {
         self.0.insert(name, value);
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// Writes every field into the object that they stand in.
     pub(crate) fn write<M: SerializeMap>(&self, object: &mut M) -> Result<(), M::Error> {
         self.0.iter().try_for_each(|(name, value)| object.serialize_entry(name, value))
@@ -249,7 +245,6 @@ kept_object! {
         needed { format: known_format, grant, state, }
         optional { tokens, revoke, lease, retry, }
         defaults { unsettled, }
-        unknown unknown
     }
 }
 
@@ -268,7 +263,6 @@ kept_object! {
         needed { holder, until, }
         optional {}
         defaults {}
-        unknown unknown
     }
 }
 
@@ -277,7 +271,6 @@ kept_object! {
         needed { at, failures, }
         optional {}
         defaults {}
-        unknown unknown
     }
 }
 
@@ -292,7 +285,7 @@ impl<'de> Deserialize<'de> for GrantState {
         let Text(name) = Text::deserialize(deserializer)?;
         let state =
             [Self::Live, Self::Gone, Self::Disconnected].into_iter().find(|state| state.name() == name);
-        state.ok_or_else(|| D::Error::custom("not a state of a grant"))
+        state.ok_or_else(|| D::Error::custom("a grant is `live`, `gone` or `disconnected`"))
     }
 }
 

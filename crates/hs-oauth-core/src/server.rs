@@ -365,22 +365,40 @@ struct ErrorBody<'e>(&'e ApiError);
 
 impl Serialize for ErrorBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(error) = self;
+        let ApiError {
+            operation: _,
+            status: _,
+            error,
+            error_description,
+            code,
+            sub_category,
+            category,
+            message,
+            correlation_id,
+            request_id,
+            error_type,
+            policy_name,
+            group_name,
+            context,
+            links,
+            errors,
+            retry_after: _,
+        } = self.0;
         let mut object = serializer.serialize_map(None)?;
-        write_some(&mut object, "error", &error.error)?;
-        write_some(&mut object, "error_description", &error.error_description)?;
-        write_some(&mut object, "status", &error.code)?;
-        write_some(&mut object, "subCategory", &error.sub_category)?;
-        write_some(&mut object, "category", &error.category)?;
-        write_some(&mut object, "message", &error.message)?;
-        write_some(&mut object, "correlationId", &error.correlation_id)?;
-        write_some(&mut object, "requestId", &error.request_id)?;
-        write_some(&mut object, "errorType", &error.error_type)?;
-        write_some(&mut object, "policyName", &error.policy_name)?;
-        write_some(&mut object, "groupName", &error.group_name)?;
-        write_some(&mut object, "context", &Some(&error.context).filter(|context| !context.is_empty()))?;
-        write_some(&mut object, "links", &Some(&error.links).filter(|links| !links.is_empty()))?;
-        write_some(&mut object, "errors", &Some(&error.errors).filter(|errors| !errors.is_empty()))?;
+        write_some(&mut object, "error", error)?;
+        write_some(&mut object, "error_description", error_description)?;
+        write_some(&mut object, "status", code)?;
+        write_some(&mut object, "subCategory", sub_category)?;
+        write_some(&mut object, "category", category)?;
+        write_some(&mut object, "message", message)?;
+        write_some(&mut object, "correlationId", correlation_id)?;
+        write_some(&mut object, "requestId", request_id)?;
+        write_some(&mut object, "errorType", error_type)?;
+        write_some(&mut object, "policyName", policy_name)?;
+        write_some(&mut object, "groupName", group_name)?;
+        write_some(&mut object, "context", &Some(context).filter(|context| !context.is_empty()))?;
+        write_some(&mut object, "links", &Some(links).filter(|links| !links.is_empty()))?;
+        write_some(&mut object, "errors", &Some(errors).filter(|errors| !errors.is_empty()))?;
         object.end()
     }
 }
@@ -394,17 +412,30 @@ struct TokenBody<'t>(&'t TokenSet);
 
 impl Serialize for TokenBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(tokens) = self;
+        let TokenSet {
+            access_token,
+            refresh_token,
+            token_type,
+            expires_in,
+            expires_at: _,
+            token_use,
+            hub_id,
+            user_id,
+            scopes,
+            id_token,
+            unknown,
+        } = self.0;
         let mut object = serializer.serialize_map(None)?;
-        object.serialize_entry("access_token", &tokens.access_token)?;
-        object.serialize_entry("token_type", &tokens.token_type)?;
-        object.serialize_entry("expires_in", &tokens.expires_in)?;
-        write_some(&mut object, "refresh_token", &tokens.refresh_token)?;
-        write_some(&mut object, "token_use", &tokens.token_use)?;
-        write_some(&mut object, "hub_id", &tokens.hub_id)?;
-        write_some(&mut object, "user_id", &tokens.user_id)?;
-        write_some(&mut object, "scopes", &tokens.scopes)?;
-        write_some(&mut object, "id_token", &tokens.id_token)?;
+        object.serialize_entry("access_token", access_token)?;
+        write_some(&mut object, "refresh_token", refresh_token)?;
+        object.serialize_entry("token_type", token_type)?;
+        object.serialize_entry("expires_in", expires_in)?;
+        write_some(&mut object, "token_use", token_use)?;
+        write_some(&mut object, "hub_id", hub_id)?;
+        write_some(&mut object, "user_id", user_id)?;
+        write_some(&mut object, "scopes", scopes)?;
+        write_some(&mut object, "id_token", id_token)?;
+        unknown.write(&mut object)?;
         object.end()
     }
 }

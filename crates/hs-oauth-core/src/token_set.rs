@@ -4,13 +4,14 @@ use std::time::Duration;
 use serde_core::de::Error as _;
 use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::answer::{self, Scalar, Text, json_object};
+use crate::answer::{self, Scalar, json_object};
 use crate::endpoint::needed;
 use crate::error::{AnswerError, Error, Operation, Problem, Rescued, TransportError};
 use crate::kept::kept_object;
 use crate::record::Unknown;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::text::Text;
 use crate::timestamp::Timestamp;
 
 /// The tokens of one grant: what HubSpot said, and when the access token ends.
@@ -234,7 +235,6 @@ kept_object! {
         needed { access_token, expires_in, expires_at, }
         optional {}
         defaults { refresh_token, token_type, token_use, hub_id, user_id, scopes, id_token, }
-        unknown unknown
     }
 }
 

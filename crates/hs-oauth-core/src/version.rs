@@ -5,9 +5,9 @@ use percent_encoding::utf8_percent_encode;
 use serde_core::de::Error as _;
 use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::answer::Text;
 use crate::form::UNRESERVED;
 use crate::invalid_argument::{InvalidArgument, Reason};
+use crate::text::Text;
 use crate::timestamp::Timestamp;
 
 /// A generation of HubSpot's OAuth API. It knows its paths; moving an app to another generation is changing this one

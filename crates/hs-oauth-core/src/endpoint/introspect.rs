@@ -191,18 +191,32 @@ impl Serialize for AccessTokenInfo {
 
 impl AccessTokenInfo {
     fn write<M: SerializeMap>(&self, object: &mut M) -> Result<(), M::Error> {
-        object.serialize_entry("token", &self.token)?;
-        object.serialize_entry("hub_id", &self.hub_id)?;
-        write_some(object, "user_id", &self.user_id)?;
-        object.serialize_entry("app_id", &self.app_id)?;
-        write_some(object, "client_id", &self.client_id)?;
-        object.serialize_entry("scopes", &self.scopes)?;
-        object.serialize_entry("expires_in", &self.expires_in)?;
-        write_some(object, "token_type", &self.token_type)?;
-        write_some(object, "is_private_distribution", &self.is_private_distribution)?;
-        write_some(object, "user", &self.user)?;
-        write_some(object, "hub_domain", &self.hub_domain)?;
-        write_some(object, "signed_access_token", &self.signed_access_token.as_deref())
+        let Self {
+            token,
+            hub_id,
+            user_id,
+            app_id,
+            client_id,
+            scopes,
+            expires_in,
+            token_type,
+            is_private_distribution,
+            user,
+            hub_domain,
+            signed_access_token,
+        } = self;
+        object.serialize_entry("token", token)?;
+        object.serialize_entry("hub_id", hub_id)?;
+        write_some(object, "user_id", user_id)?;
+        object.serialize_entry("app_id", app_id)?;
+        write_some(object, "client_id", client_id)?;
+        object.serialize_entry("scopes", scopes)?;
+        object.serialize_entry("expires_in", expires_in)?;
+        write_some(object, "token_type", token_type)?;
+        write_some(object, "is_private_distribution", is_private_distribution)?;
+        write_some(object, "user", user)?;
+        write_some(object, "hub_domain", hub_domain)?;
+        write_some(object, "signed_access_token", signed_access_token)
     }
 }
 
@@ -216,38 +230,58 @@ impl Serialize for RefreshTokenInfo {
 
 impl RefreshTokenInfo {
     fn write<M: SerializeMap>(&self, object: &mut M) -> Result<(), M::Error> {
-        object.serialize_entry("token", &self.token)?;
-        object.serialize_entry("hub_id", &self.hub_id)?;
-        write_some(object, "user_id", &self.user_id)?;
-        write_some(object, "app_id", &self.app_id)?;
-        object.serialize_entry("client_id", &self.client_id)?;
-        object.serialize_entry("scopes", &self.scopes)?;
-        write_some(object, "token_type", &self.token_type)?;
-        write_some(object, "user", &self.user)?;
-        write_some(object, "hub_domain", &self.hub_domain)
+        let Self { token, hub_id, user_id, app_id, client_id, scopes, token_type, user, hub_domain } = self;
+        object.serialize_entry("token", token)?;
+        object.serialize_entry("hub_id", hub_id)?;
+        write_some(object, "user_id", user_id)?;
+        write_some(object, "app_id", app_id)?;
+        object.serialize_entry("client_id", client_id)?;
+        object.serialize_entry("scopes", scopes)?;
+        write_some(object, "token_type", token_type)?;
+        write_some(object, "user", user)?;
+        write_some(object, "hub_domain", hub_domain)
     }
 }
 
 impl Serialize for SignedAccessToken {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self {
+            app_id,
+            app_install_id,
+            audience,
+            expires_at,
+            hub_id,
+            hublet,
+            installing_user_id,
+            is_private_distribution,
+            is_service_account,
+            is_user_level,
+            new_signature,
+            scope_to_scope_group_pks,
+            scopes,
+            signature,
+            trial_scope_to_scope_group_pks,
+            trial_scopes,
+            user_id,
+        } = self;
         let mut object = serializer.serialize_map(None)?;
-        write_some(&mut object, "appId", &self.app_id)?;
-        write_some(&mut object, "appInstallId", &self.app_install_id)?;
-        write_some(&mut object, "audience", &self.audience)?;
-        write_some(&mut object, "expiresAt", &self.expires_at)?;
-        write_some(&mut object, "hubId", &self.hub_id)?;
-        write_some(&mut object, "hublet", &self.hublet)?;
-        write_some(&mut object, "installingUserId", &self.installing_user_id)?;
-        write_some(&mut object, "isPrivateDistribution", &self.is_private_distribution)?;
-        write_some(&mut object, "isServiceAccount", &self.is_service_account)?;
-        write_some(&mut object, "isUserLevel", &self.is_user_level)?;
-        write_some(&mut object, "newSignature", &self.new_signature)?;
-        write_some(&mut object, "scopeToScopeGroupPks", &self.scope_to_scope_group_pks)?;
-        write_some(&mut object, "scopes", &self.scopes)?;
-        write_some(&mut object, "signature", &self.signature)?;
-        write_some(&mut object, "trialScopeToScopeGroupPks", &self.trial_scope_to_scope_group_pks)?;
-        write_some(&mut object, "trialScopes", &self.trial_scopes)?;
-        write_some(&mut object, "userId", &self.user_id)?;
+        write_some(&mut object, "appId", app_id)?;
+        write_some(&mut object, "appInstallId", app_install_id)?;
+        write_some(&mut object, "audience", audience)?;
+        write_some(&mut object, "expiresAt", expires_at)?;
+        write_some(&mut object, "hubId", hub_id)?;
+        write_some(&mut object, "hublet", hublet)?;
+        write_some(&mut object, "installingUserId", installing_user_id)?;
+        write_some(&mut object, "isPrivateDistribution", is_private_distribution)?;
+        write_some(&mut object, "isServiceAccount", is_service_account)?;
+        write_some(&mut object, "isUserLevel", is_user_level)?;
+        write_some(&mut object, "newSignature", new_signature)?;
+        write_some(&mut object, "scopeToScopeGroupPks", scope_to_scope_group_pks)?;
+        write_some(&mut object, "scopes", scopes)?;
+        write_some(&mut object, "signature", signature)?;
+        write_some(&mut object, "trialScopeToScopeGroupPks", trial_scope_to_scope_group_pks)?;
+        write_some(&mut object, "trialScopes", trial_scopes)?;
+        write_some(&mut object, "userId", user_id)?;
         object.end()
     }
 }

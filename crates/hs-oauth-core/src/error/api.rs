@@ -248,13 +248,14 @@ impl std::error::Error for ApiError {}
 
 impl Serialize for ErrorDetail {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { message, code, sub_category, location, context } = self;
         let mut object = serializer.serialize_map(None)?;
-        write_some(&mut object, "message", &self.message)?;
-        write_some(&mut object, "code", &self.code)?;
-        write_some(&mut object, "subCategory", &self.sub_category)?;
-        write_some(&mut object, "in", &self.location)?;
+        write_some(&mut object, "message", message)?;
+        write_some(&mut object, "code", code)?;
+        write_some(&mut object, "subCategory", sub_category)?;
+        write_some(&mut object, "in", location)?;
         if !self.context.is_empty() {
-            object.serialize_entry("context", &self.context)?;
+            object.serialize_entry("context", context)?;
         }
         object.end()
     }

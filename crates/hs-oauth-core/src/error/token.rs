@@ -145,7 +145,14 @@ impl std::error::Error for TokenError {
             Self::Gone { refusal: error, .. } | Self::UnknownAccount { error, .. } => {
                 error.as_deref().map(|error| error as _)
             }
-            _ => None,
+            Self::NotInstalled
+            | Self::NotRenewable
+            | Self::BackingOff { .. }
+            | Self::Unsaved { .. }
+            | Self::Superseded { .. }
+            | Self::ShutDown
+            | Self::NoRuntime
+            | Self::Interrupted => None,
         }
     }
 }
@@ -153,5 +160,28 @@ impl std::error::Error for TokenError {
 impl From<Error> for TokenError {
     fn from(error: Error) -> Self {
         Self::Call(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use http::StatusCode;
+
+    use super::*;
+    use crate::error::{ApiError, Operation, StoreFailure};
+
+    #[test]
+    fn what_hubspot_or_the_store_said_is_the_source() {
+        let refusal = || Error::from(ApiError::new(Operation::Refresh, StatusCode::BAD_REQUEST));
+        let gone = TokenError::Gone { unsettled: false, refusal: Some(Box::new(refusal())) };
+        assert!(gone.source().is_some_and(|source| source.is::<Error>()));
+        let store = TokenError::Store(StoreError::new(StoreFailure::Damaged));
+        assert!(store.source().is_some_and(|source| source.is::<StoreError>()));
+        // This one shows the call's error as its own.
+        let call = TokenError::Call(refusal());
+        assert_eq!(call.to_string(), refusal().to_string());
+        assert!(call.source().is_none());
     }
 }
