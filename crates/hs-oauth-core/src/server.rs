@@ -304,24 +304,28 @@ impl<'r> Form<'r> {
 }
 
 impl Serve for ExchangeCode {
+    #[inline]
     fn to_response(tokens: &TokenSet, _: ApiVersion) -> Response<Vec<u8>> {
         token_response(tokens)
     }
 }
 
 impl Serve for Refresh {
+    #[inline]
     fn to_response(tokens: &TokenSet, _: ApiVersion) -> Response<Vec<u8>> {
         token_response(tokens)
     }
 }
 
 impl Serve for ClientCredentials {
+    #[inline]
     fn to_response(tokens: &TokenSet, _: ApiVersion) -> Response<Vec<u8>> {
         token_response(tokens)
     }
 }
 
 impl Serve for Introspect {
+    #[inline]
     fn to_response(introspection: &Introspection, version: ApiVersion) -> Response<Vec<u8>> {
         match (version, introspection) {
             (ApiVersion::V1, Introspection::AccessToken(info)) => json(StatusCode::OK, info),
@@ -339,6 +343,7 @@ impl Serve for Introspect {
 }
 
 impl Serve for Revoke {
+    #[inline]
     fn to_response((): &(), version: ApiVersion) -> Response<Vec<u8>> {
         if version != ApiVersion::V1 {
             return with_body(StatusCode::OK, b"{}".to_vec());
@@ -352,6 +357,7 @@ impl Serve for Revoke {
 impl ApiError {
     /// The answer this refusal is read from, in both of HubSpot's shapes at once: every field that is there, and
     /// `Retry-After` in seconds.
+    #[inline]
     pub fn to_response(&self) -> Response<Vec<u8>> {
         let mut response = json(self.status, &ErrorBody(self));
         if let Some(wait) = self.retry_after {
@@ -403,6 +409,7 @@ impl Serialize for ErrorBody<'_> {
     }
 }
 
+#[inline]
 fn token_response(tokens: &TokenSet) -> Response<Vec<u8>> {
     json(StatusCode::OK, &TokenBody(tokens))
 }
