@@ -254,7 +254,7 @@ impl Serialize for ErrorDetail {
         write_some(&mut object, "code", code)?;
         write_some(&mut object, "subCategory", sub_category)?;
         write_some(&mut object, "in", location)?;
-        if !self.context.is_empty() {
+        if !context.is_empty() {
             object.serialize_entry("context", context)?;
         }
         object.end()
