@@ -132,7 +132,10 @@ impl Authorize {
                 for (index, scope) in scopes.iter().enumerate() {
                     match index {
                         0 => form::push(&mut url, name, scope.as_str()),
-                        _ => form::push_on(&mut url, "%20", scope.as_str()),
+                        _ => {
+                            url.push_str("%20");
+                            form::push_value(&mut url, scope.as_str());
+                        }
                     }
                 }
             }

@@ -13,12 +13,12 @@ pub(crate) fn push(form: &mut String, name: &str, value: &str) {
         form.push('&');
     }
     form.push_str(name);
-    push_on(form, "=", value);
+    form.push('=');
+    push_value(form, value);
 }
 
-/// Appends `value` after `separator`.
-pub(crate) fn push_on(form: &mut String, separator: &str, value: &str) {
-    form.push_str(separator);
+/// Appends `value`, escaped.
+pub(crate) fn push_value(form: &mut String, value: &str) {
     if all(value, is_unreserved) {
         // As nearly all are.
         return form.push_str(value);

@@ -5,9 +5,9 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac_sha256::Hash;
 use serde_core::de::Error as _;
 use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::invalid_argument::{InvalidArgument, Reason};
@@ -142,13 +142,13 @@ pub struct CodeVerifier(Code);
 
 impl State {
     pub(crate) fn from_random(bytes: &[u8; 32]) -> Self {
-        Self(URL_SAFE_NO_PAD.encode(bytes))
+        Self(base64url(bytes, str::to_owned))
     }
 }
 
 impl CodeVerifier {
     pub(crate) fn from_random(bytes: &[u8; 32]) -> Self {
-        Self(Code(URL_SAFE_NO_PAD.encode(bytes)))
+        Self(Code(base64url(bytes, str::to_owned)))
     }
 
     /// Takes the text.
@@ -179,7 +179,7 @@ impl CodeVerifier {
 
     /// Appends the challenge.
     pub(crate) fn push_challenge(&self, text: &mut String) {
-        URL_SAFE_NO_PAD.encode_string(Sha256::digest(self.expose()), text);
+        base64url(&Hash::hash(self.expose().as_bytes()), |challenge| text.push_str(challenge));
     }
 }
 
@@ -207,6 +207,19 @@ impl<'de> Deserialize<'de> for CodeVerifier {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(Code::deserialize(deserializer)?.expose()).map_err(D::Error::custom)
     }
+}
+
+/// Lends 32 bytes as base64url, 43 letters, and wipes them.
+fn base64url<T>(bytes: &[u8; 32], take: impl FnOnce(&str) -> T) -> T {
+    const { assert!(matches!(base64::encoded_len(32, false), Some(43))) };
+    // Whole sixteens: that is how `from_utf8` looks at ASCII.
+    let mut letters = [0; 48];
+    let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut letters);
+    debug_assert_eq!(written, Ok(43));
+    let taken = take(str::from_utf8(&letters).ok().and_then(|letters| letters.get(..43)).unwrap_or_default());
+    letters = [0; 48];
+    zeroize::optimization_barrier(&letters);
+    taken
 }
 
 /// Overwrites all that the text had room for: what `Zeroize` does, only at once and not byte by byte.
@@ -259,6 +272,26 @@ mod tests {
     fn the_challenge_of_the_rfcs_own_verifier_is_the_rfcs_own_challenge() {
         let verifier = CodeVerifier::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap();
         assert_eq!(verifier.challenge(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    /// RFC 7636 §4.2; FIPS 180-4 §5.1.1, where a verifier of 56 characters is the first that takes a second block, and
+    /// one of 120 a third.
+    #[test]
+    fn a_verifier_of_any_length_has_the_challenge_that_other_software_makes_of_it() {
+        let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~".repeat(2);
+        for (length, challenge) in [
+            (43, "dp6NlaokagLZTUjEL7cYPlMchcQdWzRW3bkAEXEti9c"),
+            (55, "WVIapacr_Qh_x7GA7_8eINwnp9YjLMHrtzMYPQKowGI"),
+            (56, "9Q53VZ_PsL5bKY94CFfPDF8Gr3JYOEMffJ2kj_AkujA"),
+            (63, "G3JcAGkaYd-G8_iq7Meaua43peIHi-sqw_BmXp8L3BE"),
+            (64, "g6NNy7wobeyYBaGGO5BQU8EPI3owYTG1KE6Nqe6R-TM"),
+            (65, "wDAby1bodurcMMC8TdAadPZdAOXfIQ7jgRAOhV_mUqs"),
+            (119, "HE2csrQkpK0_iWrOGFuLIT-gCcVv5TM4eyxulb3PseM"),
+            (120, "b7TLLu6U7M32Jqz6UBlIcCUYq3fP6zpKPkeClvoG2-g"),
+            (128, "Gn88msbRKQ0wmy6Kms0RzrR4ZXFo3OGDewwvI9C7qZg"),
+        ] {
+            assert_eq!(CodeVerifier::new(&letters[..length]).unwrap().challenge(), challenge, "{length}");
+        }
     }
 
     #[test]

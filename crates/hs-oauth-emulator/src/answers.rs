@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hmac_sha256::Hash;
 use hs_oauth_core::{ApiError, HubSpotCode, Operation};
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
@@ -9,7 +10,6 @@ use http::header::{
 };
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::ids::Minter;
 use crate::pages::STYLE;
@@ -105,7 +105,7 @@ pub(crate) fn page(status: StatusCode, html: String) -> Answer {
     // No `form-action`: Chromium holds the redirect that follows a form to it, which goes to the app.
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; frame-ancestors 'none'",
-        STANDARD.encode(Sha256::digest(STYLE))
+        STANDARD.encode(Hash::hash(STYLE.as_bytes()))
     );
     let headers = answer.headers_mut();
     headers.extend(HeaderValue::try_from(policy).map(|policy| (CONTENT_SECURITY_POLICY, policy)));

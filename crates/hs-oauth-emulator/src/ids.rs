@@ -3,8 +3,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac_sha256::Hash;
 use hs_oauth_core::{AccessToken, Code, InvalidArgument, RefreshToken};
-use sha2::{Digest, Sha256};
 
 pub(crate) struct Minter {
     seed: [u8; 32],
@@ -70,11 +70,12 @@ impl Minter {
     }
 
     fn keyed(&self, purpose: &str, input: &[u8]) -> [u8; 32] {
-        let mut hash = Sha256::new_with_prefix(self.seed);
+        let mut hash = Hash::new();
+        hash.update(self.seed);
         hash.update(purpose);
         hash.update([0]);
         hash.update(input);
-        hash.finalize().into()
+        hash.finalize()
     }
 }
 
