@@ -10,7 +10,9 @@ use serde_core::de::{
 };
 
 use crate::error::Problem;
+use crate::printable::all;
 use crate::scope::{Scope, Scopes};
+use crate::secret::is_printable;
 use crate::text::Text;
 
 /// A JSON object that knows its fields. Implemented by [`json_object!`].
@@ -97,7 +99,8 @@ macro_rules! json_object {
 }
 pub(crate) use json_object;
 
-/// Reads a body. Whatever comes out beside an object that could not be read whole is what stood before the break.
+/// Reads a body. What comes out beside an object that could not be read whole is what stood before the break, and the texts that
+/// are found after it.
 pub(crate) fn read<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) -> Result<(), Problem> {
     let mut repeated = None;
     // RFC 8259 §8.1 lets a reader ignore a byte order mark.
@@ -112,7 +115,10 @@ pub(crate) fn read<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) -> Result<
     match (outcome, repeated) {
         (Err(error), _) if error.is_data() => Err(Problem::NotAnObject),
         (Err(_), _) if body.trim_ascii().is_empty() => Err(Problem::Empty),
-        (Err(_), _) => Err(Problem::NotJson),
+        (Err(_), _) => {
+            salvage(body, object);
+            Err(Problem::NotJson)
+        }
         (Ok(()), Some(key)) => Err(Problem::Repeated(key)),
         (Ok(()), None) => Ok(()),
     }
@@ -124,6 +130,59 @@ fn parse<'a, R: serde_json::de::Read<'a>, O: Object<'a>>(
 ) -> serde_json::Result<()> {
     json.deserialize_any(visitor)?;
     json.end()
+}
+
+/// Looks for texts in an object that no JSON reader takes whole: a number without bounds, half a surrogate or a byte that is not
+/// UTF-8 ends the reading, and a token that stands after it may exist nowhere else.
+fn salvage<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) {
+    let mut rest = body.trim_ascii_start();
+    let (mut depth, mut key) = (0_u32, None);
+    if rest.first() != Some(&b'{') {
+        return;
+    }
+    while let Some((byte, after)) = rest.split_first() {
+        let whole = rest;
+        rest = after;
+        match byte {
+            b'{' | b'[' => (depth, key) = (depth.saturating_add(1), None),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                let Some((text, after)) = end_of_text(after).and_then(|end| whole.split_at_checked(end))
+                else {
+                    return;
+                };
+                rest = after.trim_ascii_start();
+                let text = || serde_json::from_slice::<Text<'a>>(text).ok();
+                match (rest.strip_prefix(b":"), key.take()) {
+                    _ if depth != 1 => {}
+                    (Some(value), _) => {
+                        rest = value.trim_ascii_start();
+                        key = text().and_then(|Text(name)| O::key(&name));
+                    }
+                    (None, Some(key)) => {
+                        if let (Some(scalar @ Scalar::Absent), Some(Text(text))) =
+                            (object.scalar(key), text())
+                        {
+                            *scalar = Scalar::Text(text);
+                        }
+                    }
+                    (None, None) => {}
+                }
+            }
+            _ => key = None,
+        }
+    }
+}
+
+/// Where a text ends whose opening quote is passed, counted from that quote and with the closing one.
+fn end_of_text(after: &[u8]) -> Option<usize> {
+    let mut escaped = false;
+    let end = after.iter().position(|byte| {
+        let is_end = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        is_end
+    });
+    end.map(|end| end + 2)
 }
 
 struct ObjectVisitor<'o, O> {
@@ -252,7 +311,8 @@ impl<'a> Deserialize<'a> for Scalar<'a> {
     }
 }
 
-/// Where a value is read into. A value that was read before it is replaced by the later one, but never by nothing.
+/// Where a value is read into. A value that was read before it is replaced by the later one, but never by nothing, and a text by
+/// nothing but a text.
 pub(crate) struct Slot<'s, T>(pub(crate) &'s mut T);
 
 impl<'a> DeserializeSeed<'a> for Slot<'_, Scalar<'a>> {
@@ -265,7 +325,16 @@ impl<'a> DeserializeSeed<'a> for Slot<'_, Scalar<'a>> {
 
 impl<'a> Slot<'_, Scalar<'a>> {
     fn put<E>(self, value: Scalar<'a>) -> Result<(), E> {
-        if self.0.is_absent() || !value.is_blank() {
+        let is_better = match (&*self.0, &value) {
+            (Scalar::Absent, _) => true,
+            // The one may be the token that the other is not.
+            (Scalar::Text(text), Scalar::Text(later)) => {
+                text.is_empty() || !later.is_empty() && all(later, is_printable)
+            }
+            (Scalar::Text(text), _) => text.is_empty(),
+            _ => !value.is_blank(),
+        };
+        if is_better {
             *self.0 = value;
         }
         Ok(())
@@ -579,12 +648,50 @@ mod tests {
         assert_eq!((read.number.integer(), outcome), (Some(7), Err(Problem::NotJson)));
     }
 
+    /// RFC 8259 §6 sets no bounds to numbers, and §8.2 allows half a surrogate: readers differ, and ours takes neither.
+    #[test]
+    fn texts_that_stand_after_what_no_reader_takes_are_found() {
+        for wrong in [
+            &b"\"number\":1e400"[..],
+            b"\"number\":-1e999",
+            b"\"scopes\":[1e400]",
+            b"\"number\":\"\\ud800\"",
+            b"\"scopes\":[\"\\udfff\"]",
+            b"\"\\ud800\":1",
+            b"\"\\ud800\":\"\\\\\"",
+            b"\"\xe9\":{\"text\":\"inside\"}",
+            b"\"links\":{\"\\ud800\":\"\", \"text\":\"inside\"}",
+            b"\"scopes\":[\"\xe9\"]",
+            b"\"number\":NaN",
+            b"number:1",
+        ] {
+            let body = [b" {", wrong, b", \"te\\u0078t\" :\t\"ke\\u0070t\" ,\"number\":\"7\"}"].concat();
+            let (read, outcome) = sample(&body);
+            assert_eq!(outcome, Err(Problem::NotJson), "{}", body.escape_ascii());
+            assert_eq!(read.text.text().as_deref(), Some("kept"), "{}", body.escape_ascii());
+        }
+        for body in [
+            &b"{\"number\":1e400,\"text\":\"cut"[..],
+            b"{\"number\":1e400,\"text\":\"cut\\\"",
+            b"{\"number\":1e400,\"text\":[\"no text\"]}",
+            b"{\"number\":1e400,\"links\":{\"text\":\"inside\"}}",
+            b"{\"number\":1e400,\"x\":\"text\",\"y\":\"z\"}",
+            b"{\"number\":1e400,\"text\":\"\xe9\"}",
+            b"[1e400,\"text\":\"in a list\"]",
+            b"<p>{\"text\":\"in a page\"}",
+        ] {
+            let (read, outcome) = sample(body);
+            assert!(outcome.is_err(), "{}", body.escape_ascii());
+            assert!(read.text.is_absent(), "{}", body.escape_ascii());
+        }
+    }
+
     #[test]
     fn a_repeated_field_is_named() {
         let (read, outcome) = sample(br#"{"text":"a","text":"b"}"#);
         assert_eq!(outcome, Err(Problem::Repeated("text")));
         assert_eq!(read.text.text().as_deref(), Some("b"));
-        for nothing in ["null", "\"\"", "[]"] {
+        for nothing in ["null", "\"\"", "[]", "true", "7", "\"b\\nad\""] {
             let body = format!(r#"{{"text":"a","text":{nothing}}}"#);
             assert_eq!(sample(body.as_bytes()).0.text.text().as_deref(), Some("a"), "{nothing}");
         }

@@ -351,6 +351,8 @@ mod tests {
             r#"{"access_token":"a","refresh_token":"new","token_type":"mac","expires_in":1800}"#,
             r#"{"access_token":"a","refresh_token":"new","token_type":"bearer","expires_in":18"#,
             r#"{"access_token":"a","refresh_token":"new"}{"#,
+            r#"{"expires_in":1e400,"access_token":"a","refresh_token":"new","token_type":"bearer"}"#,
+            r#"{"access_token":"a","refresh_token":"new","refresh_token":true,"token_type":"bearer","expires_in":1}"#,
             r#"{"refresh_token":"old","access_token":"a","refresh_token":"new","token_type":"bearer","expires_in":1}"#,
         ] {
             let error = read(Operation::Refresh, body).unwrap_err();
