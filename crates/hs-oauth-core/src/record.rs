@@ -175,8 +175,8 @@ impl Unknown {
         self.0.contains_key(name)
     }
 
-    /// Puts a field, for a layer above a store that keeps something of its own in the record. False if `value` cannot be
-    /// JSON.
+    /// Puts a field, for a layer above a store that keeps something of its own in the record. Under a name that the object
+    /// itself has, it makes the object unreadable. False if `value` cannot be JSON.
     pub fn put(&mut self, name: &str, value: &impl Serialize) -> bool {
         match serde_json::to_value(value) {
             Ok(value) => {
@@ -228,10 +228,9 @@ macro_rules! drawn {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let Text(text) = Text::deserialize(deserializer)?;
-                match u128::from_str_radix(&text, 16) {
-                    Ok(number) if text.len() == 32 => Ok(Self(number)),
-                    _ => Err(D::Error::custom("not 32 hexadecimal digits")),
-                }
+                let is_written_so = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+                let number = u128::from_str_radix(&text, 16).ok().filter(|_| is_written_so);
+                number.map(Self).ok_or_else(|| D::Error::custom("not 32 hexadecimal digits"))
             }
         }
     };
@@ -354,6 +353,15 @@ mod tests {
         assert_eq!(serde_json::to_value(&record).unwrap(), later);
         let shown = format!("{record:?}");
         assert!(shown.contains("\"region\"") && !shown.contains("na1"), "{shown}");
+    }
+
+    #[test]
+    fn a_drawn_name_is_32_hexadecimal_digits() {
+        for text in ["+000000000000000000000000000000f", "f", "", "0000000000000000000000000000000g"] {
+            assert!(serde_json::from_value::<Grant>(json!(text)).is_err(), "{text}");
+        }
+        let text = "0000000000000000C8B5ac27f7d5f7cd";
+        assert_eq!(serde_json::from_value::<Grant>(json!(text)).unwrap(), Grant(0xc8b5_ac27_f7d5_f7cd));
     }
 
     /// Every write would move it further: serde_json reads a fraction to the last digit only if it is told to.

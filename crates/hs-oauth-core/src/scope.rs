@@ -71,7 +71,7 @@ impl<'de> Deserialize<'de> for Scope {
     }
 }
 
-/// Scopes in the order they were given, each once. Written and read with single spaces between them (RFC 6749 §3.3);
+/// Scopes in the order they were given; those an app asks for each once, those HubSpot granted as it said them. Written and read with single spaces between them (RFC 6749 §3.3);
 /// serialized as a list, as HubSpot's answers have them.
 ///
 /// ```

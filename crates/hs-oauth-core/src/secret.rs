@@ -1,5 +1,5 @@
 //! The values nobody else may read: each has a type of its own, prints as `[redacted]`, is compared in constant time
-//! and is wiped when dropped. `expose` is the one way to the text, so a search for it finds every use.
+//! and is wiped when dropped. `expose` and serde are the ways to the text, so a search for them finds every use.
 
 use std::fmt;
 
@@ -205,11 +205,13 @@ impl Serialize for CodeVerifier {
 
 impl<'de> Deserialize<'de> for CodeVerifier {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(Code::deserialize(deserializer)?.expose()).map_err(D::Error::custom)
+        let text = String::deserialize(deserializer);
+        Self::new(text.map_err(|_| D::Error::custom("`code_verifier` is not a string"))?)
+            .map_err(D::Error::custom)
     }
 }
 
-/// Lends 32 bytes as base64url, 43 letters, and wipes them.
+/// Lends 32 bytes as base64url, 43 letters, and wipes the letters.
 fn base64url<T>(bytes: &[u8; 32], take: impl FnOnce(&str) -> T) -> T {
     const { assert!(matches!(base64::encoded_len(32, false), Some(43))) };
     // Whole sixteens: that is how `from_utf8` looks at ASCII.
@@ -362,6 +364,11 @@ mod tests {
         assert!(serde_json::from_str::<AccessToken>("\"a\\nc\"").is_err());
         let quoted = serde_json::from_str::<AccessToken>("12345678901234567").unwrap_err().to_string();
         assert!(!quoted.contains("123"), "{quoted}");
+        for (json, says) in [("\"\"", "`code_verifier` is missing"), ("7", "`code_verifier` is not a string")]
+        {
+            let error = serde_json::from_str::<CodeVerifier>(json).unwrap_err().to_string();
+            assert!(error.starts_with(says), "{error}");
+        }
         assert!(serde_json::from_str::<CodeVerifier>("\"short\"").is_err());
     }
 }

@@ -121,7 +121,10 @@ impl fmt::Display for TokenError {
                 write!(f, "new tokens could not be saved: {error}; next: keep them, and see to the store")
             }
             Self::Superseded { .. } => {
-                f.write_str("another install or disconnect of this account came in between, and stands")
+                write!(
+                    f,
+                    "another install or disconnect of this account came in between, and stands; next: {next}"
+                )
             }
             Self::UnknownAccount { .. } => {
                 f.write_str("new tokens do not say whose they are; next: install them by account")

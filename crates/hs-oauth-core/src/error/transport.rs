@@ -43,8 +43,8 @@ impl TransportError {
         Self { failure, source: None }
     }
 
-    /// A failure and what the HTTP client said. `source` is shown with the error: it must hold no URL, since a URL of
-    /// `v1` holds a token.
+    /// A failure and what the HTTP client said. Whoever prints an error with its sources shows `source`: it must hold no URL,
+    /// since a URL of `v1` holds a token.
     pub fn with_source(
         failure: TransportFailure,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
