@@ -134,6 +134,7 @@ fn parse<'a, R: serde_json::de::Read<'a>, O: Object<'a>>(
 
 /// Looks for texts in an object that no JSON reader takes whole: a number without bounds, half a surrogate or a byte that is not
 /// UTF-8 ends the reading, and a token that stands after it may exist nowhere else.
+#[cold]
 fn salvage<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) {
     let mut rest = body.trim_ascii_start();
     let (mut depth, mut key) = (0_u32, None);
@@ -272,6 +273,21 @@ impl<'a> Scalar<'a> {
         }
     }
 
+    #[cold]
+    fn repeat(&mut self, later: Self) {
+        let gives_way = match (&*self, &later) {
+            // The one may be the token that the other is not.
+            (Self::Text(text), Self::Text(later)) => {
+                text.is_empty() || !later.is_empty() && all(later, is_printable)
+            }
+            (Self::Text(text), _) => text.is_empty(),
+            _ => !later.is_blank(),
+        };
+        if gives_way {
+            *self = later;
+        }
+    }
+
     /// What is wrong with this as the value of a needed field that could not be read.
     pub(crate) fn problem(&self, field: &'static str) -> Problem {
         match self {
@@ -325,17 +341,9 @@ impl<'a> DeserializeSeed<'a> for Slot<'_, Scalar<'a>> {
 
 impl<'a> Slot<'_, Scalar<'a>> {
     fn put<E>(self, value: Scalar<'a>) -> Result<(), E> {
-        let is_better = match (&*self.0, &value) {
-            (Scalar::Absent, _) => true,
-            // The one may be the token that the other is not.
-            (Scalar::Text(text), Scalar::Text(later)) => {
-                text.is_empty() || !later.is_empty() && all(later, is_printable)
-            }
-            (Scalar::Text(text), _) => text.is_empty(),
-            _ => !value.is_blank(),
-        };
-        if is_better {
-            *self.0 = value;
+        match self.0.is_absent() {
+            true => *self.0 = value,
+            false => self.0.repeat(value),
         }
         Ok(())
     }

@@ -223,7 +223,8 @@ impl PendingAuthorization {
             let description = one("error_description")?;
             // The authorization goes on after a refusal, so its secrets are still worth having.
             let verifier = self.code_verifier.as_ref().map_or("", CodeVerifier::expose);
-            let redact = Redact::new([self.state.expose(), verifier, ""]);
+            let code = one("code").ok().flatten().unwrap_or_default();
+            let redact = Redact::new([self.state.expose(), verifier, &code]);
             return Err(CallbackError::Refused {
                 error: OAuthCode::from(redact.text(&error).as_str()),
                 description: description.map(|text| redact.text(&text)),
@@ -611,9 +612,10 @@ mod tests {
     fn a_refusal_that_echoes_the_secrets_does_not_show_them() {
         let pending = pending();
         let verifier = pending.code_verifier().unwrap().expose();
-        for text in [STATE.to_owned(), format!("of+{verifier}+"), STATE.replace('_', "%255F")] {
+        let code = "CODE____-4b5a-4978";
+        for text in [STATE, code, &format!("of+{verifier}+"), &STATE.replace('_', "%255F")] {
             for query in [format!("error={text}"), format!("error=access_denied&error_description={text}")] {
-                let refused = pending.accept(&format!("{query}&state={STATE}")).unwrap_err();
+                let refused = pending.accept(&format!("{query}&state={STATE}&code={code}")).unwrap_err();
                 let shown = format!("{refused} {refused:?}");
                 assert!(shown.contains("[redacted]"), "{shown}");
                 assert!(

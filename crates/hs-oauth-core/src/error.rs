@@ -3,6 +3,7 @@
 mod answer;
 mod api;
 mod codes;
+mod disguise;
 mod redact;
 mod retry_after;
 mod store;

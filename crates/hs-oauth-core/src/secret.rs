@@ -292,7 +292,8 @@ mod tests {
             (120, "b7TLLu6U7M32Jqz6UBlIcCUYq3fP6zpKPkeClvoG2-g"),
             (128, "Gn88msbRKQ0wmy6Kms0RzrR4ZXFo3OGDewwvI9C7qZg"),
         ] {
-            assert_eq!(CodeVerifier::new(&letters[..length]).unwrap().challenge(), challenge, "{length}");
+            let verifier = CodeVerifier::new(letters.get(..length).unwrap()).unwrap();
+            assert_eq!(verifier.challenge(), challenge, "{length}");
         }
     }
 

@@ -2,10 +2,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::mem::swap;
 
-use percent_encoding::percent_decode_str;
-
+use super::disguise::is_disguised;
 use crate::answer::{Field, Lists, Scalar, Texts};
-use crate::printable::{all, excerpt};
+use crate::printable::excerpt;
 
 /// Takes the request's secrets out of what the server says: a server that echoes its input must not get it into a log.
 pub(crate) struct Redact<'s>([&'s str; 3]);
@@ -32,16 +31,10 @@ impl<'s> Redact<'s> {
                 text = Cow::Owned(text.replace(secret, "[redacted]"));
             }
         }
-        if !all(&text, |byte| !matches!(byte, b'%' | b'+')) {
-            // There are many ways to escape a text: what holds a secret in any of them goes as a whole.
-            let spaced = text.replace('+', " ");
-            let unescaped =
-                [percent_decode_str(&text), percent_decode_str(&spaced)].map(|text| text.decode_utf8_lossy());
-            if self.secrets().any(|secret| unescaped.iter().any(|text| holds(text, secret))) {
-                return "[redacted]".to_owned();
-            }
+        match is_disguised(&text, self.secrets()) {
+            true => "[redacted]".to_owned(),
+            false => excerpt(&text),
         }
-        excerpt(&text)
     }
 
     fn secrets(&self) -> impl Iterator<Item = &'s str> {
