@@ -28,8 +28,6 @@ static BEGUN: LazyLock<[Begun; 2]> = LazyLock::new(|| {
         let verifier = begun.pending.code_verifier().expect("PKCE is on").expose();
         let mut marks = Vec::from(echoes("state", begun.pending.state().expose()));
         marks.extend(echoes("verifier", verifier));
-        // A query is not JSON: what is escaped so shows nothing that the browser does not.
-        marks.retain(|(mark, _)| !mark.ends_with("u}"));
         Begun { pending: begun.pending, echoes: marks }
     })
 });

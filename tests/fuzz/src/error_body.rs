@@ -53,8 +53,8 @@ static STYLES: LazyLock<[Style; 2]> = LazyLock::new(|| {
             ],
         ]),
         style([
-            ["q+Zx/7%41=&~ one", "qZx7-code-verifier-of-forty-three-characters", "s+Zx/9%2b?<'> app"],
-            ["k+Wv/3%52=&~ eno", "kWv3-code-verifier-of-forty-three-characters", "t+Wv/4%3c?<'> ppa"],
+            ["q+Zx/7%41=&~:;{}.q one", "qZx7-code-verifier-of-forty-three-characters", "s+Zx/9%2b?<'> app"],
+            ["k+Wv/3%52=&~:;{}.k eno", "kWv3-code-verifier-of-forty-three-characters", "t+Wv/4%3c?<'> ppa"],
         ]),
     ]
 });

@@ -1,6 +1,11 @@
 //! Marks in an input that stand for secrets: a mutation rarely breaks one, and the input need not know the secret.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
+
+/// The shortest half that is taken for the secret.
+const HALF: usize = 16;
 
 /// Puts a value in the place of each mark that stands free: behind half an escape, its first character would be lost, and half
 /// a secret is none.
@@ -29,9 +34,9 @@ pub(crate) fn fill(input: &[u8], values: &[(&str, &str)]) -> Vec<u8> {
     filled
 }
 
-/// The ways a server may echo a secret: as it is, escaped where it must be, escaped throughout, as a form, and as JSON may
-/// write it.
-pub(crate) fn echoes(name: &str, secret: &str) -> [(String, String); 5] {
+/// The ways a server may echo a secret: as it is, escaped where it must be, escaped throughout, as a form, as JSON may write it, in
+/// capitals, as hexadecimal digits and as base64.
+pub(crate) fn echoes(name: &str, secret: &str) -> [(String, String); 8] {
     let escape = |kept: fn(&u8) -> bool, upper: bool| {
         let mut text = String::new();
         for byte in secret.bytes() {
@@ -51,6 +56,9 @@ pub(crate) fn echoes(name: &str, secret: &str) -> [(String, String); 5] {
         (format!("{{{name}%%}}"), escape(|_| false, false)),
         (format!("{{{name}+}}"), form_urlencoded::byte_serialize(secret.as_bytes()).collect()),
         (format!("{{{name}u}}"), json),
+        (format!("{{{name}^}}"), secret.to_ascii_uppercase()),
+        (format!("{{{name}#}}"), secret.bytes().map(|byte| format!("{byte:02x}")).collect()),
+        (format!("{{{name}=}}"), STANDARD.encode(secret)),
     ]
 }
 
@@ -66,7 +74,15 @@ pub(crate) fn has_secret(input: &str, echoes: &[(String, String)]) -> bool {
             readings.extend(more);
         }
     }
-    echoes.iter().any(|(_, secret)| readings.iter().any(|text| text.contains(secret.as_str())))
+    // A half is enough, in any case of letters.
+    readings.iter_mut().for_each(|text| text.make_ascii_lowercase());
+    echoes.iter().map(|(_, secret)| secret.to_ascii_lowercase()).any(|secret| {
+        let halves = [
+            secret.get(..HALF).unwrap_or(&secret),
+            secret.len().checked_sub(HALF).and_then(|at| secret.get(at..)).unwrap_or(&secret),
+        ];
+        readings.iter().any(|text| halves.iter().any(|half| text.contains(half)))
+    })
 }
 
 fn without_json_escapes(text: &str) -> String {

@@ -1,13 +1,18 @@
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::mem::swap;
 
-use super::disguise::is_disguised;
+use super::disguise::{disguises, is_disguised};
 use crate::answer::{Field, Lists, Scalar, Texts};
 use crate::printable::excerpt;
 
 /// Takes the request's secrets out of what the server says: a server that echoes its input must not get it into a log.
-pub(crate) struct Redact<'s>([&'s str; 3]);
+pub(crate) struct Redact<'s> {
+    secrets: [&'s str; 3],
+    /// Made when the first text wants them: few do, but an answer may have a hundred thousand that do.
+    disguises: OnceCell<Vec<String>>,
+}
 
 impl<'s> Redact<'s> {
     /// Takes out these; an empty one stands for none.
@@ -21,7 +26,7 @@ impl<'s> Redact<'s> {
         order(&mut first, &mut second);
         order(&mut second, &mut third);
         order(&mut first, &mut second);
-        Self([first, second, third])
+        Self { secrets: [first, second, third], disguises: OnceCell::new() }
     }
 
     pub(crate) fn text(&self, text: &str) -> String {
@@ -31,14 +36,15 @@ impl<'s> Redact<'s> {
                 text = Cow::Owned(text.replace(secret, "[redacted]"));
             }
         }
-        match is_disguised(&text, self.secrets()) {
+        let disguises = || self.disguises.get_or_init(|| disguises(self.secrets())).as_slice();
+        match is_disguised(&text, self.secrets(), disguises) {
             true => "[redacted]".to_owned(),
             false => excerpt(&text),
         }
     }
 
     fn secrets(&self) -> impl Iterator<Item = &'s str> {
-        self.0.into_iter().filter(|secret| !secret.is_empty())
+        self.secrets.into_iter().filter(|secret| !secret.is_empty())
     }
 
     pub(super) fn field(&self, field: Scalar<'_>) -> Option<String> {
