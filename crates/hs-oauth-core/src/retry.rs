@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, NextStep, Operation};
+use crate::limits::CONNECT_TIMEOUT;
 
 /// When a call that failed is sent again: only where that can do no harm and may do good.
 ///
@@ -48,7 +49,7 @@ impl RetryPolicy {
     }
 
     /// The time, from the start of the first try, in which all further tries and the waits before them must fit. A further
-    /// try is begun only if 2 seconds are left for it.
+    /// try is begun only if 2 seconds are left for it; after one that could not connect, [`CONNECT_TIMEOUT`].
     #[must_use]
     pub const fn budget(mut self, budget: Duration) -> Self {
         self.budget = budget;
@@ -68,10 +69,9 @@ impl RetryPolicy {
         let NextStep::RetryAfter(named) = error.next_step() else {
             return None;
         };
+        let surely_unsent = matches!(error, Error::Transport(error) if error.failure().surely_unsent());
         let harmless = match error {
-            Error::Transport(error) => {
-                operation != Operation::ExchangeCode || error.failure().surely_unsent()
-            }
+            Error::Transport(_) => operation != Operation::ExchangeCode || surely_unsent,
             Error::Api(error) => {
                 operation != Operation::ExchangeCode && error.policy_name.as_deref() != Some("DAILY")
             }
@@ -85,7 +85,9 @@ impl RetryPolicy {
             // Between a half and the whole.
             full / 2 + (full / 2).mul_f64((random % 1024) as f64 / 1024.0)
         });
-        let end = elapsed.saturating_add(wait).saturating_add(LEAST_TRY);
+        // Less would cut a connection short that does not come about, and nobody could tell whether the request had left.
+        let least = if surely_unsent { CONNECT_TIMEOUT } else { LEAST_TRY };
+        let end = elapsed.saturating_add(wait).saturating_add(least);
         (end < self.budget).then_some(wait)
     }
 
@@ -181,6 +183,22 @@ mod tests {
             error.retry_after = Some(Duration::ZERO);
         });
         assert_eq!(wait(Operation::Refresh, &daily, 1, 0), None);
+    }
+
+    /// RFC 6749 §4.1.2: who is told that a code surely never left may send it again, and who is not told so may not.
+    #[test]
+    fn a_try_that_could_not_connect_is_followed_by_one_that_may_take_as_long() {
+        for failure in
+            [TransportFailure::Resolve, TransportFailure::Connect, TransportFailure::ConnectTimeout]
+        {
+            for operation in [Operation::ExchangeCode, Operation::Refresh] {
+                let error = transport(failure);
+                assert!(wait(operation, &error, 1, 4).is_some(), "{failure:?}");
+                assert_eq!(wait(operation, &error, 1, 5), None, "{failure:?}");
+            }
+        }
+        let cut = transport(TransportFailure::Interrupted);
+        assert!(wait(Operation::Refresh, &cut, 1, 7).is_some());
     }
 
     #[test]
