@@ -43,6 +43,7 @@ fn kept(name: &str, body: impl AsRef<[u8]>, problems: &[Problem]) -> Case {
 
 fn shapes() -> Vec<Case> {
     let all = tokens();
+    let before = |field: &[u8]| [b"{", field, b",", all.strip_prefix('{').unwrap().as_bytes()].concat();
     let nested = |open: &str, count| open.repeat(count);
     let within = |inner: &str| all.replacen('{', &format!(r#"{{"unknown":{inner},"#), 1);
     let behind = |inner: &str| format!(r#"{},"unknown":{inner}}}"#, all.strip_suffix('}').unwrap());
@@ -118,6 +119,15 @@ fn shapes() -> Vec<Case> {
         kept("a field of overlong UTF-8", with_bytes(b"\xc0\xaf"), &[NotJson]),
         kept("a field with half of a pair", with_bytes(br"\ud800"), &[NotJson]),
         kept("a field with a raw line break", with_bytes(b"a\nb"), &[NotJson]),
+        kept("a number beyond all bounds before the tokens", before(br#""user_id":1e400"#), &[NotJson]),
+        kept(
+            "a list with such a number before the tokens",
+            before(br#""scopes":["oauth",-1e999]"#),
+            &[NotJson],
+        ),
+        kept("half of a pair before the tokens", before(br#""token_use":"\ud800""#), &[NotJson]),
+        kept("half of a pair in a name before the tokens", before(br#""\udfff":{"a":"b"}"#), &[NotJson]),
+        kept("what is not UTF-8 before the tokens", before(b"\"scope\":\"\xe9\""), &[NotJson]),
         good("an escaped name", all.replace("access_token", r"\u0061ccess_token")),
         good("unknown fields of all types", within(r#"[null,true,1.5,"x",{"y":[]}]"#)),
         good("a text of 100,000 characters", within(&format!("\"{}\"", "x".repeat(100_000)))),
@@ -129,6 +139,16 @@ fn shapes() -> Vec<Case> {
         kept(
             "the refresh token twice",
             all.replacen('{', r#"{"refresh_token":"qZx7-other","#, 1),
+            &[Repeated("refresh_token")],
+        ),
+        kept(
+            "a refresh token, and then one that is true",
+            all.replace('}', r#","refresh_token":true}"#),
+            &[Repeated("refresh_token")],
+        ),
+        kept(
+            "a refresh token, and then one with a line break",
+            all.replace('}', r#","refresh_token":"b\nad"}"#),
             &[Repeated("refresh_token")],
         ),
         kept("the lifetime twice", all.replacen('{', r#"{"expires_in":1,"#, 1), &[Repeated("expires_in")]),

@@ -1,11 +1,13 @@
 //! Marks in an input that stand for secrets: a mutation rarely breaks one, and the input need not know the secret.
 
+use std::collections::HashSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
-/// The shortest half that is taken for the secret.
-const HALF: usize = 16;
+/// As much of a secret as is taken for the whole.
+const PART: usize = 12;
 
 /// Puts a value in the place of each mark that stands free: behind half an escape, its first character would be lost, and half
 /// a secret is none.
@@ -74,15 +76,17 @@ pub(crate) fn has_secret(input: &str, echoes: &[(String, String)]) -> bool {
             readings.extend(more);
         }
     }
-    // A half is enough, in any case of letters.
-    readings.iter_mut().for_each(|text| text.make_ascii_lowercase());
-    echoes.iter().map(|(_, secret)| secret.to_ascii_lowercase()).any(|secret| {
-        let halves = [
-            secret.get(..HALF).unwrap_or(&secret),
-            secret.len().checked_sub(HALF).and_then(|at| secret.get(at..)).unwrap_or(&secret),
-        ];
-        readings.iter().any(|text| halves.iter().any(|half| text.contains(half)))
-    })
+    let folded = |text: &str| text.to_ascii_lowercase().replace('+', "-").replace('/', "_");
+    readings.iter_mut().for_each(|text| *text = folded(text));
+    // Base64 depends on how many bytes stand before.
+    let shifted = ["a", "ab"].map(|before| {
+        let texts = echoes.iter().map(move |(_, text)| STANDARD.encode(format!("{before}{text}")));
+        texts.collect::<Vec<_>>()
+    });
+    let texts = echoes.iter().map(|(_, text)| text).chain(shifted.iter().flatten()).map(|text| folded(text));
+    let texts: Vec<_> = texts.collect();
+    let parts: HashSet<_> = texts.iter().flat_map(|text| text.as_bytes().windows(PART)).collect();
+    readings.iter().any(|text| text.as_bytes().windows(PART).any(|part| parts.contains(part)))
 }
 
 fn without_json_escapes(text: &str) -> String {
