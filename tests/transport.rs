@@ -1,6 +1,7 @@
 //! What the transports promise: where credentials go, how much is read, how long it may take, and how often it is sent.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use hs_oauth_core::{
@@ -135,6 +136,52 @@ fn a_loopback_address_is_not_reached_through_a_proxy() {
     let server = RawServer::start(vec![Reply::answer(200, "", TOKENS)]);
     let client = hs_oauth_blocking::Client::with_http(app(&server.url), ureq::Agent::new_with_defaults());
     client.call(&refresh()).unwrap();
+}
+
+/// Whoever sets a proxy may allow no other way out.
+#[test]
+fn a_socks_proxy_of_the_environment_is_the_only_way_out() {
+    let name = "transport::a_socks_proxy_of_the_environment_is_the_only_way_out";
+    const TARGET: &str = "HS_OAUTH_TEST_TARGET";
+    if let Ok(target) = std::env::var(TARGET) {
+        let client = hs_oauth_blocking::Client::new(app(&target)).retry(RetryPolicy::NEVER);
+        client.call(&refresh()).unwrap_err();
+        return;
+    }
+    let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    target.set_nonblocking(true).unwrap();
+    let port = target.local_addr().unwrap().port();
+    let proxy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("socks5://{}", proxy.local_addr().unwrap());
+    let (send, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = proxy.accept().unwrap();
+        let (mut greeting, mut request) = ([0; 3], [0; 10]);
+        stream.read_exact(&mut greeting).unwrap();
+        stream.write_all(&[5, 0]).unwrap();
+        stream.read_exact(&mut request).unwrap();
+        send.send((greeting, request)).unwrap();
+        // RFC 1928 §6: not allowed by ruleset.
+        stream.write_all(&[5, 2, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+    });
+
+    // The environment is the whole process's, so the client runs in one of its own.
+    let mut itself = std::process::Command::new(std::env::current_exe().unwrap());
+    for other in ["ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"] {
+        itself.env_remove(other);
+    }
+    let itself = itself
+        .args([name, "--exact"])
+        .env("HTTPS_PROXY", &url)
+        .env("https_proxy", &url)
+        .env(TARGET, format!("https://127.0.0.1:{port}"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&itself.stdout);
+    assert!(itself.status.success() && told.contains("1 passed"), "{told}");
+    let [high, low] = port.to_be_bytes();
+    assert_eq!(asked.try_recv(), Ok(([5, 1, 0], [5, 1, 0, 1, 127, 0, 0, 1, high, low])));
+    assert_eq!(target.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]

@@ -19,7 +19,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with an HTTP client of its own. It goes through the proxy the environment names, but not to loopback.
+    /// A client with an HTTP client of its own. It goes through the proxy the environment names, HTTP or SOCKS, but not to loopback
+    /// in the clear.
     pub fn new(app: App) -> Self {
         Self::with_http(app, Transport::build())
     }
