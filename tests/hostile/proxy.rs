@@ -3,21 +3,60 @@
 
 use std::time::Duration;
 
-use hs_oauth_core::TransportFailure::{Connect, Interrupted, Resolve, Timeout, Tls};
-use hs_oauth_core::{App, TIMEOUT};
+use hs_oauth_core::TransportFailure::{self, Connect, Interrupted, Resolve, Timeout, Tls};
+use hs_oauth_core::{App, Error, TIMEOUT};
 
 use super::case::Want::{self, Tokens, Transport};
 use super::case::{Case, LATER, case_in};
 use super::certificates::{TRUSTED, UNKNOWN, self_signed};
 use super::server::{Act, Script, Server};
 use super::tls::{HERE, trust, trusting};
-use super::world::{Other, Side, World, answer, app, say, tokens};
+use super::world::{Other, Side, World, answer, app, exchange, say, tokens};
 use crate::both::Client;
+use crate::manager::scene::wait_until;
 use crate::raw_server::refused_port;
 
 #[test]
 fn a_proxy_sees_no_secret_whatever_it_does() {
     super::run(&cases());
+}
+
+/// A refresh token that is sent once nobody waits for what replaces it would be lost.
+#[test]
+fn a_proxy_that_agrees_when_the_call_is_over_has_nothing_to_carry() {
+    let server = Server::start_tls(say(answer(200, "", tokens())), Some(TRUSTED.server(HERE)));
+    let app = app(&format!("https://{HERE}:{}", server.address.port()));
+    let proxy = Server::start(vec![Act::Read, Act::Drip(GO_ON.into(), BYTE), Act::Tunnel(server.address)]);
+    let client = through(Side::Blocking, &app, &proxy.url()).timeout(Duration::from_secs(1));
+
+    let error = client.call(&exchange()).unwrap_err();
+    assert!(matches!(&error, Error::Transport(error) if error.failure() == Timeout), "{error:?}");
+    wait_until(|| proxy.ended() == 1 && server.ended() == 1);
+    assert_eq!((server.requests(), server.connections()), (Vec::new(), 1));
+}
+
+#[test]
+fn a_thread_that_cannot_be_started_is_an_error() {
+    let name = "hostile::proxy::a_thread_that_cannot_be_started_is_an_error";
+    const STACK: &str = "RUST_MIN_STACK";
+    const TOO_MUCH: &str = "1152921504606846976";
+    if std::env::var(STACK).is_ok_and(|stack| stack == TOO_MUCH) {
+        let app = app("https://127.0.0.1:9");
+        let error = through(Side::Blocking, &app, "http://127.0.0.1:9").call(&exchange()).unwrap_err();
+        assert!(
+            matches!(&error, Error::Transport(error) if error.failure() == TransportFailure::Client),
+            "{error:?}"
+        );
+        return;
+    }
+    // It is the whole process's, so this test runs itself in one of its own, on that one's only thread.
+    let itself = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--test-threads=1"])
+        .env(STACK, TOO_MUCH)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&itself.stdout);
+    assert!(itself.status.success() && told.contains("1 passed"), "{told}");
 }
 
 /// Clients go through the proxy, and trust the tests' authority.
@@ -43,7 +82,7 @@ fn case(
         let server = Server::start_tls(say(answer(200, "", tokens())), Some(tls.clone()));
         let app = app(&format!("https://{HERE}:{}", server.address.port()));
         let (script, mut others) = proxy(&server);
-        let is_endless = script.iter().any(|act| matches!(act, Act::Stall));
+        let is_endless = script.iter().any(|act| matches!(act, Act::Stall | Act::Drip(..)));
         let timeout = if is_endless { Duration::from_secs(1) } else { TIMEOUT };
         let proxy = Server::start(script);
         let hostile = through(side, &app, &proxy.url()).timeout(timeout);
@@ -63,6 +102,15 @@ const GO_ON: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 fn carries(to: &Server) -> Script {
     vec![Act::Read, Act::Say(GO_ON.to_vec()), Act::Tunnel(to.address)]
 }
+
+/// It would go on for half a minute.
+fn drips() -> Script {
+    let answer = format!("HTTP/1.1 200 Connection established\r\nvia: {}", "x".repeat(600));
+    vec![Act::Read, Act::Drip(answer.into_bytes(), BYTE)]
+}
+
+/// The time between two bytes.
+const BYTE: Duration = Duration::from_millis(50);
 
 pub(crate) fn cases() -> Vec<Case> {
     let looks_inside = |tls: fn() -> std::sync::Arc<rustls::ServerConfig>| {
@@ -136,6 +184,7 @@ pub(crate) fn cases() -> Vec<Case> {
             vec![Act::Read, Act::Say(GO_ON.into()), Act::Stall],
             Transport(Timeout),
         ),
+        stuck("a proxy that agrees a byte at a time", drips(), Transport(Timeout)),
         nowhere("a proxy on a port on which nobody listens", None, Transport(Connect)),
         nowhere("a proxy without an address", Some("http://proxy.invalid:3128"), Transport(Resolve)),
     ]

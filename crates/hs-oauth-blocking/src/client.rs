@@ -26,7 +26,8 @@ impl Client {
     }
 
     /// A client over an HTTP client of the caller's, which shares its connections, proxies and certificates. Timeout, size
-    /// limit and the ban on redirects are kept whatever it is set to, and loopback is not reached through a proxy.
+    /// limit and the ban on redirects are kept whatever it is set to, and loopback is not reached through a proxy. What goes through
+    /// a proxy goes from a thread of its own, which is left behind when the time is over.
     pub fn with_http(app: App, http: ureq::Agent) -> Self {
         Self {
             app: Arc::new(app),

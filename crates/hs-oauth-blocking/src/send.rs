@@ -26,6 +26,9 @@ impl TokenManager {
     /// Any answer is `Ok`: a second 401 too, and a redirect, which is never followed. A request without a body has the
     /// body `()`.
     ///
+    /// Through an HTTP proxy it may take longer than the timeout: ureq limits every read of the proxy's answer to CONNECT, not their
+    /// sum, so a proxy that answers a byte at a time holds the call. Token requests are not held.
+    ///
     /// # Errors
     /// [`SendError`]: no token, no https, or no answer.
     pub fn send<B: AsSendBody + Clone>(

@@ -1,10 +1,12 @@
 use std::io::{ErrorKind, Read};
-use std::time::{Duration, SystemTime};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use hs_oauth_core::{
     App, CONNECT_TIMEOUT, Endpoint, Error, LONGEST_ANSWER, TransportError, TransportFailure,
 };
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use ureq::{AsSendBody, Timeout};
 
 /// Moves one request and one answer.
@@ -63,11 +65,15 @@ impl Transport {
     fn send(
         &self,
         app: &App,
-        request: Request<impl AsSendBody>,
+        request: Request<impl AsSendBody + Send + 'static>,
         timeout: Duration,
     ) -> Result<Response<Vec<u8>>, Broken> {
-        let answer = self.run(request, app.is_plain_http(), timeout);
-        let (parts, body) = answer.map_err(failed)?.into_parts();
+        let is_plain = app.is_plain_http();
+        let answer = match !is_plain && self.has_proxy_to(request.uri()) {
+            true => self.run_aside(request, timeout)?,
+            false => self.run(request, is_plain, timeout).map_err(failed)?,
+        };
+        let (parts, body) = answer.into_parts();
         let announced = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
         let mut answer = Response::from_parts(parts, Vec::with_capacity(announced.min(LONGEST_ANSWER) + 1));
         // Counted as it comes, decoded: what a header announces proves nothing.
@@ -76,6 +82,38 @@ impl Transport {
             Ok(length) if length <= LONGEST_ANSWER => Ok(answer),
             Ok(_) => Err((TransportError::new(TransportFailure::AnswerTooLarge), answer).into()),
             Err(error) => Err((failed(error.into()), answer).into()),
+        }
+    }
+
+    fn has_proxy_to(&self, uri: &Uri) -> bool {
+        self.http.config().proxy().is_some_and(|proxy| !proxy.is_no_proxy(uri))
+    }
+
+    /// One exchange through a proxy, up to the head of the answer, on a thread that can be left behind: ureq limits every read of
+    /// what the proxy says, not their sum, and a proxy that says it a byte at a time would hold the caller for as long as it likes.
+    fn run_aside(
+        &self,
+        request: Request<impl AsSendBody + Send + 'static>,
+        timeout: Duration,
+    ) -> Result<Response<ureq::Body>, TransportError> {
+        let timeout = timeout.min(LONGEST_TIMEOUT);
+        let started = Instant::now();
+        let transport = self.clone();
+        let (send, answer) = sync_channel(1);
+        let exchange = move || {
+            // A thread that starts late sends nothing that nobody waits for.
+            let left = timeout.saturating_sub(started.elapsed());
+            // In vain if the caller has given up: the connection goes with the answer.
+            let _ = send.send(transport.run(request, false, left));
+        };
+        if let Err(error) = thread::Builder::new().name("hs-oauth-proxy".to_owned()).spawn(exchange) {
+            return Err(TransportError::with_source(TransportFailure::Client, error));
+        }
+        match answer.recv_timeout(timeout) {
+            Ok(answer) => answer.map_err(failed),
+            Err(RecvTimeoutError::Timeout) => Err(TransportError::new(TransportFailure::Timeout)),
+            // It panicked, who knows where.
+            Err(RecvTimeoutError::Disconnected) => Err(TransportError::new(TransportFailure::Interrupted)),
         }
     }
 
