@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use hs_oauth_core::CONNECT_TIMEOUT;
 use hs_oauth_core::TransportFailure::{self, Connect, ConnectTimeout, Resolve, Timeout};
 
-use super::case::Want::{self, OneOf, Transport};
+use super::case::Want::{self, Transport};
 use super::case::{Case, LATER, case_in};
 use super::server::Server;
 use super::world::{Other, Side, World, app};
@@ -69,11 +70,15 @@ pub(crate) fn cases() -> Vec<Case> {
         refused("a port on which nobody listens, by TLS", |url| url.replace("http:", "https:")),
         refused("a port on which nobody listens, by name", |url| url.replace("127.0.0.1", "localhost")),
         hole("a black hole", short, long, Transport(ConnectTimeout)),
+        hole("a black hole that the whole exchange has no time for", long, short, Transport(Timeout))
+            .on_blocking(Transport(ConnectTimeout), LATER),
         hole(
-            "a black hole that the whole exchange has no time for",
-            long,
-            short,
-            OneOf([Timeout, ConnectTimeout]),
-        ),
+            "a black hole, with less time for all than to connect",
+            CONNECT_TIMEOUT,
+            Duration::from_secs(2),
+            // reqwest has one connect timeout for every request.
+            Transport(Timeout),
+        )
+        .on_blocking(Transport(ConnectTimeout), LATER),
     ]
 }

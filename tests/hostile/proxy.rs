@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hs_oauth_core::TransportFailure::{self, Connect, Interrupted, Resolve, Timeout, Tls};
+use hs_oauth_core::TransportFailure::{self, Connect, ConnectTimeout, Interrupted, Resolve, Timeout, Tls};
 use hs_oauth_core::{App, Error, TIMEOUT};
 
 use super::case::Want::{self, Tokens, Transport};
@@ -178,12 +178,14 @@ pub(crate) fn cases() -> Vec<Case> {
             Transport(Timeout),
         )
         .on_blocking(Transport(Tls), LATER),
-        stuck("a proxy that says nothing", vec![Act::Read, Act::Stall], Transport(Timeout)),
+        stuck("a proxy that says nothing", vec![Act::Read, Act::Stall], Transport(Timeout))
+            .on_blocking(Transport(ConnectTimeout), LATER),
         stuck(
             "a proxy that agrees and says nothing",
             vec![Act::Read, Act::Say(GO_ON.into()), Act::Stall],
             Transport(Timeout),
-        ),
+        )
+        .on_blocking(Transport(ConnectTimeout), LATER),
         stuck("a proxy that agrees a byte at a time", drips(), Transport(Timeout)),
         nowhere("a proxy on a port on which nobody listens", None, Transport(Connect)),
         nowhere("a proxy without an address", Some("http://proxy.invalid:3128"), Transport(Resolve)),

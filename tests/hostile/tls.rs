@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hs_oauth_core::Problem::Cut;
-use hs_oauth_core::TransportFailure::{Connect, Interrupted, Timeout, Tls};
+use hs_oauth_core::TransportFailure::{Connect, ConnectTimeout, Interrupted, Timeout, Tls};
 use hs_oauth_core::{App, NextStep, TIMEOUT};
 use rustls::ServerConfig;
 
@@ -120,7 +120,9 @@ fn handshakes() -> Vec<Case> {
         says("a redirect in the clear", &answer(301, "location: http://127.0.0.1:1/\r\n", "")),
         says("noise in place of a hello", &[0xaa; 600]),
         says("a record that is too long", &[22, 3, 3, 0xff, 0xff, 2, 0, 0, 0]),
-        after("silence after the hello", vec![Act::Peek, Act::Stall], Transport(Timeout)),
+        after("silence after the hello", vec![Act::Peek, Act::Stall], Transport(Timeout))
+            .connections([1, 1], [1, 3])
+            .on_blocking(Transport(ConnectTimeout), LATER),
         after("an end after the hello", vec![Act::Peek], Transport(Connect))
             .connections([1, 1], [3, 1])
             .on_blocking(Transport(Interrupted), LATER),

@@ -51,6 +51,10 @@ impl Client {
     }
 
     /// Sets how long one try may take, from connecting to the last byte; [`TIMEOUT`] unless set.
+    ///
+    /// With [`CONNECT_TIMEOUT`](crate::CONNECT_TIMEOUT) or less, a connection that is never made ends as
+    /// [`Timeout`](crate::TransportFailure::Timeout), after which a code is not sent again: reqwest has one connect timeout for all
+    /// requests. Whoever wants less makes the client from [`http_builder`](crate::http_builder) with a `connect_timeout` of that.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

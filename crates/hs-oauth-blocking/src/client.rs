@@ -45,6 +45,11 @@ impl Client {
     }
 
     /// Sets how long one try may take, from connecting to the last byte; [`TIMEOUT`] unless set.
+    ///
+    /// Connecting, with a proxy and TLS and without looking up the server's name, may take half of it at most, and
+    /// [`CONNECT_TIMEOUT`](crate::CONNECT_TIMEOUT) at most. So what never left ends as
+    /// [`ConnectTimeout`](crate::TransportFailure::ConnectTimeout) and not as [`Timeout`](crate::TransportFailure::Timeout), after
+    /// which a code is not sent again.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

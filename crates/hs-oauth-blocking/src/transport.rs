@@ -13,6 +13,7 @@ use ureq::{AsSendBody, Timeout};
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: ureq::Agent,
+    connect_timeout: Duration,
 }
 
 /// An exchange that failed, and what came of the answer.
@@ -37,7 +38,9 @@ impl Transport {
     }
 
     pub(crate) fn new(http: ureq::Agent) -> Self {
-        Self { http }
+        let connect_timeout =
+            http.config().timeouts().connect.unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT);
+        Self { http, connect_timeout }
     }
 
     pub(crate) fn exchange<E: Endpoint>(
@@ -130,7 +133,9 @@ impl Transport {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .timeout_global(Some(timeout.min(LONGEST_TIMEOUT)));
+            .timeout_global(Some(timeout.min(LONGEST_TIMEOUT)))
+            // Of two timeouts that end together either may be named, and only this one says that nothing left.
+            .timeout_connect(Some(self.connect_timeout.min(timeout / 2)));
         let request = match is_plain {
             true => request.proxy(None).build(),
             false => request.build(),
