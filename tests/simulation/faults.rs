@@ -34,7 +34,7 @@ pub(super) struct Faults {
     pub(super) stall: u64,
     /// A clock is set to another time.
     pub(super) jump: u64,
-    /// The budget is used up: a renewal waits for its turn, or gets none.
+    /// The budget is used up: a renewal waits for its turn, does not wait, or gets none.
     pub(super) crowded: u64,
     /// An API says 401 to a good token.
     pub(super) rejected: u64,

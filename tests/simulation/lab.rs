@@ -110,12 +110,16 @@ impl Lab {
 
     /// The run hears `input`.
     pub(super) fn tell<R: Run>(&self, actor: &mut Actor<R>, input: Input) {
+        self.tell_with_budget(actor, input);
+        if matches!(actor.step, Step::Turn { .. }) {
+            self.tell_with_budget(actor, Input::Turn { waited: false });
+        }
+    }
+
+    /// The same where there is a budget: what comes of a turn is for the test to say.
+    pub(super) fn tell_with_budget<R: Run>(&self, actor: &mut Actor<R>, input: Input) {
         let now = at(self.now.saturating_add_signed(actor.clock));
         actor.step = actor.run.resume(now, input);
-        if matches!(actor.step, Step::Turn { .. }) {
-            // There is no budget here.
-            actor.step = actor.run.resume(now, Input::Turn { waited: false });
-        }
     }
 
     /// What comes of the step that the run wants done, if the world does it at once.

@@ -79,4 +79,9 @@ const MUTATIONS: &[Mutation] = &[
         from: "None if !self.is_usable(now, &unsaved.tokens) => self.begin_anew(),",
         to: "",
     },
+    Mutation {
+        name: "a_turn_that_is_not_waited_for_taken_for_a_shutdown",
+        from: "self.no_wait(now, *stored, by)",
+        to: "{ _ = by; self.no_turn(now, *stored) }",
+    },
 ];

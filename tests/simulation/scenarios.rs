@@ -892,3 +892,56 @@ fn another_token_than_the_rejected_one_is_handed_out_without_a_request() {
     assert_eq!(lab.finish(&mut b).unwrap().tokens, new);
     assert_eq!(lab.requests, 1);
 }
+
+/// A caller who would do with the old token asks for a turn a millisecond before that is handed out no more.
+fn before_the_last_moment(lab: &mut Lab) -> Actor<hs_oauth_core::Renewal> {
+    let until = lab.policy.schedule(&lab.tokens()).usable_until;
+    lab.now = until.as_millis() - 1;
+    let mut a = lab.renewal_for(Demand::Usable, 0);
+    let loaded = lab.act(&a);
+    lab.tell_with_budget(&mut a, loaded);
+    assert!(matches!(a.step, Step::Turn { by } if by == until), "{:?}", a.step);
+    a
+}
+
+/// RENEWAL.md, a renewal: turn.
+#[test]
+fn who_does_not_wait_for_a_turn_while_the_old_token_is_good_waits_once_it_is_not() {
+    let mut lab = Lab::new(Keep);
+    let mut a = before_the_last_moment(&mut lab);
+    lab.tell_with_budget(&mut a, Input::NoWait);
+    assert!(!lab.finish(&mut a).unwrap().renewed, "the old token will do");
+
+    let mut a = before_the_last_moment(&mut lab);
+    lab.pass(Duration::from_millis(1));
+    lab.tell_with_budget(&mut a, Input::NoWait);
+    let Step::Turn { by } = a.step else { panic!("{:?}", a.step) };
+    assert_eq!(by.as_millis(), 0, "somebody waits");
+    lab.tell_with_budget(&mut a, Input::Turn { waited: true });
+    renewed(lab.finish(&mut a));
+}
+
+/// RENEWAL.md, a renewal: turn; "no loop is without end".
+#[test]
+fn a_driver_that_will_not_wait_though_there_is_no_old_token_does_not_keep_the_run() {
+    let mut lab = Lab::new(Keep);
+    let mut a = before_the_last_moment(&mut lab);
+    lab.pass(Duration::from_millis(1));
+    lab.tell_with_budget(&mut a, Input::NoWait);
+    lab.tell_with_budget(&mut a, Input::NoWait);
+    assert!(matches!(a.step, Step::Done(Err(TokenError::Interrupted))), "{:?}", a.step);
+}
+
+/// RENEWAL.md, a renewal: turn.
+#[test]
+fn a_shutdown_is_said_only_of_what_is_shut_down_and_only_if_there_is_no_old_token() {
+    let mut lab = Lab::new(Keep);
+    let mut a = before_the_last_moment(&mut lab);
+    lab.tell_with_budget(&mut a, Input::NoTurn);
+    assert!(!lab.finish(&mut a).unwrap().renewed);
+
+    let mut a = before_the_last_moment(&mut lab);
+    lab.pass(Duration::from_millis(1));
+    lab.tell_with_budget(&mut a, Input::NoTurn);
+    assert!(matches!(a.step, Step::Done(Err(TokenError::ShutDown))), "{:?}", a.step);
+}

@@ -85,6 +85,8 @@ struct Running<M> {
     connected_at: u64,
     /// The grant that it found at first, if it has looked.
     found: Option<Option<Grant>>,
+    /// Whether it was told that nothing is to begin any more.
+    shut: bool,
 }
 
 enum Kind<M> {
@@ -406,13 +408,16 @@ impl<M: Machine> World<M> {
     }
 
     fn landed(&mut self, run: usize, result: Result<Held, TokenError>) {
-        let Some(Running { process, kind: Kind::Renewal(machine), acted, holder, grant, .. }) =
+        let Some(Running { process, kind: Kind::Renewal(machine), acted, holder, grant, shut, .. }) =
             self.runs.remove(&run)
         else {
             return;
         };
         let clock = self.clock(process);
         self.log(|world| format!("P{process} ends run {run}: {}", world.describe_result(&result)));
+        if matches!(result, Err(TokenError::ShutDown)) && !shut {
+            self.broken("a shutdown was said that was none");
+        }
         let kept = machine.unsaved().map(|unsaved| Kept { unsaved, token: acted, holder, grant });
         self.processes[process].unsaved = kept;
         self.processes[process].flight = None;
@@ -582,10 +587,10 @@ impl<M: Machine> World<M> {
         self.runs_begun += 1;
         let run = self.runs_begun;
         let (turn, sends, until) = (0, 0, 0);
-        let (holder, grant, acted, found) = (None, None, None, None);
+        let (holder, grant, acted, found, shut) = (None, None, None, None, false);
         self.runs.insert(
             run,
-            Running { process, kind, turn, sends, holder, grant, until, acted, connected_at, found },
+            Running { process, kind, turn, sends, holder, grant, until, acted, connected_at, found, shut },
         );
         run
     }
@@ -622,6 +627,7 @@ impl<M: Machine> World<M> {
         if let Input::Loaded(stored) = &input {
             running.found.get_or_insert(stored.as_ref().map(|stored| stored.record.grant));
         }
+        running.shut |= matches!(input, Input::NoTurn);
         let next = match &mut running.kind {
             Kind::Renewal(machine) => Next::from(machine.resume(clock, input)).renewal(),
             Kind::Install(install) => Next::from(install.resume(clock, input)).ended(),
@@ -644,12 +650,15 @@ impl<M: Machine> World<M> {
                     Event::Deliver { run, turn, what: What::Input(Input::Slept) },
                 );
             }
-            Next::Turn => {
+            Next::Turn(by) => {
                 let waited = self.happens(self.faults.crowded);
                 let wait = if waited { self.random.up_to(300 * SECOND) } else { 0 };
-                let input = match waited && self.random.up_to(9) == 0 {
-                    true => Input::NoTurn,
-                    false => Input::Turn { waited },
+                let is_usable = self.clock(process) < by;
+                let (wait, input) = match waited.then(|| self.random.up_to(9)) {
+                    Some(0) => (wait, Input::NoTurn),
+                    // At once, but a process may stand still before it goes on.
+                    Some(1..=3) if is_usable => (self.stall(), Input::NoWait),
+                    _ => (wait, Input::Turn { waited }),
                 };
                 self.schedule(wait, Event::Deliver { run, turn, what: What::Input(input) });
             }
@@ -1059,7 +1068,7 @@ impl<M: Machine> World<M> {
 
 enum Next<T> {
     Act(Action),
-    Turn,
+    Turn(u64),
     Sleep(u64),
     Done(Result<T, TokenError>),
     Ended,
@@ -1069,7 +1078,7 @@ impl<T> Next<T> {
     fn ended(self) -> Next<Held> {
         match self {
             Self::Act(action) => Next::Act(action),
-            Self::Turn => Next::Turn,
+            Self::Turn(by) => Next::Turn(by),
             Self::Sleep(milliseconds) => Next::Sleep(milliseconds),
             Self::Done(_) | Self::Ended => Next::Ended,
         }
@@ -1089,7 +1098,7 @@ impl<T> From<Step<T>> for Next<T> {
             Step::Swap { expected, record } => Self::Act(Action::Swap(expected, record)),
             Step::Send(refresh) => Self::Act(Action::Send(refresh)),
             Step::Revoke(revoke) => Self::Act(Action::Revoke(revoke)),
-            Step::Turn { .. } => Self::Turn,
+            Step::Turn { by } => Self::Turn(by.as_millis()),
             Step::Sleep(duration) => Self::Sleep(millis(duration)),
             Step::Done(result) => Self::Done(result),
         }

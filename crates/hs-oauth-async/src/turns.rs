@@ -35,7 +35,7 @@ impl Turns {
             match turn {
                 Turn::Now => return Input::Turn { waited },
                 Turn::Never => return Input::NoTurn,
-                Turn::In(_) | Turn::Behind if !is_ahead && by > now() => return Input::NoTurn,
+                Turn::In(_) | Turn::Behind if !is_ahead && by > now() => return Input::NoWait,
                 Turn::In(time) => _ = tokio::time::timeout(time, told.notified()).await,
                 Turn::Behind => told.notified().await,
             }

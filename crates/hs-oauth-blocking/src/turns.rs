@@ -30,7 +30,7 @@ impl Turns {
             budget = match turn {
                 Turn::Now => break Input::Turn { waited },
                 Turn::Never => break Input::NoTurn,
-                Turn::In(_) | Turn::Behind if !is_ahead && by > now() => break Input::NoTurn,
+                Turn::In(_) | Turn::Behind if !is_ahead && by > now() => break Input::NoWait,
                 Turn::In(time) => {
                     self.changed.wait_timeout(budget, time).unwrap_or_else(PoisonError::into_inner).0
                 }

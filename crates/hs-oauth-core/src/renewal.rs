@@ -63,7 +63,7 @@ enum At {
     Start,
     Load,
     Wait,
-    Turn(Box<Stored>),
+    Turn { stored: Box<Stored>, by: Timestamp },
     Take(Box<Record>),
     Send { leased: Box<Stored>, sent_at: Timestamp },
     Save,
@@ -204,9 +204,9 @@ impl Renewal {
 
     fn turn(&mut self, now: Timestamp, stored: Stored) -> Step<Held> {
         let usable = stored.record.tokens.as_ref().filter(|tokens| self.is_usable(now, tokens));
-        let by = usable.map(|tokens| self.policy.schedule(tokens).usable_until);
-        self.at = At::Turn(Box::new(stored));
-        Step::Turn { by: by.unwrap_or(Timestamp::from_millis(0)) }
+        let by = usable.map_or(SOMEBODY_WAITS, |tokens| self.policy.schedule(tokens).usable_until);
+        self.at = At::Turn { stored: Box::new(stored), by };
+        Step::Turn { by }
     }
 
     fn has_turn(&mut self, now: Timestamp, stored: Stored, waited: bool) -> Step<Held> {
@@ -214,6 +214,16 @@ impl Renewal {
         match waited {
             true => self.load(),
             false => self.take(now, stored),
+        }
+    }
+
+    fn no_wait(&mut self, now: Timestamp, stored: Stored, by: Timestamp) -> Step<Held> {
+        match &stored.record.tokens {
+            Some(tokens) if self.is_usable(now, tokens) => self.found(tokens.clone()),
+            // A driver that goes on saying so would keep the run for ever.
+            _ if by == SOMEBODY_WAITS => self.done(Err(TokenError::Interrupted)),
+            // The last moment of the old token was between the driver's look at the clock and this one.
+            _ => self.turn(now, stored),
         }
     }
 
@@ -559,8 +569,9 @@ impl Run for Renewal {
             (At::Load, Input::Loaded(stored)) => self.loaded(now, stored),
             (At::Load, Input::StoreFailed(error)) => self.done(Err(TokenError::Store(error))),
             (At::Wait, Input::Slept) => self.load(),
-            (At::Turn(stored), Input::Turn { waited }) => self.has_turn(now, *stored, waited),
-            (At::Turn(stored), Input::NoTurn) => self.no_turn(now, *stored),
+            (At::Turn { stored, .. }, Input::Turn { waited }) => self.has_turn(now, *stored, waited),
+            (At::Turn { stored, by }, Input::NoWait) => self.no_wait(now, *stored, by),
+            (At::Turn { stored, .. }, Input::NoTurn) => self.no_turn(now, *stored),
             (At::Take(record), Input::Stored(version)) => {
                 self.taken(now, Stored { version, record: *record })
             }
@@ -646,6 +657,9 @@ fn failure(error: &Error) -> Failure {
         _ => Failure::Kept { unsettled: true },
     }
 }
+
+/// By when a renewal is wanted if there is no old token to be handed out.
+const SOMEBODY_WAITS: Timestamp = Timestamp::from_millis(0);
 
 /// The wait for another holder, and before a store is asked again.
 const FIRST_WAIT: Duration = Duration::from_millis(100);

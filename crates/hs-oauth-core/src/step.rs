@@ -105,6 +105,9 @@ pub enum Input {
         /// Whether it had to wait, so that what it loaded before is to be loaded again.
         waited: bool,
     },
+    /// Of [`Step::Turn`]: it would have to wait, which is not worth it while the old token is handed out. Only said of a `by`
+    /// that is yet to come.
+    NoWait,
     /// Of [`Step::Turn`]: nothing is to begin any more.
     NoTurn,
     /// Of [`Step::Sleep`].
