@@ -122,3 +122,58 @@ fn an_account_that_was_asked_for_once_in_its_time_is_renewed_in_its_time() {
         assert_eq!(seen, accounts(40));
     });
 }
+
+/// README: "the one that ends soonest is first".
+#[test]
+fn an_account_whose_token_ends_soon_is_before_all_that_were_asked_for_earlier_and_end_later() {
+    both(|scene| {
+        let mut ending_in = [250; 31];
+        ending_in[30] = 72; // It is handed out for twelve seconds more.
+        let (manager, renewed) = manager(&scene, 1, &ending_in);
+        for account in accounts(31) {
+            manager.bearer_of(account).unwrap();
+        }
+        let before = renewed.iter().take_while(|account| *account != Account::hub(31)).count();
+        assert!(before <= 2, "{before} were renewed before it");
+    });
+}
+
+#[test]
+fn those_that_wait_are_renewed_in_the_order_in_which_their_tokens_end_and_each_once() {
+    both(|scene| {
+        let ending_in: Vec<u64> = (0..30).map(|index| 300 - index * 5).collect();
+        let (manager, renewed) = manager(&scene, 10, &ending_in);
+        let accounts = accounts(30);
+        for account in &accounts {
+            manager.bearer_of(*account).unwrap();
+        }
+        let order: Vec<Account> =
+            (0..30).map(|_| renewed.recv_timeout(Duration::from_secs(30)).unwrap()).collect();
+        // Some begin before the last was asked for, and of two that begin together the second may end first.
+        assert!(order[5..].windows(3).all(|three| three[0] > three[2]), "{order:?}");
+        let mut each = order.clone();
+        each.sort();
+        assert_eq!(each, accounts);
+        assert_eq!(scene.sent(Target::Refresh), 30, "each once");
+    });
+}
+
+#[test]
+fn accounts_that_another_process_has_renewed_use_up_no_turns() {
+    both(|scene| {
+        let mut ending_in = [200; 12];
+        ending_in[11] = 250;
+        let (manager, renewed) = manager(&scene, 1, &ending_in);
+        let accounts = accounts(12);
+        let another = scene.another();
+        for account in &accounts[..11] {
+            another.bearer_of(*account).unwrap();
+        }
+        let asked = Instant::now();
+        for account in &accounts {
+            manager.bearer_of(*account).unwrap();
+        }
+        assert_eq!(renewed.recv_timeout(Duration::from_secs(30)), Ok(accounts[11]));
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    });
+}

@@ -1,5 +1,6 @@
 //! Does what a run of the core wants done: moves records, requests and time, and decides nothing.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
@@ -11,7 +12,7 @@ use hs_oauth_core::{
 use hs_oauth_store::{Swapped, TokenStore};
 
 use crate::client::Client;
-use crate::turns::Turns;
+use crate::turns::{Begun, Turns};
 
 /// What a run works with.
 pub(crate) struct World<'a> {
@@ -19,10 +20,9 @@ pub(crate) struct World<'a> {
     pub(crate) store: &'a dyn TokenStore,
     pub(crate) policy: RefreshPolicy,
     pub(crate) account: Account,
-    /// None if there is no budget.
-    pub(crate) turns: Option<&'a Turns>,
-    /// Whether nobody waits for what the run brings.
-    pub(crate) is_ahead: bool,
+    pub(crate) turns: &'a Turns,
+    /// The run's turn, if it was had before the run began and is not used yet.
+    pub(crate) begun: Cell<Option<Begun>>,
 }
 
 impl World<'_> {
@@ -63,9 +63,9 @@ impl World<'_> {
                     Input::Answered(answer)
                 }
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke)),
-                Step::Turn { by } => match self.turns {
-                    Some(turns) => turns.wait(self.account, by, self.is_ahead),
-                    None => Input::Turn { waited: false },
+                Step::Turn { by } => match self.begun.take() {
+                    Some(_) => Input::Turn { waited: false },
+                    None => self.turns.wait(self.account, by),
                 },
                 Step::Sleep(time) => {
                     std::thread::sleep(time);

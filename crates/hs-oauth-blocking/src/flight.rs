@@ -1,7 +1,8 @@
 //! One renewal at a time for each account of this process: the first caller runs it on a thread of its own, and all others wait
 //! for what it brings.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use hs_oauth_store::cache::{Cache, Ended, Landed};
 
 use crate::client::Client;
 use crate::drive::{World, now, random};
-use crate::turns::Turns;
+use crate::turns::{Begun, Ready, Turns};
 
 /// What all clones of a manager share.
 pub(crate) struct Shared {
@@ -23,8 +24,7 @@ pub(crate) struct Shared {
     pub(crate) user_level: bool,
     pub(crate) on_event: Option<Box<Listener>>,
     pub(crate) cache: Cache,
-    /// None if there is no budget.
-    pub(crate) turns: Option<Turns>,
+    pub(crate) turns: Turns,
     /// Never held while the store or HubSpot is asked.
     pub(crate) state: Mutex<State>,
     /// Told when nothing is under way any more, and at shutdown.
@@ -40,8 +40,6 @@ pub(crate) struct State {
     pub(crate) is_shut: bool,
     /// How much is under way that must not be cut off.
     pub(crate) busy: usize,
-    /// What is to be renewed ahead of time.
-    ahead: Ahead,
     is_saving: bool,
 }
 
@@ -52,19 +50,8 @@ pub(crate) struct Flight {
     landed: Condvar,
 }
 
-/// Accounts whose time has come, in the order in which it came, and the threads that renew them.
-#[derive(Default)]
-struct Ahead {
-    threads: usize,
-    waiting: VecDeque<Account>,
-    known: HashSet<Account>,
-}
-
 /// How often a caller goes along with, or starts, a flight. The first may have begun for a caller who wanted less.
 const FLIGHTS: usize = 3;
-
-/// The most renewals ahead of time that run at once.
-const MOST_AHEAD: usize = 8;
 
 impl Shared {
     /// A bearer that meets the demand, from the store or from HubSpot.
@@ -75,11 +62,8 @@ impl Shared {
     ) -> Result<HeaderValue, TokenError> {
         for remaining in (0..FLIGHTS).rev() {
             let (landed, is_ours) = match self.board(account, false) {
-                Ok(Boarded::Ours(takeoff)) => (takeoff.fly(demand.clone(), false), true),
-                Ok(Boarded::Another(flight)) => {
-                    self.hurry(account);
-                    (flight.wait(), false)
-                }
+                Ok(Boarded::Ours(takeoff)) => (takeoff.fly(demand.clone(), None), true),
+                Ok(Boarded::Another(flight)) => (flight.wait(), false),
                 Err(error) => (Err(error), true),
             };
             match landed {
@@ -105,23 +89,13 @@ impl Shared {
 
     /// Renews a token ahead of time on another thread, when one is free.
     pub(crate) fn renew_ahead(self: &Arc<Self>, account: Account) {
-        {
-            let mut state = self.state();
-            if state.is_shut || !state.ahead.join(account) {
-                return;
-            }
+        // If none is held it was disconnected just now.
+        let Some(by) = self.cache.usable_until(account) else { return };
+        if !self.turns.join_ahead(account, by) {
+            return;
         }
         let mut crew = Crew { shared: Arc::clone(self), has_ended: false };
-        let renew = move || {
-            while let Some((account, busy)) = crew.next() {
-                let boarded = crew.shared.board(account, false);
-                // The flight counts for itself.
-                drop(busy);
-                if let Ok(Boarded::Ours(takeoff)) = boarded {
-                    _ = takeoff.fly(Demand::Usable, true);
-                }
-            }
-        };
+        let renew = move || while crew.renews_next() {};
         // If no thread can be had, those that wait are for the next one.
         let _ = std::thread::Builder::new().name(THREAD.to_owned()).spawn(renew);
     }
@@ -152,29 +126,14 @@ impl Shared {
     }
 
     pub(crate) fn world(&self, account: Account) -> World<'_> {
-        let (store, turns) = (&*self.store, self.turns.as_ref());
-        World { client: &self.client, store, policy: self.policy, account, turns, is_ahead: false }
+        let (store, turns, begun) = (&*self.store, &self.turns, Cell::new(None));
+        World { client: &self.client, store, policy: self.policy, account, turns, begun }
     }
 
     /// From now on nothing new begins.
     pub(crate) fn shut(&self) {
         self.state().is_shut = true;
-        self.forget_ahead();
-    }
-
-    /// Nothing that nobody waits for begins any more.
-    pub(crate) fn forget_ahead(&self) {
-        self.state().ahead.waiting.clear();
-        if let Some(turns) = &self.turns {
-            turns.close();
-        }
-    }
-
-    /// Somebody waits for the account's flight.
-    fn hurry(&self, account: Account) {
-        if let Some(turns) = &self.turns {
-            turns.hurry(account);
-        }
+        self.turns.close();
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -186,7 +145,7 @@ impl Shared {
         let unsaved: Vec<Account> = self.state().unsaved.keys().copied().collect();
         for account in unsaved {
             _ = match self.board(account, true) {
-                Ok(Boarded::Ours(takeoff)) => takeoff.fly(Demand::Usable, false),
+                Ok(Boarded::Ours(takeoff)) => takeoff.fly(Demand::Usable, None),
                 Ok(Boarded::Another(flight)) => flight.wait(),
                 Err(error) => Err(error),
             };
@@ -229,7 +188,7 @@ impl Shared {
             let before = accounts.len();
             for account in accounts {
                 _ = match self.board(account, false) {
-                    Ok(Boarded::Ours(takeoff)) => takeoff.fly(Demand::Usable, false),
+                    Ok(Boarded::Ours(takeoff)) => takeoff.fly(Demand::Usable, None),
                     Ok(Boarded::Another(flight)) => flight.wait(),
                     Err(_) => return,
                 };
@@ -272,8 +231,8 @@ pub(crate) struct Takeoff {
 }
 
 impl Takeoff {
-    /// `is_ahead`: nobody waits for it.
-    pub(crate) fn fly(mut self, demand: Demand, is_ahead: bool) -> Result<Landed, TokenError> {
+    /// `begun`: its turn, if it has had that. Else somebody waits for it.
+    pub(crate) fn fly(mut self, demand: Demand, begun: Option<Begun>) -> Result<Landed, TokenError> {
         let shared = Arc::clone(&self.busy.0);
         let account = self.account;
         let ticket = shared.cache.ticket(account);
@@ -284,10 +243,10 @@ impl Takeoff {
             run = run.with_unsaved(unsaved);
         }
         let mut refusal = None;
-        let world = World { is_ahead, ..shared.world(account) };
+        let world = World { begun: Cell::new(begun), ..shared.world(account) };
         let result = world.drive(&mut run, &mut refusal);
-        if let Some(turns) = &shared.turns {
-            turns.leave(account);
+        if let Some(unused) = world.begun.take() {
+            shared.turns.give_back(unused);
         }
 
         let ended = Ended { account, result, unsaved, refusal, forced };
@@ -360,19 +319,6 @@ impl Drop for Busy {
     }
 }
 
-impl Ahead {
-    /// Waits from now on. Whether a thread is to be started.
-    fn join(&mut self, account: Account) -> bool {
-        if self.known.insert(account) {
-            self.waiting.push_back(account);
-        }
-        // Those there are have something to do, or they would have ended.
-        let is_wanted = self.threads < MOST_AHEAD && !self.waiting.is_empty();
-        self.threads += usize::from(is_wanted);
-        is_wanted
-    }
-}
-
 /// A thread that renews ahead of time, counted until it ends.
 struct Crew {
     shared: Arc<Shared>,
@@ -380,28 +326,29 @@ struct Crew {
 }
 
 impl Crew {
-    /// The next account whose turn it is; none, and the thread is to end, if there is none or the manager is shut down.
-    fn next(&mut self) -> Option<(Account, Busy)> {
-        let mut state = self.shared.state();
-        match state.ahead.waiting.pop_front() {
-            Some(account) => {
-                state.ahead.known.remove(&account);
-                Some((account, Busy::new(&self.shared, &mut state)))
-            }
-            None => {
-                // Under the same lock as the look: who comes after it starts another.
-                state.ahead.threads -= 1;
-                self.has_ended = true;
-                None
-            }
+    /// Renews the next account when it may begin; false, and the thread is to end, if there is none or the manager is shut down.
+    fn renews_next(&mut self) -> bool {
+        let Shared { turns, .. } = &*self.shared;
+        let busy = || Busy::new(&self.shared, &mut self.shared.state());
+        let Some(Ready { account, begun, made: busy }) = turns.next_ahead(busy) else {
+            self.has_ended = true;
+            return false;
+        };
+        let boarded = self.shared.board(account, false);
+        // The flight counts for itself.
+        drop(busy);
+        match boarded {
+            Ok(Boarded::Ours(takeoff)) => _ = takeoff.fly(Demand::Usable, Some(begun)),
+            Ok(Boarded::Another(_)) | Err(_) => turns.give_back(begun),
         }
+        true
     }
 }
 
 impl Drop for Crew {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.shared.state().ahead.threads -= 1;
+            self.shared.turns.thread_lost();
         }
     }
 }

@@ -58,7 +58,7 @@ pub struct TokenManagerBuilder {
     policy: RefreshPolicy,
     user_level: bool,
     on_event: Option<Box<Listener>>,
-    turns: Option<Turns>,
+    turns: Turns,
 }
 
 impl TokenManager {
@@ -75,7 +75,7 @@ impl TokenManager {
             policy: RefreshPolicy::new(),
             user_level: false,
             on_event: None,
-            turns: None,
+            turns: Turns::new(None),
         }
     }
 
@@ -265,7 +265,7 @@ const LONGEST_DROP: Duration = Duration::from_secs(60);
 impl Drop for Handle {
     fn drop(&mut self) {
         // Nobody can ask any more.
-        self.shared.forget_ahead();
+        self.shared.turns.close();
         self.shared.settle_down(LONGEST_DROP);
         self.shared.save_once();
     }
@@ -301,7 +301,7 @@ impl TokenManagerBuilder {
     /// if all are in use and expire together, leaves more than half of that.
     #[must_use]
     pub fn renewals_per_second(mut self, most: NonZeroU32) -> Self {
-        self.turns = Some(Turns::new(most));
+        self.turns = Turns::new(Some(most));
         self
     }
 

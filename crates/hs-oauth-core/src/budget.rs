@@ -109,6 +109,31 @@ impl<W> Budget<W> {
         if self.order.first() != Some(rank) {
             return Turn::Behind;
         }
+        let turn = self.begin(now);
+        if turn == Turn::Now {
+            self.leave(account);
+        }
+        turn
+    }
+
+    /// What one that is nowhere in the order is to do, if it comes after all that wait.
+    pub fn turn_after_all(&mut self, now: Timestamp) -> Turn {
+        match (self.is_closed, self.order.is_empty()) {
+            (true, _) => Turn::Never,
+            (_, false) => Turn::Behind,
+            _ => self.begin(now),
+        }
+    }
+
+    /// What was told to begin at that moment has found nothing to renew: its turn is another's. All that wait are to be told to
+    /// look again.
+    pub fn give_back(&mut self, begun: Timestamp) {
+        if let Some(index) = self.begun.iter().rposition(|moment| *moment == begun) {
+            self.begun.remove(index);
+        }
+    }
+
+    fn begin(&mut self, now: Timestamp) -> Turn {
         if self.begun.back().is_some_and(|last| *last > now) {
             // The clock was set back.
             self.begun.clear();
@@ -125,7 +150,6 @@ impl<W> Budget<W> {
             return Turn::In(wait);
         }
         self.begun.push_back(now);
-        self.leave(account);
         Turn::Now
     }
 
@@ -230,6 +254,32 @@ mod tests {
         budget.leave(Account::hub(3));
         budget.join(Account::hub(3), at(300), ());
         assert_eq!(budget.turn(Account::hub(3), START), Turn::Behind, "its run had ended");
+    }
+
+    #[test]
+    fn who_comes_after_all_begins_when_nobody_waits_and_within_the_budget() {
+        let mut budget = budget(1);
+        budget.join(Account::hub(1), at(1_000_000), ());
+        assert_eq!(budget.turn_after_all(START), Turn::Behind);
+        assert_eq!(budget.turn(Account::hub(1), START), Turn::Now);
+        assert_eq!(budget.turn_after_all(START), Turn::In(SECOND));
+        assert_eq!(budget.turn_after_all(at(1000)), Turn::Now);
+        budget.join(Account::hub(1), at(0), ());
+        assert_eq!(budget.turn(Account::hub(1), at(1000)), Turn::In(SECOND), "it has cost a turn");
+        _ = budget.close().count();
+        assert_eq!(budget.turn_after_all(at(9000)), Turn::Never);
+    }
+
+    #[test]
+    fn a_turn_that_is_given_back_is_the_next_ones_at_once_and_no_more_than_that() {
+        let mut budget = budget(1);
+        assert_eq!(budget.turn_after_all(START), Turn::Now);
+        budget.give_back(START);
+        budget.give_back(START);
+        assert_eq!(budget.turn_after_all(at(1)), Turn::Now);
+        assert_eq!(budget.turn_after_all(at(1)), Turn::In(SECOND));
+        budget.give_back(START);
+        assert_eq!(budget.turn_after_all(at(1)), Turn::In(SECOND), "another's");
     }
 
     #[test]

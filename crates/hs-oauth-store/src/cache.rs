@@ -130,6 +130,11 @@ impl Cache {
         (entry.schedule.decide(now) != Decision::RefreshNow).then(|| entry.bearer.clone())
     }
 
+    /// Until when the bearer that is held may be handed out.
+    pub fn usable_until(&self, account: Account) -> Option<Timestamp> {
+        self.entry(account).map(|entry| entry.schedule.usable_until)
+    }
+
     /// To be taken before a flight begins.
     pub fn ticket(&self, account: Account) -> Ticket {
         let evictions = self.shard(Key::new(account)).map_or(0, |shard| *shard.evictions());
