@@ -117,12 +117,10 @@ impl Shared {
         let (takeoff, flight) = {
             let mut state = self.state();
             if let Some(flight) = state.flights.get(&account) {
-                let flight = flight.clone();
-                drop(state);
                 if reason != Reason::Ahead {
                     self.hurry(account);
                 }
-                return Ok((flight, false));
+                return Ok((flight.clone(), false));
             }
             if state.is_shut && reason != Reason::Shutdown {
                 return Err(TokenError::ShutDown);
@@ -150,8 +148,9 @@ impl Shared {
         }
     }
 
-    /// Somebody waits for the account's flight.
-    fn hurry(&self, account: Account) {
+    /// Somebody waits for the account's flight. To be said under the lock under which that ends, so that it is not said of the
+    /// next.
+    pub(crate) fn hurry(&self, account: Account) {
         if let Some(turns) = &self.turns {
             turns.hurry(account);
         }
@@ -231,9 +230,6 @@ impl Takeoff {
         let mut refusal = None;
         let world = World { is_ahead, ..shared.world(account) };
         let result = world.drive(&mut run, &mut refusal).await;
-        if let Some(turns) = &shared.turns {
-            turns.leave(account);
-        }
 
         let ended = Ended { account, result, unsaved, refusal, forced };
         let (landed, was_held) = shared.cache.settle(ticket, &ended, now(), random().next_u64());
@@ -247,7 +243,7 @@ impl Takeoff {
                 }
                 None => _ = state.unsaved.remove(&account),
             }
-            state.flights.remove(&account);
+            self.end(&mut state);
             self.has_landed = true;
         }
         self.result.send_replace(Some(landed));
@@ -257,12 +253,20 @@ impl Takeoff {
         }
         ended.tell(was_held, |event| shared.emit(event));
     }
+
+    /// What was said of its turn is forgotten with it.
+    fn end(&self, state: &mut State) {
+        state.flights.remove(&self.account);
+        if let Some(turns) = &self.busy.0.turns {
+            turns.leave(self.account);
+        }
+    }
 }
 
 impl Drop for Takeoff {
     fn drop(&mut self) {
         if !self.has_landed {
-            self.busy.0.state().flights.remove(&self.account);
+            self.end(&mut self.busy.0.state());
         }
     }
 }

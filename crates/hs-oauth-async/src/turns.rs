@@ -81,3 +81,110 @@ impl Drop for Place<'_> {
         self.turns.leave(self.account);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+    use std::time::{Duration, Instant};
+
+    use async_trait::async_trait;
+    use hs_oauth_core::{
+        AccessToken, App, ClientSecret, Demand, Grant, Random, Record, RefreshPolicy, StoreError, Stored,
+        TokenSet,
+    };
+    use hs_oauth_store::Swapped;
+    use hs_oauth_store::cache::Cache;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::client::Client;
+    use crate::flight::{Reason, Shared, State};
+    use crate::store::TokenStore;
+
+    const ACCOUNT: Account = Account::hub(1);
+    const OTHER: Account = Account::hub(2);
+
+    /// Holds a fresh token, tells when it is asked for it, and gives it when told.
+    struct Store {
+        asked: SyncSender<()>,
+        told: Mutex<Receiver<()>>,
+    }
+
+    #[async_trait]
+    impl TokenStore for Store {
+        async fn load(&self, _: Account) -> Result<Option<Stored>, StoreError> {
+            self.asked.send(()).unwrap();
+            self.told.lock().unwrap().recv().unwrap();
+            let tokens = TokenSet::new(AccessToken::new("CK").unwrap(), 1800, now());
+            let record = Record::new(Grant::draw(&mut Random::new([1; 32])), tokens);
+            Ok(Some(Stored { version: 1, record }))
+        }
+
+        async fn swap(&self, _: Account, _: Option<u64>, _: &Record) -> Result<Swapped, StoreError> {
+            panic!("there is nothing to be renewed")
+        }
+
+        async fn list(&self) -> Result<Vec<Account>, StoreError> {
+            Ok(vec![ACCOUNT])
+        }
+
+        async fn remove(&self, _: Account, _: u64) -> Result<bool, StoreError> {
+            Ok(false)
+        }
+    }
+
+    fn shared(store: Store) -> Arc<Shared> {
+        let app = App::hubspot("id", ClientSecret::new("secret").unwrap()).build().unwrap();
+        Arc::new(Shared {
+            client: Client::new(app).unwrap(),
+            store: Box::new(store),
+            policy: RefreshPolicy::new(),
+            user_level: false,
+            on_event: None,
+            cache: Cache::new(RefreshPolicy::new()),
+            turns: Some(Turns::new(NonZeroU32::MIN)),
+            state: Mutex::new(State::default()),
+            busy: watch::Sender::new(0),
+        })
+    }
+
+    /// A caller who finds a flight hurries it in the moment in which that ends: the account's next one, ahead of time, is in its
+    /// place all the same.
+    #[test]
+    fn a_hurry_ends_with_the_flight_that_it_was_for() {
+        let (asked, is_asked) = sync_channel(0);
+        let (tell, told) = sync_channel(0);
+        let shared = shared(Store { asked, told: Mutex::new(told) });
+        let flight = std::thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+                runtime.block_on(async {
+                    let (mut flight, _) = shared.fly(ACCOUNT, &Demand::Usable, Reason::Ahead).unwrap();
+                    _ = flight.wait_for(Option::is_some).await;
+                });
+            }
+        });
+        is_asked.recv().unwrap();
+        {
+            let state = shared.state();
+            tell.send(()).unwrap();
+            // All that a flight does before it takes the lock.
+            let began = Instant::now();
+            while shared.cache.usable(ACCOUNT, now()).is_none() {
+                assert!(began.elapsed() < Duration::from_secs(60), "the flight does not end");
+                std::thread::yield_now();
+            }
+            assert!(state.flights.contains_key(&ACCOUNT));
+            shared.hurry(ACCOUNT);
+        }
+        flight.join().unwrap();
+
+        let mut budget = shared.turns.as_ref().unwrap().budget();
+        for (account, ends) in [(OTHER, 100), (ACCOUNT, 200)] {
+            let by = now().plus(Duration::from_secs(ends));
+            budget.join(account, by, Arc::new(Notify::new()));
+        }
+        assert_eq!(budget.turn(ACCOUNT, now()), Turn::Behind);
+    }
+}
