@@ -503,6 +503,8 @@ mod tests {
             assert_eq!(told(secrets, echo), "[redacted]", "{echo}");
         }
         assert_eq!(told(secrets, "100% of a + b"), "100% of a + b");
+        let escaped = "\\u006b".repeat(16);
+        assert_eq!(told(["kkkkkkkkkkkkkkkk", "b", ""], &escaped), "[redacted]", "with a code of one letter");
         assert_eq!(told(["short", "short-and-long", ""], "is short-and-long"), "is [redacted]");
     }
 

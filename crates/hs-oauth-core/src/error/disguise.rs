@@ -56,7 +56,7 @@ fn is_of_prose(byte: u8) -> bool {
 }
 
 /// What has fewer characters may stand in a text by chance.
-const SHORTEST: usize = 16;
+pub(super) const SHORTEST: usize = 16;
 
 /// Who escapes a text more often than that hides it on purpose.
 const ROUNDS: usize = 3;

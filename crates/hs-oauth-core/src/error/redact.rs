@@ -3,7 +3,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::mem::swap;
 
-use super::disguise::{disguises, is_disguised};
+use super::disguise::{SHORTEST, disguises, is_disguised};
 use crate::answer::{Field, Lists, Scalar, Texts};
 use crate::printable::excerpt;
 
@@ -30,17 +30,22 @@ impl<'s> Redact<'s> {
     }
 
     pub(crate) fn text(&self, text: &str) -> String {
-        let mut text = Cow::Borrowed(text);
-        for secret in self.secrets() {
+        let text = self.without(Cow::Borrowed(text), |secret| secret.len() >= SHORTEST);
+        let disguises = || self.disguises.get_or_init(|| disguises(self.secrets())).as_slice();
+        if is_disguised(&text, self.secrets(), disguises) {
+            return "[redacted]".to_owned();
+        }
+        // Only now: a short one may be a part of the letters in which a long one is disguised.
+        excerpt(&self.without(text, |secret| secret.len() < SHORTEST))
+    }
+
+    fn without<'t>(&self, mut text: Cow<'t, str>, which: impl Fn(&str) -> bool) -> Cow<'t, str> {
+        for secret in self.secrets().filter(|secret| which(secret)) {
             if holds(&text, secret) {
                 text = Cow::Owned(text.replace(secret, "[redacted]"));
             }
         }
-        let disguises = || self.disguises.get_or_init(|| disguises(self.secrets())).as_slice();
-        match is_disguised(&text, self.secrets(), disguises) {
-            true => "[redacted]".to_owned(),
-            false => excerpt(&text),
-        }
+        text
     }
 
     fn secrets(&self) -> impl Iterator<Item = &'s str> {
