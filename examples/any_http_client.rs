@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::time::SystemTime;
 
-use hs_oauth_core::{App, ClientCredentials, ClientSecret, Endpoint, LONGEST_ANSWER, TIMEOUT};
+use hs_oauth_core::{App, ClientCredentials, ClientSecret, Endpoint, MAX_RESPONSE_SIZE, TIMEOUT};
 use hs_oauth_emulator::{Server, Settings};
 use hs_oauth_examples::describe;
 use http::{Request, Response};
@@ -18,7 +18,7 @@ async fn send(request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Box<dyn Er
     let exchange = async {
         let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
         let (parts, body) = client.request(request.map(|body| Full::new(body.into()))).await?.into_parts();
-        let body = Limited::new(body, LONGEST_ANSWER).collect().await?;
+        let body = Limited::new(body, MAX_RESPONSE_SIZE).collect().await?;
         Ok(Response::from_parts(parts, body.to_bytes().to_vec()))
     };
     tokio::time::timeout(TIMEOUT, exchange).await?
@@ -29,13 +29,13 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let hubspot = Server::start("127.0.0.1:0", Settings::random()?)?;
     let settings = hubspot.settings();
     let app = App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret)?)
-        .api_base(hubspot.url())
+        .with_api_base(hubspot.url())
         .build()?;
 
     let endpoint = ClientCredentials::new("developer.webhooks_journal.read".parse()?);
     let sent_at = SystemTime::now().into();
     let response = send(endpoint.to_http(&app)).await?;
-    let tokens = endpoint.from_http(&app, sent_at, &response)?;
+    let tokens = endpoint.read_response(&app, sent_at, &response)?;
     describe(&tokens);
     Ok(())
 }

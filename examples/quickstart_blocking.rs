@@ -14,16 +14,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let settings = hubspot.settings();
     let app = App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret)?)
-        .redirect_uri(settings.redirect_uris.first().ok_or("no redirect URI")?)
-        .api_base(hubspot.url())
-        .app_base(hubspot.url())
+        .with_redirect_uri(settings.redirect_uris.first().ok_or("no redirect URI")?)
+        .with_api_base(hubspot.url())
+        .with_app_base(hubspot.url())
         .build()?;
     let manager = TokenManager::builder(Client::new(app.clone()), MemoryStore::new())
         .on_event(|event| say(format_args!("   event          {}", event.name())))
         .build();
 
     say("1. Install: the browser goes to the consent page, a person presses Connect.");
-    let authorization = Authorize::scopes("oauth crm.objects.contacts.read".parse()?).begin(&app)?;
+    let authorization = Authorize::new("oauth crm.objects.contacts.read".parse()?).begin(&app)?;
     say(format_args!("   consent page   {:?}", authorization.url));
     let callback = hubspot.connect(&authorization.url)?;
     let query = callback.split_once('?').map_or("", |(_, query)| query);

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use hs_oauth_async::Client;
-use hs_oauth_examples::{Given, Held, Report, finish};
+use hs_oauth_examples::{Given, CurrentTokens, Report, finish};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -14,7 +14,7 @@ async fn round_trip() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let given = Given::from_env()?;
     let client = Client::new(given.app)?;
     let mut report = Report::default();
-    let mut held = Held { access_token: None, refresh_token: given.refresh_token };
+    let mut held = CurrentTokens { access_token: None, refresh_token: given.refresh_token };
 
     if let Some(code) = given.code {
         let result = client.exchange_code(code).await;

@@ -35,7 +35,7 @@ pub struct Given {
 
 /// The newest tokens.
 #[derive(Debug, Default)]
-pub struct Held {
+pub struct CurrentTokens {
     /// The access token.
     pub access_token: Option<AccessToken>,
     /// The refresh token.
@@ -87,7 +87,7 @@ fn secret<T>(
     }
 }
 
-impl Held {
+impl CurrentTokens {
     /// Takes over what an answer brought, even one that could not be used as a whole.
     pub fn update(&mut self, result: &Result<TokenSet, Error>) {
         let (access_token, refresh_token) = match result {
@@ -188,7 +188,7 @@ impl Report {
 
 fn failure(error: &Error) -> Value {
     let missing: Vec<_> = match error {
-        Error::Answer(error) => error.problems.iter().filter_map(Problem::missing).collect(),
+        Error::Response(error) => error.problems.iter().filter_map(Problem::missing).collect(),
         _ => Vec::new(),
     };
     let mut told = error.to_string();

@@ -23,8 +23,8 @@ fn secret() -> ClientSecret {
 
 fn app(base: &str, version: ApiVersion) -> App {
     App::hubspot("client-id", secret())
-        .redirect_uri("https://example.com/cb")
-        .api_base(base)
+        .with_redirect_uri("https://example.com/cb")
+        .with_api_base(base)
         .version(version)
         .build()
         .unwrap()
@@ -76,9 +76,9 @@ fn no_debug_or_display_form_shows_a_secret() {
     let response = http::Response::new(answer.into_bytes());
     let now = Timestamp::from_secs(0);
     let shown: Vec<Box<dyn std::fmt::Debug>> = vec![
-        Box::new(Refresh::new(refresh_token()).from_http(&app, now, &response).unwrap()),
-        Box::new(Introspect::new(access_token()).from_http(&app, now, &response).unwrap()),
-        Box::new(Introspect::new(refresh_token()).from_http(&app, now, &response).unwrap()),
+        Box::new(Refresh::new(refresh_token()).read_response(&app, now, &response).unwrap()),
+        Box::new(Introspect::new(access_token()).read_response(&app, now, &response).unwrap()),
+        Box::new(Introspect::new(refresh_token()).read_response(&app, now, &response).unwrap()),
         Box::new(App::hubspot("id", secret())),
         Box::new(App::hubspot("id", ClientAssertion::new(CANARY).unwrap()).build().unwrap()),
         Box::new(hs_oauth_async::Client::new(app.clone()).unwrap()),
@@ -86,7 +86,7 @@ fn no_debug_or_display_form_shows_a_secret() {
         Box::new(pending.accept(&format!("code={CANARY}&state={CANARY}")).unwrap()),
         Box::new(pending),
         Box::new(Randomness::new([b'q'; 32], [b'q'; 32])),
-        Box::new(Authorize::scopes("oauth".parse().unwrap()).begin(&app).unwrap()),
+        Box::new(Authorize::new("oauth".parse().unwrap()).begin(&app).unwrap()),
         Box::new(ExchangeCode::new(code())),
         Box::new(Refresh::new(refresh_token())),
         Box::new(Introspect::new(access_token())),
@@ -106,7 +106,7 @@ fn no_constructor_quotes_what_it_refuses() {
     clean(&format!("{:?}", ClientSecret::new(&bad).map_err(|error| format!("{error} {error:?}"))));
     clean(&format!("{:?}", CodeVerifier::new(&bad).map_err(|error| format!("{error} {error:?}"))));
     let url = format!("http://{CANARY}:{CANARY}@example.com");
-    let error = App::hubspot("id", secret()).api_base(url).build().unwrap_err();
+    let error = App::hubspot("id", secret()).with_api_base(url).build().unwrap_err();
     clean(&format!("{error} {error:?}"));
     let error = serde_json::from_str::<RefreshToken>(&format!("\"{CANARY}\\n\"")).unwrap_err();
     clean(&error.to_string());

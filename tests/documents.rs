@@ -19,7 +19,7 @@ const SENT_AT: Timestamp = Timestamp::from_secs(1_790_000_000);
 
 fn app(version: ApiVersion) -> App {
     App::hubspot(CLIENT_ID, ClientSecret::new(CLIENT_SECRET).unwrap())
-        .redirect_uri(REDIRECT_URI)
+        .with_redirect_uri(REDIRECT_URI)
         .version(version)
         .build()
         .unwrap()
@@ -92,7 +92,7 @@ fn read<E: Endpoint>(endpoint: &E, version: ApiVersion, status: u16, body: &str)
         .header("content-type", "application/json")
         .body(body.as_bytes().to_vec())
         .unwrap();
-    endpoint.from_http(&app(version), SENT_AT, &response)
+    endpoint.read_response(&app(version), SENT_AT, &response)
 }
 
 fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -8,7 +8,7 @@ mod sharing;
 use std::time::Duration;
 
 use hs_oauth_core::{
-    Account, ApiVersion, GrantState, NextStep, RefreshPolicy, StoreError, StoreFailure, TokenError,
+    Account, ApiVersion, GrantState, NextStep, RenewalPolicy, StoreError, StoreErrorKind, TokenError,
 };
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
 
@@ -19,7 +19,7 @@ fn an_installed_account_has_a_bearer_that_works_on_every_version() {
     for version in ["v1", "v3", "2026-09"] {
         let version: ApiVersion = version.parse().unwrap();
         for index in 0..2 {
-            let scene = Scene::new(index, Settings::new([3; 32]), version, RefreshPolicy::new());
+            let scene = Scene::new(index, Settings::new([3; 32]), version, RenewalPolicy::new());
             assert_eq!(scene.manager.install(scene.code()).unwrap(), HUB);
             let bearer = scene.manager.bearer().unwrap();
             assert!(bearer.is_sensitive() && scene.works(bearer.clone()));
@@ -56,7 +56,7 @@ fn hubspot_is_asked_whose_tokens_are_where_its_answer_does_not_say() {
     for version in ["v1", "v3", "2026-09"] {
         for index in 0..2 {
             let version = version.parse().unwrap();
-            let scene = Scene::new(index, Settings::new([3; 32]), version, RefreshPolicy::new());
+            let scene = Scene::new(index, Settings::new([3; 32]), version, RenewalPolicy::new());
             scene.do_not_say_whose();
             assert_eq!(scene.manager.install(scene.code()).unwrap(), HUB);
             assert!(scene.works(scene.manager.bearer().unwrap()));
@@ -68,7 +68,7 @@ fn hubspot_is_asked_whose_tokens_are_where_its_answer_does_not_say() {
 #[test]
 fn tokens_that_do_not_say_whose_they_are_come_back_and_can_be_installed_by_account() {
     for index in 0..2 {
-        let scene = Scene::new(index, Settings::new([3; 32]), ApiVersion::V1, RefreshPolicy::new());
+        let scene = Scene::new(index, Settings::new([3; 32]), ApiVersion::V1, RenewalPolicy::new());
         scene.do_not_say_whose();
         scene.fault(Fault::status(404).on(Target::Introspect));
         let error = scene.manager.install(scene.code()).unwrap_err();
@@ -83,7 +83,7 @@ fn tokens_that_do_not_say_whose_they_are_come_back_and_can_be_installed_by_accou
 #[test]
 fn an_install_with_the_store_down_leaves_the_code_good() {
     both(|scene| {
-        scene.store.mishap(|_| Err(StoreError::new(StoreFailure::Unavailable)));
+        scene.store.mishap(|_| Err(StoreError::new(StoreErrorKind::Unavailable)));
         let code = scene.code();
         let error = scene.manager.install(code.clone()).unwrap_err();
         assert!(matches!(error, TokenError::Store(_)), "{error:?}");
@@ -235,7 +235,7 @@ fn a_revocation_that_failed_is_made_by_the_next_disconnect() {
 fn a_disconnect_during_a_renewal_stands_and_what_the_renewal_brings_is_revoked() {
     let mut settings = Settings::new([3; 32]);
     settings.rotation = Rotation::Rotate;
-    both_with(settings, RefreshPolicy::new(), |scene| {
+    both_with(settings, RenewalPolicy::new(), |scene| {
         scene.install_ending_in(0);
         scene.fault(Fault::delay(Duration::from_millis(500)).on(Target::Refresh));
         let manager = scene.manager.clone();
@@ -253,12 +253,12 @@ fn a_disconnect_during_a_renewal_stands_and_what_the_renewal_brings_is_revoked()
 #[test]
 fn users_of_one_hub_are_accounts_of_their_own_in_a_user_level_app() {
     for index in 0..2 {
-        let scene = Scene::new(index, Settings::new([3; 32]), ApiVersion::V1, RefreshPolicy::new());
+        let scene = Scene::new(index, Settings::new([3; 32]), ApiVersion::V1, RenewalPolicy::new());
         let account = Account::user(HUB.hub_id, 123_456);
         if index == 0 {
             let client = hs_oauth_async::Client::new(scene.app.clone()).unwrap();
             let manager = hs_oauth_async::TokenManager::builder(client, hs_oauth_async::MemoryStore::new());
-            let manager = manager.user_level(true).build();
+            let manager = manager.with_user_level(true).build();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 assert_eq!(manager.install(scene.code()).await.unwrap(), account);
@@ -272,7 +272,7 @@ fn users_of_one_hub_are_accounts_of_their_own_in_a_user_level_app() {
             let client = hs_oauth_blocking::Client::new(scene.app.clone());
             let manager =
                 hs_oauth_blocking::TokenManager::builder(client, hs_oauth_blocking::MemoryStore::new());
-            let manager = manager.user_level(true).build();
+            let manager = manager.with_user_level(true).build();
             assert_eq!(manager.install(scene.code()).unwrap(), account);
             assert!(manager.access_token(account).is_ok() && manager.bearer(HUB).is_err());
         }
@@ -359,7 +359,7 @@ fn a_shutdown_waits_for_the_renewal_and_ends_all_others() {
 
 #[test]
 fn a_blocking_manager_that_is_dropped_waits_for_the_renewal() {
-    let scene = Scene::new(1, Settings::new([3; 32]), ApiVersion::LATEST, RefreshPolicy::new());
+    let scene = Scene::new(1, Settings::new([3; 32]), ApiVersion::LATEST, RenewalPolicy::new());
     let old = scene.install_ending_in(300);
     scene.fault(Fault::delay(Duration::from_millis(300)).on(Target::Refresh));
     let store = std::sync::Arc::clone(&scene.store);
@@ -383,10 +383,10 @@ fn events_come_in_their_order_and_a_callback_that_panics_breaks_nothing() {
         scene.expect_no_event();
     });
     for index in 0..2 {
-        let scene = Scene::new(index, Settings::new([3; 32]), ApiVersion::LATEST, RefreshPolicy::new());
+        let scene = Scene::new(index, Settings::new([3; 32]), ApiVersion::LATEST, RenewalPolicy::new());
         let store = std::sync::Arc::clone(&scene.store);
         let manager =
-            scene::Manager::new(index, &scene.app, store, RefreshPolicy::new(), |_| panic!("callback"));
+            scene::Manager::new(index, &scene.app, store, RenewalPolicy::new(), |_| panic!("callback"));
         manager.install(scene.code()).unwrap();
         manager.refresh_now().unwrap();
         assert!(scene.works(manager.bearer().unwrap()));

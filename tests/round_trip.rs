@@ -7,7 +7,7 @@ use hs_oauth_core::server::{Call, Received, Serve};
 use hs_oauth_core::{
     AccessToken, AccessTokenInfo, ApiError, ApiVersion, App, AuthorizationCode, Authorize, ClientAssertion,
     ClientCredentials, ClientSecret, Code, CodeVerifier, Credential, Endpoint, ErrorDetail, ExchangeCode,
-    Grant, GrantState, Holder, HubSpotCode, IdToken, Introspect, Introspection, Lease, OAuthCode, Operation,
+    GrantId, GrantState, HolderId, HubSpotCode, IdToken, Introspect, Introspection, Lease, OAuthCode, Operation,
     PendingAuthorization, Random, Randomness, Record, Refresh, RefreshToken, RefreshTokenInfo, Retry, Revoke,
     Scope, Scopes, Signature, SignedAccessToken, Timestamp, TokenSet, TokenUse,
 };
@@ -63,7 +63,7 @@ fn app() -> impl Strategy<Value = App> {
         prop_oneof![Just("https://api.hubapi.com"), Just("http://[::1]:80")],
     )
         .prop_map(|(id, credential, version, base)| {
-            App::hubspot(id, credential).version(version).api_base(base).build().unwrap()
+            App::hubspot(id, credential).version(version).with_api_base(base).build().unwrap()
         })
 }
 
@@ -136,7 +136,7 @@ proptest! {
     #[test]
     fn any_request_is_read_as_the_value_it_was_built_from(call in call(), app in app()) {
         let request = built(&call, &app);
-        let received = Received::from_http(&request).unwrap();
+        let received = Received::read_request(&request).unwrap();
         prop_assert_eq!(received.version, app.version());
         prop_assert_eq!(received.call, call);
         // The lookups of v1 name no client; everything else does, in its body.
@@ -163,7 +163,7 @@ proptest! {
     #[test]
     fn any_token_answer_is_read_as_the_tokens_it_was_written_from(tokens in tokens(NOW), app in app(), sent in refresh_token()) {
         let response = Refresh::to_response(&tokens, app.version());
-        prop_assert_eq!(Refresh::new(sent).from_http(&app, NOW, &response).unwrap(), tokens);
+        prop_assert_eq!(Refresh::new(sent).read_response(&app, NOW, &response).unwrap(), tokens);
     }
 
     #[test]
@@ -173,20 +173,20 @@ proptest! {
             Introspection::RefreshToken(info) => Introspect::new(info.token.clone()),
             _ => Introspect::new(AccessToken::new("other").unwrap()),
         };
-        prop_assert_eq!(asked.from_http(&app, NOW, &response).unwrap(), info);
+        prop_assert_eq!(asked.read_response(&app, NOW, &response).unwrap(), info);
     }
 
     #[test]
     fn any_revocation_is_read_as_it_was_written(app in app(), token in refresh_token()) {
         let response = Revoke::to_response(&(), app.version());
-        prop_assert!(Revoke::new(token).from_http(&app, NOW, &response).is_ok());
+        prop_assert!(Revoke::new(token).read_response(&app, NOW, &response).is_ok());
     }
 
     #[test]
     fn any_refusal_is_read_as_it_was_written(refusal in refusal()) {
         let app = App::hubspot("id", ClientSecret::new("~").unwrap()).build().unwrap();
         let response = refusal.to_response();
-        let error = Refresh::new(RefreshToken::new("~").unwrap()).from_http(&app, NOW, &response).unwrap_err();
+        let error = Refresh::new(RefreshToken::new("~").unwrap()).read_response(&app, NOW, &response).unwrap_err();
         prop_assert_eq!(error.as_api(), Some(&refusal));
     }
 
@@ -210,11 +210,11 @@ proptest! {
     fn any_bytes_as_an_answer_give_a_result(status in 100u16..1000, body in body(), retry_after in "[ -~]{0,30}", app in app(), call in call()) {
         let response = Response::builder().status(status).header("retry-after", retry_after).body(body).unwrap();
         let error = match &call {
-            Call::ExchangeCode(endpoint) => endpoint.from_http(&app, NOW, &response).err(),
-            Call::Refresh(endpoint) => endpoint.from_http(&app, NOW, &response).err(),
-            Call::ClientCredentials(endpoint) => endpoint.from_http(&app, NOW, &response).err(),
-            Call::Introspect(endpoint) => endpoint.from_http(&app, NOW, &response).err(),
-            Call::Revoke(endpoint) => endpoint.from_http(&app, NOW, &response).err(),
+            Call::ExchangeCode(endpoint) => endpoint.read_response(&app, NOW, &response).err(),
+            Call::Refresh(endpoint) => endpoint.read_response(&app, NOW, &response).err(),
+            Call::ClientCredentials(endpoint) => endpoint.read_response(&app, NOW, &response).err(),
+            Call::Introspect(endpoint) => endpoint.read_response(&app, NOW, &response).err(),
+            Call::Revoke(endpoint) => endpoint.read_response(&app, NOW, &response).err(),
             other => panic!("{other:?}"),
         };
         if let Some(error) = error {
@@ -231,7 +231,7 @@ proptest! {
     ) {
         let content_type = if form { "application/x-www-form-urlencoded" } else { "application/json" };
         if let Ok(request) = Request::post(path).header("content-type", content_type).body(body) {
-            let _ = Received::from_http(&request);
+            let _ = Received::read_request(&request);
         }
     }
 
@@ -300,10 +300,10 @@ fn record() -> impl Strategy<Value = Record> {
         .prop_map(|(seed, tokens, revoke, times, state)| {
             let mut random = Random::new(seed);
             let states = [GrantState::Live, GrantState::Gone, GrantState::Disconnected];
-            let mut record = Record::bare(Grant::draw(&mut random), states[state]);
+            let mut record = Record::without_tokens(GrantId::generate(&mut random), states[state]);
             (record.tokens, record.revoke) = (tokens, revoke);
             if let Some((until, at, failures, unsettled)) = times {
-                record.lease = Some(Lease::new(Holder::draw(&mut random), Timestamp::from_millis(until)));
+                record.lease = Some(Lease::new(HolderId::generate(&mut random), Timestamp::from_millis(until)));
                 record.retry = Some(Retry::new(Timestamp::from_millis(at), failures));
                 record.unsettled = unsettled;
             }
@@ -315,10 +315,10 @@ fn pending() -> impl Strategy<Value = PendingAuthorization> {
     (any::<[u8; 32]>(), any::<[u8; 32]>(), any::<bool>(), scopes()).prop_map(
         |(state, verifier, pkce, scopes)| {
             let app = App::hubspot("id", Credential::Public)
-                .redirect_uri("https://example.com/cb")
+                .with_redirect_uri("https://example.com/cb")
                 .build()
                 .unwrap();
-            let authorize = Authorize::scopes(scopes);
+            let authorize = Authorize::new(scopes);
             let authorize = if pkce { authorize } else { authorize.without_pkce() };
             authorize.begin_with(&app, Randomness::new(state, verifier)).unwrap().pending
         },

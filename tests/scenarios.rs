@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use hs_oauth_core::{
     ApiVersion, App, Authorization, AuthorizationCode, Authorize, ClientCredentials, ClientSecret,
     CodeVerifier, Error, ExchangeCode, HubSpotCode, Introspect, Introspection, NextStep, OAuthCode, Refresh,
-    RefreshToken, RetryPolicy, Revoke, TokenSet, TokenUse, TransportFailure,
+    RefreshToken, RetryPolicy, Revoke, TokenSet, TokenUse, TransportErrorKind,
 };
 use hs_oauth_emulator::{Fault, Rotation, Server, Settings, Target};
 
@@ -39,9 +39,9 @@ fn on(version: ApiVersion, scenario: impl Fn(&Scene)) {
 fn app(hubspot: &Server, version: ApiVersion) -> App {
     let settings = hubspot.settings();
     App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret).unwrap())
-        .redirect_uri(&settings.redirect_uris[0])
-        .api_base(hubspot.url())
-        .app_base(hubspot.url())
+        .with_redirect_uri(&settings.redirect_uris[0])
+        .with_api_base(hubspot.url())
+        .with_app_base(hubspot.url())
         .version(version)
         .build()
         .unwrap()
@@ -49,7 +49,7 @@ fn app(hubspot: &Server, version: ApiVersion) -> App {
 
 impl Scene {
     fn begin(&self, scopes: &str) -> Authorization {
-        Authorize::scopes(scopes.parse().unwrap()).begin(&self.app).unwrap()
+        Authorize::new(scopes.parse().unwrap()).begin(&self.app).unwrap()
     }
 
     fn code(&self, scopes: &str) -> AuthorizationCode {
@@ -196,7 +196,7 @@ fn a_wrong_secret_is_the_apps_fault_and_costs_no_grant() {
     everywhere(|scene| {
         let (_, refresh_token) = scene.install();
         let wrong = App::hubspot(scene.app.client_id(), ClientSecret::new("wrong").unwrap())
-            .api_base(scene.hubspot.url())
+            .with_api_base(scene.hubspot.url())
             .version(scene.app.version())
             .build()
             .unwrap();
@@ -332,7 +332,7 @@ fn a_slow_server_is_given_up() {
         let (_, refresh_token) = scene.install();
         scene.fault(Fault::delay(Duration::from_secs(20)));
         match scene.refresh(&refresh_token).unwrap_err() {
-            Error::Transport(error) => assert_eq!(error.failure(), TransportFailure::Timeout),
+            Error::Transport(error) => assert_eq!(error.kind(), TransportErrorKind::Timeout),
             other => panic!("{other:?}"),
         }
     }

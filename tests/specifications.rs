@@ -151,20 +151,20 @@ fn read_back(version: ApiVersion, schema: &str, body: &Value) -> Result<Value, E
     let response = answer(body, 200);
     let written = match schema {
         "AccessTokenResponse" => {
-            serde_json::to_value(Refresh::new(refresh_token()).from_http(&app, now, &response)?).unwrap()
+            serde_json::to_value(Refresh::new(refresh_token()).read_response(&app, now, &response)?).unwrap()
         }
         "ClientCredentialsTokenResponse" => {
             let grant = ClientCredentials::new("oauth".parse().unwrap());
-            serde_json::to_value(grant.from_http(&app, now, &response)?).unwrap()
+            serde_json::to_value(grant.read_response(&app, now, &response)?).unwrap()
         }
         "PublicAccessTokenInfoResponse" | "AccessTokenInfoResponse" | "TokenInfoResponseBaseIF" => {
-            serde_json::to_value(Introspect::new(access_token()).from_http(&app, now, &response)?).unwrap()
+            serde_json::to_value(Introspect::new(access_token()).read_response(&app, now, &response)?).unwrap()
         }
         "PublicRefreshTokenInfoResponse" | "RefreshTokenInfoResponse" => {
-            serde_json::to_value(Introspect::new(refresh_token()).from_http(&app, now, &response)?).unwrap()
+            serde_json::to_value(Introspect::new(refresh_token()).read_response(&app, now, &response)?).unwrap()
         }
         "Error" => {
-            let error = Refresh::new(refresh_token()).from_http(&app, now, &answer(body, 400)).unwrap_err();
+            let error = Refresh::new(refresh_token()).read_response(&app, now, &answer(body, 400)).unwrap_err();
             serde_json::from_slice(error.as_api().unwrap().to_response().body()).unwrap()
         }
         other => panic!("the files have a schema of a new name: {other}"),
@@ -231,7 +231,7 @@ fn a_missing_property_is_named_if_it_is_needed_and_costs_nothing_if_it_is_not() 
                 }
                 body.as_object_mut().unwrap().remove(property);
                 match read_back(version, name, &body) {
-                    Err(Error::Answer(error)) => {
+                    Err(Error::Response(error)) => {
                         let named: Vec<_> =
                             error.problems.iter().filter_map(|problem| problem.field()).collect();
                         assert_eq!(named, [property], "{version} {name}");

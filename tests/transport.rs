@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use hs_oauth_core::{
-    ApiVersion, App, AuthorizationCode, ClientSecret, Code, Error, ExchangeCode, Introspect, LONGEST_ANSWER,
-    NextStep, Problem, Refresh, RefreshToken, RetryPolicy, Revoke, TransportFailure,
+    ApiVersion, App, AuthorizationCode, ClientSecret, Code, Error, ExchangeCode, Introspect, MAX_RESPONSE_SIZE,
+    NextStep, Problem, Refresh, RefreshToken, RetryPolicy, Revoke, TransportErrorKind,
 };
 
 use crate::both::Client;
@@ -16,7 +16,7 @@ const TOKENS: &str =
     r#"{"access_token":"new","refresh_token":"na1-2","token_type":"bearer","expires_in":1800}"#;
 
 fn app(base: &str) -> App {
-    App::hubspot("client-id", ClientSecret::new("s3cret").unwrap()).api_base(base).build().unwrap()
+    App::hubspot("client-id", ClientSecret::new("s3cret").unwrap()).with_api_base(base).build().unwrap()
 }
 
 fn refresh() -> Refresh {
@@ -28,9 +28,9 @@ fn exchange() -> ExchangeCode {
     ExchangeCode::new(AuthorizationCode::from_caller_who_checked_state(code, "https://example.com/cb", None))
 }
 
-fn failure(error: &Error) -> TransportFailure {
+fn failure(error: &Error) -> TransportErrorKind {
     match error {
-        Error::Transport(error) => error.failure(),
+        Error::Transport(error) => error.kind(),
         other => panic!("{other:?}"),
     }
 }
@@ -81,7 +81,7 @@ fn the_lookups_of_v1_have_no_body() {
             Reply::Bytes(b"HTTP/1.1 204 X\r\n\r\n".to_vec()),
         ]);
         let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap())
-            .api_base(&server.url)
+            .with_api_base(&server.url)
             .version(ApiVersion::V1);
         let client = Client::both(&app.build().unwrap()).into_iter().nth(index).unwrap();
         let token = RefreshToken::new("na1/1").unwrap();
@@ -213,7 +213,7 @@ fn a_callers_client_that_followed_a_redirect_is_an_error() {
     let error = runtime.block_on(client.call(&refresh())).unwrap_err();
     assert_eq!(
         (failure(&error), error.next_step()),
-        (TransportFailure::Redirected, NextStep::FixConfiguration)
+        (TransportErrorKind::Redirected, NextStep::FixConfiguration)
     );
 }
 
@@ -250,7 +250,7 @@ fn a_callers_agent_follows_no_redirect_either() {
 fn an_answer_of_a_mebibyte_is_read_and_one_byte_more_is_not() {
     // Tokens in an answer that is too large would be rescued.
     let padded = |length: usize| {
-        let json = if length > LONGEST_ANSWER { "{}" } else { TOKENS };
+        let json = if length > MAX_RESPONSE_SIZE { "{}" } else { TOKENS };
         format!("{json}{}", " ".repeat(length - json.len()))
     };
     let chunked = |length: usize| {
@@ -282,18 +282,18 @@ fn an_answer_of_a_mebibyte_is_read_and_one_byte_more_is_not() {
     for index in 0..4 {
         let reply = |length| replies(length).swap_remove(index);
         each(
-            || vec![reply(LONGEST_ANSWER).1],
-            |client, _| assert!(client.call(&refresh()).is_ok(), "{}", reply(LONGEST_ANSWER).0),
+            || vec![reply(MAX_RESPONSE_SIZE).1],
+            |client, _| assert!(client.call(&refresh()).is_ok(), "{}", reply(MAX_RESPONSE_SIZE).0),
         );
         each(
-            || vec![reply(LONGEST_ANSWER + 1).1],
+            || vec![reply(MAX_RESPONSE_SIZE + 1).1],
             |client, server| {
                 let error = client.call(&refresh()).unwrap_err();
                 assert_eq!(
                     failure(&error),
-                    TransportFailure::AnswerTooLarge,
+                    TransportErrorKind::ResponseTooLarge,
                     "{}",
-                    reply(LONGEST_ANSWER + 1).0
+                    reply(MAX_RESPONSE_SIZE + 1).0
                 );
                 assert_eq!((error.next_step(), server.requests().len()), (NextStep::ReportBug, 1));
             },
@@ -312,7 +312,7 @@ fn a_silent_server_is_given_up_in_time_wherever_it_falls_silent() {
                 let error = client.call(&refresh()).unwrap_err();
                 assert_eq!(
                     (failure(&error), error.next_step()),
-                    (TransportFailure::Timeout, NextStep::RetryAfter(None))
+                    (TransportErrorKind::Timeout, NextStep::RetryAfter(None))
                 );
                 assert_eq!(server.requests().len(), 1);
             },
@@ -323,8 +323,8 @@ fn a_silent_server_is_given_up_in_time_wherever_it_falls_silent() {
 #[test]
 fn failures_to_connect_are_told_apart() {
     for (base, expected) in [
-        (closed_port(), TransportFailure::Connect),
-        ("https://host.invalid".to_owned(), TransportFailure::Resolve),
+        (closed_port(), TransportErrorKind::Connect),
+        ("https://host.invalid".to_owned(), TransportErrorKind::Resolve),
     ] {
         for client in Client::both(&app(&base)) {
             let error = client.retry(RetryPolicy::NEVER).call(&exchange()).unwrap_err();
@@ -341,7 +341,7 @@ fn a_black_hole_is_given_up_when_connecting() {
     for client in Client::both(&app(&url)) {
         let started = std::time::Instant::now();
         let error = client.retry(RetryPolicy::NEVER).call(&exchange()).unwrap_err();
-        assert_eq!(failure(&error), TransportFailure::ConnectTimeout, "{error:?}");
+        assert_eq!(failure(&error), TransportErrorKind::ConnectTimeout, "{error:?}");
         assert!(started.elapsed() < Duration::from_secs(12), "{:?}", started.elapsed());
     }
 }
@@ -360,7 +360,7 @@ fn a_failed_tls_handshake_says_so() {
                 Client::Blocking(_) => Client::Blocking(hs_oauth_blocking::Client::new(app(&base))),
             };
             let error = client.retry(RetryPolicy::NEVER).call(&refresh()).unwrap_err();
-            assert_eq!(failure(&error), TransportFailure::Tls, "{error:?}");
+            assert_eq!(failure(&error), TransportErrorKind::Tls, "{error:?}");
         },
     );
 }
@@ -374,7 +374,7 @@ fn a_cut_connection_is_not_an_answer() {
             || vec![Reply::Bytes(said.to_vec())],
             |client, server| {
                 let error = client.retry(RetryPolicy::NEVER).call(&refresh()).unwrap_err();
-                assert_eq!(failure(&error), TransportFailure::Interrupted, "{error:?}");
+                assert_eq!(failure(&error), TransportErrorKind::Interrupted, "{error:?}");
                 assert_eq!(server.requests().len(), 1);
             },
         );
@@ -393,7 +393,7 @@ fn tokens_in_an_answer_that_did_not_arrive_whole_are_in_the_error() {
         TOKENS.replace(r#","token_type"#, "")
     );
     let half = half.split(r#"":"bearer"#).next().unwrap().to_owned();
-    let large = format!("{TOKENS}{}", " ".repeat(LONGEST_ANSWER));
+    let large = format!("{TOKENS}{}", " ".repeat(MAX_RESPONSE_SIZE));
     let replies: [&dyn Fn() -> Reply; 5] = [
         &|| Reply::Bytes(longer.clone().into_bytes()),
         &|| Reply::Bytes(chunked.clone().into_bytes()),
@@ -471,7 +471,7 @@ fn a_further_try_ends_with_the_budget() {
             let started = std::time::Instant::now();
             let policy = RetryPolicy::new().budget(Duration::from_secs(3));
             let error = client.retry(policy).call(&refresh()).unwrap_err();
-            assert_eq!(failure(&error), TransportFailure::Timeout);
+            assert_eq!(failure(&error), TransportErrorKind::Timeout);
             assert_eq!(server.requests().len(), 2);
             // Its own limit would have been 15 seconds.
             assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
@@ -493,7 +493,7 @@ fn a_body_that_is_no_answer_is_told_apart_from_a_refusal() {
         || vec![Reply::answer(200, "content-type: text/html\r\n", "<html>")],
         |client, server| {
             match client.call(&refresh()).unwrap_err() {
-                Error::Answer(error) => {
+                Error::Response(error) => {
                     assert_eq!(error.problems, [Problem::NotJson]);
                     assert_eq!(error.content_type.as_deref(), Some("text/html"));
                 }

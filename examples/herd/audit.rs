@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use hs_oauth_async::hs_oauth_store::TokenStore;
-use hs_oauth_async::{Account, Client, FileStore, GrantState, StoreFailure};
+use hs_oauth_async::{Account, Client, FileStore, GrantState, StoreErrorKind};
 
 use crate::Failure;
 use crate::result::tell;
@@ -39,7 +39,7 @@ impl Audit {
     async fn renew(&mut self, store: &FileStore, client: &Client, hub_id: i64) -> Result<(), Failure> {
         let stored = store.load(Account::hub(hub_id)).inspect_err(|error| {
             // One that is damaged is set aside by this, and counted as a file.
-            self.corrupt += usize::from(error.failure() != StoreFailure::Damaged);
+            self.corrupt += usize::from(error.kind() != StoreErrorKind::Damaged);
         })?;
         let record = stored.ok_or("nothing is stored")?.record;
         if record.state != GrantState::Live {

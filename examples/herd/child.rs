@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hs_oauth_async::{
-    Account, App, Client, ClientSecret, Event, FileStore, OffRuntime, Random, TokenManager, http_builder,
+    Account, App, Client, ClientSecret, Event, FileStore, SpawnBlocking, Random, TokenManager, http_builder,
     reqwest,
 };
 use http::header::AUTHORIZATION;
@@ -69,14 +69,14 @@ struct Worker {
 
 async fn work(orders: Orders, mut stopped: watch::Receiver<bool>) -> Result<(), Failure> {
     let app = App::hubspot(&orders.client_id, ClientSecret::new(&orders.client_secret)?)
-        .api_base(&orders.url)
+        .with_api_base(&orders.url)
         .build()?;
     let http = http_builder().no_proxy().user_agent(format!("{USER_AGENT}{}", orders.number)).build()?;
     let report = Arc::new(Mutex::new(Report::default()));
     let hears = Arc::clone(&report);
     let manager = TokenManager::builder(
         Client::with_http(app, http.clone()),
-        OffRuntime::new(FileStore::open(&orders.folder)?),
+        SpawnBlocking::new(FileStore::open(&orders.folder)?),
     )
     .on_event(move |event| match event {
         Event::Failed { error, .. } => locked(&hears).count(format!("renewal: {error}")),

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
 use hs_oauth_async::{
-    App, Authorize, Client, ClientSecret, FileStore, OffRuntime, Random, RefreshPolicy, Timestamp, Timing,
+    App, Authorize, Client, ClientSecret, FileStore, SpawnBlocking, Random, RenewalPolicy, Timestamp, Timing,
     TokenManager, TokenSet, http_builder,
 };
 use hs_oauth_emulator::{Server, Settings};
@@ -99,9 +99,9 @@ fn emulator(options: &Options) -> Result<Server, Failure> {
 fn client(hubspot: &Server) -> Result<Client, Failure> {
     let settings = hubspot.settings();
     let app = App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret)?)
-        .redirect_uri(settings.redirect_uris.first().ok_or("no redirect URI")?)
-        .api_base(hubspot.url())
-        .app_base(hubspot.url())
+        .with_redirect_uri(settings.redirect_uris.first().ok_or("no redirect URI")?)
+        .with_api_base(hubspot.url())
+        .with_app_base(hubspot.url())
         .build()?;
     Ok(Client::with_http(app, http_builder().no_proxy().build()?))
 }
@@ -110,18 +110,18 @@ fn client(hubspot: &Server) -> Result<Client, Failure> {
 fn timing(options: &Options) -> Result<Timing, Failure> {
     let token = hs_oauth_async::AccessToken::new("any")?;
     let tokens = TokenSet::new(token, options.token_lifetime.into(), Timestamp::from_secs(0));
-    Ok(RefreshPolicy::new().timing(&tokens))
+    Ok(RenewalPolicy::new().timing(&tokens))
 }
 
 /// Connects the accounts one after the other, as in life: their tokens are not all of one age.
 async fn install(options: &Options, hubspot: &Server, client: &Client, folder: &Path) -> Result<(), Failure> {
-    let manager = TokenManager::new(client.clone(), OffRuntime::new(FileStore::open(folder)?));
+    let manager = TokenManager::new(client.clone(), SpawnBlocking::new(FileStore::open(folder)?));
     let in_all = Duration::from_secs(options.token_lifetime.into()).mul_f64(0.6).min(LONGEST_INSTALL);
     tell(format_args!("{} accounts connect within {:.1} s", options.accounts, in_all.as_secs_f64()));
     let mut next = tokio::time::interval(in_all.max(Duration::from_millis(1)) / options.accounts.max(1));
     for hub_id in options.hubs() {
         next.tick().await;
-        let authorize = Authorize::scopes("oauth".parse()?).hub_id(hub_id);
+        let authorize = Authorize::new("oauth".parse()?).hub_id(hub_id);
         let authorization = authorize.begin(client.app())?;
         let callback = hubspot.connect(&authorization.url)?;
         let query = callback.split_once('?').map_or("", |(_, query)| query);

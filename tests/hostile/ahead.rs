@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use hs_oauth_core::{Event, GrantState, RefreshPolicy};
+use hs_oauth_core::{Event, GrantState, RenewalPolicy};
 
 use super::server::{Act, Server};
 use super::world::{NEW, OLD, Side, answer, app, good_tokens, held, say, tokens};
@@ -35,7 +35,7 @@ fn a_token_is_handed_out_to_its_end_whatever_its_renewal_meets() {
             let store = Arc::new(Store::default());
             let (tell, events) = channel();
             let on_event = move |event: &Event<'_>| _ = tell.send(event.name().to_owned());
-            let policy = RefreshPolicy::new();
+            let policy = RenewalPolicy::new();
             let manager = Manager::new(side as usize, &app, Arc::clone(&store), policy, on_event);
             let mut old = held();
             old.expires_at = now().plus(Duration::from_secs(300));

@@ -2,7 +2,7 @@
 
 use hs_oauth_core::Problem::{self, Empty, Invalid, Missing, NotAnObject, NotJson, Repeated, WrongType};
 
-use super::case::Want::{Rescued, Tokens, Unusable};
+use super::case::Want::{RescuedTokens, Tokens, Unusable};
 use super::case::{BUG, Case, case};
 use super::world::{NEW, answer, body, say, tokens};
 
@@ -38,7 +38,7 @@ fn bad(name: &str, body: impl AsRef<[u8]>, problems: &[Problem]) -> Case {
 
 /// The refresh token in it can be.
 fn kept(name: &str, body: impl AsRef<[u8]>, problems: &[Problem]) -> Case {
-    case(name, say(answer(200, "", body)), Rescued(problems.to_vec(), NEW), BUG)
+    case(name, say(answer(200, "", body)), RescuedTokens(problems.to_vec(), NEW), BUG)
 }
 
 fn shapes() -> Vec<Case> {

@@ -2,7 +2,7 @@
 
 use hs_oauth_core::CallbackError::{self, Malformed, Missing, Refused, Repeated, StateMismatch, TooLong};
 use hs_oauth_core::{
-    App, Authorize, ClientSecret, LONGEST_CALLBACK, NextStep, PendingAuthorization, Randomness,
+    App, Authorize, ClientSecret, MAX_CALLBACK_SIZE, NextStep, PendingAuthorization, Randomness,
 };
 
 use super::case::{FIX, LATER};
@@ -22,10 +22,10 @@ struct Case {
 
 fn pending() -> PendingAuthorization {
     let app = App::hubspot("client-id", ClientSecret::new("s3cret").unwrap());
-    let app = app.redirect_uri("https://example.com/cb").build().unwrap();
+    let app = app.with_redirect_uri("https://example.com/cb").build().unwrap();
     let mut state = [0; 32];
     state.iter_mut().zip(0..).for_each(|(byte, number)| *byte = number);
-    let begun = Authorize::scopes("oauth".parse().unwrap()).begin_with(&app, Randomness::new(state, [7; 32]));
+    let begun = Authorize::new("oauth".parse().unwrap()).begin_with(&app, Randomness::new(state, [7; 32]));
     begun.unwrap().pending
 }
 
@@ -236,8 +236,8 @@ fn shapes() -> Vec<Case> {
         refused("a fragment behind it", "code={code}&state={state}#x", StateMismatch),
         refused("JSON", r#"{"code":"{code}","state":"{state}"}"#, Missing("state")),
         refused("an address that is escaped as a whole", "code%3D{code}%26state%3D{state}", Missing("state")),
-        code("as much as may be", long(LONGEST_CALLBACK), CODE),
-        refused("a byte more", long(LONGEST_CALLBACK + 1), TooLong),
+        code("as much as may be", long(MAX_CALLBACK_SIZE), CODE),
+        refused("a byte more", long(MAX_CALLBACK_SIZE + 1), TooLong),
         refused("a mebibyte", long(1 << 20), TooLong),
         refused("a mebibyte of parts", "&".repeat(1 << 20), TooLong),
         refused("a mebibyte of codes", "code=a&".repeat((1 << 20) / 7), TooLong),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hs_oauth_core::{
-    Error, GrantState, NextStep, Problem, RefreshToken, TIMEOUT, TokenError, TransportFailure,
+    Error, GrantState, NextStep, Problem, RefreshToken, TIMEOUT, TokenError, TransportErrorKind,
 };
 
 use super::server::{Script, Server};
@@ -26,15 +26,15 @@ pub(crate) const FIX: NextStep = NextStep::FixConfiguration;
 pub(crate) enum Want {
     /// The tokens that a well-made answer has.
     Tokens,
-    Transport(TransportFailure),
+    Transport(TransportErrorKind),
     /// One of these, as one thing or another comes first.
-    OneOf([TransportFailure; 2]),
+    OneOf([TransportErrorKind; 2]),
     /// A refusal with this status.
     Refusal(u16),
     /// An answer with these problems.
     Unusable(Vec<Problem>),
     /// The same, with this refresh token rescued.
-    Rescued(Vec<Problem>, &'static str),
+    RescuedTokens(Vec<Problem>, &'static str),
 }
 
 /// What is sent in every case, in the order of [`Case::connections`].
@@ -169,7 +169,7 @@ impl Case {
         let stored = refresh_token(&store.tokens());
         match want {
             Want::Tokens => assert_eq!(bearer, "Bearer qZx7-new-access"),
-            Want::Rescued(_, rescued) => {
+            Want::RescuedTokens(_, rescued) => {
                 assert_eq!((&bearer, stored.expose()), (&bearer_of(&held), *rescued));
             }
             _ => assert_eq!((&bearer, stored.expose()), (&bearer_of(&held), OLD)),
@@ -232,16 +232,16 @@ impl Want {
     fn check(&self, error: &Error) {
         match (self, error) {
             (Self::Transport(failure), Error::Transport(error)) => {
-                assert_eq!(error.failure(), *failure, "{error:?}");
+                assert_eq!(error.kind(), *failure, "{error:?}");
             }
             (Self::OneOf(failures), Error::Transport(error)) => {
-                assert!(failures.contains(&error.failure()), "{error:?}");
+                assert!(failures.contains(&error.kind()), "{error:?}");
             }
             (Self::Refusal(status), Error::Api(error)) => assert_eq!(error.status.as_u16(), *status),
-            (Self::Unusable(problems), Error::Answer(error)) => {
+            (Self::Unusable(problems), Error::Response(error)) => {
                 assert_eq!((&error.problems, &error.rescued.refresh_token), (problems, &None));
             }
-            (Self::Rescued(problems, rescued), Error::Answer(answer)) => {
+            (Self::RescuedTokens(problems, rescued), Error::Response(answer)) => {
                 assert_eq!(&answer.problems, problems);
                 assert_eq!(error.rescued_refresh_token().map(RefreshToken::expose), Some(*rescued));
             }

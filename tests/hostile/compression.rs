@@ -5,10 +5,10 @@ use std::io::Write;
 
 use flate2::{Compress, Compression, FlushCompress};
 use hs_oauth_core::Problem::{Cut, Empty, NotJson};
-use hs_oauth_core::TransportFailure::{AnswerTooLarge, Interrupted};
-use hs_oauth_core::{LONGEST_ANSWER, NextStep, TIMEOUT};
+use hs_oauth_core::TransportErrorKind::{ResponseTooLarge, Interrupted};
+use hs_oauth_core::{MAX_RESPONSE_SIZE, NextStep, TIMEOUT};
 
-use super::case::Want::{self, Refusal, Rescued, Tokens, Transport, Unusable};
+use super::case::Want::{self, Refusal, RescuedTokens, Tokens, Transport, Unusable};
 use super::case::{BUG, Case, FIX, LATER, case_in};
 use super::server::{Script, Server};
 use super::world::{NEW, Side, World, answer, app, say, tokens};
@@ -84,14 +84,14 @@ fn zstd(text: &str, spaces: usize) -> Vec<u8> {
 fn gzip_bomb() -> Vec<u8> {
     let mut deflate = Compress::new(Compression::best(), false);
     let mut block = Vec::with_capacity(64 * 1024);
-    deflate.compress_vec(&[b' '; LONGEST_ANSWER], &mut block, FlushCompress::Full).unwrap();
+    deflate.compress_vec(&[b' '; MAX_RESPONSE_SIZE], &mut block, FlushCompress::Full).unwrap();
     let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     [&head[..], &block.repeat(1024)].concat()
 }
 
 fn bombs() -> Vec<Case> {
-    let much = " ".repeat(16 * LONGEST_ANSWER);
-    let too_large = |name: &str, script| case(name, script, Transport(AnswerTooLarge), BUG);
+    let much = " ".repeat(16 * MAX_RESPONSE_SIZE);
+    let too_large = |name: &str, script| case(name, script, Transport(ResponseTooLarge), BUG);
     let small = zstd("", 8192);
     vec![
         too_large("a bomb in gzip", encoded(200, "gzip", gzip_bomb())),
@@ -120,7 +120,7 @@ fn encodings() -> Vec<Case> {
         broken("plain tokens that are said to be gzip", encoded(200, "gzip", &body)),
         broken("plain tokens that are said to be brotli", encoded(200, "br", &body)),
         broken("gzip that breaks off", encoded(200, "gzip", &whole[..20])),
-        case("gzip with a wrong sum", encoded(200, "gzip", &wrong), Rescued(vec![Cut], NEW), LATER),
+        case("gzip with a wrong sum", encoded(200, "gzip", &wrong), RescuedTokens(vec![Cut], NEW), LATER),
         case("no gzip at all", encoded(200, "gzip", ""), Unusable(vec![Empty]), BUG)
             .on_blocking(Transport(Interrupted), LATER),
         case("gzip that is not said to be", say(answer(200, "", &whole)), Unusable(vec![NotJson]), BUG),

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use hs_oauth_core::NextStep;
-use hs_oauth_core::Problem::Cut;
-use hs_oauth_core::TransportFailure::{Connect, Interrupted, Timeout};
+use hs_oauth_core::Problem::Truncated;
+use hs_oauth_core::TransportErrorKind::{Connect, Interrupted, Timeout};
 
-use super::case::Want::{OneOf, Refusal, Rescued, Tokens, Transport};
+use super::case::Want::{OneOf, Refusal, RescuedTokens, Tokens, Transport};
 use super::case::{Case, FIX, LATER, case, endless};
 use super::server::{Act, Script};
 use super::world::{NEW, answer, say, tokens};
@@ -68,13 +68,13 @@ fn slow() -> Vec<Case> {
         endless(
             "a body that stops behind the tokens",
             stall(&up_to(r#","token_type"#)),
-            Rescued(vec![Cut], NEW),
+            RescuedTokens(vec![Cut], NEW),
             LATER,
         ),
         endless(
             "a body of unknown length after which the connection stays open",
             stall(unsized_answer.as_bytes()),
-            Rescued(vec![Cut], NEW),
+            RescuedTokens(vec![Cut], NEW),
             LATER,
         ),
         endless(
@@ -92,7 +92,7 @@ fn slow() -> Vec<Case> {
         endless(
             "chunks without the last one",
             stall((CHUNKED.to_owned() + &chunk(&tokens())).as_bytes()),
-            Rescued(vec![Cut], NEW),
+            RescuedTokens(vec![Cut], NEW),
             LATER,
         ),
         endless(
@@ -132,11 +132,11 @@ fn reset() -> Vec<Case> {
         case("a reset in the headers", reset(b"HTTP/1.1 200 X\r\ncont"), Transport(Interrupted), LATER),
         case("a reset after the headers", reset(&up_to("{")), Transport(Interrupted), LATER),
         case("a reset in a token", reset(&up_to("-access")), Transport(Interrupted), LATER),
-        case("a reset behind the tokens", reset(&up_to(r#","token_type"#)), Rescued(vec![Cut], NEW), LATER),
+        case("a reset behind the tokens", reset(&up_to(r#","token_type"#)), RescuedTokens(vec![Cut], NEW), LATER),
         case(
             "a reset where the body should end with the connection",
             reset(until_close.as_bytes()),
-            Rescued(vec![Cut], NEW),
+            RescuedTokens(vec![Cut], NEW),
             LATER,
         )
         .on_blocking(Tokens, None),
@@ -146,7 +146,7 @@ fn reset() -> Vec<Case> {
             Transport(Interrupted),
             LATER,
         ),
-        case("a reset before the last chunk", reset(chunks.as_bytes()), Rescued(vec![Cut], NEW), LATER),
+        case("a reset before the last chunk", reset(chunks.as_bytes()), RescuedTokens(vec![Cut], NEW), LATER),
         case("a reset after the whole body", reset(&answer(200, "", tokens())), Tokens, None),
         case("a reset after the last chunk", reset((chunks + "0\r\n\r\n").as_bytes()), Tokens, None),
         case("a reset in the body of a refusal", reset(&cut_answer(401, "", r#"{"mess"#)), Refusal(401), FIX),
@@ -163,9 +163,9 @@ fn closed() -> Vec<Case> {
         case("an end in the headers", say(b"HTTP/1.1 200 X\r\ncont"), Transport(Interrupted), LATER),
         case("an end after the headers", say(up_to("{")), Transport(Interrupted), LATER),
         case("an end in a token", say(up_to("-access")), Transport(Interrupted), LATER),
-        case("an end behind the tokens", say(up_to(r#","token_type"#)), Rescued(vec![Cut], NEW), LATER),
+        case("an end behind the tokens", say(up_to(r#","token_type"#)), RescuedTokens(vec![Cut], NEW), LATER),
         case("an end in a chunk", say(CHUNKED.to_owned() + "9\r\n{"), Transport(Interrupted), LATER),
-        case("an end before the last chunk", say(chunks), Rescued(vec![Cut], NEW), LATER),
+        case("an end before the last chunk", say(chunks), RescuedTokens(vec![Cut], NEW), LATER),
         case("an end that is the end of the body", say(until_close), Tokens, None),
         case(
             "an end in the body of an outage",

@@ -1,9 +1,9 @@
 //! Answers whose frame is broken: lengths, chunks, headers, interim answers, and what is no HTTP at all.
 
 use hs_oauth_core::Problem::{Cut, Empty, NotJson};
-use hs_oauth_core::TransportFailure::{AnswerTooLarge, Interrupted, Timeout};
+use hs_oauth_core::TransportErrorKind::{ResponseTooLarge, Interrupted, Timeout};
 
-use super::case::Want::{OneOf, Refusal, Rescued, Tokens, Transport, Unusable};
+use super::case::Want::{OneOf, Refusal, RescuedTokens, Tokens, Transport, Unusable};
 use super::case::{BUG, Case, FIX, LATER, case, endless};
 use super::server::{Act, Script};
 use super::world::{NEW, answer, say, tokens};
@@ -62,7 +62,7 @@ fn lengths() -> Vec<Case> {
     let broken = |name: &str, script| case(name, script, Transport(Interrupted), LATER);
     let cut = body.find(r#","token_type"#).unwrap();
     vec![
-        case("a length that is too short", says(&cut.to_string()), Rescued(vec![NotJson], NEW), BUG),
+        case("a length that is too short", says(&cut.to_string()), RescuedTokens(vec![NotJson], NEW), BUG),
         case("a length that ends in a token", says("20"), Unusable(vec![NotJson]), BUG),
         case("a length of nothing", says("0"), Unusable(vec![Empty]), BUG),
         case("no length", with("", &body), Tokens, None),
@@ -78,7 +78,7 @@ fn lengths() -> Vec<Case> {
         broken("a length that is empty", says("")),
         broken("a length beyond 64 bits", says("99999999999999999999999")),
         case("a length far beyond the body", says("18446744073709551615"), Transport(Interrupted), LATER)
-            .on_blocking(Rescued(vec![Cut], NEW), LATER),
+            .on_blocking(RescuedTokens(vec![Cut], NEW), LATER),
         case(
             "a length and chunks",
             with(
@@ -104,14 +104,14 @@ fn chunks() -> Vec<Case> {
         case(
             "a chunk size as large as can be",
             chunked(format!("ffffffffffffffff\r\n{body}")),
-            Rescued(vec![Cut], NEW),
+            RescuedTokens(vec![Cut], NEW),
             LATER,
         ),
         broken("a chunk longer than its size", chunked(format!("5\r\n{body}\r\n0\r\n\r\n"))),
         case(
             "a chunk shorter than its size",
             chunked(format!("{:x}\r\n{body}\r\n0\r\n\r\n", length + 2)),
-            Rescued(vec![Cut], NEW),
+            RescuedTokens(vec![Cut], NEW),
             LATER,
         )
         // ureq drops what it has read since it last looked.
@@ -127,7 +127,7 @@ fn chunks() -> Vec<Case> {
         case(
             "a trailer that is none",
             chunked(format!("{chunk}0\r\n\0\r\n\r\n")),
-            Rescued(vec![Cut], NEW),
+            RescuedTokens(vec![Cut], NEW),
             LATER,
         )
         .on_blocking(Tokens, None),
@@ -160,7 +160,7 @@ fn endless_answers() -> Vec<Case> {
     let nearly = "HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\nffff0\r\n".to_owned()
         + &" ".repeat(0xffff0)
         + "\r\n";
-    let too_large = |name: &str, script| case(name, script, Transport(AnswerTooLarge), BUG);
+    let too_large = |name: &str, script| case(name, script, Transport(ResponseTooLarge), BUG);
     let broken = |name: &str, script| endless(name, script, Transport(Interrupted), LATER);
     vec![
         too_large("an endless body", flood("HTTP/1.1 200 X\r\n\r\n", " ")),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hs_oauth_core::CONNECT_TIMEOUT;
-use hs_oauth_core::TransportFailure::{self, Connect, ConnectTimeout, Resolve, Timeout};
+use hs_oauth_core::TransportErrorKind::{self, Connect, ConnectTimeout, Resolve, Timeout};
 
 use super::case::Want::{self, Transport};
 use super::case::{Case, LATER, case_in};
@@ -20,7 +20,7 @@ fn no_name_no_port_and_no_answer_are_told_apart() {
 fn elsewhere(
     name: &str,
     base: impl Fn() -> String + Send + Sync + 'static,
-    failure: TransportFailure,
+    failure: TransportErrorKind,
 ) -> Case {
     let world = move |side: Side| {
         let server = Server::start(Vec::new());

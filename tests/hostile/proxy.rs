@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hs_oauth_core::TransportFailure::{self, Connect, ConnectTimeout, Interrupted, Resolve, Timeout, Tls};
+use hs_oauth_core::TransportErrorKind::{self, Connect, ConnectTimeout, Interrupted, Resolve, Timeout, Tls};
 use hs_oauth_core::{App, Error, TIMEOUT};
 
 use super::case::Want::{self, Tokens, Transport};
@@ -30,7 +30,7 @@ fn a_proxy_that_agrees_when_the_call_is_over_has_nothing_to_carry() {
     let client = through(Side::Blocking, &app, &proxy.url()).timeout(Duration::from_secs(1));
 
     let error = client.call(&exchange()).unwrap_err();
-    assert!(matches!(&error, Error::Transport(error) if error.failure() == Timeout), "{error:?}");
+    assert!(matches!(&error, Error::Transport(error) if error.kind() == Timeout), "{error:?}");
     wait_until(|| proxy.ended() == 1 && server.ended() == 1);
     assert_eq!((server.requests(), server.connections()), (Vec::new(), 1));
 }
@@ -44,7 +44,7 @@ fn a_thread_that_cannot_be_started_is_an_error() {
         let app = app("https://127.0.0.1:9");
         let error = through(Side::Blocking, &app, "http://127.0.0.1:9").call(&exchange()).unwrap_err();
         assert!(
-            matches!(&error, Error::Transport(error) if error.failure() == TransportFailure::Client),
+            matches!(&error, Error::Transport(error) if error.kind() == TransportErrorKind::Client),
             "{error:?}"
         );
         return;

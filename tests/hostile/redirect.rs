@@ -1,7 +1,7 @@
 //! Redirects, which are never followed: the secret goes nowhere else, and no second time to where it went.
 
 use hs_oauth_core::{
-    ApiVersion, App, ClientSecret, Error, Introspect, RefreshToken, TIMEOUT, TransportFailure,
+    ApiVersion, App, ClientSecret, Error, Introspect, RefreshToken, TIMEOUT, TransportErrorKind,
 };
 
 use super::case::Want::{Refusal, Transport};
@@ -93,7 +93,7 @@ fn followed_by_the_callers_client() -> Vec<Case> {
             };
             let name = format!("a {status} to another port that the caller's client may follow");
             match status {
-                ..304 => case_in(name, world, Transport(TransportFailure::Redirected), FIX)
+                ..304 => case_in(name, world, Transport(TransportErrorKind::Redirected), FIX)
                     .on_blocking(Refusal(status), FIX),
                 _ => case_in(name, world, Refusal(status), FIX),
             }
@@ -111,7 +111,7 @@ fn a_token_in_a_path_is_not_sent_on_either() {
                 let (server, elsewhere) = two_servers();
                 server.turn(say(answer(status, &to(target, &server, &elsewhere), "")), None);
                 let app = App::hubspot("id", ClientSecret::new("qZx7-client-secret").unwrap());
-                let app = app.api_base(server.url()).version(ApiVersion::V1).build().unwrap();
+                let app = app.with_api_base(server.url()).version(ApiVersion::V1).build().unwrap();
                 let token = RefreshToken::new("qZx7-token").unwrap();
                 let error = side.client(&app).call(&Introspect::new(token)).unwrap_err();
                 assert!(matches!(error, Error::Api(_)), "{side:?}, a {status} to {name}: {error:?}");

@@ -3,7 +3,7 @@
 
 use hs_oauth_core::{
     ApiVersion, App, ClientSecret, Endpoint, Error, Introspect, RefreshToken, RetryPolicy, TIMEOUT,
-    TransportFailure,
+    TransportErrorKind,
 };
 
 use super::case::Want::Tokens;
@@ -90,7 +90,7 @@ fn assert_interrupted(error: &Error, name: &str) {
     clean(error);
     assert_eq!(error.next_step(), LATER, "{name}");
     match error {
-        Error::Transport(error) => assert_eq!(error.failure(), TransportFailure::Interrupted, "{name}"),
+        Error::Transport(error) => assert_eq!(error.kind(), TransportErrorKind::Interrupted, "{name}"),
         other => panic!("{name}: {other:?}"),
     }
 }
@@ -130,12 +130,12 @@ fn a_lookup_by_get_is_sent_once_a_try_too() {
         for side in [Side::Async, Side::Blocking] {
             let server = Server::start([vec![Act::Read, kept(), Act::Read], way.clone()].concat());
             let app = App::hubspot("id", ClientSecret::new("qZx7-client-secret").unwrap());
-            let app = app.api_base(server.url()).version(ApiVersion::V1).build().unwrap();
+            let app = app.with_api_base(server.url()).version(ApiVersion::V1).build().unwrap();
             let lookup = Introspect::new(RefreshToken::new("qZx7-token").unwrap());
             assert!(lookup.to_http(&app).body().is_empty());
             let client = side.client(&app).retry(RetryPolicy::NEVER);
             // The tokens are no answer to a lookup, but the connection is kept.
-            assert!(matches!(client.call(&lookup), Err(Error::Answer(_))));
+            assert!(matches!(client.call(&lookup), Err(Error::Response(_))));
             assert_interrupted(&client.call(&lookup).unwrap_err(), name);
             assert_eq!((server.requests().len(), server.connections()), (2, 1), "{side:?}: {name}");
         }

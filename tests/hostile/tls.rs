@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hs_oauth_core::Problem::Cut;
-use hs_oauth_core::TransportFailure::{Connect, ConnectTimeout, Interrupted, Timeout, Tls};
+use hs_oauth_core::Problem::Truncated;
+use hs_oauth_core::TransportErrorKind::{Connect, ConnectTimeout, Interrupted, Timeout, Tls};
 use hs_oauth_core::{App, NextStep, TIMEOUT};
 use rustls::ServerConfig;
 
-use super::case::Want::{self, Refusal, Rescued, Tokens, Transport};
+use super::case::Want::{self, Refusal, RescuedTokens, Tokens, Transport};
 use super::case::{Case, FIX, LATER, case_in};
 use super::certificates::{TRUSTED, UNKNOWN, expired, for_clients_only, not_yet_valid, self_signed};
 use super::server::{Act, Script, Server};
@@ -178,7 +178,7 @@ fn sessions() -> Vec<Case> {
             "a body that should end with the session, which nobody ended",
             HERE,
             say(until_close),
-            Rescued(vec![Cut], NEW),
+            RescuedTokens(vec![Cut], NEW),
             LATER,
         )
         // ureq takes it for the end; JSON says itself where it ends.
@@ -187,7 +187,7 @@ fn sessions() -> Vec<Case> {
             "a length that the session does not reach",
             HERE,
             say(format!("HTTP/1.1 200 X\r\ncontent-length: 999\r\n\r\n{}", tokens())),
-            Rescued(vec![Cut], NEW),
+            RescuedTokens(vec![Cut], NEW),
             LATER,
         ),
         redirected(301),

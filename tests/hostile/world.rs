@@ -99,7 +99,7 @@ impl Side {
 
 pub(crate) fn app(base: &str) -> App {
     let secret = ClientSecret::new("qZx7-client-secret").unwrap();
-    App::hubspot("client-id", secret).api_base(base).build().unwrap()
+    App::hubspot("client-id", secret).with_api_base(base).build().unwrap()
 }
 
 pub(crate) fn exchange() -> ExchangeCode {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use hs_oauth_core::{Account, Event, RefreshPolicy, TokenError};
+use hs_oauth_core::{Account, Event, RenewalPolicy, TokenError};
 use hs_oauth_emulator::Target;
 
 use super::scene::{Manager, Scene, both, now, wait_until};
@@ -21,7 +21,7 @@ fn manager(scene: &Scene, per_second: u32, ending_in: &[u64]) -> (Manager, Recei
     let store = Arc::clone(&scene.store);
     let budget = NonZeroU32::new(per_second);
     let manager =
-        Manager::with_budget(scene.index(), &scene.app, store, RefreshPolicy::new(), budget, on_event);
+        Manager::with_budget(scene.index(), &scene.app, store, RenewalPolicy::new(), budget, on_event);
     let tokens = scene.install_ending_in(1800);
     for (account, seconds) in accounts(ending_in.len()).into_iter().zip(ending_in) {
         let mut tokens = tokens.clone();
@@ -82,7 +82,7 @@ fn an_account_whose_old_token_is_good_is_not_kept_waiting_even_if_it_is_not_in_m
         let store = Arc::clone(&scene.store);
         let budget = NonZeroU32::new(1);
         let second =
-            Manager::with_budget(scene.index(), &scene.app, store, RefreshPolicy::new(), budget, |_| {});
+            Manager::with_budget(scene.index(), &scene.app, store, RenewalPolicy::new(), budget, |_| {});
         let asked = Instant::now();
         for account in accounts(4) {
             second.bearer_of(account).unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hs_oauth_core::{
-    AccessToken, ApiVersion, GrantState, NextStep, RefreshPolicy, RefreshToken, StoreError, StoreFailure,
+    AccessToken, ApiVersion, GrantState, NextStep, RenewalPolicy, RefreshToken, StoreError, StoreErrorKind,
     TokenError, TokenSet,
 };
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
@@ -20,7 +20,7 @@ fn strict() -> Settings {
 }
 
 fn down() -> StoreError {
-    StoreError::new(StoreFailure::Unavailable)
+    StoreError::new(StoreErrorKind::Unavailable)
 }
 
 /// RENEWAL.md, C16.
@@ -161,7 +161,7 @@ fn a_store_that_panics_gives_an_error_and_keeps_nobody_waiting() {
 
 #[test]
 fn a_store_that_panics_while_it_saves_takes_no_token_with_it() {
-    both_with(strict(), RefreshPolicy::new(), |scene| {
+    both_with(strict(), RenewalPolicy::new(), |scene| {
         scene.install_ending_in(0);
         let has_panicked = AtomicBool::new(false);
         scene.store.mishap(move |work| {
@@ -205,7 +205,7 @@ fn an_async_store_that_panics_or_hangs_is_a_store_that_fails() {
         }
     }
 
-    let scene = Scene::new(0, Settings::new([3; 32]), ApiVersion::LATEST, RefreshPolicy::new());
+    let scene = Scene::new(0, Settings::new([3; 32]), ApiVersion::LATEST, RenewalPolicy::new());
     let client = hs_oauth_async::Client::new(scene.app.clone()).unwrap();
     let manager = hs_oauth_async::TokenManager::new(client, Bad(AtomicUsize::new(0)));
     let runtime =
@@ -230,7 +230,7 @@ fn neither_debug_nor_errors_nor_log_lines_show_a_secret() {
                 0 => {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                     let client = hs_oauth_async::Client::new(scene.app.clone()).unwrap();
-                    let store = hs_oauth_async::OffRuntime::new(Arc::clone(&scene.store));
+                    let store = hs_oauth_async::SpawnBlocking::new(Arc::clone(&scene.store));
                     let manager = hs_oauth_async::TokenManager::builder(client, store).policy(hasty());
                     Manager::Async(Arc::new(runtime), manager.build())
                 }

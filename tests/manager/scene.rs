@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::{
     Account, ApiVersion, App, AuthorizationCode, Authorize, ClientSecret, Event, ExchangeCode, Record,
-    RefreshPolicy, RefreshToken, StoreError, Stored, Timestamp, Timing, TokenError, TokenSet,
+    RenewalPolicy, RefreshToken, StoreError, Stored, Timestamp, Timing, TokenError, TokenSet,
 };
 use hs_oauth_emulator::{Fault, Server, Settings, Target};
 use hs_oauth_store::{MemoryStore, Swapped, TokenStore};
@@ -25,7 +25,7 @@ pub(crate) struct Scene {
     pub(crate) app: App,
     pub(crate) client: Client,
     index: usize,
-    policy: RefreshPolicy,
+    policy: RenewalPolicy,
     events: Receiver<String>,
 }
 
@@ -38,17 +38,17 @@ pub(crate) enum Manager {
 
 /// Runs `scenario` with each manager, each time against an emulator of its own.
 pub(crate) fn both(scenario: impl Fn(Scene)) {
-    both_with(Settings::new([3; 32]), RefreshPolicy::new(), scenario);
+    both_with(Settings::new([3; 32]), RenewalPolicy::new(), scenario);
 }
 
-pub(crate) fn both_with(settings: Settings, policy: RefreshPolicy, scenario: impl Fn(Scene)) {
+pub(crate) fn both_with(settings: Settings, policy: RenewalPolicy, scenario: impl Fn(Scene)) {
     for index in 0..2 {
         scenario(Scene::new(index, settings.clone(), ApiVersion::LATEST, policy));
     }
 }
 
 /// Times so short that a test can wait for the end of a lease.
-pub(crate) fn hasty() -> RefreshPolicy {
+pub(crate) fn hasty() -> RenewalPolicy {
     let millis = Duration::from_millis;
     let timing = Timing {
         clock_margin: millis(100),
@@ -57,17 +57,17 @@ pub(crate) fn hasty() -> RefreshPolicy {
         lease: millis(3500),
         safety: millis(100),
     };
-    RefreshPolicy::with_timing(timing).unwrap()
+    RenewalPolicy::with_timing(timing).unwrap()
 }
 
 impl Scene {
-    pub(crate) fn new(index: usize, settings: Settings, version: ApiVersion, policy: RefreshPolicy) -> Self {
+    pub(crate) fn new(index: usize, settings: Settings, version: ApiVersion, policy: RenewalPolicy) -> Self {
         let hubspot = Server::start("127.0.0.1:0", settings).unwrap();
         let settings = hubspot.settings();
         let app = App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret).unwrap())
-            .redirect_uri(&settings.redirect_uris[0])
-            .api_base(hubspot.url())
-            .app_base(hubspot.url())
+            .with_redirect_uri(&settings.redirect_uris[0])
+            .with_api_base(hubspot.url())
+            .with_app_base(hubspot.url())
             .version(version)
             .build()
             .unwrap();
@@ -85,7 +85,7 @@ impl Scene {
     }
 
     pub(crate) fn code(&self) -> AuthorizationCode {
-        let authorization = Authorize::scopes("oauth".parse().unwrap()).begin(&self.app).unwrap();
+        let authorization = Authorize::new("oauth".parse().unwrap()).begin(&self.app).unwrap();
         let callback = self.hubspot.connect(&authorization.url).unwrap();
         authorization.pending.accept(callback.split_once('?').unwrap().1).unwrap()
     }
@@ -163,7 +163,7 @@ impl Manager {
         index: usize,
         app: &App,
         store: Arc<Store>,
-        policy: RefreshPolicy,
+        policy: RenewalPolicy,
         on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
     ) -> Self {
         Self::with_budget(index, app, store, policy, None, on_event)
@@ -173,7 +173,7 @@ impl Manager {
         index: usize,
         app: &App,
         store: Arc<Store>,
-        policy: RefreshPolicy,
+        policy: RenewalPolicy,
         per_second: Option<NonZeroU32>,
         on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
     ) -> Self {
@@ -181,16 +181,16 @@ impl Manager {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             let client = hs_oauth_async::Client::new(app.clone()).unwrap();
             let mut manager =
-                hs_oauth_async::TokenManager::builder(client, hs_oauth_async::OffRuntime::new(store));
+                hs_oauth_async::TokenManager::builder(client, hs_oauth_async::SpawnBlocking::new(store));
             if let Some(per_second) = per_second {
-                manager = manager.renewals_per_second(per_second);
+                manager = manager.with_renewals_per_second(per_second);
             }
             Self::Async(Arc::new(runtime.unwrap()), manager.policy(policy).on_event(on_event).build())
         } else {
             let client = hs_oauth_blocking::Client::new(app.clone());
             let mut manager = hs_oauth_blocking::TokenManager::builder(client, store);
             if let Some(per_second) = per_second {
-                manager = manager.renewals_per_second(per_second);
+                manager = manager.with_renewals_per_second(per_second);
             }
             Self::Blocking(manager.policy(policy).on_event(on_event).build())
         }
@@ -200,7 +200,7 @@ impl Manager {
     pub(crate) fn over(client: &Client, store: Arc<Store>) -> Self {
         match client.clone() {
             Client::Async(runtime, client) => {
-                let store = hs_oauth_async::OffRuntime::new(store);
+                let store = hs_oauth_async::SpawnBlocking::new(store);
                 Self::Async(runtime, hs_oauth_async::TokenManager::new(client, store))
             }
             Client::Blocking(client) => Self::Blocking(hs_oauth_blocking::TokenManager::new(client, store)),

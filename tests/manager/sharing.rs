@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hs_oauth_core::{Account, Holder, Lease, Random, RefreshPolicy, TokenError};
+use hs_oauth_core::{Account, HolderId, Lease, Random, RenewalPolicy, TokenError};
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
 
 use super::scene::{HUB, Manager, Scene, Work, bearer_of, both, both_with, now, wait_until};
@@ -14,7 +14,7 @@ use super::scene::{HUB, Manager, Scene, Work, bearer_of, both, both_with, now, w
 /// RENEWAL.md, rule 1.
 #[test]
 fn ten_thousand_tasks_that_want_one_token_at_once_make_one_request() {
-    let scene = Scene::new(0, strict(), hs_oauth_core::ApiVersion::LATEST, RefreshPolicy::new());
+    let scene = Scene::new(0, strict(), hs_oauth_core::ApiVersion::LATEST, RenewalPolicy::new());
     scene.install_ending_in(0);
     let Manager::Async(runtime, manager) = &scene.manager else { panic!() };
     let bearers = runtime.block_on(async {
@@ -36,7 +36,7 @@ fn ten_thousand_tasks_that_want_one_token_at_once_make_one_request() {
 
 #[test]
 fn two_hundred_threads_that_want_one_token_at_once_make_one_request() {
-    both_with(strict(), RefreshPolicy::new(), |scene| {
+    both_with(strict(), RenewalPolicy::new(), |scene| {
         scene.install_ending_in(0);
         let bearers = at_once(200, |_| scene.manager.bearer().unwrap());
         assert!(bearers.iter().all(|bearer| *bearer == bearer_of(&scene.store.tokens())));
@@ -46,7 +46,7 @@ fn two_hundred_threads_that_want_one_token_at_once_make_one_request() {
 
 #[test]
 fn four_processes_that_share_a_store_make_one_request() {
-    both_with(strict(), RefreshPolicy::new(), |scene| {
+    both_with(strict(), RenewalPolicy::new(), |scene| {
         scene.install_ending_in(0);
         let processes: Vec<Manager> = (0..4).map(|_| scene.another()).collect();
         let bearers = at_once(40, |number| processes[number % 4].bearer().unwrap());
@@ -57,7 +57,7 @@ fn four_processes_that_share_a_store_make_one_request() {
 
 #[test]
 fn fifty_callers_answered_with_401_make_one_renewal() {
-    both_with(strict(), RefreshPolicy::new(), |scene| {
+    both_with(strict(), RenewalPolicy::new(), |scene| {
         let old = bearer_of(&scene.install_ending_in(1800));
         let bearers = at_once(50, |_| scene.manager.bearer_after_401(&old).unwrap());
         assert!(bearers.iter().all(|bearer| *bearer == bearer_of(&scene.store.tokens())));
@@ -100,7 +100,7 @@ fn a_caller_with_a_rejected_token_is_not_put_off_by_a_flight_that_found_just_tha
 /// RENEWAL.md, rule 6.
 #[test]
 fn a_caller_who_gives_up_at_any_point_loses_no_rotated_token() {
-    let scene = Scene::new(0, strict(), hs_oauth_core::ApiVersion::LATEST, RefreshPolicy::new());
+    let scene = Scene::new(0, strict(), hs_oauth_core::ApiVersion::LATEST, RenewalPolicy::new());
     scene.install_ending_in(0);
     let mut was_ready = false;
     for polls in 0.. {
@@ -138,7 +138,7 @@ fn a_caller_who_gives_up_at_any_point_loses_no_rotated_token() {
 #[test]
 fn an_install_whose_caller_gives_up_is_finished_all_the_same() {
     for polls in 1..4 {
-        let scene = Scene::new(0, strict(), hs_oauth_core::ApiVersion::V1, RefreshPolicy::new());
+        let scene = Scene::new(0, strict(), hs_oauth_core::ApiVersion::V1, RenewalPolicy::new());
         let Manager::Async(runtime, manager) = &scene.manager else { panic!() };
         {
             let _runtime = runtime.enter();
@@ -156,7 +156,7 @@ fn an_install_whose_caller_gives_up_is_finished_all_the_same() {
 #[test]
 fn a_runtime_that_ends_amid_a_renewal_leaves_no_one_waiting() {
     let scene =
-        Scene::new(0, Settings::new([3; 32]), hs_oauth_core::ApiVersion::LATEST, RefreshPolicy::new());
+        Scene::new(0, Settings::new([3; 32]), hs_oauth_core::ApiVersion::LATEST, RenewalPolicy::new());
     scene.install_ending_in(0);
     let Manager::Async(other, manager) = &scene.manager else { panic!() };
     let short = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -181,7 +181,7 @@ fn callers_beside_another_processs_renewal_hardly_load_the_store() {
     both(|scene| {
         let tokens = scene.install_ending_in(300);
         scene.store.rewrite(|record| {
-            let holder = Holder::draw(&mut Random::new([1; 32]));
+            let holder = HolderId::generate(&mut Random::new([1; 32]));
             record.lease = Some(Lease::new(holder, now().plus(Duration::from_secs(50))));
         });
         let loads = Arc::new(AtomicUsize::new(0));
@@ -204,7 +204,7 @@ fn callers_beside_another_processs_renewal_hardly_load_the_store() {
 /// HubSpot is not.
 #[test]
 fn a_disconnect_of_other_accounts_costs_a_renewal_under_way_no_second_request() {
-    both_with(strict(), RefreshPolicy::new(), |scene| {
+    both_with(strict(), RenewalPolicy::new(), |scene| {
         scene.install_ending_in(1800);
         let manager = scene.another();
         scene.fault(Fault::delay(Duration::from_millis(500)).on(Target::Refresh));
@@ -225,7 +225,7 @@ fn a_disconnect_of_other_accounts_costs_a_renewal_under_way_no_second_request() 
 #[test]
 fn a_slow_hubspot_does_not_pile_up_threads() {
     let scene =
-        Scene::new(1, Settings::new([3; 32]), hs_oauth_core::ApiVersion::LATEST, RefreshPolicy::new());
+        Scene::new(1, Settings::new([3; 32]), hs_oauth_core::ApiVersion::LATEST, RenewalPolicy::new());
     let tokens = scene.install_ending_in(1800);
     let Manager::Blocking(manager) = &scene.manager else { panic!() };
     let accounts: Vec<_> = (0..20).map(Account::hub).collect();

@@ -26,7 +26,7 @@ impl HubSpot {
         settings.access_token_lifetime = access_token_lifetime;
         settings.auto_approve = true;
         let app = App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret).unwrap())
-            .redirect_uri(&settings.redirect_uris[0])
+            .with_redirect_uri(&settings.redirect_uris[0])
             .build()
             .unwrap();
         Self { app, emulator: Emulator::new(settings), ends: HashMap::new(), installs: 0 }
@@ -37,7 +37,7 @@ impl HubSpot {
         self.installs += 1;
         let randomness = Randomness::new([self.installs; 32], [7; 32]);
         let authorization =
-            Authorize::scopes("oauth".parse().unwrap()).begin_with(&self.app, randomness).unwrap();
+            Authorize::new("oauth".parse().unwrap()).begin_with(&self.app, randomness).unwrap();
         let callback = self.emulator.connect(at(now), &authorization.url).unwrap();
         let code = authorization.pending.accept(callback.split_once('?').unwrap().1).unwrap();
         self.call(now, &ExchangeCode::new(code)).unwrap()
@@ -49,7 +49,7 @@ impl HubSpot {
         endpoint: &E,
     ) -> Result<E::Output, hs_oauth_core::Error> {
         let response = self.handle(now, endpoint);
-        endpoint.from_http(&self.app, at(now), &response)
+        endpoint.read_response(&self.app, at(now), &response)
     }
 
     pub(super) fn handle<E: Endpoint>(&mut self, now: u64, endpoint: &E) -> Response<Vec<u8>> {

@@ -1,8 +1,8 @@
 //! A bench for single scenarios: runs of named processes go step by step, as far as the test says.
 
 use hs_oauth_core::{
-    Account, Demand, Disconnect, Endpoint, Error, Held, Input, Install, Random, Record, Refresh,
-    RefreshPolicy, RefreshToken, Renewal, Run, Step, StoreError, StoreFailure, Stored, Timing, TokenError,
+    Account, Demand, Disconnect, Endpoint, Error, CurrentTokens, Input, Install, Random, Record, Refresh,
+    RenewalPolicy, RefreshToken, Renewal, Run, Step, StoreError, StoreErrorKind, Stored, Timing, TokenError,
     TokenSet, Unsaved,
 };
 use hs_oauth_emulator::Rotation;
@@ -16,7 +16,7 @@ pub(super) struct Lab {
     pub(super) now: u64,
     pub(super) hubspot: HubSpot,
     pub(super) store: MemoryStore,
-    pub(super) policy: RefreshPolicy,
+    pub(super) policy: RenewalPolicy,
     /// Token requests that HubSpot has handled.
     pub(super) requests: usize,
     runs: u8,
@@ -36,7 +36,7 @@ impl Lab {
         let mut hubspot = HubSpot::new(rotation, 1800);
         let now = 1_000_000_000;
         let tokens = hubspot.connect(now);
-        let (store, policy) = (MemoryStore::new(), RefreshPolicy::new());
+        let (store, policy) = (MemoryStore::new(), RenewalPolicy::new());
         let mut lab = Self { now, hubspot, store, policy, requests: 0, runs: 0 };
         lab.install(tokens).unwrap();
         lab
@@ -88,7 +88,7 @@ impl Lab {
         self.begin(run, 0)
     }
 
-    pub(super) fn install(&mut self, tokens: TokenSet) -> Result<Held, TokenError> {
+    pub(super) fn install(&mut self, tokens: TokenSet) -> Result<CurrentTokens, TokenError> {
         let mut install = self.installing(tokens);
         self.finish(&mut install)
     }
@@ -150,7 +150,7 @@ impl Lab {
     /// An answer of HubSpot's that is not one of the emulator's.
     pub(super) fn answer(&self, refresh: &Refresh, status: u16, body: &str) -> Input {
         let response = http::Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap();
-        Input::Answered(refresh.from_http(&self.hubspot.app, at(self.now), &response))
+        Input::Answered(refresh.read_response(&self.hubspot.app, at(self.now), &response))
     }
 
     pub(super) fn step<R: Run>(&mut self, actor: &mut Actor<R>) {
@@ -199,14 +199,14 @@ impl Actor<Renewal> {
 }
 
 pub(super) fn store_down() -> Input {
-    Input::StoreFailed(StoreError::new(StoreFailure::Unavailable))
+    Input::StoreFailed(StoreError::new(StoreErrorKind::Unavailable))
 }
 
 pub(super) fn refresh_token(tokens: &TokenSet) -> &RefreshToken {
     tokens.refresh_token.as_ref().unwrap()
 }
 
-pub(super) fn renewed(result: Result<Held, TokenError>) -> TokenSet {
+pub(super) fn renewed(result: Result<CurrentTokens, TokenError>) -> TokenSet {
     let held = result.unwrap();
     assert!(held.renewed, "found, not renewed");
     held.tokens

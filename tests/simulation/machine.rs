@@ -1,11 +1,11 @@
 //! What the simulation drives: the renewal of core, or one of its mutants.
 
-use hs_oauth_core::{Demand, Held, Random, RefreshPolicy, Renewal, Run, Unsaved};
+use hs_oauth_core::{Demand, CurrentTokens, Random, RenewalPolicy, Renewal, Run, Unsaved};
 
-pub(super) trait Machine: Run<Output = Held> + Sized {
+pub(super) trait Machine: Run<Output = CurrentTokens> + Sized {
     type Unsaved: Clone;
 
-    fn begin(policy: RefreshPolicy, random: Random, demand: Demand, unsaved: Option<Self::Unsaved>) -> Self;
+    fn begin(policy: RenewalPolicy, random: Random, demand: Demand, unsaved: Option<Self::Unsaved>) -> Self;
     fn unsaved(self) -> Option<Self::Unsaved>;
 }
 
@@ -15,7 +15,7 @@ macro_rules! machine {
             type Unsaved = $unsaved;
 
             fn begin(
-                policy: RefreshPolicy,
+                policy: RenewalPolicy,
                 random: Random,
                 demand: Demand,
                 unsaved: Option<$unsaved>,

@@ -3,7 +3,7 @@
 //!
 //! `cargo test -p hs-oauth-tests mutants -- --nocapture` tells which rule caught which.
 
-use hs_oauth_core::{Demand, Random, RefreshPolicy};
+use hs_oauth_core::{Demand, Random, RenewalPolicy};
 
 use super::machine::machine;
 use super::{Broken, Machine, Tally};

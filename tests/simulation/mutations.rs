@@ -46,7 +46,7 @@ const MUTATIONS: &[Mutation] = &[
         from: "self.in_hand = Some(InHand { unsaved, until, slept: Duration::ZERO });\n        self.save(leased)",
         to: "let tokens = unsaved.tokens.clone();
              self.in_hand = Some(InHand { unsaved, until, slept: Duration::ZERO });
-             self.done(Ok(Held { tokens, version: leased.version, renewed: true }))",
+             self.done(Ok(CurrentTokens { tokens, version: leased.version, renewed: true }))",
     },
     Mutation {
         name: "any_4xx_is_gone",

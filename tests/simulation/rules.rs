@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hs_oauth_core::{Grant, GrantState, Holder, Lease, Record, TokenSet};
+use hs_oauth_core::{GrantId, GrantState, HolderId, Lease, Record, TokenSet};
 use hs_oauth_emulator::Rotation;
 
 /// Between a rotation and its save the new token is in one memory or one packet only. What may happen then, as RENEWAL.md
@@ -35,15 +35,15 @@ pub(super) struct Rules {
     /// The refresh tokens that HubSpot refused, and when it last did.
     refused: HashMap<String, u64>,
     /// When each grant was installed.
-    installed: HashMap<Grant, u64>,
+    installed: HashMap<GrantId, u64>,
     /// Requests on their way, and of which grant.
-    out: BTreeMap<usize, Option<Grant>>,
+    out: BTreeMap<usize, Option<GrantId>>,
     /// What has happened since the store last held HubSpot's newest refresh token.
     pub(super) windows: Vec<Window>,
     /// The windows that ever opened in this schedule.
     pub(super) seen: BTreeSet<Window>,
     /// The newest refresh token of each grant, while it is good.
-    newest: HashMap<Grant, String>,
+    newest: HashMap<GrantId, String>,
     /// What the store holds: grant and refresh token.
     held: Option<(Grant, Option<String>)>,
     pub(super) broken: Option<String>,
@@ -100,7 +100,7 @@ impl Rules {
     }
 
     /// HubSpot issued these tokens to a renewal of that grant.
-    pub(super) fn issued(&mut self, grant: Grant, tokens: &TokenSet) {
+    pub(super) fn issued(&mut self, grant: GrantId, tokens: &TokenSet) {
         self.issued_to.insert(tokens.access_token.expose().to_owned(), grant);
         if let Some(token) = refresh_token(tokens) {
             self.newest.insert(grant, token);
@@ -108,7 +108,7 @@ impl Rules {
         self.settle();
     }
 
-    pub(super) fn refused(&mut self, now: u64, grant: Grant, refresh_token: &str) {
+    pub(super) fn refused(&mut self, now: u64, grant: GrantId, refresh_token: &str) {
         self.refused.insert(refresh_token.to_owned(), now);
         if self.rotation == Rotation::Strict
             && self.newest.remove(&grant).is_some_and(|newest| newest != refresh_token)
@@ -120,7 +120,7 @@ impl Rules {
     }
 
     /// Rule 1: one request at a time, and one a run.
-    pub(super) fn sends(&mut self, run: usize, grant: Option<Grant>, sends: u32) {
+    pub(super) fn sends(&mut self, run: usize, grant: Option<GrantId>, sends: u32) {
         if sends > 1 {
             self.breaks("rule 1: a run sent twice");
         }
@@ -150,7 +150,7 @@ impl Rules {
         &mut self,
         now: u64,
         clock: u64,
-        holder: Option<Holder>,
+        holder: Option<HolderId>,
         before: &Record,
         after: &Record,
     ) {
@@ -193,8 +193,8 @@ impl Rules {
     pub(super) fn operator_writes(
         &mut self,
         now: u64,
-        found: Option<Grant>,
-        before: Option<Grant>,
+        found: Option<GrantId>,
+        before: Option<GrantId>,
         record: &Record,
     ) {
         if before != found && before != Some(record.grant) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hs_oauth_core::{
-    Demand, GrantState, Input, NextStep, Step, Timing, TokenError, TransportError, TransportFailure,
+    Demand, GrantState, Input, NextStep, Step, Timing, TokenError, TransportError, TransportErrorKind,
 };
 use hs_oauth_emulator::Rotation;
 use hs_oauth_emulator::Rotation::{Keep, Rotate, Strict};
@@ -13,7 +13,7 @@ use super::hubspot::HUB;
 use super::lab::{ACCOUNT, Actor, Lab, refresh_token, renewed, store_down};
 
 fn timeout() -> Input {
-    Input::Answered(Err(TransportError::new(TransportFailure::Timeout).into()))
+    Input::Answered(Err(TransportError::new(TransportErrorKind::Timeout).into()))
 }
 
 /// A has got new tokens and stands still until its lease is over; B has taken over and is about to send.
@@ -57,7 +57,7 @@ fn c1_a_lease_that_came_too_late_is_not_sent_under() {
 fn c2_a_lease_is_taken_over_only_after_the_clock_margin() {
     let mut lab = Lab::new(Keep);
     let timing = Timing { save: Duration::from_secs(1), ..lab.timing() };
-    lab.policy = hs_oauth_core::RefreshPolicy::with_timing(timing).unwrap();
+    lab.policy = hs_oauth_core::RenewalPolicy::with_timing(timing).unwrap();
     let mut a = lab.renewal();
     lab.until_swap(&mut a);
     let stored = lab.act(&a);
@@ -321,7 +321,7 @@ fn c13_a_disconnect_that_could_not_revoke_is_finished_by_the_next() {
     while !matches!(disconnect.step, Step::Revoke(_)) {
         lab.step(&mut disconnect);
     }
-    lab.tell(&mut disconnect, Input::Revoked(Err(TransportError::new(TransportFailure::Timeout).into())));
+    lab.tell(&mut disconnect, Input::Revoked(Err(TransportError::new(TransportErrorKind::Timeout).into())));
     assert!(matches!(lab.finish(&mut disconnect), Err(TokenError::Call(_))));
     assert_eq!(lab.record().revoke.as_ref(), Some(refresh_token(&token)));
     let mut again = lab.disconnecting();
@@ -670,7 +670,7 @@ fn an_outage_is_not_believed_to_last_a_day_but_a_limit_is() {
         let request = lab.until_send(&mut a);
         let response =
             http::Response::builder().status(status).header("retry-after", "99999999").body(Vec::new());
-        let answer = hs_oauth_core::Endpoint::from_http(
+        let answer = hs_oauth_core::Endpoint::read_response(
             &request,
             &lab.hubspot.app,
             super::hubspot::at(lab.now),
@@ -713,7 +713,7 @@ fn a_retry_after_of_nothing_does_not_switch_the_back_off_off() {
         let request = lab.until_send(&mut a);
         let response =
             http::Response::builder().status(503).header("retry-after", "0").body(Vec::new()).unwrap();
-        let answer = hs_oauth_core::Endpoint::from_http(
+        let answer = hs_oauth_core::Endpoint::read_response(
             &request,
             &lab.hubspot.app,
             super::hubspot::at(lab.now),
@@ -776,7 +776,7 @@ fn a_grant_that_hubspot_does_not_know_any_more_is_disconnected_all_the_same() {
     let body = br#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#.to_vec();
     let response = http::Response::builder().status(400).body(body).unwrap();
     let refused =
-        hs_oauth_core::Endpoint::from_http(revoke, &lab.hubspot.app, super::hubspot::at(lab.now), &response);
+        hs_oauth_core::Endpoint::read_response(revoke, &lab.hubspot.app, super::hubspot::at(lab.now), &response);
     lab.tell(&mut disconnect, Input::Revoked(refused));
     lab.finish(&mut disconnect).unwrap();
     assert_eq!(lab.record().revoke, None);
@@ -863,7 +863,7 @@ fn retry_after_is_kept_by_the_whole_fleet_and_the_old_token_is_handed_out_meanwh
     let request = lab.until_send(&mut a);
     let response =
         http::Response::builder().status(429).header("retry-after", "50").body(Vec::new()).unwrap();
-    let answer = hs_oauth_core::Endpoint::from_http(
+    let answer = hs_oauth_core::Endpoint::read_response(
         &request,
         &lab.hubspot.app,
         super::hubspot::at(lab.now),

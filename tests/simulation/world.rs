@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::fmt::Write as _;
 
 use hs_oauth_core::{
-    Decision, Demand, Disconnect, Endpoint, Error, Grant, GrantState, Held, Holder, Input, Install, NextStep,
-    Random, Record, Refresh, RefreshPolicy, Revoke, Run, Step, StoreError, StoreFailure, Stored, Timing,
-    TokenError, TokenSet, TransportError, TransportFailure,
+    Decision, Demand, Disconnect, Endpoint, Error, GrantId, GrantState, CurrentTokens, HolderId, Input, Install, NextStep,
+    Random, Record, Refresh, RenewalPolicy, Revoke, Run, Step, StoreError, StoreErrorKind, Stored, Timing,
+    TokenError, TokenSet, TransportError, TransportErrorKind,
 };
 use hs_oauth_emulator::Rotation;
 use http::Response;
@@ -22,7 +22,7 @@ pub(super) struct World<M: Machine> {
     random: Random,
     faults: Faults,
     calm_from: u64,
-    policy: RefreshPolicy,
+    policy: RenewalPolicy,
     timing: Timing,
     hubspot: HubSpot,
     stored: Option<Stored>,
@@ -35,7 +35,7 @@ pub(super) struct World<M: Machine> {
     pub(super) rules: Rules,
     /// When the app was last uninstalled, and when each grant's code was exchanged.
     uninstalled: Option<u64>,
-    connected: HashMap<Grant, u64>,
+    connected: HashMap<GrantId, u64>,
     read_only_until: u64,
     revoked: HashSet<String>,
     pub(super) lost_in: Option<Window>,
@@ -61,8 +61,8 @@ struct Process<M: Machine> {
 struct Kept<U> {
     unsaved: U,
     token: Option<String>,
-    holder: Option<Holder>,
-    grant: Option<Grant>,
+    holder: Option<HolderId>,
+    grant: Option<GrantId>,
 }
 
 struct Waiter {
@@ -77,14 +77,14 @@ struct Running<M> {
     kind: Kind<M>,
     turn: u32,
     sends: u32,
-    holder: Option<Holder>,
-    grant: Option<Grant>,
+    holder: Option<HolderId>,
+    grant: Option<GrantId>,
     until: u64,
     /// The new refresh token that HubSpot has given it.
     acted: Option<String>,
     connected_at: u64,
     /// The grant that it found at first, if it has looked.
-    found: Option<Option<Grant>>,
+    found: Option<Option<GrantId>>,
     /// Whether it was told that nothing is to begin any more.
     shut: bool,
 }
@@ -102,7 +102,7 @@ enum Event {
     Perform { run: usize, turn: u32, action: Action },
     Load { run: usize, turn: u32 },
     Swap { run: usize, turn: u32, by: Writer, expected: Option<u64>, record: Box<Record>, reply: Reply },
-    Arrive { run: usize, turn: u32, sent_at: u64, refresh: Refresh, fate: Fate, grant: Option<Grant> },
+    Arrive { run: usize, turn: u32, sent_at: u64, refresh: Refresh, fate: Fate, grant: Option<GrantId> },
     Revoked { run: usize, turn: u32, revoke: Revoke },
     Deliver { run: usize, turn: u32, what: What },
     Resave { process: usize },
@@ -125,10 +125,10 @@ enum Action {
 #[derive(Clone, Copy)]
 struct Writer {
     clock: u64,
-    holder: Option<Holder>,
+    holder: Option<HolderId>,
     renewal: bool,
     connected_at: u64,
-    found: Option<Option<Grant>>,
+    found: Option<Option<GrantId>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -163,7 +163,7 @@ struct Entry {
 }
 
 const SECOND: u64 = 1000;
-const UNAVAILABLE: StoreError = StoreError::new(StoreFailure::Unavailable);
+const UNAVAILABLE: StoreError = StoreError::new(StoreErrorKind::Unavailable);
 
 impl<M: Machine> World<M> {
     pub(super) fn new(seed: u64, traced: bool) -> Self {
@@ -215,7 +215,7 @@ impl<M: Machine> World<M> {
     }
 
     fn people(&mut self, start: u64, span: u64, tokens: TokenSet) {
-        let grant = Grant::draw(&mut self.random);
+        let grant = GrantId::generate(&mut self.random);
         self.version += 1;
         let record = Record::new(grant, tokens);
         self.rules.operator_writes(start, None, None, &record);
@@ -300,7 +300,7 @@ impl<M: Machine> World<M> {
             }
             Event::Revoked { run, turn, revoke } => {
                 let response = self.hubspot.handle(self.now, &revoke);
-                let answer = revoke.from_http(&self.hubspot.app, at(self.now), &response);
+                let answer = revoke.read_response(&self.hubspot.app, at(self.now), &response);
                 self.revoked.insert(revoke.refresh_token().expose().to_owned());
                 self.deliver(run, turn, What::Input(Input::Revoked(answer)));
             }
@@ -338,13 +338,13 @@ impl<M: Machine> World<M> {
         }
         let cached = self.processes[process].cached.clone();
         if let Some(tokens) = &cached
-            && self.policy.decide(at(clock), tokens) != Decision::RefreshNow
+            && self.policy.decide(at(clock), tokens) != Decision::RenewNow
         {
             self.hand_out(process, tokens);
             if !last && self.happens(self.faults.rejected) {
                 return self.wait(process, Waiter { task, rejected: cached, since: self.now, last });
             }
-            let soon = self.policy.decide(at(clock), tokens) == Decision::RefreshSoon;
+            let soon = self.policy.decide(at(clock), tokens) == Decision::RenewSoon;
             if soon
                 && self.processes[process].flight.is_none()
                 && clock >= self.processes[process].pause_until
@@ -407,7 +407,7 @@ impl<M: Machine> World<M> {
         self.start(run);
     }
 
-    fn landed(&mut self, run: usize, result: Result<Held, TokenError>) {
+    fn landed(&mut self, run: usize, result: Result<CurrentTokens, TokenError>) {
         let Some(Running { process, kind: Kind::Renewal(machine), acted, holder, grant, shut, .. }) =
             self.runs.remove(&run)
         else {
@@ -440,7 +440,7 @@ impl<M: Machine> World<M> {
             }
             Err(_) => {
                 self.processes[process].pause_until = clock + 3 * SECOND;
-                own.filter(|tokens| self.policy.decide(at(clock), tokens) != Decision::RefreshNow)
+                own.filter(|tokens| self.policy.decide(at(clock), tokens) != Decision::RenewNow)
             }
         };
         let mut again = None;
@@ -501,7 +501,7 @@ impl<M: Machine> World<M> {
     }
 
     /// Everything has had time to settle: an account that ought to be good must give a token.
-    fn last_answer(&mut self, result: &Result<Held, TokenError>) {
+    fn last_answer(&mut self, result: &Result<CurrentTokens, TokenError>) {
         let Some(stored) = self.stored.clone() else { return };
         let born = self.connected.get(&stored.record.grant).copied();
         let uninstalled = self.uninstalled.is_some_and(|when| born.is_none_or(|born| born <= when));
@@ -620,7 +620,7 @@ impl<M: Machine> World<M> {
             What::Input(input) => input,
             // As the worst transport would: the life of the token counted from reading the answer.
             What::Answer(refresh, response) => {
-                Input::Answered(refresh.from_http(&self.hubspot.app, clock, &response))
+                Input::Answered(refresh.read_response(&self.hubspot.app, clock, &response))
             }
         };
         self.log(|world| format!("run {run} hears: {}", world.describe_input(&input)));
@@ -637,7 +637,7 @@ impl<M: Machine> World<M> {
         self.go_on(run, next);
     }
 
-    fn go_on(&mut self, run: usize, next: Next<Held>) {
+    fn go_on(&mut self, run: usize, next: Next<CurrentTokens>) {
         let Some(running) = self.runs.get(&run) else { return };
         let (process, turn) = (running.process, running.turn);
         match next {
@@ -781,10 +781,10 @@ impl<M: Machine> World<M> {
         self.requests += 1;
         self.rules.sends(run, grant, sends);
         if self.happens(self.faults.unreachable) {
-            let refused = Input::Answered(Err(TransportError::new(TransportFailure::Connect).into()));
+            let refused = Input::Answered(Err(TransportError::new(TransportErrorKind::Connect).into()));
             return self.schedule(5, Event::Deliver { run, turn, what: What::Input(refused) });
         }
-        let timeout = Input::Answered(Err(TransportError::new(TransportFailure::Timeout).into()));
+        let timeout = Input::Answered(Err(TransportError::new(TransportErrorKind::Timeout).into()));
         self.schedule(limit, Event::Deliver { run, turn, what: What::Input(timeout) });
         if self.happens(self.faults.request_lost) {
             return;
@@ -823,7 +823,7 @@ impl<M: Machine> World<M> {
         sent_at: u64,
         refresh: Refresh,
         fate: Fate,
-        grant: Option<Grant>,
+        grant: Option<GrantId>,
     ) {
         let limit = millis(self.timing.request);
         let late = self.now > sent_at + limit;
@@ -844,7 +844,7 @@ impl<M: Machine> World<M> {
                 let body = response.body_mut();
                 let length = self.random.up_to(body.len() as u64 - 1) as usize;
                 body.truncate(length);
-                let read = refresh.from_http(&self.hubspot.app, at(self.now), &response);
+                let read = refresh.read_response(&self.hubspot.app, at(self.now), &response);
                 arrives = in_time && read.is_err_and(|error| error.rescued_refresh_token().is_some());
             }
             Fate::Refused { status, retry_after, .. } => {
@@ -892,9 +892,9 @@ impl<M: Machine> World<M> {
     }
 
     /// HubSpot handles the request. With whether it gave new tokens.
-    fn act(&mut self, run: usize, refresh: &Refresh, grant: Option<Grant>) -> (Response<Vec<u8>>, bool) {
+    fn act(&mut self, run: usize, refresh: &Refresh, grant: Option<GrantId>) -> (Response<Vec<u8>>, bool) {
         let response = self.hubspot.handle(self.now, refresh);
-        let answer = refresh.from_http(&self.hubspot.app, at(self.now), &response);
+        let answer = refresh.read_response(&self.hubspot.app, at(self.now), &response);
         self.log(|world| format!("HubSpot answers run {run}: {}", world.describe_answer(&answer)));
         match (&answer, grant) {
             (Ok(tokens), Some(grant)) => {
@@ -1019,7 +1019,7 @@ impl<M: Machine> World<M> {
         text
     }
 
-    fn holder(&self, holder: Holder) -> String {
+    fn holder(&self, holder: HolderId) -> String {
         let run = self.runs.iter().find(|(_, running)| running.holder == Some(holder)).map(|(run, _)| *run);
         run.map_or("a run of the past".to_owned(), |run| format!("run {run}"))
     }
@@ -1054,7 +1054,7 @@ impl<M: Machine> World<M> {
         }
     }
 
-    fn describe_result(&mut self, result: &Result<Held, TokenError>) -> String {
+    fn describe_result(&mut self, result: &Result<CurrentTokens, TokenError>) -> String {
         match result {
             Ok(held) => format!(
                 "{}{}",
@@ -1075,7 +1075,7 @@ enum Next<T> {
 }
 
 impl<T> Next<T> {
-    fn ended(self) -> Next<Held> {
+    fn ended(self) -> Next<CurrentTokens> {
         match self {
             Self::Act(action) => Next::Act(action),
             Self::Turn(by) => Next::Turn(by),
@@ -1085,7 +1085,7 @@ impl<T> Next<T> {
     }
 }
 
-impl Next<Held> {
+impl Next<CurrentTokens> {
     fn renewal(self) -> Self {
         self
     }
@@ -1126,15 +1126,15 @@ impl Ord for Entry {
 }
 
 /// HubSpot's times, or such that the clocks' margin, and not the time kept for the save, keeps two requests apart.
-fn policy(random: &mut Random) -> RefreshPolicy {
-    let full = RefreshPolicy::new();
+fn policy(random: &mut Random) -> RenewalPolicy {
+    let full = RenewalPolicy::new();
     let tokens = TokenSet::new("a".parse().unwrap(), 1800, at(0));
     let mut timing = full.timing(&tokens);
     if random.up_to(1) == 0 {
         timing.save = std::time::Duration::from_secs(1 + random.up_to(3));
         timing.lease = timing.request + timing.save + std::time::Duration::from_secs(2 + random.up_to(20));
     }
-    RefreshPolicy::with_timing(timing).unwrap()
+    RenewalPolicy::with_timing(timing).unwrap()
 }
 
 fn refusal(status: u16, retry_after: Option<u64>) -> Response<Vec<u8>> {

@@ -22,7 +22,7 @@ impl Client {
     /// A client with an HTTP client of its own. It goes through the proxy the environment names, but not to loopback.
     ///
     /// # Errors
-    /// [`Error::Transport`] with [`TransportFailure::Client`](crate::TransportFailure::Client) if TLS cannot be set up.
+    /// [`Error::Transport`] with [`TransportErrorKind::Client`](crate::TransportErrorKind::Client) if TLS cannot be set up.
     pub fn new(app: App) -> Result<Self, Error> {
         let http = Transport::build(&app)?;
         Ok(Self::with_http(app, http))
@@ -33,7 +33,7 @@ impl Client {
     /// **It must not follow redirects**: make it from [`http_builder`](crate::http_builder). Timeout and size limit are kept and no
     /// body is sent a second time whatever it is set to; but a client that follows redirects can carry a token of `v1` to another
     /// address, in the path or in a `Referer`, and makes the call fail with
-    /// [`TransportFailure::Redirected`](crate::TransportFailure::Redirected).
+    /// [`TransportErrorKind::Redirected`](crate::TransportErrorKind::Redirected).
     pub fn with_http(app: App, http: reqwest::Client) -> Self {
         Self {
             app: Arc::new(app),
@@ -53,7 +53,7 @@ impl Client {
     /// Sets how long one try may take, from connecting to the last byte; [`TIMEOUT`] unless set.
     ///
     /// With [`CONNECT_TIMEOUT`](crate::CONNECT_TIMEOUT) or less, a connection that is never made ends as
-    /// [`Timeout`](crate::TransportFailure::Timeout), after which a code is not sent again: reqwest has one connect timeout for all
+    /// [`Timeout`](crate::TransportErrorKind::Timeout), after which a code is not sent again: reqwest has one connect timeout for all
     /// requests. Whoever wants less makes the client from [`http_builder`](crate::http_builder) with a `connect_timeout` of that.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -119,7 +119,7 @@ impl Client {
     /// enabled.
     ///
     /// # Errors
-    /// [`Error::Api`] if HubSpot said no, [`Error::Answer`] if what came is not an answer, [`Error::Transport`] if none came.
+    /// [`Error::Api`] if HubSpot said no, [`Error::Response`] if what came is not an answer, [`Error::Transport`] if none came.
     pub async fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Output, Error> {
         let call = self.tries(endpoint);
         #[cfg(feature = "tracing")]

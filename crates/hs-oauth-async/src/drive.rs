@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use hs_oauth_core::{
-    Account, Error, Input, Random, RefreshPolicy, RetryPolicy, Run, Step, StoreError, StoreFailure,
+    Account, Error, Input, Random, RenewalPolicy, RetryPolicy, Run, Step, StoreError, StoreErrorKind,
     Timestamp, TokenError,
 };
 use hs_oauth_store::Swapped;
@@ -20,7 +20,7 @@ use crate::turns::Turns;
 pub(crate) struct World<'a> {
     pub(crate) client: &'a Client,
     pub(crate) store: &'a dyn TokenStore,
-    pub(crate) policy: RefreshPolicy,
+    pub(crate) policy: RenewalPolicy,
     pub(crate) account: Account,
     /// None if there is no budget.
     pub(crate) turns: Option<&'a Turns>,
@@ -94,7 +94,7 @@ pub(crate) async fn within<T>(
         catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)))
             .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
     });
-    let late = || StoreError::with_source(StoreFailure::Unavailable, "not in time");
+    let late = || StoreError::with_source(StoreErrorKind::Unavailable, "not in time");
     tokio::time::timeout(patience, caught).await.unwrap_or_else(|_| Err(late()))
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::{Account, Demand, Event, RefreshPolicy, Renewal, TokenError, Unsaved};
+use hs_oauth_core::{Account, Demand, Event, RenewalPolicy, Renewal, TokenError, Unsaved};
 use hs_oauth_store::cache::{Cache, Ended, Landed};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -21,7 +21,7 @@ use crate::turns::Turns;
 pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) store: Box<dyn TokenStore>,
-    pub(crate) policy: RefreshPolicy,
+    pub(crate) policy: RenewalPolicy,
     pub(crate) user_level: bool,
     pub(crate) on_event: Option<Box<Listener>>,
     pub(crate) cache: Cache,

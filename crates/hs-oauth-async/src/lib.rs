@@ -42,5 +42,5 @@ pub use hs_oauth_store::{InvalidKey, Keys, Resealed, Sealed, SealingKey};
 pub use manager::{TokenManager, TokenManagerBuilder};
 pub use reqwest;
 pub use send::SendError;
-pub use store::{OffRuntime, TokenStore};
+pub use store::{SpawnBlocking, TokenStore};
 pub use transport::http_builder;

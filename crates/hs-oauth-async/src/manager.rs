@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::{
-    AccessToken, Account, AuthorizationCode, Demand, Disconnect, Event, Held, Install, Introspection,
-    RefreshPolicy, TokenError, TokenSet,
+    AccessToken, Account, AuthorizationCode, Demand, Disconnect, Event, CurrentTokens, Install, Introspection,
+    RenewalPolicy, TokenError, TokenSet,
 };
 use hs_oauth_store::cache::{self, Cache, Cached, is_installed};
 use tokio::runtime::Handle;
@@ -26,10 +26,10 @@ use crate::turns::Turns;
 /// running: a renewal that was begun on a runtime that nobody drives any more stands still, and so do those who wait for it.
 ///
 /// ```no_run
-/// use hs_oauth_async::{Account, App, AuthorizationCode, Client, FileStore, OffRuntime, TokenManager, reqwest};
+/// use hs_oauth_async::{Account, App, AuthorizationCode, Client, FileStore, SpawnBlocking, TokenManager, reqwest};
 ///
 /// # async fn example(code: AuthorizationCode) -> Result<(), Box<dyn std::error::Error>> {
-/// let store = OffRuntime::new(FileStore::open("/var/lib/app/tokens")?);
+/// let store = SpawnBlocking::new(FileStore::open("/var/lib/app/tokens")?);
 /// let manager = TokenManager::new(Client::new(App::from_env()?)?, store);
 ///
 /// let account: Account = manager.install(code).await?; // once, in the callback of the consent page
@@ -50,7 +50,7 @@ pub struct TokenManager {
 pub struct TokenManagerBuilder {
     client: Client,
     store: Box<dyn TokenStore>,
-    policy: RefreshPolicy,
+    policy: RenewalPolicy,
     user_level: bool,
     on_event: Option<Box<Listener>>,
     turns: Option<Turns>,
@@ -67,7 +67,7 @@ impl TokenManager {
         TokenManagerBuilder {
             client,
             store: Box::new(store),
-            policy: RefreshPolicy::new(),
+            policy: RenewalPolicy::new(),
             user_level: false,
             on_event: None,
             turns: None,
@@ -122,12 +122,12 @@ impl TokenManager {
     pub async fn bearer(&self, account: Account) -> Result<HeaderValue, TokenError> {
         match self.shared.cache.read(account, cache::now()) {
             Cached::Use(bearer) => Ok(bearer),
-            Cached::RefreshSoon(bearer) => {
+            Cached::RenewSoon(bearer) => {
                 // If none can be started now, a later call will.
                 let _ = self.shared.fly(account, &Demand::Usable, Reason::Ahead);
                 Ok(bearer)
             }
-            Cached::RefreshNow => self.shared.bearer(account, Demand::Usable).await,
+            Cached::RenewNow => self.shared.bearer(account, Demand::Usable).await,
         }
     }
 
@@ -276,9 +276,9 @@ impl TokenManager {
 }
 
 impl TokenManagerBuilder {
-    /// When tokens are renewed; [`RefreshPolicy::new`] unless set. All processes that share the store must have the same.
+    /// When tokens are renewed; [`RenewalPolicy::new`] unless set. All processes that share the store must have the same.
     #[must_use]
-    pub fn policy(mut self, policy: RefreshPolicy) -> Self {
+    pub fn policy(mut self, policy: RenewalPolicy) -> Self {
         self.policy = policy;
         self
     }
@@ -331,7 +331,7 @@ impl Shared {
     /// Whose tokens these are: as HubSpot said with them, or says when asked.
     async fn account_of(&self, mut tokens: TokenSet) -> Result<(Account, TokenSet), TokenError> {
         let mut failure = None;
-        if Account::of(&tokens, self.user_level).is_none() {
+        if Account::from_tokens(&tokens, self.user_level).is_none() {
             match self.client.introspect(tokens.access_token.clone()).await {
                 Ok(Introspection::AccessToken(info)) => {
                     tokens.hub_id = Some(info.hub_id);
@@ -342,7 +342,7 @@ impl Shared {
                 Err(error) => failure = Some(Box::new(error)),
             }
         }
-        match Account::of(&tokens, self.user_level) {
+        match Account::from_tokens(&tokens, self.user_level) {
             Some(account) => Ok((account, tokens)),
             None => Err(TokenError::UnknownAccount { tokens: Box::new(tokens), error: failure }),
         }
@@ -356,7 +356,7 @@ impl Shared {
             // The caller may have gone away, and the error may hold the only copy of the tokens.
             self.emit(&Event::Failed { account, error });
         }
-        let Held { tokens, version, .. } = result?;
+        let CurrentTokens { tokens, version, .. } = result?;
         self.cache.publish(account, ticket, cache::bearer(&tokens.access_token), &tokens, version);
         self.emit(&Event::Saved { account, expires_at: tokens.expires_at });
         Ok(())

@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hs_oauth_core::{Account, Record, StoreError, StoreFailure, Stored};
+use hs_oauth_core::{Account, Record, StoreError, StoreErrorKind, Stored};
 use hs_oauth_store::{MemoryStore, Swapped};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 /// Keeps one record for each account: the async twin of [`hs_oauth_store::TokenStore`], which says what each method must do.
 ///
-/// [`OffRuntime`] makes one of any sync store; [`MemoryStore`] is one by itself. Any call may be given up half-way: a write
+/// [`SpawnBlocking`] makes one of any sync store; [`MemoryStore`] is one by itself. Any call may be given up half-way: a write
 /// must then take effect wholly or not at all, now or later.
 #[async_trait]
 pub trait TokenStore: Send + Sync {
@@ -53,13 +53,13 @@ pub trait TokenStore: Send + Sync {
 /// Runs a sync store, such as a `FileStore`, on tokio's threads for blocking work. Cloning it is cheap; clones share the store.
 ///
 /// ```no_run
-/// use hs_oauth_async::{FileStore, OffRuntime};
+/// use hs_oauth_async::{FileStore, SpawnBlocking};
 ///
-/// let store = OffRuntime::new(FileStore::open("/var/lib/app/tokens")?);
+/// let store = SpawnBlocking::new(FileStore::open("/var/lib/app/tokens")?);
 /// # Ok::<(), hs_oauth_async::StoreError>(())
 /// ```
 #[derive(Debug)]
-pub struct OffRuntime<S> {
+pub struct SpawnBlocking<S> {
     store: Arc<S>,
     threads: Arc<Semaphore>,
 }
@@ -67,7 +67,7 @@ pub struct OffRuntime<S> {
 /// The most calls at once. They share tokio's threads with name lookups and files, and a store that hangs must not take them all.
 const MOST_CALLS: usize = 64;
 
-impl<S: hs_oauth_store::TokenStore + 'static> OffRuntime<S> {
+impl<S: hs_oauth_store::TokenStore + 'static> SpawnBlocking<S> {
     /// Takes the store.
     pub fn new(store: S) -> Self {
         Self { store: Arc::new(store), threads: Arc::new(Semaphore::new(MOST_CALLS)) }
@@ -84,7 +84,7 @@ impl<S: hs_oauth_store::TokenStore + 'static> OffRuntime<S> {
     ) -> Result<T, StoreError> {
         let store = Arc::clone(&self.store);
         let failed = |error: &(dyn std::error::Error + Send + Sync)| {
-            StoreError::with_source(StoreFailure::Unavailable, error.to_string())
+            StoreError::with_source(StoreErrorKind::Unavailable, error.to_string())
         };
         let runtime = Handle::try_current().map_err(|error| failed(&error))?;
         let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(|error| failed(&error))?;
@@ -102,17 +102,17 @@ impl<S: hs_oauth_store::TokenStore + 'static> OffRuntime<S> {
 }
 
 pub(crate) fn panicked() -> StoreError {
-    StoreError::with_source(StoreFailure::Unavailable, "it panicked")
+    StoreError::with_source(StoreErrorKind::Unavailable, "it panicked")
 }
 
-impl<S> Clone for OffRuntime<S> {
+impl<S> Clone for SpawnBlocking<S> {
     fn clone(&self) -> Self {
         Self { store: Arc::clone(&self.store), threads: Arc::clone(&self.threads) }
     }
 }
 
 #[async_trait]
-impl<S: hs_oauth_store::TokenStore + 'static> TokenStore for OffRuntime<S> {
+impl<S: hs_oauth_store::TokenStore + 'static> TokenStore for SpawnBlocking<S> {
     async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
         self.run(move |store| store.load(account)).await
     }

@@ -2,7 +2,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use hs_oauth_core::{
-    App, CONNECT_TIMEOUT, Endpoint, Error, LONGEST_ANSWER, TransportError, TransportFailure,
+    App, CONNECT_TIMEOUT, Endpoint, Error, MAX_RESPONSE_SIZE, TransportError, TransportErrorKind,
 };
 use http::{Request, Response};
 
@@ -45,7 +45,7 @@ impl Transport {
         };
         builder
             .build()
-            .map_err(|error| TransportError::with_source(TransportFailure::Client, error.without_url()))
+            .map_err(|error| TransportError::with_source(TransportErrorKind::Client, error.without_url()))
     }
 
     pub(crate) fn new(http: reqwest::Client) -> Self {
@@ -61,9 +61,9 @@ impl Transport {
         let request = endpoint.to_http(app);
         let sent_at = SystemTime::now().into();
         match self.send(request, timeout).await {
-            Ok(response) => endpoint.from_http(app, sent_at, &response),
+            Ok(response) => endpoint.read_response(app, sent_at, &response),
             Err(Broken { error, answer: Some(answer) }) => {
-                endpoint.from_cut_http(app, sent_at, &*answer, error)
+                endpoint.read_partial_response(app, sent_at, &*answer, error)
             }
             Err(Broken { error, answer: None }) => Err(error.into()),
         }
@@ -81,23 +81,23 @@ impl Transport {
 
         let mut incoming = self.http.execute(request).await.map_err(failed)?;
         if *incoming.url() != url {
-            return Err(TransportError::new(TransportFailure::Redirected).into());
+            return Err(TransportError::new(TransportErrorKind::Redirected).into());
         }
         let announced = usize::try_from(incoming.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
-        let mut answer = Response::new(Vec::with_capacity(announced.min(LONGEST_ANSWER)));
+        let mut answer = Response::new(Vec::with_capacity(announced.min(MAX_RESPONSE_SIZE)));
         *answer.status_mut() = incoming.status();
         *answer.headers_mut() = std::mem::take(incoming.headers_mut());
         loop {
             // Counted as it comes, decoded: what a header announces proves nothing.
             let error = match incoming.chunk().await {
                 Ok(None) => return Ok(answer),
-                Ok(Some(chunk)) if answer.body().len() + chunk.len() <= LONGEST_ANSWER => {
+                Ok(Some(chunk)) if answer.body().len() + chunk.len() <= MAX_RESPONSE_SIZE => {
                     answer.body_mut().extend_from_slice(&chunk);
                     continue;
                 }
                 Ok(Some(chunk)) => {
-                    answer.body_mut().extend(chunk.iter().take(LONGEST_ANSWER));
-                    TransportError::new(TransportFailure::AnswerTooLarge)
+                    answer.body_mut().extend(chunk.iter().take(MAX_RESPONSE_SIZE));
+                    TransportError::new(TransportErrorKind::ResponseTooLarge)
                 }
                 Err(error) => failed(error),
             };
@@ -114,13 +114,13 @@ impl From<TransportError> for Broken {
 
 fn failed(error: reqwest::Error) -> TransportError {
     let failure = match (error.is_connect(), error.is_timeout()) {
-        _ if error.is_builder() => TransportFailure::Client,
-        _ if error.is_dns() => TransportFailure::Resolve,
-        (true, false) if is_tls(&error) => TransportFailure::Tls,
-        (true, true) => TransportFailure::ConnectTimeout,
-        (true, false) => TransportFailure::Connect,
-        (false, true) => TransportFailure::Timeout,
-        (false, false) => TransportFailure::Interrupted,
+        _ if error.is_builder() => TransportErrorKind::Client,
+        _ if error.is_dns() => TransportErrorKind::Resolve,
+        (true, false) if is_tls(&error) => TransportErrorKind::Tls,
+        (true, true) => TransportErrorKind::ConnectTimeout,
+        (true, false) => TransportErrorKind::Connect,
+        (false, true) => TransportErrorKind::Timeout,
+        (false, false) => TransportErrorKind::Interrupted,
     };
     // The URL is left out of the source: on `v1` it holds a token.
     TransportError::with_source(failure, error.without_url())

@@ -89,7 +89,7 @@ mod tests {
 
     use async_trait::async_trait;
     use hs_oauth_core::{
-        AccessToken, App, ClientSecret, Demand, Grant, Random, Record, RefreshPolicy, StoreError, Stored,
+        AccessToken, App, ClientSecret, Demand, GrantId, Random, Record, RenewalPolicy, StoreError, Stored,
         TokenSet,
     };
     use hs_oauth_store::Swapped;
@@ -116,7 +116,7 @@ mod tests {
             self.asked.send(()).unwrap();
             self.told.lock().unwrap().recv().unwrap();
             let tokens = TokenSet::new(AccessToken::new("CK").unwrap(), 1800, now());
-            let record = Record::new(Grant::draw(&mut Random::new([1; 32])), tokens);
+            let record = Record::new(GrantId::generate(&mut Random::new([1; 32])), tokens);
             Ok(Some(Stored { version: 1, record }))
         }
 
@@ -138,10 +138,10 @@ mod tests {
         Arc::new(Shared {
             client: Client::new(app).unwrap(),
             store: Box::new(store),
-            policy: RefreshPolicy::new(),
+            policy: RenewalPolicy::new(),
             user_level: false,
             on_event: None,
-            cache: Cache::new(RefreshPolicy::new()),
+            cache: Cache::new(RenewalPolicy::new()),
             turns: Some(Turns::new(NonZeroU32::MIN)),
             state: Mutex::new(State::default()),
             busy: watch::Sender::new(0),

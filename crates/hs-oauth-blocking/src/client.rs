@@ -48,7 +48,7 @@ impl Client {
     ///
     /// Connecting, with a proxy and TLS and without looking up the server's name, may take half of it at most, and
     /// [`CONNECT_TIMEOUT`](crate::CONNECT_TIMEOUT) at most. So what never left ends as
-    /// [`ConnectTimeout`](crate::TransportFailure::ConnectTimeout) and not as [`Timeout`](crate::TransportFailure::Timeout), after
+    /// [`ConnectTimeout`](crate::TransportErrorKind::ConnectTimeout) and not as [`Timeout`](crate::TransportErrorKind::Timeout), after
     /// which a code is not sent again.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -111,7 +111,7 @@ impl Client {
     /// Sends a request and reads the answer, and tries again where the [`RetryPolicy`] says so.
     ///
     /// # Errors
-    /// [`Error::Api`] if HubSpot said no, [`Error::Answer`] if what came is not an answer, [`Error::Transport`] if none came.
+    /// [`Error::Api`] if HubSpot said no, [`Error::Response`] if what came is not an answer, [`Error::Transport`] if none came.
     pub fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Output, Error> {
         #[cfg(feature = "tracing")]
         let _span = tracing::debug_span!(

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
 
 use hs_oauth_core::{
-    Account, Error, Input, Random, RefreshPolicy, RetryPolicy, Run, Step, StoreError, StoreFailure,
+    Account, Error, Input, Random, RenewalPolicy, RetryPolicy, Run, Step, StoreError, StoreErrorKind,
     Timestamp, TokenError,
 };
 use hs_oauth_store::{Swapped, TokenStore};
@@ -18,7 +18,7 @@ use crate::turns::{Begun, Turns};
 pub(crate) struct World<'a> {
     pub(crate) client: &'a Client,
     pub(crate) store: &'a dyn TokenStore,
-    pub(crate) policy: RefreshPolicy,
+    pub(crate) policy: RenewalPolicy,
     pub(crate) account: Account,
     pub(crate) turns: &'a Turns,
     /// The run's turn, if it was had before the run began and is not used yet.
@@ -81,7 +81,7 @@ impl World<'_> {
 /// The answer of a store. One that panics has failed, and takes no tokens with it.
 pub(crate) fn caught<T>(ask: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(ask))
-        .unwrap_or_else(|_| Err(StoreError::with_source(StoreFailure::Unavailable, "it panicked")))
+        .unwrap_or_else(|_| Err(StoreError::with_source(StoreErrorKind::Unavailable, "it panicked")))
 }
 
 pub(crate) fn now() -> Timestamp {

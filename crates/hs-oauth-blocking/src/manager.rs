@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::{
-    AccessToken, Account, AuthorizationCode, Demand, Disconnect, Event, Held, Install, Introspection,
-    RefreshPolicy, TokenError, TokenSet,
+    AccessToken, Account, AuthorizationCode, Demand, Disconnect, Event, CurrentTokens, Install, Introspection,
+    RenewalPolicy, TokenError, TokenSet,
 };
 use hs_oauth_store::TokenStore;
 use hs_oauth_store::cache::{self, Cache, Cached, is_installed};
@@ -55,7 +55,7 @@ struct Handle {
 pub struct TokenManagerBuilder {
     client: Client,
     store: Box<dyn TokenStore>,
-    policy: RefreshPolicy,
+    policy: RenewalPolicy,
     user_level: bool,
     on_event: Option<Box<Listener>>,
     turns: Turns,
@@ -72,7 +72,7 @@ impl TokenManager {
         TokenManagerBuilder {
             client,
             store: Box::new(store),
-            policy: RefreshPolicy::new(),
+            policy: RenewalPolicy::new(),
             user_level: false,
             on_event: None,
             turns: Turns::new(None),
@@ -127,11 +127,11 @@ impl TokenManager {
     pub fn bearer(&self, account: Account) -> Result<HeaderValue, TokenError> {
         match self.shared().cache.read(account, cache::now()) {
             Cached::Use(bearer) => Ok(bearer),
-            Cached::RefreshSoon(bearer) => {
+            Cached::RenewSoon(bearer) => {
                 self.shared().renew_ahead(account);
                 Ok(bearer)
             }
-            Cached::RefreshNow => self.shared().bearer(account, Demand::Usable),
+            Cached::RenewNow => self.shared().bearer(account, Demand::Usable),
         }
     }
 
@@ -272,9 +272,9 @@ impl Drop for Handle {
 }
 
 impl TokenManagerBuilder {
-    /// When tokens are renewed; [`RefreshPolicy::new`] unless set. All processes that share the store must have the same.
+    /// When tokens are renewed; [`RenewalPolicy::new`] unless set. All processes that share the store must have the same.
     #[must_use]
-    pub fn policy(mut self, policy: RefreshPolicy) -> Self {
+    pub fn policy(mut self, policy: RenewalPolicy) -> Self {
         self.policy = policy;
         self
     }
@@ -327,7 +327,7 @@ impl Shared {
     /// Whose tokens these are: as HubSpot said with them, or says when asked.
     fn account_of(&self, mut tokens: TokenSet) -> Result<(Account, TokenSet), TokenError> {
         let mut failure = None;
-        if Account::of(&tokens, self.user_level).is_none() {
+        if Account::from_tokens(&tokens, self.user_level).is_none() {
             match self.client.introspect(tokens.access_token.clone()) {
                 Ok(Introspection::AccessToken(info)) => {
                     tokens.hub_id = Some(info.hub_id);
@@ -338,7 +338,7 @@ impl Shared {
                 Err(error) => failure = Some(Box::new(error)),
             }
         }
-        match Account::of(&tokens, self.user_level) {
+        match Account::from_tokens(&tokens, self.user_level) {
             Some(account) => Ok((account, tokens)),
             None => Err(TokenError::UnknownAccount { tokens: Box::new(tokens), error: failure }),
         }
@@ -352,7 +352,7 @@ impl Shared {
             // The caller may have gone away, and the error may hold the only copy of the tokens.
             self.emit(&Event::Failed { account, error });
         }
-        let Held { tokens, version, .. } = result?;
+        let CurrentTokens { tokens, version, .. } = result?;
         self.cache.publish(account, ticket, cache::bearer(&tokens.access_token), &tokens, version);
         self.emit(&Event::Saved { account, expires_at: tokens.expires_at });
         Ok(())

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use hs_oauth_core::{
-    App, CONNECT_TIMEOUT, Endpoint, Error, LONGEST_ANSWER, TransportError, TransportFailure,
+    App, CONNECT_TIMEOUT, Endpoint, Error, MAX_RESPONSE_SIZE, TransportError, TransportErrorKind,
 };
 use http::{Request, Response, Uri};
 use ureq::{AsSendBody, Timeout};
@@ -57,9 +57,9 @@ impl Transport {
             false => self.send(app, request, timeout),
         };
         match sent {
-            Ok(response) => endpoint.from_http(app, sent_at, &response),
+            Ok(response) => endpoint.read_response(app, sent_at, &response),
             Err(Broken { error, answer: Some(answer) }) => {
-                endpoint.from_cut_http(app, sent_at, &*answer, error)
+                endpoint.read_partial_response(app, sent_at, &*answer, error)
             }
             Err(Broken { error, answer: None }) => Err(error.into()),
         }
@@ -78,12 +78,12 @@ impl Transport {
         };
         let (parts, body) = answer.into_parts();
         let announced = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
-        let mut answer = Response::from_parts(parts, Vec::with_capacity(announced.min(LONGEST_ANSWER) + 1));
+        let mut answer = Response::from_parts(parts, Vec::with_capacity(announced.min(MAX_RESPONSE_SIZE) + 1));
         // Counted as it comes, decoded: what a header announces proves nothing.
-        let mut incoming = body.into_reader().take(LONGEST_ANSWER as u64 + 1);
+        let mut incoming = body.into_reader().take(MAX_RESPONSE_SIZE as u64 + 1);
         match incoming.read_to_end(answer.body_mut()) {
-            Ok(length) if length <= LONGEST_ANSWER => Ok(answer),
-            Ok(_) => Err((TransportError::new(TransportFailure::AnswerTooLarge), answer).into()),
+            Ok(length) if length <= MAX_RESPONSE_SIZE => Ok(answer),
+            Ok(_) => Err((TransportError::new(TransportErrorKind::ResponseTooLarge), answer).into()),
             Err(error) => Err((failed(error.into()), answer).into()),
         }
     }
@@ -110,13 +110,13 @@ impl Transport {
             let _ = send.send(transport.run(request, false, left));
         };
         if let Err(error) = thread::Builder::new().name("hs-oauth-proxy".to_owned()).spawn(exchange) {
-            return Err(TransportError::with_source(TransportFailure::Client, error));
+            return Err(TransportError::with_source(TransportErrorKind::Client, error));
         }
         match answer.recv_timeout(timeout) {
             Ok(answer) => answer.map_err(failed),
-            Err(RecvTimeoutError::Timeout) => Err(TransportError::new(TransportFailure::Timeout)),
+            Err(RecvTimeoutError::Timeout) => Err(TransportError::new(TransportErrorKind::Timeout)),
             // It panicked, who knows where.
-            Err(RecvTimeoutError::Disconnected) => Err(TransportError::new(TransportFailure::Interrupted)),
+            Err(RecvTimeoutError::Disconnected) => Err(TransportError::new(TransportErrorKind::Interrupted)),
         }
     }
 
@@ -158,30 +158,30 @@ impl From<(TransportError, Response<Vec<u8>>)> for Broken {
 
 fn failed(error: ureq::Error) -> TransportError {
     let failure = match &error {
-        ureq::Error::HostNotFound => TransportFailure::Resolve,
-        ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_) => TransportFailure::Connect,
-        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => TransportFailure::ConnectTimeout,
-        ureq::Error::Timeout(_) => TransportFailure::Timeout,
+        ureq::Error::HostNotFound => TransportErrorKind::Resolve,
+        ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_) => TransportErrorKind::Connect,
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => TransportErrorKind::ConnectTimeout,
+        ureq::Error::Timeout(_) => TransportErrorKind::Timeout,
         ureq::Error::Io(error) => match error.kind() {
-            _ if error.to_string().starts_with("failed to lookup address") => TransportFailure::Resolve,
-            ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => TransportFailure::Connect,
-            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => TransportFailure::Unreachable,
+            _ if error.to_string().starts_with("failed to lookup address") => TransportErrorKind::Resolve,
+            ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => TransportErrorKind::Connect,
+            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => TransportErrorKind::Unreachable,
             // The words of rustls about what it cannot read or trust.
-            ErrorKind::InvalidData => TransportFailure::Tls,
-            _ => TransportFailure::Interrupted,
+            ErrorKind::InvalidData => TransportErrorKind::Tls,
+            _ => TransportErrorKind::Interrupted,
         },
-        ureq::Error::Tls(_) | ureq::Error::TlsRequired => TransportFailure::Tls,
+        ureq::Error::Tls(_) | ureq::Error::TlsRequired => TransportErrorKind::Tls,
         #[cfg(feature = "rustls")]
-        ureq::Error::Rustls(_) => TransportFailure::Tls,
+        ureq::Error::Rustls(_) => TransportErrorKind::Tls,
         #[cfg(feature = "native-tls")]
-        ureq::Error::NativeTls(_) => TransportFailure::Tls,
-        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => TransportFailure::Interrupted,
+        ureq::Error::NativeTls(_) => TransportErrorKind::Tls,
+        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => TransportErrorKind::Interrupted,
         // The URL these two hold is left out: on `v1` it holds a token.
         ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => {
-            return TransportError::new(TransportFailure::Client);
+            return TransportError::new(TransportErrorKind::Client);
         }
-        ureq::Error::Http(_) | ureq::Error::InvalidProxyUrl => TransportFailure::Client,
-        _ => TransportFailure::Interrupted,
+        ureq::Error::Http(_) | ureq::Error::InvalidProxyUrl => TransportErrorKind::Client,
+        _ => TransportErrorKind::Interrupted,
     };
     TransportError::with_source(failure, error)
 }

@@ -56,7 +56,7 @@ impl AuthorizeUrl {
                 invalid.argument = "optional_scope";
                 invalid
             })?;
-        let mut authorize = Authorize::scopes(self.scope.join(" ").parse()?).optional_scopes(optional_scopes);
+        let mut authorize = Authorize::new(self.scope.join(" ").parse()?).with_optional_scopes(optional_scopes);
         if let Some(hub_id) = self.hub_id {
             authorize = authorize.hub_id(hub_id);
         }

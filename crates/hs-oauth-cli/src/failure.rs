@@ -136,8 +136,8 @@ impl Failure {
                 let error = refusal.error.as_ref().map(|error| error.as_str());
                 error.or(refusal.category.as_deref()).unwrap_or("refused")
             }
-            Self::Call(Error::Answer(_)) => "unusable_answer",
-            Self::Call(Error::Transport(error)) => error.failure().name(),
+            Self::Call(Error::Response(_)) => "unusable_answer",
+            Self::Call(Error::Transport(error)) => error.kind().name(),
             Self::Call(_) => "no_answer",
             Self::Unprinted { .. } | Self::Lost(_) | Self::Other(_) => "other",
         }
@@ -252,12 +252,12 @@ fn is_flag(argument: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hs_oauth_blocking::{TransportError, TransportFailure};
+    use hs_oauth_blocking::{TransportError, TransportErrorKind};
 
     #[test]
     fn what_happened_has_the_cause_and_leaves_the_advice_out() {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        let error = Error::Transport(TransportError::with_source(TransportFailure::Connect, refused));
+        let error = Error::Transport(TransportError::with_source(TransportErrorKind::Connect, refused));
         let failure = Failure::from(error);
         assert_eq!(failure.to_string(), "could not connect: connection refused");
         assert_eq!(failure.advice(), "try again later");

@@ -63,13 +63,13 @@ impl Settings {
             app = app.version(version);
         }
         if let Some(uri) = setting(&self.redirect_uri, "HUBSPOT_REDIRECT_URI")? {
-            app = app.redirect_uri(uri);
+            app = app.with_redirect_uri(uri);
         }
         if let Some(base) = setting(&self.api_base, "HUBSPOT_API_BASE")? {
-            app = app.api_base(base);
+            app = app.with_api_base(base);
         }
         if let Some(base) = setting(&self.app_base, "HUBSPOT_APP_BASE")? {
-            app = app.app_base(base);
+            app = app.with_app_base(base);
         }
         Ok(app.build()?)
     }

@@ -1,10 +1,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde_core::de::Error as _;
-use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::invalid_argument::{InvalidArgument, Reason};
+use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
 use crate::token_set::TokenSet;
 
 /// Whose tokens: a HubSpot account (hub), and for user-level apps also the user in it.
@@ -32,7 +32,7 @@ impl Account {
 
     /// The account these tokens are for; with the user in it if `user_level`. None if HubSpot did not say: on `v1`, ask
     /// [`Introspect`](crate::Introspect).
-    pub fn of(tokens: &TokenSet, user_level: bool) -> Option<Self> {
+    pub fn from_tokens(tokens: &TokenSet, user_level: bool) -> Option<Self> {
         match user_level {
             false => tokens.hub_id.map(Self::hub),
             true => Some(Self::user(tokens.hub_id?, tokens.user_id?)),
@@ -54,7 +54,7 @@ impl FromStr for Account {
 
     /// Reads what `Display` writes, and nothing else: one account has one name.
     fn from_str(text: &str) -> Result<Self, InvalidArgument> {
-        let invalid = InvalidArgument::new("account", Reason::NotAnAccount);
+        let invalid = InvalidArgument::new("account", InvalidArgumentKind::NotAnAccount);
         // A dash at the very start is a sign.
         let dash = text.char_indices().skip(1).find(|(_, character)| *character == '-').map(|(at, _)| at);
         let account = match dash.and_then(|at| text.split_at_checked(at)) {
@@ -120,9 +120,9 @@ mod tests {
     fn tokens_are_an_accounts_or_for_user_level_apps_a_users_in_it() {
         let mut tokens = TokenSet::new(AccessToken::new("a").unwrap(), 1800, Timestamp::from_secs(0));
         tokens.user_id = Some(7);
-        assert_eq!((Account::of(&tokens, false), Account::of(&tokens, true)), (None, None));
+        assert_eq!((Account::from_tokens(&tokens, false), Account::from_tokens(&tokens, true)), (None, None));
         tokens.hub_id = Some(62515);
-        assert_eq!(Account::of(&tokens, false), Some(Account::hub(62515)));
-        assert_eq!(Account::of(&tokens, true), Some(Account::user(62515, 7)));
+        assert_eq!(Account::from_tokens(&tokens, false), Some(Account::hub(62515)));
+        assert_eq!(Account::from_tokens(&tokens, true), Some(Account::user(62515, 7)));
     }
 }

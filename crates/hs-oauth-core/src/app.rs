@@ -8,14 +8,14 @@ use http::uri::Scheme;
 use zeroize::Zeroizing;
 
 use crate::form;
-use crate::invalid_argument::{InvalidArgument, Reason};
+use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
 use crate::secret::{self, ClientAssertion, ClientSecret};
 use crate::version::{self, ApiVersion, Resource};
 
 const API_BASE: &str = "https://api.hubapi.com";
 const APP_BASE: &str = "https://app.hubspot.com";
 const MCP_BASE: &str = "https://mcp.hubspot.com";
-const LONGEST_URL: usize = 2048;
+const MAX_URL_SIZE: usize = 2048;
 
 /// An app as HubSpot knows it: who it is, where it is sent back to, which generation of the API it speaks, and where.
 ///
@@ -26,8 +26,8 @@ const LONGEST_URL: usize = 2048;
 /// use hs_oauth_core::{ApiVersion, App, ClientSecret};
 ///
 /// let app = App::hubspot("a1b2c3d4-e5f6-7890-abcd-ef1234567890", ClientSecret::new("s3cret")?)
-///     .redirect_uri("https://myapp.example.com/oauth/callback")
-///     .version(ApiVersion::LATEST)
+///     .with_redirect_uri("https://myapp.example.com/oauth/callback")
+///     .with_version(ApiVersion::LATEST)
 ///     .build()?;
 /// assert_eq!(app.version().to_string(), "2026-09");
 /// # Ok::<(), hs_oauth_core::InvalidArgument>(())
@@ -129,25 +129,25 @@ impl App {
             Ok(value) if value.is_empty() => Ok(None),
             Ok(value) => Ok(Some(value)),
             Err(VarError::NotPresent) => Ok(None),
-            Err(VarError::NotUnicode(_)) => Err(InvalidArgument::new(name, Reason::NotUnicode)),
+            Err(VarError::NotUnicode(_)) => Err(InvalidArgument::new(name, InvalidArgumentKind::NotUnicode)),
         };
-        let required = |name| optional(name)?.ok_or(InvalidArgument::new(name, Reason::Missing));
+        let required = |name| optional(name)?.ok_or(InvalidArgument::new(name, InvalidArgumentKind::Missing));
 
         let secret = ClientSecret::new(required("HUBSPOT_CLIENT_SECRET")?)
             .map_err(|invalid| invalid.named("HUBSPOT_CLIENT_SECRET"))?;
         let mut app = Self::hubspot(required("HUBSPOT_CLIENT_ID")?, secret);
         if let Some(uri) = optional("HUBSPOT_REDIRECT_URI")? {
-            app = app.redirect_uri(uri);
+            app = app.with_redirect_uri(uri);
         }
         if let Some(version) = optional("HUBSPOT_API_VERSION")? {
             let version = version.parse::<ApiVersion>();
-            app = app.version(version.map_err(|invalid| invalid.named("HUBSPOT_API_VERSION"))?);
+            app = app.with_version(version.map_err(|invalid| invalid.named("HUBSPOT_API_VERSION"))?);
         }
         if let Some(base) = optional("HUBSPOT_API_BASE")? {
-            app = app.api_base(base);
+            app = app.with_api_base(base);
         }
         if let Some(base) = optional("HUBSPOT_APP_BASE")? {
-            app = app.app_base(base);
+            app = app.with_app_base(base);
         }
         app.build().map_err(|invalid| {
             invalid.named(match invalid.argument {
@@ -242,26 +242,26 @@ impl App {
 impl AppBuilder {
     /// Where HubSpot sends the browser after consent. Must equal one of the app's registered URIs to the byte; needed
     /// for authorization, not for refreshing.
-    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+    pub fn with_redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.redirect_uri = Some(uri.into());
         self
     }
 
     /// The generation of the API to speak.
-    pub fn version(mut self, version: ApiVersion) -> Self {
+    pub fn with_version(mut self, version: ApiVersion) -> Self {
         self.version = version;
         self
     }
 
     /// Where token requests go instead of HubSpot: an emulator, a proxy. A path in it is kept.
-    pub fn api_base(mut self, url: impl Into<String>) -> Self {
+    pub fn with_api_base(mut self, url: impl Into<String>) -> Self {
         self.api_base = url.into();
         self
     }
 
     /// Where the browser goes for consent instead of `https://app.hubspot.com`: an emulator, or
     /// `https://app-eu1.hubspot.com`.
-    pub fn app_base(mut self, url: impl Into<String>) -> Self {
+    pub fn with_app_base(mut self, url: impl Into<String>) -> Self {
         self.app_base = url.into();
         self
     }
@@ -274,7 +274,7 @@ impl AppBuilder {
     /// base) a query.
     pub fn build(self) -> Result<App, InvalidArgument> {
         secret::check(&self.client_id, secret::is_printable)
-            .map_err(|reason| InvalidArgument::new("client_id", reason))?;
+            .map_err(|kind| InvalidArgument::new("client_id", kind))?;
         if let Some(uri) = &self.redirect_uri {
             check_url("redirect_uri", uri)?;
             // HubSpot keeps the query and adds its own parameters: each would be there twice.
@@ -282,7 +282,7 @@ impl AppBuilder {
             if form_urlencoded::parse(query.as_bytes())
                 .any(|(name, _)| matches!(&*name, "code" | "state" | "error"))
             {
-                let reason = Reason::UrlPart("a parameter `code`, `state` or `error`");
+                let reason = InvalidArgumentKind::UrlPart("a parameter `code`, `state` or `error`");
                 return Err(InvalidArgument::new("redirect_uri", reason));
             }
         }
@@ -291,7 +291,7 @@ impl AppBuilder {
 
         let uri = |resource| {
             Uri::try_from(format!("{api_base}{}", self.version.path(resource)))
-                .map_err(|_| InvalidArgument::new("api_base", Reason::NotAUrl))
+                .map_err(|_| InvalidArgument::new("api_base", InvalidArgumentKind::NotAUrl))
         };
         Ok(App {
             token_uri: uri(Resource::Token)?,
@@ -369,40 +369,40 @@ fn authorize_form(client_id: &str, redirect_uri: Option<&str>) -> String {
 fn check_base(argument: &'static str, url: String) -> Result<String, InvalidArgument> {
     check_url(argument, &url)?;
     if url.contains('?') {
-        return Err(InvalidArgument::new(argument, Reason::UrlPart("a query")));
+        return Err(InvalidArgument::new(argument, InvalidArgumentKind::UrlPart("a query")));
     }
     Ok(url.trim_end_matches('/').to_owned())
 }
 
 fn check_url(argument: &'static str, url: &str) -> Result<(), InvalidArgument> {
-    let invalid = |reason| Err(InvalidArgument::new(argument, reason));
+    let invalid = |kind| Err(InvalidArgument::new(argument, kind));
     if url.is_empty() {
-        return invalid(Reason::Missing);
+        return invalid(InvalidArgumentKind::Missing);
     }
-    if url.len() > LONGEST_URL {
-        return invalid(Reason::TooLong { limit: LONGEST_URL });
+    if url.len() > MAX_URL_SIZE {
+        return invalid(InvalidArgumentKind::TooLong { limit: MAX_URL_SIZE });
     }
     if let Some(at) = url.bytes().position(|byte| !byte.is_ascii_graphic() || byte == b'\\') {
-        return invalid(Reason::Character { at });
+        return invalid(InvalidArgumentKind::Character { at });
     }
     if url.contains('#') {
-        return invalid(Reason::UrlPart("a fragment"));
+        return invalid(InvalidArgumentKind::UrlPart("a fragment"));
     }
     let Ok(uri) = url.parse::<Uri>() else {
-        return invalid(Reason::NotAUrl);
+        return invalid(InvalidArgumentKind::NotAUrl);
     };
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return invalid(Reason::NotAUrl);
+        return invalid(InvalidArgumentKind::NotAUrl);
     };
     if authority.as_str().contains('@') {
-        return invalid(Reason::UrlPart("a user name or password"));
+        return invalid(InvalidArgumentKind::UrlPart("a user name or password"));
     }
     match scheme {
-        _ if !is_host_and_port(authority.as_str(), authority.host()) => invalid(Reason::NotAUrl),
+        _ if !is_host_and_port(authority.as_str(), authority.host()) => invalid(InvalidArgumentKind::NotAUrl),
         "https" => Ok(()),
         "http" if is_loopback(authority.host()) => Ok(()),
-        "http" => invalid(Reason::NotHttps),
-        _ => invalid(Reason::NotAUrl),
+        "http" => invalid(InvalidArgumentKind::NotHttps),
+        _ => invalid(InvalidArgumentKind::NotAUrl),
     }
 }
 
@@ -462,38 +462,38 @@ mod tests {
             "http://localhost:1",
             "http://LOCALHOST",
         ] {
-            assert!(builder().api_base(base).build().is_ok(), "{base}");
+            assert!(builder().with_api_base(base).build().is_ok(), "{base}");
         }
         for base in ["http://127.0.0.1:4380", "http://127.9.9.9", "http://[::1]:80"] {
-            assert!(builder().api_base(base).build().is_ok(), "{base}");
+            assert!(builder().with_api_base(base).build().is_ok(), "{base}");
         }
         for (base, reason) in [
-            ("", Reason::Missing),
-            ("http://example.com", Reason::NotHttps),
-            ("http://localhost.example.com", Reason::NotHttps),
-            ("http://127.0.0.1.example.com", Reason::NotHttps),
-            ("http://127.1", Reason::NotHttps),
-            ("http://10.0.0.1", Reason::NotHttps),
-            ("http://0.0.0.0", Reason::NotHttps),
-            ("http://127.0.0.1@example.com", Reason::UrlPart("a user name or password")),
-            ("https://user:pass@example.com", Reason::UrlPart("a user name or password")),
-            ("https://example.com/?a=b", Reason::UrlPart("a query")),
-            ("https://example.com/#a", Reason::UrlPart("a fragment")),
-            ("http://127.0.0.1\\@example.com", Reason::Character { at: 16 }),
-            ("https://exam ple.com", Reason::Character { at: 12 }),
-            ("https://ex\u{e4}mple.com", Reason::Character { at: 10 }),
-            ("ftp://example.com", Reason::NotAUrl),
-            ("example.com", Reason::NotAUrl),
-            ("/oauth", Reason::NotAUrl),
-            ("https://", Reason::NotAUrl),
-            ("https://:80", Reason::NotAUrl),
-            ("http://[::1]evil.example.com", Reason::NotAUrl),
-            ("https://example.com:99999", Reason::NotAUrl),
-            ("https://example.com:-1", Reason::NotAUrl),
-            ("https://example.com:", Reason::NotAUrl),
-            ("https://[zz]", Reason::NotAUrl),
+            ("", InvalidArgumentKind::Missing),
+            ("http://example.com", InvalidArgumentKind::NotHttps),
+            ("http://localhost.example.com", InvalidArgumentKind::NotHttps),
+            ("http://127.0.0.1.example.com", InvalidArgumentKind::NotHttps),
+            ("http://127.1", InvalidArgumentKind::NotHttps),
+            ("http://10.0.0.1", InvalidArgumentKind::NotHttps),
+            ("http://0.0.0.0", InvalidArgumentKind::NotHttps),
+            ("http://127.0.0.1@example.com", InvalidArgumentKind::UrlPart("a user name or password")),
+            ("https://user:pass@example.com", InvalidArgumentKind::UrlPart("a user name or password")),
+            ("https://example.com/?a=b", InvalidArgumentKind::UrlPart("a query")),
+            ("https://example.com/#a", InvalidArgumentKind::UrlPart("a fragment")),
+            ("http://127.0.0.1\\@example.com", InvalidArgumentKind::Character { at: 16 }),
+            ("https://exam ple.com", InvalidArgumentKind::Character { at: 12 }),
+            ("https://ex\u{e4}mple.com", InvalidArgumentKind::Character { at: 10 }),
+            ("ftp://example.com", InvalidArgumentKind::NotAUrl),
+            ("example.com", InvalidArgumentKind::NotAUrl),
+            ("/oauth", InvalidArgumentKind::NotAUrl),
+            ("https://", InvalidArgumentKind::NotAUrl),
+            ("https://:80", InvalidArgumentKind::NotAUrl),
+            ("http://[::1]evil.example.com", InvalidArgumentKind::NotAUrl),
+            ("https://example.com:99999", InvalidArgumentKind::NotAUrl),
+            ("https://example.com:-1", InvalidArgumentKind::NotAUrl),
+            ("https://example.com:", InvalidArgumentKind::NotAUrl),
+            ("https://[zz]", InvalidArgumentKind::NotAUrl),
         ] {
-            let invalid = builder().api_base(base).build().unwrap_err();
+            let invalid = builder().with_api_base(base).build().unwrap_err();
             assert_eq!(invalid, InvalidArgument::new("api_base", reason), "{base}");
         }
     }
@@ -501,12 +501,16 @@ mod tests {
     #[test]
     fn a_redirect_uri_keeps_its_query_to_the_byte() {
         let uri = "https://myapp.example.com/cb?tenant=a%20b&x=";
-        assert_eq!(builder().redirect_uri(uri).build().unwrap().redirect_uri(), Some(uri));
+        assert_eq!(builder().with_redirect_uri(uri).build().unwrap().redirect_uri(), Some(uri));
         for name in ["code", "state", "error", "st%61te"] {
             let uri = format!("https://myapp.example.com/cb?{name}=1");
-            assert_eq!(builder().redirect_uri(uri).build().unwrap_err().argument, "redirect_uri", "{name}");
+            assert_eq!(
+                builder().with_redirect_uri(uri).build().unwrap_err().argument,
+                "redirect_uri",
+                "{name}"
+            );
         }
-        assert_eq!(builder().redirect_uri("myapp://cb").build().unwrap_err().argument, "redirect_uri");
+        assert_eq!(builder().with_redirect_uri("myapp://cb").build().unwrap_err().argument, "redirect_uri");
     }
 
     #[test]

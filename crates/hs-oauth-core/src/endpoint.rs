@@ -4,28 +4,31 @@
 mod client_credentials;
 mod exchange_code;
 mod introspect;
+mod introspection;
 mod refresh;
 mod revoke;
+mod signed_access_token;
+mod token;
+mod token_response;
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 
 pub use client_credentials::ClientCredentials;
 pub use exchange_code::ExchangeCode;
-pub use introspect::{
-    AccessTokenInfo, Introspect, Introspection, RefreshTokenInfo, SignedAccessToken, Token,
-};
+pub use introspect::Introspect;
+pub use introspection::{AccessTokenInfo, Introspection, RefreshTokenInfo};
 pub use refresh::Refresh;
 pub use revoke::Revoke;
+pub use signed_access_token::SignedAccessToken;
+pub use token::Token;
 
-use crate::answer::Scalar;
 use crate::app::App;
-use crate::error::{ApiError, Error, Operation, Problem, TransportError};
+use crate::error::{ApiError, Error, Operation, TransportError};
 use crate::form;
 use crate::timestamp::Timestamp;
-use crate::token_set::TokenSet;
 
-/// A request to HubSpot's OAuth API and the reading of its answer: `to_http`, move the bytes, `from_http`.
+/// A request to HubSpot's OAuth API and the reading of its answer: `to_http`, move the bytes, `read_response`.
 ///
 /// ```
 /// use hs_oauth_core::{App, ClientSecret, Endpoint, Refresh, RefreshToken, Timestamp};
@@ -38,7 +41,7 @@ use crate::token_set::TokenSet;
 /// assert_eq!(request.uri(), "https://api.hubapi.com/oauth/2026-09/token");
 ///
 /// let response = http::Response::new(br#"{"access_token":"CK","token_type":"bearer","expires_in":1800}"#);
-/// let tokens = refresh.from_http(&app, sent_at, &response)?;
+/// let tokens = refresh.read_response(&app, sent_at, &response)?;
 /// assert_eq!(tokens.expires_at, Timestamp::from_secs(1800));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -55,9 +58,8 @@ pub trait Endpoint {
     /// Reads the answer to that request. `sent_at` is the time just before the request was sent.
     ///
     /// # Errors
-    /// [`Error::Api`] if the status is not 200 to 299, [`Error::Answer`] if it is and the body is not what was asked for.
-    #[expect(clippy::wrong_self_convention, reason = "it pairs with to_http: the request reads its answer")]
-    fn from_http<B: AsRef<[u8]>>(
+    /// [`Error::Api`] if the status is not 200 to 299, [`Error::Response`] if it is and the body is not what was asked for.
+    fn read_response<B: AsRef<[u8]>>(
         &self,
         app: &App,
         sent_at: Timestamp,
@@ -67,10 +69,9 @@ pub trait Endpoint {
     /// Reads what there is of an answer that did not arrive whole: its status, and as much of the body as came.
     ///
     /// # Errors
-    /// As [`Endpoint::from_http`] if the status is not 200 to 299. Else [`Error::Answer`] if tokens stand in what came (one that
+    /// As [`Endpoint::read_response`] if the status is not 200 to 299. Else [`Error::Response`] if tokens stand in what came (one that
     /// replaced the refresh token sent exists nowhere else), or `failure`.
-    #[expect(clippy::wrong_self_convention, reason = "it pairs with from_http")]
-    fn from_cut_http<B: AsRef<[u8]>>(
+    fn read_partial_response<B: AsRef<[u8]>>(
         &self,
         app: &App,
         sent_at: Timestamp,
@@ -78,8 +79,8 @@ pub trait Endpoint {
         failure: TransportError,
     ) -> Result<Self::Output, Error> {
         match response.status().is_success() {
-            true => Err(TokenSet::rescue(Self::OPERATION, response, failure)),
-            false => self.from_http(app, sent_at, response),
+            true => Err(token_response::rescue(Self::OPERATION, response, failure)),
+            false => self.read_response(app, sent_at, response),
         }
     }
 }
@@ -123,7 +124,7 @@ fn request(method: Method, uri: Uri, body: Vec<u8>) -> Request<Vec<u8>> {
 
 /// Reads an answer without success. `secrets` are what the request held beside the app's credential;
 /// an empty one stands for none.
-fn refusal<B: AsRef<[u8]>>(
+fn error_response<B: AsRef<[u8]>>(
     operation: Operation,
     app: &App,
     secrets: [&str; 2],
@@ -132,19 +133,4 @@ fn refusal<B: AsRef<[u8]>>(
 ) -> ApiError {
     let [one, two] = secrets;
     ApiError::read(operation, response, sent_at, [one, two, app.credential_text().unwrap_or("")])
-}
-
-/// Reads a field the caller cannot do without, or notes what is wrong with it.
-pub(crate) fn needed<'a, T>(
-    name: &'static str,
-    value: Scalar<'a>,
-    problems: &mut Vec<Problem>,
-    read: impl FnOnce(Scalar<'a>) -> Option<T>,
-) -> Option<T> {
-    let problem = value.problem(name);
-    let read = read(value);
-    if read.is_none() {
-        problems.push(problem);
-    }
-    read
 }

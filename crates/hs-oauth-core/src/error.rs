@@ -1,38 +1,39 @@
 //! What can go wrong with a call, and what to do about it.
 
-mod answer;
 mod api;
 mod codes;
-mod disguise;
+mod encoded_secret;
 mod redact;
+mod response;
 mod retry_after;
 mod store;
-mod token;
 mod transport;
 
 use std::fmt;
 use std::time::Duration;
 
-pub use answer::{AnswerError, Problem, Rescued};
 pub use api::{ApiError, ErrorDetail};
 pub use codes::{HubSpotCode, OAuthCode};
 pub(crate) use redact::Redact;
-pub use store::{StoreError, StoreFailure};
-pub use token::TokenError;
-pub use transport::{TransportError, TransportFailure};
+pub use response::{RescuedTokens, ResponseError};
+pub use store::{StoreError, StoreErrorKind};
+pub use transport::{TransportError, TransportErrorKind};
 
 use crate::secret::{AccessToken, RefreshToken};
 
 /// Why a call gave no result. [`Error::next_step`] says what to do about it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// HubSpot answered, and said no.
+    /// HubSpot refused the request.
+    #[error(transparent)]
     Api(Box<ApiError>),
-    /// Something answered with success, but not with what was asked for. It may hold tokens: see [`AnswerError::rescued`].
-    Answer(Box<AnswerError>),
-    /// There was no whole answer. Made by the transports.
-    Transport(TransportError),
+    /// The status says success, but the body is not what was asked for. It may hold tokens: see [`ResponseError::rescued`].
+    #[error(transparent)]
+    Response(Box<ResponseError>),
+    /// No whole response came. The transports make this error.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
 }
 
 /// What the caller of a failed operation has to do.
@@ -73,7 +74,7 @@ impl Error {
     pub fn next_step(&self) -> NextStep {
         match self {
             Self::Api(error) => error.next_step(),
-            Self::Answer(error) => error.next_step(),
+            Self::Response(error) => error.next_step(),
             Self::Transport(error) => error.next_step(),
         }
     }
@@ -90,7 +91,7 @@ impl Error {
     pub fn status(&self) -> Option<http::StatusCode> {
         match self {
             Self::Api(error) => Some(error.status),
-            Self::Answer(error) => Some(error.status),
+            Self::Response(error) => Some(error.status),
             Self::Transport(_) => None,
         }
     }
@@ -99,7 +100,7 @@ impl Error {
     /// the only copy: store it.
     pub fn rescued_refresh_token(&self) -> Option<&RefreshToken> {
         match self {
-            Self::Answer(error) => error.rescued.refresh_token.as_ref(),
+            Self::Response(error) => error.rescued.refresh_token.as_ref(),
             _ => None,
         }
     }
@@ -107,35 +108,9 @@ impl Error {
     /// The access token that stood in an answer which could otherwise not be used.
     pub fn rescued_access_token(&self) -> Option<&AccessToken> {
         match self {
-            Self::Answer(error) => error.rescued.access_token.as_ref(),
+            Self::Response(error) => error.rescued.access_token.as_ref(),
             _ => None,
         }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Api(error) => error.fmt(f),
-            Self::Answer(error) => error.fmt(f),
-            Self::Transport(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Api(error) => error.source(),
-            Self::Answer(error) => error.source(),
-            Self::Transport(error) => error.source(),
-        }
-    }
-}
-
-impl From<TransportError> for Error {
-    fn from(error: TransportError) -> Self {
-        Self::Transport(error)
     }
 }
 
@@ -145,9 +120,9 @@ impl From<ApiError> for Error {
     }
 }
 
-impl From<AnswerError> for Error {
-    fn from(error: AnswerError) -> Self {
-        Self::Answer(Box::new(error))
+impl From<ResponseError> for Error {
+    fn from(error: ResponseError) -> Self {
+        Self::Response(Box::new(error))
     }
 }
 

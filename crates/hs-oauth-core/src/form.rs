@@ -1,6 +1,6 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::printable::all;
+use crate::text::all;
 
 /// Everything but RFC 3986's unreserved characters is escaped: right in a query, in a form body and in a path segment
 /// alike, and a space becomes `%20`, as HubSpot's own SDKs write it.

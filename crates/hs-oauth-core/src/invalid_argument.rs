@@ -3,20 +3,21 @@ use std::fmt;
 /// A value a constructor did not take: which argument, and what is wrong with it.
 ///
 /// Never holds the value itself, which may be a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{argument}` {kind}")]
 #[non_exhaustive]
 pub struct InvalidArgument {
     /// The argument, by the name HubSpot or the constructor gives it: `client_id`, `redirect_uri`, or the name of an
     /// environment variable when [`App::from_env`](crate::App::from_env) read it.
     pub argument: &'static str,
     /// What is wrong with the value.
-    pub reason: Reason,
+    pub kind: InvalidArgumentKind,
 }
 
 /// What is wrong with an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum InvalidArgumentKind {
     /// There is no value, or an empty one.
     Missing,
     /// The value has more bytes than `limit`.
@@ -61,22 +62,16 @@ pub enum Reason {
 }
 
 impl InvalidArgument {
-    pub(crate) const fn new(argument: &'static str, reason: Reason) -> Self {
-        Self { argument, reason }
+    pub(crate) const fn new(argument: &'static str, kind: InvalidArgumentKind) -> Self {
+        Self { argument, kind }
     }
 
     pub(crate) const fn named(self, argument: &'static str) -> Self {
-        Self { argument, reason: self.reason }
+        Self { argument, kind: self.kind }
     }
 }
 
-impl fmt::Display for InvalidArgument {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` {}", self.argument, self.reason)
-    }
-}
-
-impl fmt::Display for Reason {
+impl fmt::Display for InvalidArgumentKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("is missing or empty"),
@@ -97,5 +92,3 @@ impl fmt::Display for Reason {
         }
     }
 }
-
-impl std::error::Error for InvalidArgument {}

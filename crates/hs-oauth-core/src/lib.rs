@@ -3,7 +3,7 @@
 //!
 //! **In here**: what goes on the wire and what comes back, in every generation of the API ([`ApiVersion`]); the
 //! authorization URL and the check of its callback; what an error asks of the caller ([`NextStep`]); when a failed call may
-//! be sent again ([`RetryPolicy`]); when tokens are renewed ([`RefreshPolicy`]) and how, by many processes that share a store
+//! be sent again ([`RetryPolicy`]); when tokens are renewed ([`RenewalPolicy`]) and how, by many processes that share a store
 //! ([`Renewal`], [`Install`], [`Disconnect`]). **Not in here**: sockets, clocks, threads, files, locks, logs. The time is an argument
 //! ([`Timestamp`]), and so is randomness, unless the default feature `os-random` asks the operating system for it. The crates
 //! `hs-oauth-async` and `hs-oauth-blocking` move the bytes; with any other HTTP client three lines do:
@@ -19,7 +19,7 @@
 //!
 //! let sent_at = Timestamp::from_secs(1_790_000_000); // your clock: a `SystemTime` becomes one
 //! let response = your_http_client(refresh.to_http(&app)); // no redirects, a timeout, a cap on the answer's size
-//! let tokens = refresh.from_http(&app, sent_at, &response)?;
+//! let tokens = refresh.read_response(&app, sent_at, &response)?;
 //! # assert_eq!(tokens.refresh_token.unwrap().expose(), "na1-2");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -29,7 +29,7 @@
 //! - **Build**: an [`App`] (checked once), then an endpoint: [`ExchangeCode`], [`Refresh`], [`ClientCredentials`],
 //!   [`Introspect`], [`Revoke`]. [`Endpoint::to_http`] cannot fail.
 //! - **Send**: with any HTTP client.
-//! - **Parse**: [`Endpoint::from_http`] gives a [`TokenSet`], an [`Introspection`] or an [`Error`].
+//! - **Parse**: [`Endpoint::read_response`] gives a [`TokenSet`], an [`Introspection`] or an [`Error`].
 //! - **Before all that**: [`Authorize`] makes the URL of the consent page and a [`PendingAuthorization`];
 //!   [`PendingAuthorization::accept`] makes the callback an [`AuthorizationCode`].
 //! - **After all that**: a [`Run`] says step by step what to load, write and send; the [`Record`] is what a store holds of an
@@ -44,30 +44,22 @@
 //! and a body that passed through an HTTP client leaves copies in that client's buffers.
 
 mod account;
-mod answer;
 mod app;
 mod authorize;
-mod budget;
-mod disconnect;
+mod callback;
 mod endpoint;
 mod error;
-mod event;
 mod form;
-mod install;
 mod invalid_argument;
-mod kept;
+mod json;
 mod limits;
-mod policy;
-mod printable;
 mod random;
-mod record;
-mod renewal;
+pub mod renewal;
 mod retry;
 mod scope;
 mod secret;
 #[cfg(feature = "server")]
 pub mod server;
-mod step;
 mod text;
 mod timestamp;
 mod token_set;
@@ -77,38 +69,29 @@ pub use http;
 
 pub use account::Account;
 pub use app::{App, AppBuilder, Credential, may_carry_credentials};
-pub use authorize::{
-    Authorization, AuthorizationCode, AuthorizationUrl, Authorize, CallbackError, LONGEST_CALLBACK,
-    PendingAuthorization, Randomness,
-};
+pub use authorize::{Authorization, AuthorizationUrl, Authorize, Randomness};
 #[cfg(feature = "os-random")]
 pub use authorize::{BeginError, RandomnessError};
-pub use budget::{Budget, Turn};
-pub use disconnect::Disconnect;
+pub use callback::{AuthorizationCode, CallbackError, MAX_CALLBACK_SIZE, PendingAuthorization};
 pub use endpoint::{
     AccessTokenInfo, ClientCredentials, Endpoint, ExchangeCode, Introspect, Introspection, Refresh,
     RefreshTokenInfo, Revoke, SignedAccessToken, Token,
 };
 pub use error::{
-    AnswerError, ApiError, Error, ErrorDetail, HubSpotCode, NextStep, OAuthCode, Operation, Problem, Rescued,
-    StoreError, StoreFailure, TokenError, TransportError, TransportFailure,
+    ApiError, Error, ErrorDetail, HubSpotCode, NextStep, OAuthCode, Operation, RescuedTokens, ResponseError,
+    StoreError, StoreErrorKind, TransportError, TransportErrorKind,
 };
-pub use event::Event;
-pub use install::Install;
-pub use invalid_argument::{InvalidArgument, Reason};
-pub use limits::{CONNECT_TIMEOUT, LONGEST_ANSWER, TIMEOUT};
-pub use policy::{Decision, RefreshPolicy, Schedule, Timing};
-pub use printable::printable;
+pub use invalid_argument::{InvalidArgument, InvalidArgumentKind};
+pub use json::{Problem, UnknownFields};
+pub use limits::{CONNECT_TIMEOUT, MAX_RESPONSE_SIZE, STORE_TIMEOUT, TIMEOUT};
 pub use random::Random;
-pub use record::{Grant, GrantState, Holder, Lease, RECORD_FORMAT, Record, Retry, Stored, Unknown};
-pub use renewal::{Renewal, Unsaved};
 pub use retry::RetryPolicy;
 pub use scope::{Scope, Scopes};
 pub use secret::{
-    AccessToken, ClientAssertion, ClientSecret, Code, CodeVerifier, IdToken, LONGEST_SECRET, RefreshToken,
+    AccessToken, ClientAssertion, ClientSecret, Code, CodeVerifier, IdToken, MAX_SECRET_SIZE, RefreshToken,
     Signature, State,
 };
-pub use step::{Demand, Held, Input, Run, Step};
+pub use text::printable;
 pub use timestamp::Timestamp;
 pub use token_set::{TokenSet, TokenType, TokenUse};
 pub use version::{ApiVersion, ReleaseMonth};

@@ -17,11 +17,11 @@ use crate::limits::CONNECT_TIMEOUT;
 /// use std::time::Duration;
 /// use hs_oauth_core::RetryPolicy;
 ///
-/// const PATIENT: RetryPolicy = RetryPolicy::new().budget(Duration::from_secs(60));
+/// const PATIENT: RetryPolicy = RetryPolicy::new().with_budget(Duration::from_secs(60));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    tries: u32,
+    max_tries: u32,
     budget: Duration,
 }
 
@@ -30,28 +30,28 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 
 /// What a further try must have left of the budget. One that is cut shorter may end between the server's rotation of a token
 /// and its answer.
-const LEAST_TRY: Duration = Duration::from_secs(2);
+const MIN_TRY: Duration = Duration::from_secs(2);
 
 impl RetryPolicy {
     /// One try and no more.
-    pub const NEVER: Self = Self { tries: 1, budget: Duration::ZERO };
+    pub const NEVER: Self = Self { max_tries: 1, budget: Duration::ZERO };
 
     /// At most 3 tries within 10 seconds.
     pub const fn new() -> Self {
-        Self { tries: 3, budget: Duration::from_secs(10) }
+        Self { max_tries: 3, budget: Duration::from_secs(10) }
     }
 
     /// The most tries, the first one counted.
     #[must_use]
-    pub const fn tries(mut self, tries: u32) -> Self {
-        self.tries = tries;
+    pub const fn with_max_tries(mut self, max_tries: u32) -> Self {
+        self.max_tries = max_tries;
         self
     }
 
     /// The time, from the start of the first try, in which all further tries and the waits before them must fit. A further
     /// try is begun only if 2 seconds are left for it; after one that could not connect, [`CONNECT_TIMEOUT`].
     #[must_use]
-    pub const fn budget(mut self, budget: Duration) -> Self {
+    pub const fn with_budget(mut self, budget: Duration) -> Self {
         self.budget = budget;
         self
     }
@@ -69,15 +69,15 @@ impl RetryPolicy {
         let NextStep::RetryAfter(named) = error.next_step() else {
             return None;
         };
-        let surely_unsent = matches!(error, Error::Transport(error) if error.failure().surely_unsent());
+        let surely_unsent = matches!(error, Error::Transport(error) if error.kind().surely_unsent());
         let harmless = match error {
             Error::Transport(_) => operation != Operation::ExchangeCode || surely_unsent,
             Error::Api(error) => {
                 operation != Operation::ExchangeCode && error.policy_name.as_deref() != Some("DAILY")
             }
-            Error::Answer(_) => false,
+            Error::Response(_) => false,
         };
-        if !harmless || tries >= self.tries {
+        if !harmless || tries >= self.max_tries {
             return None;
         }
         let wait = named.unwrap_or_else(|| {
@@ -86,13 +86,13 @@ impl RetryPolicy {
             full / 2 + (full / 2).mul_f64((random % 1024) as f64 / 1024.0)
         });
         // Less would cut a connection short that does not come about, and nobody could tell whether the request had left.
-        let least = if surely_unsent { CONNECT_TIMEOUT } else { LEAST_TRY };
+        let least = if surely_unsent { CONNECT_TIMEOUT } else { MIN_TRY };
         let end = elapsed.saturating_add(wait).saturating_add(least);
         (end < self.budget).then_some(wait)
     }
 
     /// How long the next try may take: `timeout`, or what is left of the budget if that is less. The first try is not cut.
-    pub fn timeout(&self, timeout: Duration, tries: u32, elapsed: Duration) -> Duration {
+    pub fn try_timeout(&self, timeout: Duration, tries: u32, elapsed: Duration) -> Duration {
         match tries {
             0 => timeout,
             _ => timeout.min(self.budget.saturating_sub(elapsed)),
@@ -111,7 +111,7 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::error::{ApiError, TransportError, TransportFailure};
+    use crate::error::{ApiError, TransportError, TransportErrorKind};
 
     fn wait(operation: Operation, error: &Error, tries: u32, elapsed_secs: u64) -> Option<Duration> {
         RetryPolicy::new().wait(operation, error, tries, Duration::from_secs(elapsed_secs), 0)
@@ -123,7 +123,7 @@ mod tests {
         error.into()
     }
 
-    fn transport(failure: TransportFailure) -> Error {
+    fn transport(failure: TransportErrorKind) -> Error {
         TransportError::new(failure).into()
     }
 
@@ -131,12 +131,12 @@ mod tests {
     #[test]
     fn a_code_is_sent_again_only_if_it_surely_never_left() {
         for (failure, again) in [
-            (TransportFailure::Resolve, true),
-            (TransportFailure::Connect, true),
-            (TransportFailure::ConnectTimeout, true),
-            (TransportFailure::Timeout, false),
-            (TransportFailure::Interrupted, false),
-            (TransportFailure::AnswerTooLarge, false),
+            (TransportErrorKind::Resolve, true),
+            (TransportErrorKind::Connect, true),
+            (TransportErrorKind::ConnectTimeout, true),
+            (TransportErrorKind::Timeout, false),
+            (TransportErrorKind::Interrupted, false),
+            (TransportErrorKind::ResponseTooLarge, false),
         ] {
             let error = transport(failure);
             assert_eq!(wait(Operation::ExchangeCode, &error, 1, 0).is_some(), again, "{failure:?}");
@@ -150,9 +150,11 @@ mod tests {
 
     #[test]
     fn a_passing_fault_is_tried_three_times() {
-        for error in
-            [api(503, |_| ()), transport(TransportFailure::Timeout), transport(TransportFailure::Interrupted)]
-        {
+        for error in [
+            api(503, |_| ()),
+            transport(TransportErrorKind::Timeout),
+            transport(TransportErrorKind::Interrupted),
+        ] {
             assert_eq!(wait(Operation::Refresh, &error, 1, 0), Some(Duration::from_millis(125)));
             assert_eq!(wait(Operation::Refresh, &error, 2, 1), Some(Duration::from_millis(250)));
             assert_eq!(wait(Operation::Refresh, &error, 3, 1), None);
@@ -164,7 +166,7 @@ mod tests {
         for status in [400, 401, 403, 404, 302] {
             assert_eq!(wait(Operation::Refresh, &api(status, |_| ()), 1, 0), None, "{status}");
         }
-        assert_eq!(wait(Operation::Refresh, &transport(TransportFailure::AnswerTooLarge), 1, 0), None);
+        assert_eq!(wait(Operation::Refresh, &transport(TransportErrorKind::ResponseTooLarge), 1, 0), None);
     }
 
     #[test]
@@ -189,7 +191,7 @@ mod tests {
     #[test]
     fn a_try_that_could_not_connect_is_followed_by_one_that_may_take_as_long() {
         for failure in
-            [TransportFailure::Resolve, TransportFailure::Connect, TransportFailure::ConnectTimeout]
+            [TransportErrorKind::Resolve, TransportErrorKind::Connect, TransportErrorKind::ConnectTimeout]
         {
             for operation in [Operation::ExchangeCode, Operation::Refresh] {
                 let error = transport(failure);
@@ -197,7 +199,7 @@ mod tests {
                 assert_eq!(wait(operation, &error, 1, 5), None, "{failure:?}");
             }
         }
-        let cut = transport(TransportFailure::Interrupted);
+        let cut = transport(TransportErrorKind::Interrupted);
         assert!(wait(Operation::Refresh, &cut, 1, 7).is_some());
     }
 
@@ -211,8 +213,8 @@ mod tests {
         }
         assert!(
             policy
-                .tries(u32::MAX)
-                .budget(Duration::MAX)
+                .with_max_tries(u32::MAX)
+                .with_budget(Duration::MAX)
                 .wait(Operation::Refresh, &error, 1 << 30, Duration::MAX, 1)
                 .is_none()
         );
@@ -222,9 +224,9 @@ mod tests {
     fn a_further_try_is_cut_to_what_is_left_of_the_budget() {
         let policy = RetryPolicy::new();
         let secs = Duration::from_secs;
-        assert_eq!(policy.timeout(secs(15), 0, secs(0)), secs(15));
-        assert_eq!(policy.timeout(secs(15), 1, secs(4)), secs(6));
-        assert_eq!(policy.timeout(secs(1), 1, secs(4)), secs(1));
-        assert_eq!(policy.timeout(secs(1), 1, secs(11)), secs(0));
+        assert_eq!(policy.try_timeout(secs(15), 0, secs(0)), secs(15));
+        assert_eq!(policy.try_timeout(secs(15), 1, secs(4)), secs(6));
+        assert_eq!(policy.try_timeout(secs(1), 1, secs(4)), secs(1));
+        assert_eq!(policy.try_timeout(secs(1), 1, secs(11)), secs(0));
     }
 }

@@ -2,14 +2,17 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
-use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::SeqAccess;
+use serde::{Deserialize, Serialize};
 
-use crate::invalid_argument::{InvalidArgument, Reason};
+use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
+use crate::json::{Field, Shape};
 
-const LONGEST_SCOPE: usize = 1024;
+const MAX_SCOPE_SIZE: usize = 1024;
 
 /// One permission, by the name HubSpot's developer pages give it: `crm.objects.contacts.read`, `oauth`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Scope(String);
 
 impl Scope {
@@ -20,22 +23,22 @@ impl Scope {
     /// or anything but visible ASCII (RFC 6749 §3.3).
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidArgument> {
         let name = name.into();
-        let reason = if name.is_empty() {
-            Reason::Missing
-        } else if name.len() > LONGEST_SCOPE {
-            Reason::TooLong { limit: LONGEST_SCOPE }
+        let kind = if name.is_empty() {
+            InvalidArgumentKind::Missing
+        } else if name.len() > MAX_SCOPE_SIZE {
+            InvalidArgumentKind::TooLong { limit: MAX_SCOPE_SIZE }
         } else if let Some(at) =
             name.bytes().position(|byte| !byte.is_ascii_graphic() || byte == b'"' || byte == b'\\')
         {
-            Reason::Character { at }
+            InvalidArgumentKind::Character { at }
         } else {
             return Ok(Self(name));
         };
-        Err(InvalidArgument::new("scope", reason))
+        Err(InvalidArgument::new("scope", kind))
     }
 
     /// A scope HubSpot said was granted, kept as it was said.
-    pub(crate) fn from_answer(name: impl Into<String>) -> Self {
+    pub(crate) fn from_response(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 
@@ -59,18 +62,6 @@ impl FromStr for Scope {
     }
 }
 
-impl Serialize for Scope {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Scope {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self)
-    }
-}
-
 /// Scopes in the order they were given; those an app asks for each once, those HubSpot granted as it said them. Written and read with single spaces between them (RFC 6749 §3.3);
 /// serialized as a list, as HubSpot's answers have them.
 ///
@@ -79,7 +70,8 @@ impl<'de> Deserialize<'de> for Scope {
 /// assert!(scopes.contains("oauth"));
 /// # Ok::<(), hs_oauth_core::InvalidArgument>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
@@ -107,13 +99,13 @@ impl Scopes {
     }
 
     /// Scopes HubSpot said were granted, kept as they were said.
-    pub(crate) const fn from_answer(scopes: Vec<Scope>) -> Self {
+    pub(crate) const fn from_response(scopes: Vec<Scope>) -> Self {
         Self(scopes)
     }
 
     /// The same, from a text with spaces between them.
-    pub(crate) fn from_answer_text(names: &str) -> Self {
-        Self(names.split_ascii_whitespace().map(Scope::from_answer).collect())
+    pub(crate) fn from_response_text(names: &str) -> Self {
+        Self(names.split_ascii_whitespace().map(Scope::from_response).collect())
     }
 }
 
@@ -172,15 +164,22 @@ impl IntoIterator for Scopes {
     }
 }
 
-impl Serialize for Scopes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+impl Shape<'_> for Scope {
+    fn from_text(name: &str) -> Option<Self> {
+        Some(Self::from_response(name))
     }
 }
 
-impl<'de> Deserialize<'de> for Scopes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(Self)
+impl<'a> Shape<'a> for Scopes {
+    fn from_list<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
+        let mut scopes = Vec::with_capacity(8);
+        while let Some(scope) = list.next_element::<Field<Scope>>()? {
+            match scope {
+                Field::Read(scope) => scopes.push(scope),
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(Self::from_response(scopes)))
     }
 }
 

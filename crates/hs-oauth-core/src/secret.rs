@@ -6,16 +6,16 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac_sha256::Hash;
-use serde_core::de::Error as _;
-use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use subtle::ConstantTimeEq;
 
-use crate::invalid_argument::{InvalidArgument, Reason};
-use crate::printable::all;
+use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
+use crate::text::all;
 
 /// The most bytes a secret may have. HubSpot's access tokens grow (512 characters must fit); a token of v1 travels in
 /// a URL, where each byte may take three, and a URL ends at 64 KiB.
-pub const LONGEST_SECRET: usize = 16 * 1024;
+pub const MAX_SECRET_SIZE: usize = 16 * 1024;
 
 macro_rules! secret {
     ($(#[$doc:meta])* $name:ident, $argument:literal, $allowed:expr) => {
@@ -27,7 +27,7 @@ macro_rules! secret {
             /// Takes the text.
             ///
             /// # Errors
-            /// [`InvalidArgument`] naming the argument if the text is empty, longer than [`LONGEST_SECRET`] bytes, has
+            /// [`InvalidArgument`] naming the argument if the text is empty, longer than [`MAX_SECRET_SIZE`] bytes, has
             /// a byte that may not stand in it, or is `.` or `..`.
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidArgument> {
                 let secret = Self(text.into());
@@ -161,7 +161,7 @@ impl CodeVerifier {
         if (43..=128).contains(&code.0.len()) && code.0.bytes().all(unreserved) {
             Ok(Self(code))
         } else {
-            Err(InvalidArgument::new("code_verifier", Reason::NotACodeVerifier))
+            Err(InvalidArgument::new("code_verifier", InvalidArgumentKind::NotACodeVerifier))
         }
     }
 
@@ -239,15 +239,15 @@ fn masked(text: &str) -> String {
     format!("{shown}… ({} characters)", text.len())
 }
 
-pub(crate) fn check(text: &str, allowed: impl Fn(u8) -> bool) -> Result<(), Reason> {
+pub(crate) fn check(text: &str, allowed: impl Fn(u8) -> bool) -> Result<(), InvalidArgumentKind> {
     match text {
-        "" => Err(Reason::Missing),
-        "." | ".." => Err(Reason::DotSegment),
-        _ if text.len() > LONGEST_SECRET => Err(Reason::TooLong { limit: LONGEST_SECRET }),
+        "" => Err(InvalidArgumentKind::Missing),
+        "." | ".." => Err(InvalidArgumentKind::DotSegment),
+        _ if text.len() > MAX_SECRET_SIZE => Err(InvalidArgumentKind::TooLong { limit: MAX_SECRET_SIZE }),
         _ if all(text, &allowed) => Ok(()),
-        _ => {
-            Err(Reason::Character { at: text.bytes().position(|byte| !allowed(byte)).unwrap_or(text.len()) })
-        }
+        _ => Err(InvalidArgumentKind::Character {
+            at: text.bytes().position(|byte| !allowed(byte)).unwrap_or(text.len()),
+        }),
     }
 }
 
@@ -324,14 +324,14 @@ mod tests {
     #[test]
     fn a_refused_text_is_named_by_argument_and_reason_and_not_quoted() {
         let refused = |text: &str| AccessToken::new(text).unwrap_err();
-        assert_eq!(refused("").reason, Reason::Missing);
-        assert_eq!(refused("..").reason, Reason::DotSegment);
-        assert_eq!(refused("canary\n").reason, Reason::Character { at: 6 });
-        assert_eq!(refused("canary x").reason, Reason::Character { at: 6 });
-        assert_eq!(refused("can\u{e9}ry").reason, Reason::Character { at: 3 });
+        assert_eq!(refused("").kind, InvalidArgumentKind::Missing);
+        assert_eq!(refused("..").kind, InvalidArgumentKind::DotSegment);
+        assert_eq!(refused("canary\n").kind, InvalidArgumentKind::Character { at: 6 });
+        assert_eq!(refused("canary x").kind, InvalidArgumentKind::Character { at: 6 });
+        assert_eq!(refused("can\u{e9}ry").kind, InvalidArgumentKind::Character { at: 3 });
         assert_eq!(
-            refused(&"a".repeat(LONGEST_SECRET + 1)).reason,
-            Reason::TooLong { limit: LONGEST_SECRET }
+            refused(&"a".repeat(MAX_SECRET_SIZE + 1)).kind,
+            InvalidArgumentKind::TooLong { limit: MAX_SECRET_SIZE }
         );
         assert_eq!(
             refused("canary\0").to_string(),

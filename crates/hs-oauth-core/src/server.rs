@@ -2,26 +2,26 @@
 //! writes the answers a client reads. What a request is granted is not decided here.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde_core::ser::SerializeMap;
-use serde_core::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::app::{Credential, JWT_BEARER};
-use crate::authorize::AuthorizationCode;
+use crate::callback::AuthorizationCode;
 use crate::endpoint::{
     AccessTokenInfo, ClientCredentials, Endpoint, ExchangeCode, Introspect, Introspection, Refresh,
     RefreshTokenInfo, Revoke, Token,
 };
-use crate::error::{ApiError, HubSpotCode};
+use crate::error::{ApiError, ErrorDetail, HubSpotCode, OAuthCode};
 use crate::invalid_argument::InvalidArgument;
-use crate::kept::write_some;
+use crate::json::UnknownFields;
 use crate::scope::Scopes;
-use crate::secret::{AccessToken, ClientAssertion, ClientSecret, Code, CodeVerifier, RefreshToken};
-use crate::token_set::TokenSet;
+use crate::secret::{AccessToken, ClientAssertion, ClientSecret, Code, CodeVerifier, IdToken, RefreshToken};
+use crate::token_set::{TokenSet, TokenType, TokenUse};
 use crate::version::{ApiVersion, Resource, read_path};
 
 /// A request that was understood.
@@ -101,7 +101,7 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-/// Writes what an endpoint gives as the answer that its `from_http` reads.
+/// Writes what an endpoint gives as the answer that its `read_response` reads.
 pub trait Serve: Endpoint {
     /// The answer under `version`.
     fn to_response(output: &Self::Output, version: ApiVersion) -> Response<Vec<u8>>;
@@ -112,7 +112,7 @@ impl Received {
     ///
     /// # Errors
     /// [`Rejection`], which says with what status a server refuses it.
-    pub fn from_http<B: AsRef<[u8]>>(request: &Request<B>) -> Result<Self, Rejection> {
+    pub fn read_request<B: AsRef<[u8]>>(request: &Request<B>) -> Result<Self, Rejection> {
         let (version, resource) = read_path(request.uri().path()).ok_or(Rejection::NotFound)?;
         let method = request.method();
         match resource {
@@ -149,11 +149,11 @@ impl Received {
 
 impl PresentedClient {
     /// Reads only who says to be asking: what a server that authenticates first needs of a request that
-    /// [`Received::from_http`] rejects.
+    /// [`Received::read_request`] rejects.
     ///
     /// # Errors
     /// [`Rejection`] if `client_id`, `client_secret` or an assertion is repeated or malformed, or nothing has this path.
-    pub fn from_http<B: AsRef<[u8]>>(request: &Request<B>) -> Result<Self, Rejection> {
+    pub fn read_request<B: AsRef<[u8]>>(request: &Request<B>) -> Result<Self, Rejection> {
         let (version, resource) = read_path(request.uri().path()).ok_or(Rejection::NotFound)?;
         let body = request.body().as_ref();
         let query = query_of(version, resource, request);
@@ -257,7 +257,7 @@ impl<'r> Form<'r> {
             }
             "refresh_token" => {
                 let refresh = Refresh::new(self.refresh_token("refresh_token")?);
-                Ok(Call::Refresh(refresh.scopes(self.scopes()?)))
+                Ok(Call::Refresh(refresh.with_scopes(self.scopes()?)))
             }
             "client_credentials" => Ok(Call::ClientCredentials(ClientCredentials::new(self.scopes()?))),
             _ => Err(Rejection::UnsupportedGrantType),
@@ -359,7 +359,7 @@ impl ApiError {
     /// `Retry-After` in seconds.
     #[inline]
     pub fn to_response(&self) -> Response<Vec<u8>> {
-        let mut response = json(self.status, &ErrorBody(self));
+        let mut response = json(self.status, &ErrorBody::from(self));
         if let Some(wait) = self.retry_after {
             response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
@@ -367,10 +367,41 @@ impl ApiError {
     }
 }
 
-struct ErrorBody<'e>(&'e ApiError);
+/// The body of an error response, in both of HubSpot's shapes at once.
+#[derive(Serialize)]
+struct ErrorBody<'e> {
+    #[serde(rename = "error", skip_serializing_if = "Option::is_none")]
+    error: Option<&'e OAuthCode>,
+    #[serde(rename = "error_description", skip_serializing_if = "Option::is_none")]
+    error_description: Option<&'e str>,
+    #[serde(rename = "status", skip_serializing_if = "Option::is_none")]
+    code: Option<&'e HubSpotCode>,
+    #[serde(rename = "subCategory", skip_serializing_if = "Option::is_none")]
+    sub_category: Option<&'e HubSpotCode>,
+    #[serde(rename = "category", skip_serializing_if = "Option::is_none")]
+    category: Option<&'e str>,
+    #[serde(rename = "message", skip_serializing_if = "Option::is_none")]
+    message: Option<&'e str>,
+    #[serde(rename = "correlationId", skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<&'e str>,
+    #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'e str>,
+    #[serde(rename = "errorType", skip_serializing_if = "Option::is_none")]
+    error_type: Option<&'e str>,
+    #[serde(rename = "policyName", skip_serializing_if = "Option::is_none")]
+    policy_name: Option<&'e str>,
+    #[serde(rename = "groupName", skip_serializing_if = "Option::is_none")]
+    group_name: Option<&'e str>,
+    #[serde(rename = "context", skip_serializing_if = "BTreeMap::is_empty")]
+    context: &'e BTreeMap<String, Vec<String>>,
+    #[serde(rename = "links", skip_serializing_if = "BTreeMap::is_empty")]
+    links: &'e BTreeMap<String, String>,
+    #[serde(rename = "errors", skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'e [ErrorDetail],
+}
 
-impl Serialize for ErrorBody<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl<'e> From<&'e ApiError> for ErrorBody<'e> {
+    fn from(error: &'e ApiError) -> Self {
         let ApiError {
             operation: _,
             status: _,
@@ -389,62 +420,79 @@ impl Serialize for ErrorBody<'_> {
             links,
             errors,
             retry_after: _,
-        } = self.0;
-        let mut object = serializer.serialize_map(None)?;
-        write_some(&mut object, "error", error)?;
-        write_some(&mut object, "error_description", error_description)?;
-        write_some(&mut object, "status", code)?;
-        write_some(&mut object, "subCategory", sub_category)?;
-        write_some(&mut object, "category", category)?;
-        write_some(&mut object, "message", message)?;
-        write_some(&mut object, "correlationId", correlation_id)?;
-        write_some(&mut object, "requestId", request_id)?;
-        write_some(&mut object, "errorType", error_type)?;
-        write_some(&mut object, "policyName", policy_name)?;
-        write_some(&mut object, "groupName", group_name)?;
-        write_some(&mut object, "context", &Some(context).filter(|context| !context.is_empty()))?;
-        write_some(&mut object, "links", &Some(links).filter(|links| !links.is_empty()))?;
-        write_some(&mut object, "errors", &Some(errors).filter(|errors| !errors.is_empty()))?;
-        object.end()
+        } = error;
+        Self {
+            error: error.as_ref(),
+            error_description: error_description.as_deref(),
+            code: code.as_ref(),
+            sub_category: sub_category.as_ref(),
+            category: category.as_deref(),
+            message: message.as_deref(),
+            correlation_id: correlation_id.as_deref(),
+            request_id: request_id.as_deref(),
+            error_type: error_type.as_deref(),
+            policy_name: policy_name.as_deref(),
+            group_name: group_name.as_deref(),
+            context,
+            links,
+            errors,
+        }
     }
 }
 
 #[inline]
 fn token_response(tokens: &TokenSet) -> Response<Vec<u8>> {
-    json(StatusCode::OK, &TokenBody(tokens))
+    let TokenSet {
+        access_token,
+        refresh_token,
+        token_type,
+        expires_in,
+        expires_at: _,
+        token_use,
+        hub_id,
+        user_id,
+        scopes,
+        id_token,
+        unknown,
+    } = tokens;
+    let body = TokenBody {
+        access_token,
+        refresh_token: refresh_token.as_ref(),
+        token_type: *token_type,
+        expires_in: *expires_in,
+        token_use: token_use.as_ref(),
+        hub_id: *hub_id,
+        user_id: *user_id,
+        scopes: scopes.as_ref(),
+        id_token: id_token.as_ref(),
+        unknown,
+    };
+    json(StatusCode::OK, &body)
 }
 
-/// A set as an answer has it: when a token ends, each side reckons for itself.
-struct TokenBody<'t>(&'t TokenSet);
-
-impl Serialize for TokenBody<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let TokenSet {
-            access_token,
-            refresh_token,
-            token_type,
-            expires_in,
-            expires_at: _,
-            token_use,
-            hub_id,
-            user_id,
-            scopes,
-            id_token,
-            unknown,
-        } = self.0;
-        let mut object = serializer.serialize_map(None)?;
-        object.serialize_entry("access_token", access_token)?;
-        write_some(&mut object, "refresh_token", refresh_token)?;
-        object.serialize_entry("token_type", token_type)?;
-        object.serialize_entry("expires_in", expires_in)?;
-        write_some(&mut object, "token_use", token_use)?;
-        write_some(&mut object, "hub_id", hub_id)?;
-        write_some(&mut object, "user_id", user_id)?;
-        write_some(&mut object, "scopes", scopes)?;
-        write_some(&mut object, "id_token", id_token)?;
-        unknown.write(&mut object)?;
-        object.end()
-    }
+/// The body of a token response. It does not say when the token ends: each side counts that from its own clock.
+#[derive(Serialize)]
+struct TokenBody<'t> {
+    #[serde(rename = "access_token")]
+    access_token: &'t AccessToken,
+    #[serde(rename = "refresh_token", skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'t RefreshToken>,
+    #[serde(rename = "token_type")]
+    token_type: TokenType,
+    #[serde(rename = "expires_in")]
+    expires_in: u64,
+    #[serde(rename = "token_use", skip_serializing_if = "Option::is_none")]
+    token_use: Option<&'t TokenUse>,
+    #[serde(rename = "hub_id", skip_serializing_if = "Option::is_none")]
+    hub_id: Option<i64>,
+    #[serde(rename = "user_id", skip_serializing_if = "Option::is_none")]
+    user_id: Option<i64>,
+    #[serde(rename = "scopes", skip_serializing_if = "Option::is_none")]
+    scopes: Option<&'t Scopes>,
+    #[serde(rename = "id_token", skip_serializing_if = "Option::is_none")]
+    id_token: Option<&'t IdToken>,
+    #[serde(flatten)]
+    unknown: &'t UnknownFields,
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response<Vec<u8>> {

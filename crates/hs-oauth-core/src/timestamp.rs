@@ -1,12 +1,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// A moment, in whole milliseconds since 1970-01-01T00:00:00Z.
 ///
 /// Core never asks what time it is: a transport, a test or a simulation says so with one of these. Arithmetic
 /// saturates, so no clock and no answer, however wrong, makes it panic. Serialized as the number of milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
@@ -48,18 +49,6 @@ impl From<SystemTime> for Timestamp {
     #[inline]
     fn from(time: SystemTime) -> Self {
         Self(milliseconds(time.duration_since(UNIX_EPOCH).unwrap_or_default()))
-    }
-}
-
-impl Serialize for Timestamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        u64::deserialize(deserializer).map(Self)
     }
 }
 

@@ -2,12 +2,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::utf8_percent_encode;
-use serde_core::de::Error as _;
-use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::form::UNRESERVED;
-use crate::invalid_argument::{InvalidArgument, Reason};
-use crate::text::Text;
+use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
+use crate::json::Text;
 use crate::timestamp::Timestamp;
 
 /// A generation of HubSpot's OAuth API. It knows its paths; moving an app to another generation is changing this one
@@ -129,7 +129,7 @@ impl FromStr for ApiVersion {
             "v3" => Ok(Self::V3),
             _ => ReleaseMonth::read(name)
                 .map(Self::Dated)
-                .ok_or(InvalidArgument::new("api_version", Reason::NotAVersion)),
+                .ok_or(InvalidArgument::new("api_version", InvalidArgumentKind::NotAVersion)),
         }
     }
 }

@@ -96,7 +96,7 @@ impl Emulator {
             if self.removed.contains(&version) {
                 return self.version_removed(version);
             }
-            let received = Received::from_http(request);
+            let received = Received::read_request(request);
             entry.operation = received.as_ref().ok().and_then(Target::of);
             entry.hub_id = received.as_ref().ok().and_then(|received| token::owner(&self.accounts, received));
             return self.under_faults(entry, |emulator| token::answer(emulator, now, request, received));

@@ -16,11 +16,11 @@ impl Emulator {
     ///
     /// let settings = Settings::new([7; 32]);
     /// let app = App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret)?)
-    ///     .redirect_uri(&settings.redirect_uris[0])
+    ///     .with_redirect_uri(&settings.redirect_uris[0])
     ///     .build()?;
     /// let mut emulator = Emulator::new(settings);
     ///
-    /// let authorization = Authorize::scopes("oauth".parse()?).begin_with(&app, Randomness::new([1; 32], [1; 32]))?;
+    /// let authorization = Authorize::new("oauth".parse()?).begin_with(&app, Randomness::new([1; 32], [1; 32]))?;
     /// let callback = emulator.connect(Timestamp::from_secs(0), &authorization.url)?;
     /// let (_, query) = callback.split_once('?').ok_or("no query")?;
     /// let code = authorization.pending.accept(query)?;

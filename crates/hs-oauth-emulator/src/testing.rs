@@ -50,7 +50,7 @@ impl Bench {
 
     pub(crate) fn app_with(&self, secret: &str) -> App {
         App::hubspot("a1b2c3d4-e5f6-7890-abcd-ef1234567890", ClientSecret::new(secret).unwrap())
-            .redirect_uri(CALLBACK)
+            .with_redirect_uri(CALLBACK)
             .version(self.version)
             .build()
             .unwrap()
@@ -59,7 +59,7 @@ impl Bench {
     pub(crate) fn call<E: Endpoint>(&mut self, endpoint: &E) -> Result<E::Output, Error> {
         let app = self.app();
         let response = self.emulator.handle(self.now, endpoint.to_http(&app));
-        endpoint.from_http(&app, self.now, &response)
+        endpoint.read_response(&app, self.now, &response)
     }
 
     /// The code, the `error` and the HubSpot code of a refusal.
@@ -78,7 +78,7 @@ impl Bench {
     }
 
     pub(crate) fn code(&mut self, scopes: &str) -> AuthorizationCode {
-        self.code_with(&Authorize::scopes(scopes.parse().unwrap()))
+        self.code_with(&Authorize::new(scopes.parse().unwrap()))
     }
 
     pub(crate) fn code_with(&mut self, authorize: &Authorize) -> AuthorizationCode {

@@ -39,7 +39,7 @@ pub(crate) fn answer(
             Err(answers::unsupported_media_type("application/x-www-form-urlencoded"))
         }
         Err(rejection) if is_lookup => reject(request, &rejection),
-        Err(rejection) => PresentedClient::from_http(request)
+        Err(rejection) => PresentedClient::read_response(request)
             .map_err(|rejection| refusal(&rejection))
             .and_then(|client| authenticate(&emulator.settings, &client))
             .and_then(|()| reject(request, &rejection)),
@@ -93,13 +93,13 @@ fn perform(emulator: &mut Emulator, now: Timestamp, received: &Received) -> Resu
             Ok(ExchangeCode::to_response(&completed(settings, now, tokens), version))
         }
         Call::Refresh(refresh) => {
-            let scopes = refresh.requested_scopes();
+            let scopes = refresh.scopes();
             let tokens =
                 accounts.refresh(minter, now, refresh.refresh_token(), scopes, *rotation).map_err(denied)?;
             Ok(Refresh::to_response(&completed(settings, now, tokens), version))
         }
         Call::ClientCredentials(request) => {
-            let tokens = accounts.app_token(minter, now, request.requested_scopes().clone());
+            let tokens = accounts.app_token(minter, now, request.scopes().clone());
             Ok(ClientCredentials::to_response(&tokens, version))
         }
         Call::Introspect(introspect) => match introspection(emulator, now, version, introspect.token()) {
@@ -429,7 +429,7 @@ mod tests {
         );
         assert_eq!(exchange(CALLBACK, |_| {}, |_| None), refused("invalid_grant", "BAD_CODE_VERIFIER"));
 
-        let unasked = bench.code_with(&Authorize::scopes("oauth".parse().unwrap()).without_pkce());
+        let unasked = bench.code_with(&Authorize::new("oauth".parse().unwrap()).without_pkce());
         let with_verifier =
             AuthorizationCode::from_caller_who_checked_state(unasked.code().clone(), CALLBACK, verifier("b"));
         assert_eq!(
@@ -446,7 +446,7 @@ mod tests {
     #[test]
     fn an_app_without_pkce_exchanges_its_code() {
         let mut bench = Bench::new();
-        let code = bench.code_with(&Authorize::scopes("oauth".parse().unwrap()).without_pkce());
+        let code = bench.code_with(&Authorize::new("oauth".parse().unwrap()).without_pkce());
         assert!(bench.call(&ExchangeCode::new(code)).is_ok());
     }
 

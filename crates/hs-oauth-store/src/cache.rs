@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::{AccessToken, Account, Decision, RefreshPolicy, Schedule, Timestamp, TokenSet};
+use hs_oauth_core::{AccessToken, Account, Decision, RenewalPolicy, Schedule, Timestamp, TokenSet};
 
 use near::Spot;
 
@@ -26,7 +26,7 @@ pub use landing::{Ended, Landed, is_installed, is_met};
 
 /// The bearers that one process holds.
 pub struct Cache {
-    policy: RefreshPolicy,
+    policy: RenewalPolicy,
     /// Unlike that of any other cache in the process.
     number: u64,
     shards: Box<[Shard]>,
@@ -87,7 +87,7 @@ const SHARDS: usize = 256;
 
 impl Cache {
     /// An empty cache of tokens that are renewed by this policy.
-    pub fn new(policy: RefreshPolicy) -> Self {
+    pub fn new(policy: RenewalPolicy) -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
         static CACHES: AtomicU64 = AtomicU64::new(1);
         let number = CACHES.fetch_add(1, Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl Cache {
     #[inline]
     pub fn read(&self, account: Account, now: Timestamp) -> Cached {
         let key = Key::new(account);
-        let Some(shard) = self.shard(key) else { return Cached::RefreshNow };
+        let Some(shard) = self.shard(key) else { return Cached::RenewNow };
         let spot = self.spot(shard, account);
         match near::lend(key.hash, spot, now, HeaderValue::clone) {
             Ok(bearer) => Cached::Use(bearer),
@@ -127,7 +127,7 @@ impl Cache {
     /// The bearer that is held, if it may be handed out.
     pub fn usable(&self, account: Account, now: Timestamp) -> Option<HeaderValue> {
         let entry = self.entry(account)?;
-        (entry.schedule.decide(now) != Decision::RefreshNow).then(|| entry.bearer.clone())
+        (entry.schedule.decide(now) != Decision::RenewNow).then(|| entry.bearer.clone())
     }
 
     /// Until when the bearer that is held may be handed out.
@@ -288,15 +288,15 @@ impl Entry {
 impl Shard {
     fn read(&self, key: Key, spot: Spot, now: Timestamp) -> Cached {
         let map = self.map.load();
-        let Some(entry) = map.get(&key) else { return Cached::RefreshNow };
+        let Some(entry) = map.get(&key) else { return Cached::RenewNow };
         match entry.schedule.decide(now) {
             Decision::Use => {
                 near::keep(key.hash, spot, &entry.bearer, entry.schedule);
                 Cached::Use(entry.bearer.clone())
             }
-            Decision::RefreshSoon if entry.claim(now) => Cached::RefreshSoon(entry.bearer.clone()),
-            Decision::RefreshSoon => Cached::Use(entry.bearer.clone()),
-            Decision::RefreshNow => Cached::RefreshNow,
+            Decision::RenewSoon if entry.claim(now) => Cached::RenewSoon(entry.bearer.clone()),
+            Decision::RenewSoon => Cached::Use(entry.bearer.clone()),
+            Decision::RenewNow => Cached::RenewNow,
         }
     }
 
@@ -385,7 +385,7 @@ mod tests {
     }
 
     fn cache() -> Cache {
-        Cache::new(RefreshPolicy::new())
+        Cache::new(RenewalPolicy::new())
     }
 
     /// A thread that has read an account often reads it from a place of its own: a change must show there as well.
@@ -399,12 +399,12 @@ mod tests {
         assert_eq!(read(&cache, 0), all_use("Bearer a"));
         assert_eq!(read(&other, 0), all_use("Bearer other"));
         assert_eq!(read(&cache, 0), all_use("Bearer a"));
-        assert!(matches!(read(&cache, 1500)[..], [Cached::RefreshSoon(_), ..]), "its time has come");
-        assert_eq!(read(&cache, 1790), vec![Cached::RefreshNow; 20]);
+        assert!(matches!(read(&cache, 1500)[..], [Cached::RenewSoon(_), ..]), "its time has come");
+        assert_eq!(read(&cache, 1790), vec![Cached::RenewNow; 20]);
         assert!(publish(&cache, cache.ticket(HUB), "b", 2));
         assert_eq!(read(&cache, 0), all_use("Bearer b"));
         cache.evict(HUB);
-        assert_eq!(read(&cache, 0), vec![Cached::RefreshNow; 20]);
+        assert_eq!(read(&cache, 0), vec![Cached::RenewNow; 20]);
         assert_eq!(read(&other, 0), all_use("Bearer other"));
     }
 
@@ -431,19 +431,19 @@ mod tests {
     #[test]
     fn a_bearer_is_handed_out_renewed_soon_by_one_caller_and_then_not_handed_out() {
         let cache = cache();
-        assert_eq!(cache.read(HUB, at(0)), Cached::RefreshNow);
+        assert_eq!(cache.read(HUB, at(0)), Cached::RenewNow);
         assert!(publish(&cache, cache.ticket(HUB), "a", 1));
         assert_eq!(cache.read(HUB, at(0)), Cached::Use(HeaderValue::from_static("Bearer a")));
-        assert!(matches!(cache.read(HUB, at(1500)), Cached::RefreshSoon(_)));
+        assert!(matches!(cache.read(HUB, at(1500)), Cached::RenewSoon(_)));
         assert!(matches!(cache.read(HUB, at(1500)), Cached::Use(_)), "one caller at a time");
-        assert!(matches!(cache.read(HUB, at(1501)), Cached::RefreshSoon(_)), "the first one may have failed");
+        assert!(matches!(cache.read(HUB, at(1501)), Cached::RenewSoon(_)), "the first one may have failed");
         cache.pause(HUB, at(1501), 0);
         assert!(
             matches!(cache.read(HUB, at(1502)), Cached::Use(_)),
             "a storm of callers does not load the store"
         );
-        assert!(matches!(cache.read(HUB, at(1503)), Cached::RefreshSoon(_)));
-        assert_eq!(cache.read(HUB, at(1740)), Cached::RefreshNow);
+        assert!(matches!(cache.read(HUB, at(1503)), Cached::RenewSoon(_)));
+        assert_eq!(cache.read(HUB, at(1740)), Cached::RenewNow);
         assert_eq!((cache.usable(HUB, at(1740)), cache.held(HUB).is_some()), (None, true));
     }
 

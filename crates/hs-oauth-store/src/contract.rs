@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::Barrier;
 
 use hs_oauth_core::{
-    AccessToken, Account, Grant, GrantState, Random, Record, Retry, StoreError, Stored, Timestamp,
+    AccessToken, Account, GrantId, GrantState, Random, Record, Retry, StoreError, Stored, Timestamp,
 };
 
 use crate::{Swapped, TokenStore};
@@ -155,7 +155,7 @@ fn every_field_is_kept(store: &(impl TokenStore + ?Sized)) -> Result<(), Violati
     let mut record = full().map_err(|error| rule.broken(error.to_string()))?;
     let mut version = rule.stores(store.swap(FULL, None, &record))?;
     rule.has(store, FULL, version, &record)?;
-    for length in [512, 4096, hs_oauth_core::LONGEST_SECRET] {
+    for length in [512, 4096, hs_oauth_core::MAX_SECRET_SIZE] {
         let long = AccessToken::new("a".repeat(length)).map_err(|error| rule.broken(error.to_string()))?;
         if let Some(tokens) = &mut record.tokens {
             tokens.access_token = long;
@@ -289,7 +289,7 @@ fn failures(record: &Record) -> u32 {
 
 /// A record with a number in it.
 fn numbered(number: u32) -> Record {
-    let mut record = Record::bare(Grant::draw(&mut Random::new([7; 32])), GrantState::Live);
+    let mut record = Record::without_tokens(GrantId::generate(&mut Random::new([7; 32])), GrantState::Live);
     record.retry = Some(Retry::new(Timestamp::from_secs(1_790_000_000), number));
     record
 }

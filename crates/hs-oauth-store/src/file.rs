@@ -25,8 +25,8 @@ use stripe::Stripe;
 /// - Writers take turns by a lock of the operating system, which a dead process does not keep. Readers take none. It needs a
 ///   file system with such locks and a rename that is one step: any local one, rarely one on a network.
 /// - A file that is not a record of its account is set aside beside it as `62515.json.damaged-1`, and reported once as
-///   [`Damaged`](crate::StoreFailure::Damaged); from then on the account has no record. A record in a newer format is
-///   [`Unreadable`](crate::StoreFailure::Unreadable), stays where it is, and is not written over.
+///   [`Damaged`](crate::StoreErrorKind::Damaged); from then on the account has no record. A record in a newer format is
+///   [`Unreadable`](crate::StoreErrorKind::Unreadable), stays where it is, and is not written over.
 /// - The files whose names begin with a dot are the store's own: locks, and marks above every version given out. They belong
 ///   to the records: copy them along, remove none while a process runs, and put a copy back only when none does.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl FileStore {
     /// here.
     ///
     /// # Errors
-    /// [`StoreFailure::Refused`](crate::StoreFailure::Refused) if it is not a folder, cannot be written to, belongs to another
+    /// [`StoreErrorKind::Refused`](crate::StoreErrorKind::Refused) if it is not a folder, cannot be written to, belongs to another
     /// user or can be read or entered by others; the message then has the `chmod` that helps.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, StoreError> {
         let folder = Folder::open(folder.as_ref())?;
@@ -104,7 +104,7 @@ impl TokenStore for FileStore {
 /// too fast for a disk.
 ///
 /// # Errors
-/// [`StoreFailure::Unreadable`](crate::StoreFailure::Unreadable) if a newer version wrote it.
+/// [`StoreErrorKind::Unreadable`](crate::StoreErrorKind::Unreadable) if a newer version wrote it.
 #[cfg(feature = "contract")]
 #[doc(hidden)]
 pub fn read_file(account: Account, text: &[u8]) -> Result<Option<Stored>, StoreError> {

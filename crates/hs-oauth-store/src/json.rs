@@ -3,7 +3,7 @@
 
 use std::io;
 
-use hs_oauth_core::{RECORD_FORMAT, StoreError, StoreFailure};
+use hs_oauth_core::{RECORD_FORMAT, StoreError, StoreErrorKind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -18,7 +18,7 @@ pub(crate) enum NotRead {
 }
 
 pub(crate) fn write(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    let failed = |error| StoreError::with_source(StoreFailure::Refused, error);
+    let failed = |error| StoreError::with_source(StoreErrorKind::Refused, error);
     // A buffer that grows leaves copies behind, so its size is found out first.
     let mut size = Size(0);
     serde_json::to_writer(&mut size, value).map_err(failed)?;
@@ -46,7 +46,7 @@ pub(crate) struct AnyFormat {
 
 pub(crate) fn newer(account: hs_oauth_core::Account, format: u64) -> StoreError {
     let message = format!("the record of {account} has format {format}, which only a newer hs-oauth reads");
-    StoreError::with_source(StoreFailure::Unreadable, message)
+    StoreError::with_source(StoreErrorKind::Unreadable, message)
 }
 
 struct Size(usize);

@@ -27,7 +27,7 @@ mod memory;
 mod sealed;
 mod store;
 
-pub use hs_oauth_core::{Account, Record, StoreError, StoreFailure, Stored};
+pub use hs_oauth_core::{Account, Record, StoreError, StoreErrorKind, Stored};
 
 pub use file::FileStore;
 #[cfg(feature = "contract")]

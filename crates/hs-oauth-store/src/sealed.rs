@@ -1,7 +1,7 @@
 mod key;
 mod shell;
 
-use hs_oauth_core::{Account, Record, StoreError, StoreFailure, Stored};
+use hs_oauth_core::{Account, Record, StoreError, StoreErrorKind, Stored};
 
 use crate::{Swapped, TokenStore};
 
@@ -60,7 +60,7 @@ impl<S: TokenStore> Sealed<S> {
     }
 
     /// Also reads records that are not sealed, to move a store in use: let every process do so, [`reseal`](Self::reseal), and
-    /// then let none. Until it does, a process gets [`StoreFailure::Unreadable`] for what the others sealed. In between, who
+    /// then let none. Until it does, a process gets [`StoreErrorKind::Unreadable`] for what the others sealed. In between, who
     /// can write to the store below can put in a record of their own.
     #[must_use]
     pub fn accept_plain(self) -> Self {
@@ -103,7 +103,7 @@ impl<S: TokenStore> Sealed<S> {
                 return Ok(true);
             }
         }
-        Err(StoreError::with_source(StoreFailure::Unavailable, "others kept writing"))
+        Err(StoreError::with_source(StoreErrorKind::Unavailable, "others kept writing"))
     }
 
     fn open(&self, account: Account, shell: Record) -> Result<Record, StoreError> {
@@ -116,8 +116,8 @@ impl<S: TokenStore> Sealed<S> {
 
 impl<S: TokenStore> TokenStore for Sealed<S> {
     /// # Errors
-    /// Besides the store's own: [`StoreFailure::Unreadable`] for a record that is not sealed, or sealed with a key that is not
-    /// at hand; [`StoreFailure::Damaged`] for one that was altered, cut or written for another account.
+    /// Besides the store's own: [`StoreErrorKind::Unreadable`] for a record that is not sealed, or sealed with a key that is not
+    /// at hand; [`StoreErrorKind::Damaged`] for one that was altered, cut or written for another account.
     fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
         let Some(Stored { version, record: shell }) = self.store.load(account)? else { return Ok(None) };
         Ok(Some(Stored { version, record: self.open(account, shell)? }))

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use hs_oauth_core::{
-    App, Authorize, CallbackError, ClientSecret, LONGEST_CALLBACK, NextStep, PendingAuthorization,
+    App, Authorize, CallbackError, ClientSecret, MAX_CALLBACK_SIZE, NextStep, PendingAuthorization,
     Randomness, Scopes,
 };
 
@@ -18,13 +18,13 @@ struct Begun {
 /// Two authorizations that differ in their secrets only.
 static BEGUN: LazyLock<[Begun; 2]> = LazyLock::new(|| {
     let app = App::hubspot("client-id", ClientSecret::new("s3cret").expect("a secret"))
-        .redirect_uri("https://example.com/cb")
+        .with_redirect_uri("https://example.com/cb")
         .build()
         .expect("an app");
     [1_u8, 2].map(|seed| {
         let randomness = Randomness::new([seed.wrapping_mul(91); 32], [seed.wrapping_mul(57); 32]);
         let begun =
-            Authorize::scopes(Scopes::NONE).begin_with(&app, randomness).expect("it has a redirect URI");
+            Authorize::new(Scopes::NONE).begin_with(&app, randomness).expect("it has a redirect URI");
         let verifier = begun.pending.code_verifier().expect("PKCE is on").expose();
         let mut marks = Vec::from(echoes("state", begun.pending.state().expose()));
         marks.extend(echoes("verifier", verifier));
@@ -86,7 +86,7 @@ fn expected(pending: &PendingAuthorization, query: &str) -> Option<String> {
     let is_refusal = !matches!(all("error").as_slice(), [] | [""]);
     match (all("state").as_slice(), all("code").as_slice()) {
         ([state], [code])
-            if query.len() <= LONGEST_CALLBACK
+            if query.len() <= MAX_CALLBACK_SIZE
                 && !is_refusal
                 && is_plain(code)
                 && *state == pending.state().expose() =>

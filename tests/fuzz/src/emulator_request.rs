@@ -168,7 +168,7 @@ impl Run {
             .build()
             .expect("an app");
         let refresh = Refresh::new(RefreshToken::new("na1-none").expect("a token"));
-        let read = refresh.from_http(&app, self.now, answer);
+        let read = refresh.read_response(&app, self.now, answer);
         assert_eq!(read.is_ok(), answer.status() == 200, "{read:?}");
         let field = |name: &str| {
             form_urlencoded::parse(request.body()).find(|pair| pair.0 == name).map(|pair| pair.1.into_owned())

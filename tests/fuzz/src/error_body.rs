@@ -134,7 +134,7 @@ fn pair<E: Endpoint>(
     let [apps, other_apps] = &pair.apps;
     let apps = apps.iter().zip(other_apps).filter(|(app, _)| versions.contains(&app.version()));
     for (app, other_app) in apps {
-        let read = endpoint.from_http(app, SENT_AT, &one);
+        let read = endpoint.read_response(app, SENT_AT, &one);
         let error = match read {
             Err(error) => error,
             Ok(_) if answer.status.is_success() => continue,
@@ -145,7 +145,7 @@ fn pair<E: Endpoint>(
                 continue;
             }
         };
-        let other = other_endpoint.from_http(other_app, SENT_AT, &other).expect_err("the other is one, too");
+        let other = other_endpoint.read_response(other_app, SENT_AT, &other).expect_err("the other is one, too");
         if without_rescued(&error) != without_rescued(&other) && answer.has_secret(&pair.echoes) {
             continue;
         }
@@ -153,7 +153,7 @@ fn pair<E: Endpoint>(
         assert_eq!(without_rescued(&error), without_rescued(&other), "a secret is shown");
         holds(&error, answer.status, E::OPERATION);
         if let Error::Api(error) = &error {
-            let again = endpoint.from_http(app, SENT_AT, &error.to_response());
+            let again = endpoint.read_response(app, SENT_AT, &error.to_response());
             assert_eq!(again.expect_err("it is one").as_api(), Some(&**error), "written and read again");
         }
     }
@@ -162,7 +162,7 @@ fn pair<E: Endpoint>(
 /// Both show tokens as `[redacted]`, but only one may have been able to read them.
 fn without_rescued(error: &Error) -> String {
     match error {
-        Error::Answer(error) => {
+        Error::Response(error) => {
             let mut error = (**error).clone();
             error.rescued = Default::default();
             format!("{error:?}")
@@ -196,7 +196,7 @@ fn holds(error: &Error, status: StatusCode, operation: hs_oauth_core::Operation)
             );
             assert!(step != NextStep::Reauthorize || error.refuses_grant(), "{error:?}");
         }
-        Error::Answer(error) => {
+        Error::Response(error) => {
             assert!(status.is_success());
             assert!(error.content_type.as_ref().is_none_or(|text| text.len() <= 64));
         }

@@ -57,7 +57,7 @@ fn wait(date: Option<&HeaderValue>, values: &[HeaderValue]) -> Option<Duration> 
     }
     let mut waits = [429, 423, 477, 503, 400].map(|status| {
         *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
-        let error = refresh.from_http(app, SENT_AT, &response).expect_err("no success");
+        let error = refresh.read_response(app, SENT_AT, &response).expect_err("no success");
         let wait = error.as_api().expect("a refusal").retry_after;
         assert!(wait.is_none_or(|wait| wait <= LONGEST_WAIT));
         let step = match status {

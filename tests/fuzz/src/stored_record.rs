@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use hs_oauth_core::{AccessToken, Account, IdToken, RECORD_FORMAT, Record, RefreshToken, StoreFailure};
+use hs_oauth_core::{AccessToken, Account, IdToken, RECORD_FORMAT, Record, RefreshToken, StoreErrorKind};
 use hs_oauth_store::{Keys, SealingKey, read_file};
 use serde_json::{Map, Value};
 
@@ -53,7 +53,7 @@ fn record_holds(record: &Record, before: &Map<String, Value>, data: &[u8]) {
     let shell = KEYS.seal(ACCOUNT, record).expect("a record can be sealed");
     assert_eq!(KEYS.open(ACCOUNT, &shell).expect("and opened"), *record);
     let stolen = KEYS.open(Account::hub(62516), &shell).expect_err("it is another account's");
-    assert_eq!(stolen.failure(), StoreFailure::Damaged);
+    assert_eq!(stolen.kind(), StoreErrorKind::Damaged);
     tamper(&shell, data);
 }
 
@@ -74,7 +74,7 @@ fn tamper(shell: &Record, data: &[u8]) {
     seal.insert(part.to_owned(), Value::String(String::from_utf8(text).expect("it is text")));
     assert!(shell.unknown.put("sealed", &seal));
     let altered = KEYS.open(ACCOUNT, &shell).expect_err("it was altered");
-    assert_eq!(altered.failure(), StoreFailure::Damaged);
+    assert_eq!(altered.kind(), StoreErrorKind::Damaged);
 }
 
 /// Every field is there again with its value.
@@ -136,7 +136,7 @@ fn file(data: &[u8]) {
             }
         }
         Err(error) => {
-            assert_eq!(error.failure(), StoreFailure::Unreadable);
+            assert_eq!(error.kind(), StoreErrorKind::Unreadable);
             if let Some(Value::Object(record)) = member("record") {
                 let format = record.get("format").and_then(Value::as_u64);
                 assert!(format.is_some_and(|format| format > u64::from(RECORD_FORMAT)));

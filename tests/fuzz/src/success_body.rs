@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use hs_oauth_core::server::Serve;
 use hs_oauth_core::{
-    AccessToken, AnswerError, App, AuthorizationCode, ClientCredentials, ClientSecret, Code, CodeVerifier,
+    AccessToken, ResponseError, App, AuthorizationCode, ClientCredentials, ClientSecret, Code, CodeVerifier,
     Endpoint, Error, ExchangeCode, IdToken, Introspect, Introspection, NextStep, Operation, Problem, Refresh,
-    RefreshToken, Revoke, Scopes, Signature, Token, TokenSet, TransportError, TransportFailure,
+    RefreshToken, Revoke, Scopes, Signature, Token, TokenSet, TransportError, TransportErrorKind,
 };
 use http::{HeaderValue, Response};
 use serde_json::{Map, Value};
@@ -66,7 +66,7 @@ pub fn check(body: &[u8]) {
         introspection(&requests.of_refresh, app, body, object.as_ref());
         requests
             .revoke
-            .from_http(app, SENT_AT, &Response::new(body))
+            .read_response(app, SENT_AT, &Response::new(body))
             .expect("the status is the whole answer");
         cut(&requests.refresh, app, body);
     }
@@ -76,13 +76,13 @@ fn tokens<E>(endpoint: &E, app: &App, body: &[u8], object: Option<&Map<String, V
 where
     E: Serve<Output = TokenSet>,
 {
-    let read = endpoint.from_http(app, SENT_AT, &Response::new(body));
+    let read = endpoint.read_response(app, SENT_AT, &Response::new(body));
     if let Some(object) = object {
         assert_eq!(read.is_ok(), are_tokens(E::OPERATION, object), "{read:?}");
     }
     let tokens = match read {
         Ok(tokens) => tokens,
-        Err(Error::Answer(error)) => return answer_error(E::OPERATION, *error),
+        Err(Error::Response(error)) => return answer_error(E::OPERATION, *error),
         Err(error) => panic!("{error:?}"),
     };
     assert!(json::is_json(body));
@@ -95,7 +95,7 @@ where
     let written = serde_json::to_string(&tokens).expect("tokens can be written");
     assert_eq!(serde_json::from_str::<TokenSet>(&written).expect("and read back"), tokens);
     let served = E::to_response(&tokens, app.version());
-    assert_eq!(endpoint.from_http(app, SENT_AT, &served).expect("and served"), tokens);
+    assert_eq!(endpoint.read_response(app, SENT_AT, &served).expect("and served"), tokens);
 
     let mut other = tokens.clone();
     other.access_token = AccessToken::new("x").expect("a token");
@@ -150,14 +150,14 @@ fn agrees(operation: Operation, tokens: &TokenSet, object: &Map<String, Value>) 
 }
 
 fn introspection(endpoint: &Introspect, app: &App, body: &[u8], object: Option<&Map<String, Value>>) {
-    let read = endpoint.from_http(app, SENT_AT, &Response::new(body));
+    let read = endpoint.read_response(app, SENT_AT, &Response::new(body));
     let active = object.and_then(|object| object.get("active"));
     if active == Some(&Value::Bool(false)) {
         assert!(matches!(read, Ok(Introspection::Inactive)), "{read:?}");
     }
     let introspection = match read {
         Ok(introspection) => introspection,
-        Err(Error::Answer(error)) => return answer_error(Operation::Introspect, *error),
+        Err(Error::Response(error)) => return answer_error(Operation::Introspect, *error),
         Err(error) => panic!("{error:?}"),
     };
     assert!(json::is_json(body));
@@ -196,24 +196,24 @@ fn introspection(endpoint: &Introspect, app: &App, body: &[u8], object: Option<&
         assert_eq!(again.expose(), object.get("token").and_then(Value::as_str).unwrap_or(asked));
     }
     let served = Introspect::to_response(&introspection, app.version());
-    let again = Introspect::new(again).from_http(app, SENT_AT, &served);
+    let again = Introspect::new(again).read_response(app, SENT_AT, &served);
     assert_eq!(again.expect("an introspection can be served"), introspection);
 }
 
 fn cut(refresh: &Refresh, app: &App, body: &[u8]) {
     let at = body.last().map_or(0, |last| usize::from(*last) * (body.len() + 1) / 256);
     let came = body.get(..at).unwrap_or(body);
-    let failure = TransportError::new(TransportFailure::Interrupted);
-    let error = match refresh.from_cut_http(app, SENT_AT, &Response::new(came), failure) {
-        Err(Error::Answer(error)) => *error,
+    let failure = TransportError::new(TransportErrorKind::Interrupted);
+    let error = match refresh.read_partial_response(app, SENT_AT, &Response::new(came), failure) {
+        Err(Error::Response(error)) => *error,
         Err(Error::Transport(_)) => return,
         other => panic!("{other:?}"),
     };
     assert_eq!(
         (error.problems.as_slice(), error.next_step()),
-        (&[Problem::Cut][..], NextStep::RetryAfter(None))
+        (&[Problem::Truncated][..], NextStep::RetryAfter(None))
     );
-    if let Ok(whole) = refresh.from_http(app, SENT_AT, &Response::new(body)) {
+    if let Ok(whole) = refresh.read_response(app, SENT_AT, &Response::new(body)) {
         let rescued = &error.rescued;
         assert!(
             rescued.access_token.as_ref().is_none_or(|token| *token == whole.access_token),
@@ -227,7 +227,7 @@ fn cut(refresh: &Refresh, app: &App, body: &[u8]) {
     answer_error(Operation::Refresh, error);
 }
 
-fn answer_error(operation: Operation, error: AnswerError) {
+fn answer_error(operation: Operation, error: ResponseError) {
     assert_eq!((error.operation, error.status.as_u16()), (operation, 200));
     assert!(!error.problems.is_empty());
     let mut other = error.clone();

@@ -69,7 +69,7 @@ enum NextStep {
     ReportBug,
 }
 
-struct Held {
+struct CurrentTokens {
     bearer: HeaderValue,
     good_until: i64,
 }
@@ -123,7 +123,7 @@ pub(crate) fn lent() -> Result<SharedWork, Failure> {
 fn read(show: impl Fn(&HeaderValue) + Send + Sync + 'static) -> Result<SharedWork, Failure> {
     // Not a static one, whose clones would count nothing.
     let bearer = HeaderValue::from_str(given::BEARER)?;
-    let held = ArcSwap::from_pointee(Held { bearer, good_until: i64::MAX });
+    let held = ArcSwap::from_pointee(CurrentTokens { bearer, good_until: i64::MAX });
     Ok(repeat_shared(move || {
         let now = clock_gettime(ClockId::RealtimeCoarse).tv_sec;
         let held = held.load();

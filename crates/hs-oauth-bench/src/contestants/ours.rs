@@ -20,7 +20,7 @@ const ACCOUNT: Account = Account::hub(62515);
 
 pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure> {
     let app = match task.is_over_loopback() {
-        true => app()?.api_base(server).build()?,
+        true => app()?.with_api_base(server).build()?,
         false => app()?.build()?,
     };
     let refresh = Refresh::new(RefreshToken::new(given::REFRESH_TOKEN)?);
@@ -29,12 +29,12 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
         Task::Build => repeat::<_, Failure>(move || Ok(black_box(&refresh).to_http(&app))),
         Task::Parse => {
             let answer = Response::new(given::ANSWER.to_vec());
-            repeat(move || refresh.from_http(&app, now, black_box(&answer)))
+            repeat(move || refresh.read_response(&app, now, black_box(&answer)))
         }
         Task::Refuse => {
             let mut answer = Response::new(given::REFUSAL.to_vec());
             *answer.status_mut() = StatusCode::BAD_REQUEST;
-            repeat::<_, Failure>(move || match refresh.from_http(&app, now, black_box(&answer)) {
+            repeat::<_, Failure>(move || match refresh.read_response(&app, now, black_box(&answer)) {
                 Ok(_) => Err("no error".into()),
                 Err(error) => {
                     black_box(error.next_step());
@@ -49,11 +49,11 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
             };
             repeat(move || {
                 let response = send(black_box(&refresh).to_http(&app));
-                refresh.from_http(&app, now, &response)
+                refresh.read_response(&app, now, &response)
             })
         }
         Task::Authorize => {
-            let authorize = Authorize::scopes(given::SCOPES.parse::<Scopes>()?);
+            let authorize = Authorize::new(given::SCOPES.parse::<Scopes>()?);
             repeat(move || {
                 let bytes = Randomness::new(black_box(given::STATE_BYTES), black_box(given::VERIFIER_BYTES));
                 authorize.begin_with(&app, bytes)
@@ -75,7 +75,7 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
 pub(crate) fn parse(body: Vec<u8>) -> Result<Option<Work>, Failure> {
     let (app, answer) = (app()?.build()?, Response::new(body));
     let refresh = Refresh::new(RefreshToken::new(given::REFRESH_TOKEN)?);
-    repeat(move || refresh.from_http(&app, Timestamp::from_secs(0), black_box(&answer)))
+    repeat(move || refresh.read_response(&app, Timestamp::from_secs(0), black_box(&answer)))
 }
 
 pub(crate) fn bearer() -> Result<SharedWork, Failure> {
@@ -129,7 +129,7 @@ fn asynchronous() -> Result<(hs_oauth_async::TokenManager, Runtime), Failure> {
 
 fn app() -> Result<AppBuilder, Failure> {
     let secret = ClientSecret::new(given::CLIENT_SECRET)?;
-    Ok(App::hubspot(given::CLIENT_ID, secret).redirect_uri(given::REDIRECT_URI))
+    Ok(App::hubspot(given::CLIENT_ID, secret).with_redirect_uri(given::REDIRECT_URI))
 }
 
 fn tokens() -> Result<TokenSet, Failure> {

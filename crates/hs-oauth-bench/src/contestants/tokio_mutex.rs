@@ -9,14 +9,14 @@ use tokio::sync::Mutex;
 use crate::given;
 use crate::work::{Failure, SharedWork, shared_runtime};
 
-struct Held {
+struct CurrentTokens {
     token: String,
     good_until: Instant,
 }
 
 pub(crate) fn bearer() -> Result<SharedWork, Failure> {
     let good_until = Instant::now() + Duration::from_secs(86_400);
-    let held = Mutex::new(Held { token: given::ACCESS_TOKEN.to_owned(), good_until });
+    let held = Mutex::new(CurrentTokens { token: given::ACCESS_TOKEN.to_owned(), good_until });
     let runtime = shared_runtime()?;
     Ok(Arc::new(move |times| {
         runtime.block_on(async {

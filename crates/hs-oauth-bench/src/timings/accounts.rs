@@ -140,7 +140,7 @@ fn stored(count: i64) -> Result<MemoryStore, Failure> {
         let token = AccessToken::new(format!("{hub_id:0>TOKEN_LENGTH$}"))?;
         let mut tokens = TokenSet::new(token, 86_400, SystemTime::now().into());
         tokens.refresh_token = Some(RefreshToken::new("na1-refresh")?);
-        store.swap(Account::hub(hub_id), None, &Record::new(Grant::draw(&mut random), tokens))?;
+        store.swap(Account::hub(hub_id), None, &Record::new(GrantId::generate(&mut random), tokens))?;
     }
     Ok(store)
 }

@@ -100,7 +100,7 @@ fn run(
     })?;
     let store = Arc::new(MemoryStore::new());
     let app =
-        App::hubspot(given::CLIENT_ID, ClientSecret::new(given::CLIENT_SECRET)?).api_base(url).build()?;
+        App::hubspot(given::CLIENT_ID, ClientSecret::new(given::CLIENT_SECRET)?).with_api_base(url).build()?;
     let listener = Box::new({
         let renewed = Arc::clone(&renewed);
         move |account| lock(&renewed).push((account, began.elapsed()))
@@ -135,14 +135,14 @@ fn run(
 
 fn blocking(app: App, store: Arc<MemoryStore>, listener: Listener) -> Result<Bearers, Failure> {
     let client = hs_oauth_blocking::Client::new(app);
-    let builder = hs_oauth_blocking::TokenManager::builder(client, store).renewals_per_second(BUDGET);
+    let builder = hs_oauth_blocking::TokenManager::builder(client, store).with_renewals_per_second(BUDGET);
     let manager = builder.on_event(move |event| tell(event, &listener)).build();
     Ok(Box::new(move |account| manager.bearer(account)))
 }
 
 fn asynchronous(app: App, store: Arc<MemoryStore>, listener: Listener) -> Result<Bearers, Failure> {
     let client = hs_oauth_async::Client::new(app)?;
-    let builder = hs_oauth_async::TokenManager::builder(client, store).renewals_per_second(BUDGET);
+    let builder = hs_oauth_async::TokenManager::builder(client, store).with_renewals_per_second(BUDGET);
     let manager = builder.on_event(move |event| tell(event, &listener)).build();
     let runtime = shared_runtime()?;
     Ok(Box::new(move |account| runtime.block_on(manager.bearer(account))))
@@ -161,7 +161,7 @@ fn fill(store: &MemoryStore) -> Result<(), Failure> {
         let mut tokens = TokenSet::new(AccessToken::new(format!("old-{index}"))?, 1800, now.into());
         tokens.expires_at = (now + ends_after(index)).into();
         tokens.refresh_token = Some(RefreshToken::new(format!("na1-{index}"))?);
-        let record = Record::new(Grant::draw(&mut random), tokens);
+        let record = Record::new(GrantId::generate(&mut random), tokens);
         store.swap(account(index).ok_or("no account")?, None, &record)?;
     }
     Ok(())

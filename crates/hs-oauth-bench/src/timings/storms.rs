@@ -74,16 +74,16 @@ impl Scene {
         let hubspot = Server::start("127.0.0.1:0", Settings::random()?)?;
         let settings = hubspot.settings();
         let app = App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret)?)
-            .redirect_uri(settings.redirect_uris.first().ok_or("no redirect URI")?)
-            .api_base(hubspot.url())
-            .app_base(hubspot.url())
+            .with_redirect_uri(settings.redirect_uris.first().ok_or("no redirect URI")?)
+            .with_api_base(hubspot.url())
+            .with_app_base(hubspot.url())
             .build()?;
-        let authorization = Authorize::scopes("oauth".parse()?).begin(&app)?;
+        let authorization = Authorize::new("oauth".parse()?).begin(&app)?;
         let callback = hubspot.connect(&authorization.url)?;
         let code = authorization.pending.accept(callback.split_once('?').map_or("", |(_, query)| query))?;
         let mut tokens = hs_oauth_blocking::Client::new(app.clone()).exchange_code(code)?;
         tokens.expires_at = Timestamp::from(SystemTime::now());
-        let account = Account::of(&tokens, false).ok_or("no account")?;
+        let account = Account::from_tokens(&tokens, false).ok_or("no account")?;
         hubspot.emulator(|emulator| {
             emulator.clear_journal();
             emulator.inject(Fault::delay(REQUEST).on(Target::Refresh));

@@ -2,7 +2,7 @@
 
 use http::{Request, Response};
 
-use super::{Endpoint, post, refusal};
+use super::{Endpoint, error_response, post, token_response};
 use crate::app::App;
 use crate::error::{Error, Operation};
 use crate::scope::Scopes;
@@ -44,16 +44,16 @@ impl Endpoint for ClientCredentials {
         post(app.uri(Resource::Token), app, fixed, &[("scope", &self.scopes.to_string())])
     }
 
-    fn from_http<B: AsRef<[u8]>>(
+    fn read_response<B: AsRef<[u8]>>(
         &self,
         app: &App,
         sent_at: Timestamp,
         response: &Response<B>,
     ) -> Result<TokenSet, Error> {
         if response.status().is_success() {
-            TokenSet::read(Self::OPERATION, None, sent_at, response)
+            token_response::read(Self::OPERATION, None, sent_at, response)
         } else {
-            Err(refusal(Self::OPERATION, app, [""; 2], sent_at, response).into())
+            Err(error_response(Self::OPERATION, app, [""; 2], sent_at, response).into())
         }
     }
 }

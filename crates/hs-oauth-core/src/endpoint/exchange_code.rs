@@ -2,9 +2,9 @@
 
 use http::{Request, Response};
 
-use super::{Endpoint, post, refusal};
+use super::{Endpoint, error_response, post, token_response};
 use crate::app::App;
-use crate::authorize::AuthorizationCode;
+use crate::callback::AuthorizationCode;
 use crate::error::{Error, Operation};
 use crate::secret::CodeVerifier;
 use crate::timestamp::Timestamp;
@@ -46,18 +46,18 @@ impl Endpoint for ExchangeCode {
         post(app.uri(Resource::Token), app, "grant_type=authorization_code", &all)
     }
 
-    fn from_http<B: AsRef<[u8]>>(
+    fn read_response<B: AsRef<[u8]>>(
         &self,
         app: &App,
         sent_at: Timestamp,
         response: &Response<B>,
     ) -> Result<TokenSet, Error> {
         if response.status().is_success() {
-            TokenSet::read(Self::OPERATION, None, sent_at, response)
+            token_response::read(Self::OPERATION, None, sent_at, response)
         } else {
             let code = self.code.code().expose();
             let verifier = self.code.code_verifier().map_or("", CodeVerifier::expose);
-            Err(refusal(Self::OPERATION, app, [code, verifier], sent_at, response).into())
+            Err(error_response(Self::OPERATION, app, [code, verifier], sent_at, response).into())
         }
     }
 }

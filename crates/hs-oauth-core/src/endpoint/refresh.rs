@@ -2,7 +2,7 @@
 
 use http::{Request, Response};
 
-use super::{Endpoint, post, refusal};
+use super::{Endpoint, error_response, post, token_response};
 use crate::app::App;
 use crate::error::{Error, Operation};
 use crate::scope::Scopes;
@@ -29,7 +29,7 @@ impl Refresh {
 
     /// Asks for fewer scopes than were granted.
     #[must_use]
-    pub fn scopes(mut self, scopes: Scopes) -> Self {
+    pub fn with_scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
         self
     }
@@ -40,7 +40,7 @@ impl Refresh {
     }
 
     /// The scopes asked for; none means all that was granted.
-    pub const fn requested_scopes(&self) -> &Scopes {
+    pub const fn scopes(&self) -> &Scopes {
         &self.scopes
     }
 }
@@ -59,16 +59,17 @@ impl Endpoint for Refresh {
         post(app.uri(Resource::Token), app, fixed, &[token, ("scope", &self.scopes.to_string())])
     }
 
-    fn from_http<B: AsRef<[u8]>>(
+    fn read_response<B: AsRef<[u8]>>(
         &self,
         app: &App,
         sent_at: Timestamp,
         response: &Response<B>,
     ) -> Result<TokenSet, Error> {
         if response.status().is_success() {
-            TokenSet::read(Self::OPERATION, Some(&self.refresh_token), sent_at, response)
+            token_response::read(Self::OPERATION, Some(&self.refresh_token), sent_at, response)
         } else {
-            Err(refusal(Self::OPERATION, app, [self.refresh_token.expose(), ""], sent_at, response).into())
+            Err(error_response(Self::OPERATION, app, [self.refresh_token.expose(), ""], sent_at, response)
+                .into())
         }
     }
 }

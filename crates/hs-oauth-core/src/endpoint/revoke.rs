@@ -2,7 +2,7 @@
 
 use http::{Method, Request, Response};
 
-use super::{Endpoint, bare, post, refusal};
+use super::{Endpoint, bare, error_response, post};
 use crate::app::App;
 use crate::error::{Error, Operation, TransportError};
 use crate::secret::RefreshToken;
@@ -46,7 +46,7 @@ impl Endpoint for Revoke {
         }
     }
 
-    fn from_http<B: AsRef<[u8]>>(
+    fn read_response<B: AsRef<[u8]>>(
         &self,
         app: &App,
         sent_at: Timestamp,
@@ -55,20 +55,21 @@ impl Endpoint for Revoke {
         if response.status().is_success() {
             return Ok(());
         }
-        let refusal = refusal(Self::OPERATION, app, [self.refresh_token.expose(), ""], sent_at, response);
+        let refusal =
+            error_response(Self::OPERATION, app, [self.refresh_token.expose(), ""], sent_at, response);
         match app.version() {
             ApiVersion::V1 if refusal.is_unknown_token() => Ok(()),
             _ => Err(refusal.into()),
         }
     }
     /// The status is the whole answer (RFC 7009 §2.2).
-    fn from_cut_http<B: AsRef<[u8]>>(
+    fn read_partial_response<B: AsRef<[u8]>>(
         &self,
         app: &App,
         sent_at: Timestamp,
         response: &Response<B>,
         _: TransportError,
     ) -> Result<(), Error> {
-        self.from_http(app, sent_at, response)
+        self.read_response(app, sent_at, response)
     }
 }

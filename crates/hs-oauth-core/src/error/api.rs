@@ -3,16 +3,14 @@ use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
-use serde_core::de::{MapAccess, SeqAccess};
-use serde_core::ser::SerializeMap;
-use serde_core::{Serialize, Serializer};
+use serde::Serialize;
+use serde::de::{MapAccess, SeqAccess};
 
 use super::codes::{HubSpotCode, OAuthCode};
 use super::redact::Redact;
 use super::retry_after::retry_after;
 use super::{NextStep, Operation};
-use crate::answer::{self, Field, Lists, Shape, Texts, json_object};
-use crate::kept::write_some;
+use crate::json::{self, Field, Lists, Shape, Texts, json_object};
 use crate::timestamp::Timestamp;
 
 /// HubSpot's refusal, in either of its two shapes or a mix of both (RFC 6749 §5.2 and HubSpot's own).
@@ -60,18 +58,23 @@ pub struct ApiError {
 }
 
 /// One fault among the `errors` of an [`ApiError`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ErrorDetail {
     /// What is wrong, for people.
+    #[serde(rename = "message", skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// A code for it.
+    #[serde(rename = "code", skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// A finer code.
+    #[serde(rename = "subCategory", skip_serializing_if = "Option::is_none")]
     pub sub_category: Option<String>,
     /// The field or place it is in.
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
     /// Lists of values by name.
+    #[serde(rename = "context", skip_serializing_if = "BTreeMap::is_empty")]
     pub context: BTreeMap<String, Vec<String>>,
 }
 
@@ -117,8 +120,8 @@ impl ApiError {
         sent_at: Timestamp,
         secrets: [&str; 3],
     ) -> Self {
-        let mut body = ErrorAnswer::default();
-        let _ = answer::read(response.body().as_ref(), &mut body);
+        let mut body = ErrorResponse::default();
+        let _ = json::read(response.body().as_ref(), &mut body);
         let redact = Redact::new(secrets);
         let code = body.status.text().filter(|status| status != "error");
         Self {
@@ -246,23 +249,8 @@ impl fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
-impl Serialize for ErrorDetail {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { message, code, sub_category, location, context } = self;
-        let mut object = serializer.serialize_map(None)?;
-        write_some(&mut object, "message", message)?;
-        write_some(&mut object, "code", code)?;
-        write_some(&mut object, "subCategory", sub_category)?;
-        write_some(&mut object, "in", location)?;
-        if !context.is_empty() {
-            object.serialize_entry("context", context)?;
-        }
-        object.end()
-    }
-}
-
 json_object! {
-    struct ErrorAnswer<'a> {
+    struct ErrorResponse<'a> {
         scalars {
             error = "error",
             error_description = "error_description",
@@ -279,13 +267,13 @@ json_object! {
         others {
             context: Lists<'a> = "context",
             links: Texts<'a> = "links",
-            errors: Vec<DetailAnswer<'a>> = "errors",
+            errors: Vec<DetailResponse<'a>> = "errors",
         }
     }
 }
 
 json_object! {
-    struct DetailAnswer<'a> {
+    struct DetailResponse<'a> {
         scalars {
             message = "message",
             code = "code",
@@ -298,7 +286,7 @@ json_object! {
     }
 }
 
-impl DetailAnswer<'_> {
+impl DetailResponse<'_> {
     #[inline]
     fn without_secrets(self, redact: &Redact<'_>) -> ErrorDetail {
         ErrorDetail {
@@ -311,16 +299,16 @@ impl DetailAnswer<'_> {
     }
 }
 
-impl<'a> Shape<'a> for DetailAnswer<'a> {
+impl<'a> Shape<'a> for DetailResponse<'a> {
     fn from_object<A: MapAccess<'a>>(object: &mut A) -> Result<Option<Self>, A::Error> {
-        answer::nested(object).map(Some)
+        json::nested(object).map(Some)
     }
 }
 
-impl<'a> Shape<'a> for Vec<DetailAnswer<'a>> {
+impl<'a> Shape<'a> for Vec<DetailResponse<'a>> {
     fn from_list<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
         let mut details = Self::new();
-        while let Some(detail) = list.next_element::<Field<DetailAnswer<'_>>>()? {
+        while let Some(detail) = list.next_element::<Field<DetailResponse<'_>>>()? {
             details.extend(detail.read());
         }
         Ok(Some(details))

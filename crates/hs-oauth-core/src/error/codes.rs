@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_core::{Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 /// Declares an open set of codes.
 macro_rules! codes {

@@ -3,9 +3,9 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::mem::swap;
 
-use super::disguise::{SHORTEST, disguises, is_disguised};
-use crate::answer::{Field, Lists, Scalar, Texts};
-use crate::printable::excerpt;
+use super::encoded_secret::{MIN_ENCODED_LEN, disguises, is_disguised};
+use crate::json::{Field, Lists, Scalar, Texts};
+use crate::text::excerpt;
 
 /// Takes the request's secrets out of what the server says: a server that echoes its input must not get it into a log.
 pub(crate) struct Redact<'s> {
@@ -30,13 +30,13 @@ impl<'s> Redact<'s> {
     }
 
     pub(crate) fn text(&self, text: &str) -> String {
-        let text = self.without(Cow::Borrowed(text), |secret| secret.len() >= SHORTEST);
+        let text = self.without(Cow::Borrowed(text), |secret| secret.len() >= MIN_ENCODED_LEN);
         let disguises = || self.disguises.get_or_init(|| disguises(self.secrets())).as_slice();
         if is_disguised(&text, self.secrets(), disguises) {
             return "[redacted]".to_owned();
         }
         // Only now: a short one may be a part of the letters in which a long one is disguised.
-        excerpt(&self.without(text, |secret| secret.len() < SHORTEST))
+        excerpt(&self.without(text, |secret| secret.len() < MIN_ENCODED_LEN))
     }
 
     fn without<'t>(&self, mut text: Cow<'t, str>, which: impl Fn(&str) -> bool) -> Cow<'t, str> {

@@ -5,7 +5,7 @@ use http::{HeaderMap, header};
 use crate::timestamp::Timestamp;
 
 /// The longest wait a `Retry-After` is believed: HubSpot names up to 24 hours while it moves an account.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Seconds or a date; of several, the longest. What is neither is not there.
 pub(super) fn retry_after(headers: &HeaderMap, sent_at: Timestamp) -> Option<Duration> {
@@ -19,5 +19,5 @@ pub(super) fn retry_after(headers: &HeaderMap, sent_at: Timestamp) -> Option<Dur
         let now = headers.get(header::DATE).and_then(|value| date(value.to_str().ok()?)).unwrap_or(sent_at);
         Some(date(text)?.since(now))
     };
-    headers.get_all(header::RETRY_AFTER).iter().filter_map(wait).max().map(|wait| wait.min(LONGEST_WAIT))
+    headers.get_all(header::RETRY_AFTER).iter().filter_map(wait).max().map(|wait| wait.min(MAX_WAIT))
 }

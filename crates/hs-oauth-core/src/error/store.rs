@@ -6,14 +6,14 @@ use super::NextStep;
 /// A store that did not do what it was asked. A store makes it; core decides what it means.
 #[derive(Clone, Debug)]
 pub struct StoreError {
-    failure: StoreFailure,
+    kind: StoreErrorKind,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What is wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum StoreFailure {
+pub enum StoreErrorKind {
     /// It does not answer, or not in time. A write may have taken effect, or may still do so.
     Unavailable,
     /// What it holds of the account cannot be read.
@@ -27,35 +27,40 @@ pub enum StoreFailure {
 
 impl StoreError {
     /// A failure without more to tell.
-    pub const fn new(failure: StoreFailure) -> Self {
-        Self { failure, source: None }
+    pub const fn new(kind: StoreErrorKind) -> Self {
+        Self { kind, source: None }
     }
 
     /// A failure and what the store said. `source` is shown with the error: it must hold no secret.
     pub fn with_source(
-        failure: StoreFailure,
+        kind: StoreErrorKind,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self { failure, source: Some(Arc::from(source.into())) }
+        Self { kind, source: Some(Arc::from(source.into())) }
+    }
+
+    /// Returns the error of a store that reports one conflict after the other.
+    pub(crate) fn conflicts() -> Self {
+        Self::with_source(StoreErrorKind::Unavailable, "one conflict after the other")
     }
 
     /// What is wrong.
-    pub const fn failure(&self) -> StoreFailure {
-        self.failure
+    pub const fn kind(&self) -> StoreErrorKind {
+        self.kind
     }
 
     /// What to do next: wait for a store that does not answer, else look after it.
     pub const fn next_step(&self) -> NextStep {
-        match self.failure {
-            StoreFailure::Unavailable => NextStep::RetryAfter(None),
-            StoreFailure::Damaged | StoreFailure::Unreadable | StoreFailure::Refused => {
+        match self.kind {
+            StoreErrorKind::Unavailable => NextStep::RetryAfter(None),
+            StoreErrorKind::Damaged | StoreErrorKind::Unreadable | StoreErrorKind::Refused => {
                 NextStep::FixConfiguration
             }
         }
     }
 }
 
-impl StoreFailure {
+impl StoreErrorKind {
     /// The failure's name for programs and logs: `unavailable`, `damaged`, `unreadable` or `refused`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -69,7 +74,7 @@ impl StoreFailure {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.failure, f)?;
+        fmt::Display::fmt(&self.kind, f)?;
         match &self.source {
             Some(source) => write!(f, ": {source}"),
             None => Ok(()),
@@ -77,7 +82,7 @@ impl fmt::Display for StoreError {
     }
 }
 
-impl fmt::Display for StoreFailure {
+impl fmt::Display for StoreErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unavailable => "the token store does not answer",

@@ -6,14 +6,14 @@ use super::NextStep;
 /// An exchange that ended without a whole answer. A transport makes it; core decides what it means.
 #[derive(Clone, Debug)]
 pub struct TransportError {
-    failure: TransportFailure,
+    kind: TransportErrorKind,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// Where an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum TransportFailure {
+pub enum TransportErrorKind {
     /// The host's name has no address.
     Resolve,
     /// No connection. The request never left.
@@ -30,7 +30,7 @@ pub enum TransportFailure {
     /// The connection broke, or what came is not HTTP. The server may have acted.
     Interrupted,
     /// The answer is larger than the transport takes. The server has acted.
-    AnswerTooLarge,
+    ResponseTooLarge,
     /// The HTTP client followed a redirect, which it must not: the credentials may have gone to another address.
     Redirected,
     /// The HTTP client could not be set up, or did not take the request. It never left.
@@ -39,41 +39,41 @@ pub enum TransportFailure {
 
 impl TransportError {
     /// A failure without more to tell.
-    pub const fn new(failure: TransportFailure) -> Self {
-        Self { failure, source: None }
+    pub const fn new(kind: TransportErrorKind) -> Self {
+        Self { kind, source: None }
     }
 
     /// A failure and what the HTTP client said. Whoever prints an error with its sources shows `source`: it must hold no URL,
     /// since a URL of `v1` holds a token.
     pub fn with_source(
-        failure: TransportFailure,
+        kind: TransportErrorKind,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self { failure, source: Some(Arc::from(source.into())) }
+        Self { kind, source: Some(Arc::from(source.into())) }
     }
 
     /// Where the exchange ended.
-    pub const fn failure(&self) -> TransportFailure {
-        self.failure
+    pub const fn kind(&self) -> TransportErrorKind {
+        self.kind
     }
 
     /// What to do next: wait and try again where the network failed, else look at what answered.
     pub const fn next_step(&self) -> NextStep {
-        match self.failure {
-            TransportFailure::Resolve
-            | TransportFailure::Connect
-            | TransportFailure::Unreachable
-            | TransportFailure::Tls
-            | TransportFailure::ConnectTimeout
-            | TransportFailure::Timeout
-            | TransportFailure::Interrupted => NextStep::RetryAfter(None),
-            TransportFailure::AnswerTooLarge => NextStep::ReportBug,
-            TransportFailure::Redirected | TransportFailure::Client => NextStep::FixConfiguration,
+        match self.kind {
+            TransportErrorKind::Resolve
+            | TransportErrorKind::Connect
+            | TransportErrorKind::Unreachable
+            | TransportErrorKind::Tls
+            | TransportErrorKind::ConnectTimeout
+            | TransportErrorKind::Timeout
+            | TransportErrorKind::Interrupted => NextStep::RetryAfter(None),
+            TransportErrorKind::ResponseTooLarge => NextStep::ReportBug,
+            TransportErrorKind::Redirected | TransportErrorKind::Client => NextStep::FixConfiguration,
         }
     }
 }
 
-impl TransportFailure {
+impl TransportErrorKind {
     /// The failure's name for programs and logs: `resolve`, `connect`, `unreachable`, `tls`, `connect_timeout`, `timeout`, `interrupted`,
     /// `answer_too_large`, `redirected` or `client`.
     pub const fn name(self) -> &'static str {
@@ -85,7 +85,7 @@ impl TransportFailure {
             Self::ConnectTimeout => "connect_timeout",
             Self::Timeout => "timeout",
             Self::Interrupted => "interrupted",
-            Self::AnswerTooLarge => "answer_too_large",
+            Self::ResponseTooLarge => "answer_too_large",
             Self::Redirected => "redirected",
             Self::Client => "client",
         }
@@ -99,11 +99,11 @@ impl TransportFailure {
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; next: {}", self.failure, self.next_step())
+        write!(f, "{}; next: {}", self.kind, self.next_step())
     }
 }
 
-impl fmt::Display for TransportFailure {
+impl fmt::Display for TransportErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resolve => "the host's name could not be resolved",
@@ -113,7 +113,7 @@ impl fmt::Display for TransportFailure {
             Self::ConnectTimeout => "timed out while connecting",
             Self::Timeout => "timed out before the whole answer was there",
             Self::Interrupted => "the connection broke before the whole answer was there",
-            Self::AnswerTooLarge => "the answer is too large",
+            Self::ResponseTooLarge => "the answer is too large",
             Self::Redirected => "the HTTP client followed a redirect, which it must be set up not to do",
             Self::Client => "the HTTP client could not be set up or did not take the request",
         })

@@ -2,7 +2,7 @@
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::{
-    Account, Demand, Error, Event, GrantState, Held, StoreError, Stored, Timestamp, TokenError, TokenSet,
+    Account, Demand, Error, Event, GrantState, CurrentTokens, StoreError, Stored, Timestamp, TokenError, TokenSet,
     Unsaved,
 };
 
@@ -25,7 +25,7 @@ pub struct Ended {
     /// Whose.
     pub account: Account,
     /// How.
-    pub result: Result<Held, TokenError>,
+    pub result: Result<CurrentTokens, TokenError>,
     /// The tokens it began with, since they could not be saved before.
     pub unsaved: Option<Unsaved>,
     /// What HubSpot refused its request with, if it did.
@@ -46,7 +46,7 @@ impl Cache {
     ) -> (Result<Landed, TokenError>, bool) {
         let account = ended.account;
         match &ended.result {
-            Ok(Held { tokens, version, renewed }) => {
+            Ok(CurrentTokens { tokens, version, renewed }) => {
                 let bearer = bearer(&tokens.access_token);
                 let void = !self.publish(account, ticket, bearer.clone(), tokens, *version);
                 match renewed {
@@ -103,7 +103,7 @@ impl Ended {
         let was_unsaved =
             |tokens: &TokenSet| self.unsaved.as_ref().is_some_and(|late| late.tokens().same_tokens(tokens));
         match &self.result {
-            Ok(Held { tokens, renewed: true, .. }) => {
+            Ok(CurrentTokens { tokens, renewed: true, .. }) => {
                 let expires_at = tokens.expires_at;
                 tell(&Event::Saved { account, expires_at });
                 if !was_unsaved(tokens) {
@@ -111,7 +111,7 @@ impl Ended {
                 }
             }
             // The old token is good still, so no caller hears of it.
-            Ok(Held { renewed: false, .. }) => {
+            Ok(CurrentTokens { renewed: false, .. }) => {
                 if let Some(refusal) = &self.refusal {
                     tell(&Event::Failed { account, error: &refusal.clone().into() });
                 }

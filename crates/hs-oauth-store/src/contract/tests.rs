@@ -59,7 +59,7 @@ impl Broken {
 impl TokenStore for Broken {
     fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
         if self.is(Wrong::NeverAnswers) {
-            return Err(StoreError::new(crate::StoreFailure::Unavailable));
+            return Err(StoreError::new(crate::StoreErrorKind::Unavailable));
         }
         Ok(self.stored.lock().unwrap().get(&self.key(account)).cloned())
     }

@@ -3,7 +3,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
-use hs_oauth_core::{Random, StoreError, StoreFailure};
+use hs_oauth_core::{Random, StoreError, StoreErrorKind};
 use zeroize::Zeroizing;
 
 use super::private::{self, Identity};
@@ -41,7 +41,7 @@ impl Folder {
         }
         if private::identity(&metadata) != self.identity {
             let message = format!("`{path}` is not the folder that was opened");
-            return Err(StoreError::with_source(StoreFailure::Unavailable, message));
+            return Err(StoreError::with_source(StoreErrorKind::Unavailable, message));
         }
         if private::owner(&metadata) != self.owner {
             return Err(refused(format_args!("`{path}` belongs to another user")));
@@ -122,7 +122,7 @@ impl Folder {
 
     fn unique(&self, prefix: &str) -> Result<PathBuf, StoreError> {
         let random = Random::from_os();
-        let mut random = random.map_err(|error| StoreError::with_source(StoreFailure::Unavailable, error))?;
+        let mut random = random.map_err(|error| StoreError::with_source(StoreErrorKind::Unavailable, error))?;
         Ok(self.file(&format!("{prefix}{:032x}.tmp", random.next_u128())))
     }
 
@@ -155,14 +155,14 @@ pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
         | ErrorKind::ReadOnlyFilesystem
         | ErrorKind::Unsupported
         | ErrorKind::IsADirectory
-        | ErrorKind::NotADirectory => StoreFailure::Refused,
-        _ => StoreFailure::Unavailable,
+        | ErrorKind::NotADirectory => StoreErrorKind::Refused,
+        _ => StoreErrorKind::Unavailable,
     };
     StoreError::with_source(failure, format!("cannot {what} `{}`: {error}", path.display()))
 }
 
 fn refused(message: fmt::Arguments<'_>) -> StoreError {
-    StoreError::with_source(StoreFailure::Refused, message.to_string())
+    StoreError::with_source(StoreErrorKind::Refused, message.to_string())
 }
 
 /// Makes the folder and those above it that are missing, to last.

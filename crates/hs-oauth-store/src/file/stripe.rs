@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hs_oauth_core::{Account, StoreError, StoreFailure, Stored};
+use hs_oauth_core::{Account, StoreError, StoreErrorKind, Stored};
 
 use super::folder::{Folder, failed};
 use super::kept::{self, Kept};
@@ -49,7 +49,7 @@ impl<'a> Stripe<'a> {
                 }
                 Err(_) if began.elapsed() > PATIENCE => {
                     let message = format!("`{}` is locked by a process that does not go on", path.display());
-                    return Err(StoreError::with_source(StoreFailure::Unavailable, message));
+                    return Err(StoreError::with_source(StoreErrorKind::Unavailable, message));
                 }
                 Err(_) => {
                     std::thread::sleep(wait);
@@ -86,7 +86,7 @@ impl<'a> Stripe<'a> {
             Some(version) => version.saturating_add(1),
         };
         let Some(raised) = version.checked_add(RAISE) else {
-            return Err(StoreError::with_source(StoreFailure::Refused, "there are no versions left"));
+            return Err(StoreError::with_source(StoreErrorKind::Refused, "there are no versions left"));
         };
         if written.is_none() || version >= mark {
             self.replace(&path, raised.max(mark).to_string().as_bytes())?;
@@ -104,12 +104,12 @@ impl<'a> Stripe<'a> {
         let free = (1_u32..)
             .map(|number| path.with_added_extension(format!("damaged-{number}")))
             .find(|aside| aside.symlink_metadata().is_err());
-        let Some(aside) = free else { return StoreError::new(StoreFailure::Damaged) };
+        let Some(aside) = free else { return StoreError::new(StoreErrorKind::Damaged) };
         match self.folder.rename(path, &aside) {
             Ok(()) => {
                 let message =
                     format!("`{}` is not a record: it is now `{}`", path.display(), aside.display());
-                StoreError::with_source(StoreFailure::Damaged, message)
+                StoreError::with_source(StoreErrorKind::Damaged, message)
             }
             Err(error) => error,
         }

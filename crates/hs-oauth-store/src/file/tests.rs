@@ -2,7 +2,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::{StoreFailure, contract};
+use crate::{StoreErrorKind, contract};
 
 const ACCOUNT: Account = Account::hub(62515);
 const OTHER: Account = Account::user(62515, 7);
@@ -46,9 +46,9 @@ fn create(store: &FileStore, account: Account) -> u64 {
     }
 }
 
-fn failure<T: std::fmt::Debug>(result: Result<T, StoreError>) -> (StoreFailure, String) {
+fn failure<T: std::fmt::Debug>(result: Result<T, StoreError>) -> (StoreErrorKind, String) {
     let error = result.unwrap_err();
-    (error.failure(), error.to_string())
+    (error.kind(), error.to_string())
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn no_version_comes_back_when_a_record_is_damaged_or_removed_by_hand() {
             highest = version;
         }
         fs::write(place.file("62515.json"), text).unwrap();
-        assert_eq!(failure(store.load(ACCOUNT)).0, StoreFailure::Damaged);
+        assert_eq!(failure(store.load(ACCOUNT)).0, StoreErrorKind::Damaged);
         let version = create(&store, ACCOUNT);
         assert!(version > highest);
         highest = version;
@@ -194,7 +194,7 @@ fn a_store_that_has_run_out_of_versions_says_so_and_writes_nothing() {
     }
     let version = store.load(ACCOUNT).unwrap().unwrap().version;
     assert!(store.remove(ACCOUNT, version).unwrap());
-    assert_eq!(failure(store.swap(ACCOUNT, None, &full())).0, StoreFailure::Refused);
+    assert_eq!(failure(store.swap(ACCOUNT, None, &full())).0, StoreErrorKind::Refused);
     assert_eq!(store.load(ACCOUNT).unwrap(), None);
 }
 
@@ -254,7 +254,7 @@ fn what_is_not_a_record_of_its_account_is_set_aside_and_reported_once_by_whichev
             let (failure, shown) = failure(call(&store));
             aside += 1;
             let name = format!("62515.json.damaged-{aside}");
-            assert_eq!(failure, StoreFailure::Damaged);
+            assert_eq!(failure, StoreErrorKind::Damaged);
             assert!(shown.contains(&name) && !shown.contains("na1-") && !shown.contains("CK-"), "{shown}");
             assert_eq!(&fs::read(place.file(&name)).unwrap(), damage);
             assert_eq!(store.load(ACCOUNT).unwrap(), None);
@@ -301,7 +301,7 @@ fn a_record_in_a_newer_format_stays_where_it_is_whatever_is_asked() {
             store.remove(ACCOUNT, 7).map(drop),
         ] {
             let (failure, shown) = failure(result);
-            assert_eq!(failure, StoreFailure::Unreadable);
+            assert_eq!(failure, StoreErrorKind::Unreadable);
             assert!(shown.contains("format") && !shown.contains("na1-"), "{shown}");
         }
         assert_eq!(fs::read_to_string(place.file("62515.json")).unwrap(), text);
@@ -344,12 +344,12 @@ fn a_write_that_fails_half_way_leaves_the_old_record_and_nothing_else() {
     fs::create_dir(place.file("62515.json")).unwrap();
     let stripe = Stripe::lock(&store.folder, ACCOUNT).unwrap();
     let (failed, _) = failure(stripe.replace(&place.file("62515.json"), b"{}"));
-    assert!(matches!(failed, StoreFailure::Refused | StoreFailure::Unavailable));
+    assert!(matches!(failed, StoreErrorKind::Refused | StoreErrorKind::Unavailable));
     drop(stripe);
     assert!(place.names(".").iter().all(|name| !name.ends_with(".tmp")));
     // Nor is it a damaged record, to be set aside, or no record.
-    assert_ne!(failure(store.load(ACCOUNT)).0, StoreFailure::Damaged);
-    assert_ne!(failure(store.swap(ACCOUNT, Some(version), &full())).0, StoreFailure::Damaged);
+    assert_ne!(failure(store.load(ACCOUNT)).0, StoreErrorKind::Damaged);
+    assert_ne!(failure(store.swap(ACCOUNT, Some(version), &full())).0, StoreErrorKind::Damaged);
     assert!(place.file("62515.json").is_dir());
 }
 
@@ -360,10 +360,10 @@ fn a_folder_that_went_away_is_not_an_empty_one() {
     create(&store, ACCOUNT);
     let away = place.path.with_extension("away");
     fs::rename(&place.path, &away).unwrap();
-    assert_eq!(failure(store.load(ACCOUNT)).0, StoreFailure::Unavailable);
-    assert_eq!(failure(store.check()).0, StoreFailure::Unavailable);
-    assert_eq!(failure(store.list()).0, StoreFailure::Unavailable);
-    assert_eq!(failure(store.swap(ACCOUNT, None, &full())).0, StoreFailure::Unavailable);
+    assert_eq!(failure(store.load(ACCOUNT)).0, StoreErrorKind::Unavailable);
+    assert_eq!(failure(store.check()).0, StoreErrorKind::Unavailable);
+    assert_eq!(failure(store.list()).0, StoreErrorKind::Unavailable);
+    assert_eq!(failure(store.swap(ACCOUNT, None, &full())).0, StoreErrorKind::Unavailable);
     assert!(!place.path.exists());
     fs::rename(&away, &place.path).unwrap();
     assert!(store.load(ACCOUNT).unwrap().is_some());
@@ -388,9 +388,9 @@ fn a_path_that_is_not_a_folder_is_refused() {
     let place = Place::new();
     fs::write(&place.path, "").unwrap();
     let (failure, shown) = failure(FileStore::open(&place.path));
-    assert_eq!(failure, StoreFailure::Refused);
+    assert_eq!(failure, StoreErrorKind::Refused);
     assert!(shown.contains("is not a folder"), "{shown}");
-    assert_eq!(FileStore::open(place.path.join("below")).unwrap_err().failure(), StoreFailure::Refused);
+    assert_eq!(FileStore::open(place.path.join("below")).unwrap_err().kind(), StoreErrorKind::Refused);
 }
 
 #[cfg(unix)]
@@ -438,7 +438,7 @@ mod unix {
                 store.check(),
             ] {
                 let (failure, shown) = failure(result);
-                assert_eq!(failure, StoreFailure::Refused);
+                assert_eq!(failure, StoreErrorKind::Refused);
                 assert!(shown.contains("chmod 700"), "{shown}");
             }
         }
@@ -470,8 +470,8 @@ mod unix {
             }
             let _ = fs::remove_file(place.file("62515.json"));
             symlink(&target, place.file("62515.json")).unwrap();
-            assert_eq!(store.load(ACCOUNT).unwrap_err().failure(), StoreFailure::Refused);
-            assert_eq!(store.swap(ACCOUNT, None, &full()).unwrap_err().failure(), StoreFailure::Refused);
+            assert_eq!(store.load(ACCOUNT).unwrap_err().kind(), StoreErrorKind::Refused);
+            assert_eq!(store.swap(ACCOUNT, None, &full()).unwrap_err().kind(), StoreErrorKind::Refused);
         }
         assert_eq!(mode(&target), 0o644);
         assert_eq!(fs::read(&target).unwrap(), b"not the store's");
@@ -511,7 +511,7 @@ mod unix {
         fs::rename(&place.path, place.path.with_extension("away")).unwrap();
         place.open();
         let (failure, shown) = failure(store.load(ACCOUNT));
-        assert_eq!(failure, StoreFailure::Unavailable);
+        assert_eq!(failure, StoreErrorKind::Unavailable);
         assert!(shown.contains("not the folder"), "{shown}");
     }
 
@@ -528,7 +528,7 @@ mod unix {
         }
         for result in [FileStore::open(&place.path).map(drop), store.load(ACCOUNT).map(drop)] {
             let (failure, shown) = failure(result);
-            assert_eq!(failure, StoreFailure::Refused);
+            assert_eq!(failure, StoreErrorKind::Refused);
             assert!(shown.contains("another user"), "{shown}");
         }
     }

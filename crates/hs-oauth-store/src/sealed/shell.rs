@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hs_oauth_core::{Account, Record, StoreError, StoreFailure};
+use hs_oauth_core::{Account, Record, StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -23,33 +23,33 @@ impl Keys {
     /// The record sealed with the current key: a shell to be stored in its place.
     ///
     /// # Errors
-    /// [`StoreFailure::Unavailable`] if the operating system gives no random bytes; [`StoreFailure::Refused`] if the record
+    /// [`StoreErrorKind::Unavailable`] if the operating system gives no random bytes; [`StoreErrorKind::Refused`] if the record
     /// cannot be written.
     pub fn seal(&self, account: Account, record: &Record) -> Result<Record, StoreError> {
         let mut nonce = [0; key::NONCE];
         getrandom::fill(&mut nonce)
-            .map_err(|error| StoreError::with_source(StoreFailure::Unavailable, error.to_string()))?;
+            .map_err(|error| StoreError::with_source(StoreErrorKind::Unavailable, error.to_string()))?;
         let key = self.current();
         let text = key.seal(&nonce, &bound_to(account, key), &json::write(record)?);
         let text =
-            text.ok_or_else(|| StoreError::with_source(StoreFailure::Refused, "the record is too long"))?;
+            text.ok_or_else(|| StoreError::with_source(StoreErrorKind::Refused, "the record is too long"))?;
         let seal = Seal {
             key: key.id().to_owned(),
             nonce: URL_SAFE_NO_PAD.encode(nonce),
             text: URL_SAFE_NO_PAD.encode(text),
         };
-        let mut shell = Record::bare(record.grant, record.state);
+        let mut shell = Record::without_tokens(record.grant, record.state);
         match shell.unknown.put(FIELD, &seal) {
             true => Ok(shell),
-            false => Err(StoreError::new(StoreFailure::Refused)),
+            false => Err(StoreError::new(StoreErrorKind::Refused)),
         }
     }
 
     /// The record inside a shell of that account.
     ///
     /// # Errors
-    /// [`StoreFailure::Unreadable`] if it is no shell, its key is not among these or the record's format is newer;
-    /// [`StoreFailure::Damaged`] if it was altered, cut or made for another account.
+    /// [`StoreErrorKind::Unreadable`] if it is no shell, its key is not among these or the record's format is newer;
+    /// [`StoreErrorKind::Damaged`] if it was altered, cut or made for another account.
     pub fn open(&self, account: Account, shell: &Record) -> Result<Record, StoreError> {
         if !is_sealed(shell) {
             return Err(unreadable(format!("the record of {account} is not sealed")));
@@ -90,10 +90,10 @@ pub(super) fn bound_to(account: Account, key: &SealingKey) -> String {
 }
 
 fn unreadable(message: String) -> StoreError {
-    StoreError::with_source(StoreFailure::Unreadable, message)
+    StoreError::with_source(StoreErrorKind::Unreadable, message)
 }
 
 fn damaged(account: Account) -> StoreError {
     let message = format!("the sealed record of {account} was altered, or is another account's");
-    StoreError::with_source(StoreFailure::Damaged, message)
+    StoreError::with_source(StoreErrorKind::Damaged, message)
 }

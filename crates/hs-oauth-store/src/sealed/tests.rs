@@ -1,6 +1,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hs_oauth_core::{Grant, GrantState, Random};
+use hs_oauth_core::{GrantId, GrantState, Random};
 use serde_json::{Value, json};
 
 use super::shell::{FIELD, Seal, bound_to};
@@ -24,11 +24,11 @@ fn full() -> Record {
     contract::full().unwrap()
 }
 
-fn failure(store: &impl TokenStore, account: Account) -> (StoreFailure, String) {
+fn failure(store: &impl TokenStore, account: Account) -> (StoreErrorKind, String) {
     let error = store.load(account).unwrap_err();
     let shown = error.to_string();
     assert!(!shown.contains("na1-") && !shown.contains("CK-access"), "{shown}");
-    (error.failure(), shown)
+    (error.kind(), shown)
 }
 
 /// Puts what `alter` makes of the account's shell in its place.
@@ -53,7 +53,7 @@ fn what_the_store_below_gets_has_no_secret_and_nothing_but_grant_and_state() {
     let store = sealed(MemoryStore::new(), "a");
     store.swap(ACCOUNT, None, &full()).unwrap();
     let shell = store.inner().load(ACCOUNT).unwrap().unwrap().record;
-    let mut bare = Record::bare(full().grant, GrantState::Gone);
+    let mut bare = Record::without_tokens(full().grant, GrantState::Gone);
     bare.unknown = shell.unknown.clone();
     assert_eq!(shell, bare);
     let json = serde_json::to_string(&shell).unwrap();
@@ -93,7 +93,7 @@ fn a_seal_that_was_altered_in_any_part_is_damaged() {
         store.swap(ACCOUNT, None, &full()).unwrap();
         alter(store.inner(), alteration);
         let (failure, shown) = failure(&store, ACCOUNT);
-        assert_eq!(failure, StoreFailure::Damaged, "{number}: {shown}");
+        assert_eq!(failure, StoreErrorKind::Damaged, "{number}: {shown}");
     }
 }
 
@@ -103,7 +103,7 @@ fn a_seal_is_good_for_its_account_only() {
     store.swap(ACCOUNT, None, &full()).unwrap();
     let shell = store.inner().load(ACCOUNT).unwrap().unwrap().record;
     store.inner().swap(OTHER, None, &shell).unwrap();
-    assert_eq!(failure(&store, OTHER).0, StoreFailure::Damaged);
+    assert_eq!(failure(&store, OTHER).0, StoreErrorKind::Damaged);
     assert!(store.load(ACCOUNT).is_ok());
 }
 
@@ -126,7 +126,7 @@ fn a_key_that_is_not_here_is_named_and_the_record_stays() {
     sealed(&store, "2026-03").swap(ACCOUNT, None, &full()).unwrap();
     let other = sealed(&store, "2026-09");
     let (failure, shown) = failure(&other, ACCOUNT);
-    assert_eq!(failure, StoreFailure::Unreadable);
+    assert_eq!(failure, StoreErrorKind::Unreadable);
     assert!(shown.contains("`2026-03`"), "{shown}");
     assert_eq!(other.swap(ACCOUNT, None, &full()).unwrap(), Swapped::Conflict);
     assert!(sealed(&store, "2026-03").load(ACCOUNT).is_ok());
@@ -137,7 +137,7 @@ fn another_key_of_the_same_name_opens_nothing() {
     let store = MemoryStore::new();
     sealed(&store, "a").swap(ACCOUNT, None, &full()).unwrap();
     let other = Sealed::new(&store, Keys::new(SealingKey::new("a", [9; 32]).unwrap()));
-    assert_eq!(failure(&other, ACCOUNT).0, StoreFailure::Damaged);
+    assert_eq!(failure(&other, ACCOUNT).0, StoreErrorKind::Damaged);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_record_that_is_not_sealed_is_refused_until_that_is_asked_for() {
     let store = MemoryStore::new();
     store.swap(ACCOUNT, None, &full()).unwrap();
     let (failure, shown) = failure(&sealed(&store, "a"), ACCOUNT);
-    assert_eq!(failure, StoreFailure::Unreadable);
+    assert_eq!(failure, StoreErrorKind::Unreadable);
     assert!(shown.contains("not sealed"), "{shown}");
 
     let moving = sealed(&store, "a").accept_plain();
@@ -183,7 +183,7 @@ fn a_record_that_cannot_be_opened_does_not_stop_the_change_of_keys_and_is_named(
     let done = both.reseal().unwrap();
     assert_eq!(done.resealed, 1);
     assert_eq!(done.failed.len(), 1);
-    assert_eq!((done.failed[0].0, done.failed[0].1.failure()), (Account::hub(1), StoreFailure::Unreadable));
+    assert_eq!((done.failed[0].0, done.failed[0].1.kind()), (Account::hub(1), StoreErrorKind::Unreadable));
     // The way out that the documentation names.
     let Stored { version, .. } = both.inner().load(Account::hub(1)).unwrap().unwrap();
     assert!(both.inner().remove(Account::hub(1), version).unwrap());
@@ -238,8 +238,8 @@ fn a_newer_format_inside_the_seal_is_unreadable_and_not_damaged() {
     let store = sealed(MemoryStore::new(), "a");
     let key = store.keys.current();
     for (text, expected) in [
-        (&br#"{"format":2,"grant":{}}"#[..], StoreFailure::Unreadable),
-        (br#"{"format":1,"grant":{}}"#, StoreFailure::Damaged),
+        (&br#"{"format":2,"grant":{}}"#[..], StoreErrorKind::Unreadable),
+        (br#"{"format":1,"grant":{}}"#, StoreErrorKind::Damaged),
     ] {
         let nonce = [3; key::NONCE];
         let seal = Seal {
@@ -247,7 +247,7 @@ fn a_newer_format_inside_the_seal_is_unreadable_and_not_damaged() {
             nonce: URL_SAFE_NO_PAD.encode(nonce),
             text: URL_SAFE_NO_PAD.encode(key.seal(&nonce, &bound_to(ACCOUNT, key), text).unwrap()),
         };
-        let mut shell = Record::bare(Grant::draw(&mut Random::new([1; 32])), GrantState::Live);
+        let mut shell = Record::without_tokens(GrantId::generate(&mut Random::new([1; 32])), GrantState::Live);
         assert!(shell.unknown.put(FIELD, &seal));
         let present = store.inner().load(ACCOUNT).unwrap().map(|stored| stored.version);
         store.inner().swap(ACCOUNT, present, &shell).unwrap();

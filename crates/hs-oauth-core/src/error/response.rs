@@ -3,6 +3,7 @@ use std::fmt;
 use http::StatusCode;
 
 use super::{NextStep, Operation};
+use crate::json::Problem;
 use crate::secret::{AccessToken, RefreshToken};
 
 /// A successful status with a body that is not what was asked for.
@@ -10,7 +11,7 @@ use crate::secret::{AccessToken, RefreshToken};
 /// Holds no part of the body but the tokens that could be read out of it, which print as `[redacted]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct AnswerError {
+pub struct ResponseError {
     /// What was asked for.
     pub operation: Operation,
     /// The status, 200 to 299.
@@ -21,42 +22,20 @@ pub struct AnswerError {
     pub problems: Vec<Problem>,
     /// The tokens that could be read all the same. Boxed with the error; a token that replaced another exists nowhere
     /// else.
-    pub rescued: Rescued,
+    pub rescued: RescuedTokens,
 }
 
 /// The tokens in an answer that could otherwise not be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Rescued {
+pub struct RescuedTokens {
     /// The access token.
     pub access_token: Option<AccessToken>,
     /// The refresh token.
     pub refresh_token: Option<RefreshToken>,
 }
 
-/// What is wrong with the body of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Problem {
-    /// There is no body.
-    Empty,
-    /// The body did not arrive whole: the connection broke, the time was up, or it is too large.
-    Cut,
-    /// The body is not one whole JSON text.
-    NotJson,
-    /// The body is JSON, but not an object.
-    NotAnObject,
-    /// A field stands there more than once.
-    Repeated(&'static str),
-    /// A needed field is not there, or null.
-    Missing(&'static str),
-    /// A needed field has another type than it should.
-    WrongType(&'static str),
-    /// A field's value cannot be: a token with a line break, a lifetime of zero, a token type other than `bearer`.
-    Invalid(&'static str),
-}
-
-impl AnswerError {
+impl ResponseError {
     pub(crate) fn new<B>(operation: Operation, response: &http::Response<B>, problems: Vec<Problem>) -> Self {
         let content_type = response.headers().get(http::header::CONTENT_TYPE);
         Self {
@@ -64,36 +43,16 @@ impl AnswerError {
             status: response.status(),
             content_type: content_type.and_then(|value| media_type(value.to_str().ok()?)),
             problems,
-            rescued: Rescued::default(),
+            rescued: RescuedTokens::default(),
         }
     }
 
     /// [`NextStep::ReportBug`], unless the body did not arrive whole: then try again, with the refresh token in
-    /// [`AnswerError::rescued`] if there is one.
+    /// [`ResponseError::rescued`] if there is one.
     pub fn next_step(&self) -> NextStep {
-        match self.problems.contains(&Problem::Cut) {
+        match self.problems.contains(&Problem::Truncated) {
             true => NextStep::RetryAfter(None),
             false => NextStep::ReportBug,
-        }
-    }
-}
-
-impl Problem {
-    /// The field it is about, by HubSpot's name for it; none if it is the whole body.
-    pub const fn field(&self) -> Option<&'static str> {
-        match self {
-            Self::Empty | Self::Cut | Self::NotJson | Self::NotAnObject => None,
-            Self::Repeated(field) | Self::Missing(field) | Self::WrongType(field) | Self::Invalid(field) => {
-                Some(field)
-            }
-        }
-    }
-
-    /// The field that is missing, if that is the problem.
-    pub const fn missing(&self) -> Option<&'static str> {
-        match self {
-            Self::Missing(field) => Some(field),
-            _ => None,
         }
     }
 }
@@ -120,7 +79,7 @@ fn media_type(content_type: &str) -> Option<String> {
     Some(known.to_owned())
 }
 
-impl fmt::Display for AnswerError {
+impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "asked to {}, the server answered {}", self.operation, self.status.as_u16())?;
         if let Some(content_type) = &self.content_type {
@@ -139,22 +98,7 @@ impl fmt::Display for AnswerError {
     }
 }
 
-impl std::error::Error for AnswerError {}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("it is empty"),
-            Self::Cut => f.write_str("it did not arrive whole"),
-            Self::NotJson => f.write_str("it is not JSON"),
-            Self::NotAnObject => f.write_str("it is not a JSON object"),
-            Self::Repeated(field) => write!(f, "`{field}` is there twice"),
-            Self::Missing(field) => write!(f, "`{field}` is missing"),
-            Self::WrongType(field) => write!(f, "`{field}` is of the wrong type"),
-            Self::Invalid(field) => write!(f, "`{field}` has a value that cannot be"),
-        }
-    }
-}
+impl std::error::Error for ResponseError {}
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::percent_decode_str;
 
-use crate::printable::all;
+use crate::text::all;
 
 /// Whether one of the secrets stands in the text escaped, as URLs, forms and JSON do it and however often, or as one of
 /// [`disguises`], which are asked for if they are needed.
@@ -17,7 +17,7 @@ pub(super) fn is_disguised<'d>(
         return false;
     }
     if all(text, |byte| !matches!(byte, b'%' | b'+' | b'\\')) {
-        return text.len() >= SHORTEST && holds_one(&[text.to_owned()], disguises());
+        return text.len() >= MIN_ENCODED_LEN && holds_one(&[text.to_owned()], disguises());
     }
     let readings = readings(text);
     secrets.any(|secret| readings.iter().any(|text| text.contains(secret)))
@@ -28,14 +28,14 @@ pub(super) fn is_disguised<'d>(
 /// [`folded`].
 pub(super) fn disguises<'s>(secrets: impl Iterator<Item = &'s str>) -> Vec<String> {
     let mut disguises = Vec::new();
-    for secret in secrets.filter(|secret| secret.len() >= SHORTEST) {
+    for secret in secrets.filter(|secret| secret.len() >= MIN_ENCODED_LEN) {
         disguises.extend([secret.to_owned(), secret.bytes().map(|byte| format!("{byte:02x}")).collect()]);
         // Base64 depends on how many bytes stand before, and its last letter on what comes after: all three ways, in whole groups.
         for before in 0..3 {
             let groups = secret.as_bytes().get(before..).unwrap_or_default().as_chunks::<3>().0;
             disguises.push(URL_SAFE_NO_PAD.encode(groups.as_flattened()));
         }
-        if secret.len() >= 2 * SHORTEST {
+        if secret.len() >= 2 * MIN_ENCODED_LEN {
             let half = secret.len() / 2;
             disguises
                 .extend([secret.get(..half), secret.get(half..)].into_iter().flatten().map(str::to_owned));
@@ -56,7 +56,7 @@ fn is_of_prose(byte: u8) -> bool {
 }
 
 /// What has fewer characters may stand in a text by chance.
-pub(super) const SHORTEST: usize = 16;
+pub(super) const MIN_ENCODED_LEN: usize = 16;
 
 /// Who escapes a text more often than that hides it on purpose.
 const ROUNDS: usize = 3;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::invalid_argument::{InvalidArgument, Reason};
+use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
 use crate::limits::TIMEOUT;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
@@ -15,17 +15,17 @@ use crate::token_set::TokenSet;
 /// All who share a store must share a policy.
 ///
 /// ```
-/// use hs_oauth_core::{AccessToken, Decision, RefreshPolicy, Timestamp, TokenSet};
+/// use hs_oauth_core::{AccessToken, Decision, RenewalPolicy, Timestamp, TokenSet};
 ///
 /// let tokens = TokenSet::new(AccessToken::new("CK")?, 1800, Timestamp::from_secs(0));
-/// let at = |seconds| RefreshPolicy::new().decide(Timestamp::from_secs(seconds), &tokens);
+/// let at = |seconds| RenewalPolicy::new().decide(Timestamp::from_secs(seconds), &tokens);
 /// assert_eq!(at(22 * 60), Decision::Use);
-/// assert_eq!(at(25 * 60), Decision::RefreshSoon);
-/// assert_eq!(at(29 * 60), Decision::RefreshNow);
+/// assert_eq!(at(25 * 60), Decision::RenewSoon);
+/// assert_eq!(at(29 * 60), Decision::RenewNow);
 /// # Ok::<(), hs_oauth_core::InvalidArgument>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RefreshPolicy {
+pub struct RenewalPolicy {
     timing: Timing,
 }
 
@@ -50,9 +50,9 @@ pub enum Decision {
     /// Hand it out.
     Use,
     /// Hand it out, and renew it beside that.
-    RefreshSoon,
+    RenewSoon,
     /// Do not hand it out; renew it first.
-    RefreshNow,
+    RenewNow,
 }
 
 /// The moments at which the decision on one token changes.
@@ -67,7 +67,7 @@ pub struct Schedule {
 }
 
 /// What no scaling goes below, since a machine under load needs it: the times of the protocol, not those of the token.
-const LEAST: Timing = Timing {
+const MIN_TIMING: Timing = Timing {
     clock_margin: Duration::from_millis(100),
     request: Duration::from_secs(1),
     save: Duration::from_secs(1),
@@ -79,9 +79,9 @@ const LEAST: Timing = Timing {
 const SLACK: Duration = Duration::from_secs(1);
 
 /// The longest life a token is believed to have, as in [`TokenSet::expires_at`].
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-impl RefreshPolicy {
+impl RenewalPolicy {
     /// The times that suit HubSpot.
     pub const fn new() -> Self {
         Self {
@@ -115,7 +115,7 @@ impl RefreshPolicy {
         } else {
             return Ok(Self { timing });
         };
-        Err(InvalidArgument::new("timing", Reason::Timing(rule)))
+        Err(InvalidArgument::new("timing", InvalidArgumentKind::Timing(rule)))
     }
 
     /// What to do with `tokens` now.
@@ -146,14 +146,14 @@ impl RefreshPolicy {
         let needed = (full.lease + full.clock_margin) * 2 + full.request + full.safety;
         let scale = (least_window.as_secs_f64() / (needed.as_secs_f64() * 1.05)).min(1.0);
         let scaled = |full: Duration, least: Duration| full.mul_f64(scale).max(least.min(full));
-        let request = scaled(full.request, LEAST.request);
-        let save = scaled(full.save, LEAST.save);
+        let request = scaled(full.request, MIN_TIMING.request);
+        let save = scaled(full.save, MIN_TIMING.save);
         Timing {
-            clock_margin: scaled(full.clock_margin, LEAST.clock_margin),
+            clock_margin: scaled(full.clock_margin, MIN_TIMING.clock_margin),
             request,
             save,
-            lease: scaled(full.lease, LEAST.lease).max(request + save + SLACK),
-            safety: scaled(full.safety, LEAST.safety),
+            lease: scaled(full.lease, MIN_TIMING.lease).max(request + save + SLACK),
+            safety: scaled(full.safety, MIN_TIMING.safety),
         }
     }
 
@@ -163,7 +163,7 @@ impl RefreshPolicy {
     }
 }
 
-impl Default for RefreshPolicy {
+impl Default for RenewalPolicy {
     fn default() -> Self {
         Self::new()
     }
@@ -174,9 +174,9 @@ impl Schedule {
     #[inline]
     pub fn decide(&self, now: Timestamp) -> Decision {
         if now >= self.usable_until || now < self.trusted_from {
-            Decision::RefreshNow
+            Decision::RenewNow
         } else if now >= self.renew_from {
-            Decision::RefreshSoon
+            Decision::RenewSoon
         } else {
             Decision::Use
         }
@@ -184,7 +184,7 @@ impl Schedule {
 }
 
 fn life(tokens: &TokenSet) -> Duration {
-    Duration::from_secs(tokens.expires_in).min(LONGEST_LIFE)
+    Duration::from_secs(tokens.expires_in).min(MAX_LIFE)
 }
 
 fn window(life: Duration) -> Duration {
@@ -213,22 +213,22 @@ mod tests {
     fn a_half_hour_token_is_renewed_in_its_last_quarter_and_not_handed_out_in_its_last_minute() {
         for name in 0..1000 {
             let tokens = tokens(&format!("token-{name}"), 1800);
-            let schedule = RefreshPolicy::new().schedule(&tokens);
+            let schedule = RenewalPolicy::new().schedule(&tokens);
             let age = |moment: Timestamp| moment.since(Timestamp::from_secs(1_000_000)).as_secs_f64();
             assert!((1350.0..=1462.5).contains(&age(schedule.renew_from)), "{schedule:?}");
             assert_eq!(age(schedule.usable_until), 1740.0);
-            let at = |moment| RefreshPolicy::new().decide(moment, &tokens);
+            let at = |moment| RenewalPolicy::new().decide(moment, &tokens);
             assert_eq!(at(Timestamp::from_secs(1_000_000)), Decision::Use);
-            assert_eq!(at(schedule.renew_from), Decision::RefreshSoon);
-            assert_eq!(at(schedule.usable_until.minus(Duration::from_millis(1))), Decision::RefreshSoon);
-            assert_eq!(at(schedule.usable_until), Decision::RefreshNow);
+            assert_eq!(at(schedule.renew_from), Decision::RenewSoon);
+            assert_eq!(at(schedule.usable_until.minus(Duration::from_millis(1))), Decision::RenewSoon);
+            assert_eq!(at(schedule.usable_until), Decision::RenewNow);
         }
     }
 
     #[test]
     fn tokens_issued_together_are_not_renewed_together() {
         let moments: std::collections::BTreeSet<_> = (0..1000)
-            .map(|name| RefreshPolicy::new().schedule(&tokens(&format!("token-{name}"), 1800)).renew_from)
+            .map(|name| RenewalPolicy::new().schedule(&tokens(&format!("token-{name}"), 1800)).renew_from)
             .collect();
         assert!(moments.len() > 900, "{}", moments.len());
         let (first, last) = (moments.first().unwrap(), moments.last().unwrap());
@@ -239,15 +239,15 @@ mod tests {
     #[test]
     fn a_token_from_the_future_is_renewed_since_a_clock_was_set_back() {
         let tokens = tokens("a", 1800);
-        let decide = |seconds| RefreshPolicy::new().decide(Timestamp::from_secs(seconds), &tokens);
+        let decide = |seconds| RenewalPolicy::new().decide(Timestamp::from_secs(seconds), &tokens);
         assert_eq!(decide(1_000_000 - 10), Decision::Use);
-        assert_eq!(decide(1_000_000 - 11), Decision::RefreshNow);
+        assert_eq!(decide(1_000_000 - 11), Decision::RenewNow);
     }
 
     #[test]
     fn timing_that_cannot_be_safe_is_refused_by_name() {
-        let good = RefreshPolicy::new().timing(&tokens("a", 1800));
-        assert_eq!(RefreshPolicy::with_timing(good), Ok(RefreshPolicy::new()));
+        let good = RenewalPolicy::new().timing(&tokens("a", 1800));
+        assert_eq!(RenewalPolicy::with_timing(good), Ok(RenewalPolicy::new()));
         for (timing, rule) in [
             (Timing { lease: Duration::from_millis(45_999), ..good }, "lease"),
             (Timing { request: Duration::from_millis(999), ..good }, "request"),
@@ -255,7 +255,7 @@ mod tests {
             (Timing { safety: Duration::from_secs(9), ..good }, "safety"),
             (Timing { save: Duration::from_secs(3601), ..good }, "hour"),
         ] {
-            let refused = RefreshPolicy::with_timing(timing).unwrap_err();
+            let refused = RenewalPolicy::with_timing(timing).unwrap_err();
             assert_eq!(refused.argument, "timing");
             assert!(refused.to_string().contains(rule), "{refused}");
         }
@@ -266,20 +266,23 @@ mod tests {
     fn the_times_of_a_short_token_keep_the_rules_too() {
         for expires_in in (1..4000).chain([100_000, u64::MAX]) {
             let tokens = tokens("a", expires_in);
-            let timing = RefreshPolicy::new().timing(&tokens);
+            let timing = RenewalPolicy::new().timing(&tokens);
             let tight = Timing {
                 request: Duration::from_secs(3),
                 save: Duration::from_secs(1),
                 lease: Duration::from_secs(5),
                 ..timing
             };
-            if let Ok(policy) = RefreshPolicy::with_timing(tight) {
+            if let Ok(policy) = RenewalPolicy::with_timing(tight) {
                 let timing = policy.timing(&tokens);
                 assert!(timing.lease >= timing.request + timing.save + SLACK, "{expires_in} {timing:?}");
             }
             assert!(timing.lease >= timing.request + timing.save + SLACK, "{expires_in} {timing:?}");
-            assert!(timing.request <= TIMEOUT && timing.request >= LEAST.request, "{expires_in} {timing:?}");
-            let schedule = RefreshPolicy::new().schedule(&tokens);
+            assert!(
+                timing.request <= TIMEOUT && timing.request >= MIN_TIMING.request,
+                "{expires_in} {timing:?}"
+            );
+            let schedule = RenewalPolicy::new().schedule(&tokens);
             let ahead = schedule.usable_until.since(schedule.renew_from);
             assert!(
                 !ahead.is_zero() && schedule.renew_from > schedule.trusted_from,

@@ -1,0 +1,258 @@
+//! The response of an introspection (RFC 7662 §2.2).
+
+use std::borrow::Cow;
+
+use http::Response;
+use serde::{Serialize, Serializer};
+
+use super::signed_access_token::SignedAccessToken;
+use super::token::Token;
+use crate::error::{Error, Operation, ResponseError};
+use crate::json::{self, Field, Problem, Scalar, json_object, needed};
+use crate::scope::Scopes;
+use crate::secret::{AccessToken, RefreshToken};
+use crate::token_set::TokenUse;
+use crate::version::ApiVersion;
+
+/// What HubSpot knows of a token.
+///
+/// Serialized under HubSpot's own field names, as a current version would have answered; the token in it stands there in
+/// the clear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Introspection {
+    /// The token is unknown, expired or revoked; HubSpot says no more.
+    Inactive,
+    /// A good access token.
+    AccessToken(Box<AccessTokenInfo>),
+    /// A good refresh token.
+    RefreshToken(Box<RefreshTokenInfo>),
+}
+
+/// What HubSpot knows of an access token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AccessTokenInfo {
+    /// The token itself.
+    #[serde(rename = "token")]
+    pub token: AccessToken,
+    /// The account.
+    #[serde(rename = "hub_id")]
+    pub hub_id: i64,
+    /// The person who installed the app.
+    #[serde(rename = "user_id", skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<i64>,
+    /// The app.
+    #[serde(rename = "app_id")]
+    pub app_id: i64,
+    /// The app's client id. `v1` does not say.
+    #[serde(rename = "client_id", skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// What was granted.
+    #[serde(rename = "scopes")]
+    pub scopes: Scopes,
+    /// Seconds until the token expires; 0 if it has, or if HubSpot says a negative number.
+    #[serde(rename = "expires_in")]
+    pub expires_in: u64,
+    /// `bearer`; on `v1` `access`.
+    #[serde(rename = "token_type", skip_serializing_if = "Option::is_none")]
+    pub token_type: Option<String>,
+    /// Whether the app is distributed privately.
+    #[serde(rename = "is_private_distribution", skip_serializing_if = "Option::is_none")]
+    pub is_private_distribution: Option<bool>,
+    /// The e-mail address of the person who installed the app.
+    #[serde(rename = "user", skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The account's own website, not a host of HubSpot's.
+    #[serde(rename = "hub_domain", skip_serializing_if = "Option::is_none")]
+    pub hub_domain: Option<String>,
+    /// The signed form of the token.
+    #[serde(rename = "signed_access_token", skip_serializing_if = "Option::is_none")]
+    pub signed_access_token: Option<Box<SignedAccessToken>>,
+}
+
+/// What HubSpot knows of a refresh token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RefreshTokenInfo {
+    /// The token itself.
+    #[serde(rename = "token")]
+    pub token: RefreshToken,
+    /// The account.
+    #[serde(rename = "hub_id")]
+    pub hub_id: i64,
+    /// The person who installed the app.
+    #[serde(rename = "user_id", skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<i64>,
+    /// The app. `v1` does not say.
+    #[serde(rename = "app_id", skip_serializing_if = "Option::is_none")]
+    pub app_id: Option<i64>,
+    /// The app's client id.
+    #[serde(rename = "client_id")]
+    pub client_id: String,
+    /// What was granted.
+    #[serde(rename = "scopes")]
+    pub scopes: Scopes,
+    /// What HubSpot calls the token; on `v1` often absent.
+    #[serde(rename = "token_type", skip_serializing_if = "Option::is_none")]
+    pub token_type: Option<String>,
+    /// The e-mail address of the person who installed the app.
+    #[serde(rename = "user", skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The account's own website, not a host of HubSpot's.
+    #[serde(rename = "hub_domain", skip_serializing_if = "Option::is_none")]
+    pub hub_domain: Option<String>,
+}
+
+impl Introspection {
+    /// Whether the token is good.
+    pub const fn is_active(&self) -> bool {
+        !matches!(self, Self::Inactive)
+    }
+}
+
+/// Reads the body of a successful response. `asked` is the token of the request.
+pub(super) fn read<B: AsRef<[u8]>>(
+    asked: &Token,
+    version: ApiVersion,
+    response: &Response<B>,
+) -> Result<Introspection, Error> {
+    let mut body = InfoResponse::default();
+    let outcome = json::read(response.body().as_ref(), &mut body);
+    let mut problems = Vec::new();
+    let active = match body.active {
+        // A lookup of v1 answers only for a token that is good.
+        Scalar::Absent if version == ApiVersion::V1 => Some(true),
+        ref active => active.boolean().or_else(|| {
+            problems.push(Problem::of(active, "active"));
+            None
+        }),
+    };
+    if active == Some(false) && outcome.is_ok() {
+        return Ok(Introspection::Inactive);
+    }
+    let introspection = match active {
+        Some(_) => body.info(asked, &mut problems),
+        None => None,
+    };
+    match introspection {
+        Some(introspection) if outcome.is_ok() && problems.is_empty() => Ok(introspection),
+        _ => {
+            Err(ResponseError::new(Operation::Introspect, response, json::problems(outcome, problems)).into())
+        }
+    }
+}
+
+impl Serialize for Introspection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Body<'i> {
+            #[serde(rename = "active")]
+            active: bool,
+            #[serde(rename = "token_use", skip_serializing_if = "Option::is_none")]
+            token_use: Option<&'static str>,
+            #[serde(flatten)]
+            access_token: Option<&'i AccessTokenInfo>,
+            #[serde(flatten)]
+            refresh_token: Option<&'i RefreshTokenInfo>,
+        }
+
+        let mut body =
+            Body { active: self.is_active(), token_use: None, access_token: None, refresh_token: None };
+        match self {
+            Self::Inactive => {}
+            Self::AccessToken(info) => {
+                body.token_use = Some("access_token");
+                body.access_token = Some(info);
+            }
+            Self::RefreshToken(info) => {
+                body.token_use = Some("refresh_token");
+                body.refresh_token = Some(info);
+            }
+        }
+        body.serialize(serializer)
+    }
+}
+
+json_object! {
+    struct InfoResponse<'a> {
+        scalars {
+            active = "active",
+            token_use = "token_use",
+            token = "token",
+            hub_id = "hub_id",
+            user_id = "user_id",
+            app_id = "app_id",
+            client_id = "client_id",
+            scope = "scope",
+            expires_in = "expires_in",
+            token_type = "token_type",
+            is_private_distribution = "is_private_distribution",
+            user = "user",
+            hub_domain = "hub_domain",
+        }
+        others {
+            scopes: Scopes = "scopes",
+            signed_access_token: Box<SignedAccessToken> = "signed_access_token",
+        }
+    }
+}
+
+impl InfoResponse<'_> {
+    /// Which kind of token it is, HubSpot says in `token_use`; where it does not, it is the kind asked about.
+    #[inline]
+    fn info(self, asked: &Token, problems: &mut Vec<Problem>) -> Option<Introspection> {
+        let is_refresh_token = match self.token_use.text().map(TokenUse::from) {
+            Some(TokenUse::RefreshToken) => true,
+            Some(TokenUse::AccessToken) => false,
+            _ => matches!(asked, Token::Refresh(_)),
+        };
+        // The token may be left out of the answer, which RFC 7662 §2.2 does not name: it is the one asked about.
+        let token = self.token.text().unwrap_or(Cow::Borrowed(asked.expose()));
+        let hub_id = needed("hub_id", self.hub_id, problems, |value| value.integer());
+        let text = |value: Scalar<'_>| value.text().map(Cow::into_owned);
+        let scopes = match (self.scopes, self.scope) {
+            (Field::Read(scopes), _) => Some(scopes),
+            (_, Scalar::Text(scope)) => Some(Scopes::from_response_text(&scope)),
+            (absent, _) => {
+                let problem = if absent.is_absent() { Problem::Missing } else { Problem::WrongType };
+                problems.push(problem("scopes"));
+                None
+            }
+        };
+        if is_refresh_token {
+            let client_id = needed("client_id", self.client_id, problems, text);
+            let token =
+                needed("token", Scalar::Text(token), problems, |value| RefreshToken::new(value.text()?).ok());
+            return Some(Introspection::RefreshToken(Box::new(RefreshTokenInfo {
+                token: token?,
+                hub_id: hub_id?,
+                user_id: self.user_id.integer(),
+                app_id: self.app_id.integer(),
+                client_id: client_id?,
+                scopes: scopes?,
+                token_type: text(self.token_type),
+                user: text(self.user),
+                hub_domain: text(self.hub_domain),
+            })));
+        }
+        let app_id = needed("app_id", self.app_id, problems, |value| value.integer());
+        let expires_in = needed("expires_in", self.expires_in, problems, |value| value.integer());
+        let token =
+            needed("token", Scalar::Text(token), problems, |value| AccessToken::new(value.text()?).ok());
+        Some(Introspection::AccessToken(Box::new(AccessTokenInfo {
+            token: token?,
+            hub_id: hub_id?,
+            user_id: self.user_id.integer(),
+            app_id: app_id?,
+            client_id: text(self.client_id),
+            scopes: scopes?,
+            expires_in: u64::try_from(expires_in?).unwrap_or(0),
+            token_type: text(self.token_type),
+            is_private_distribution: self.is_private_distribution.boolean(),
+            user: text(self.user),
+            hub_domain: text(self.hub_domain),
+            signed_access_token: self.signed_access_token.read(),
+        })))
+    }
+}

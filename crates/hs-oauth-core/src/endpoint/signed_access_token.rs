@@ -1,0 +1,116 @@
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde::de::MapAccess;
+
+use crate::json::{self, Scalar, Shape, json_object};
+use crate::secret::Signature;
+
+/// The signed form of an access token, as HubSpot's own services read it. Scopes and their kin are opaque texts here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SignedAccessToken {
+    /// The app.
+    #[serde(rename = "appId", skip_serializing_if = "Option::is_none")]
+    pub app_id: Option<i64>,
+    /// This install of the app.
+    #[serde(rename = "appInstallId", skip_serializing_if = "Option::is_none")]
+    pub app_install_id: Option<String>,
+    /// Whom the token is for.
+    #[serde(rename = "audience", skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+    /// When the token expires; in milliseconds since 1970 on the wire.
+    #[serde(rename = "expiresAt", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// The account.
+    #[serde(rename = "hubId", skip_serializing_if = "Option::is_none")]
+    pub hub_id: Option<i64>,
+    /// The data centre, such as `na1`.
+    #[serde(rename = "hublet", skip_serializing_if = "Option::is_none")]
+    pub hublet: Option<String>,
+    /// The person who installed the app.
+    #[serde(rename = "installingUserId", skip_serializing_if = "Option::is_none")]
+    pub installing_user_id: Option<i64>,
+    /// Whether the app is distributed privately.
+    #[serde(rename = "isPrivateDistribution", skip_serializing_if = "Option::is_none")]
+    pub is_private_distribution: Option<bool>,
+    /// Whether the token acts for a service account.
+    #[serde(rename = "isServiceAccount", skip_serializing_if = "Option::is_none")]
+    pub is_service_account: Option<bool>,
+    /// Whether the token acts for a person rather than for the account.
+    #[serde(rename = "isUserLevel", skip_serializing_if = "Option::is_none")]
+    pub is_user_level: Option<bool>,
+    /// The signature in its newer form.
+    #[serde(rename = "newSignature", skip_serializing_if = "Option::is_none")]
+    pub new_signature: Option<Signature>,
+    /// Opaque.
+    #[serde(rename = "scopeToScopeGroupPks", skip_serializing_if = "Option::is_none")]
+    pub scope_to_scope_group_pks: Option<String>,
+    /// Opaque.
+    #[serde(rename = "scopes", skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<String>,
+    /// The signature.
+    #[serde(rename = "signature", skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+    /// Opaque.
+    #[serde(rename = "trialScopeToScopeGroupPks", skip_serializing_if = "Option::is_none")]
+    pub trial_scope_to_scope_group_pks: Option<String>,
+    /// Opaque.
+    #[serde(rename = "trialScopes", skip_serializing_if = "Option::is_none")]
+    pub trial_scopes: Option<String>,
+    /// The person the token acts for.
+    #[serde(rename = "userId", skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<i64>,
+}
+
+json_object! {
+    struct SignedResponse<'a> {
+        scalars {
+            app_id = "appId",
+            app_install_id = "appInstallId",
+            audience = "audience",
+            expires_at = "expiresAt",
+            hub_id = "hubId",
+            hublet = "hublet",
+            installing_user_id = "installingUserId",
+            is_private_distribution = "isPrivateDistribution",
+            is_service_account = "isServiceAccount",
+            is_user_level = "isUserLevel",
+            new_signature = "newSignature",
+            scope_to_scope_group_pks = "scopeToScopeGroupPks",
+            scopes = "scopes",
+            signature = "signature",
+            trial_scope_to_scope_group_pks = "trialScopeToScopeGroupPks",
+            trial_scopes = "trialScopes",
+            user_id = "userId",
+        }
+        others {}
+    }
+}
+
+impl<'a> Shape<'a> for Box<SignedAccessToken> {
+    fn from_object<A: MapAccess<'a>>(object: &mut A) -> Result<Option<Self>, A::Error> {
+        let signed: SignedResponse<'a> = json::nested(object)?;
+        let text = |value: Scalar<'_>| value.text().map(Cow::into_owned);
+        let signature = |value: Scalar<'_>| Signature::new(value.text()?).ok();
+        Ok(Some(Self::new(SignedAccessToken {
+            app_id: signed.app_id.integer(),
+            app_install_id: text(signed.app_install_id),
+            audience: text(signed.audience),
+            expires_at: signed.expires_at.integer(),
+            hub_id: signed.hub_id.integer(),
+            hublet: text(signed.hublet),
+            installing_user_id: signed.installing_user_id.integer(),
+            is_private_distribution: signed.is_private_distribution.boolean(),
+            is_service_account: signed.is_service_account.boolean(),
+            is_user_level: signed.is_user_level.boolean(),
+            new_signature: signature(signed.new_signature),
+            scope_to_scope_group_pks: text(signed.scope_to_scope_group_pks),
+            scopes: text(signed.scopes),
+            signature: signature(signed.signature),
+            trial_scope_to_scope_group_pks: text(signed.trial_scope_to_scope_group_pks),
+            trial_scopes: text(signed.trial_scopes),
+            user_id: signed.user_id.integer(),
+        })))
+    }
+}

@@ -1,0 +1,59 @@
+//! Finds texts in an object that no JSON reader takes whole.
+
+use super::object::Object;
+use super::scalar::Scalar;
+use super::text::Text;
+
+/// Looks for texts in an object that no JSON reader takes whole: a number without bounds, half a surrogate or a byte that is not
+/// UTF-8 ends the reading, and a token that stands after it may exist nowhere else.
+#[cold]
+pub(super) fn salvage<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) {
+    let mut rest = body.trim_ascii_start();
+    let (mut depth, mut key) = (0_u32, None);
+    if rest.first() != Some(&b'{') {
+        return;
+    }
+    while let Some((byte, after)) = rest.split_first() {
+        let whole = rest;
+        rest = after;
+        match byte {
+            b'{' | b'[' => (depth, key) = (depth.saturating_add(1), None),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                let Some((text, after)) = end_of_text(after).and_then(|end| whole.split_at_checked(end))
+                else {
+                    return;
+                };
+                rest = after.trim_ascii_start();
+                let text = || serde_json::from_slice::<Text<'a>>(text).ok();
+                match (rest.strip_prefix(b":"), key.take()) {
+                    _ if depth != 1 => {}
+                    (Some(value), _) => {
+                        rest = value.trim_ascii_start();
+                        key = text().and_then(|Text(name)| O::key(&name));
+                    }
+                    (None, Some(key)) => {
+                        if let (Some(scalar @ Scalar::Absent), Some(Text(text))) =
+                            (object.scalar(key), text())
+                        {
+                            *scalar = Scalar::Text(text);
+                        }
+                    }
+                    (None, None) => {}
+                }
+            }
+            _ => key = None,
+        }
+    }
+}
+
+/// Where a text ends whose opening quote is passed, counted from that quote and with the closing one.
+fn end_of_text(after: &[u8]) -> Option<usize> {
+    let mut escaped = false;
+    let end = after.iter().position(|byte| {
+        let is_end = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        is_end
+    });
+    end.map(|end| end + 2)
+}

@@ -1,0 +1,166 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+
+use super::text::Text;
+use crate::secret::is_printable;
+use crate::text::all;
+
+/// A JSON scalar, or the fact that something else stands there.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) enum Scalar<'a> {
+    #[default]
+    Absent,
+    Bool(bool),
+    Integer(i64),
+    Text(Cow<'a, str>),
+    Other,
+}
+
+impl<'a> Scalar<'a> {
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    pub(crate) fn is_blank(&self) -> bool {
+        match self {
+            Self::Absent | Self::Other => true,
+            Self::Text(text) => text.is_empty(),
+            Self::Bool(_) | Self::Integer(_) => false,
+        }
+    }
+
+    #[cold]
+    fn repeat(&mut self, later: Self) {
+        let gives_way = match (&*self, &later) {
+            // The one may be the token that the other is not.
+            (Self::Text(text), Self::Text(later)) => {
+                text.is_empty() || !later.is_empty() && all(later, is_printable)
+            }
+            (Self::Text(text), _) => text.is_empty(),
+            _ => !later.is_blank(),
+        };
+        if gives_way {
+            *self = later;
+        }
+    }
+
+    pub(crate) fn text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn integer(&self) -> Option<i64> {
+        match self {
+            Self::Integer(integer) => Some(*integer),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn boolean(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Deserialize<'a> for Scalar<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut scalar = Self::Absent;
+        Slot(&mut scalar).deserialize(deserializer)?;
+        Ok(scalar)
+    }
+}
+
+/// Where a value is read into. A value that was read before it is replaced by the later one, but never by nothing, and a text by
+/// nothing but a text.
+pub(crate) struct Slot<'s, T>(pub(crate) &'s mut T);
+
+impl<'a> DeserializeSeed<'a> for Slot<'_, Scalar<'a>> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'a> Slot<'_, Scalar<'a>> {
+    fn put<E>(self, value: Scalar<'a>) -> Result<(), E> {
+        match self.0.is_absent() {
+            true => *self.0 = value,
+            false => self.0.repeat(value),
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Visitor<'a> for Slot<'_, Scalar<'a>> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.put(Scalar::Bool(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.put(Scalar::Integer(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.put(i64::try_from(value).map_or(Scalar::Other, Scalar::Integer))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        self.put(Scalar::Other)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.put(Scalar::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'a str) -> Result<(), E> {
+        self.put(Scalar::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<(), A::Error> {
+        drain_list(&mut list)?;
+        self.put(Scalar::Other)
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<(), A::Error> {
+        let number = drain_object(&mut object)?;
+        self.put(number.map_or(Scalar::Other, Scalar::Integer))
+    }
+}
+
+/// Gives a number, if that is what the object stands for: with serde_json's feature `arbitrary_precision`, which any crate in a build
+/// may switch on for all, one arrives as an object with one key.
+fn drain_object<'a, A: MapAccess<'a>>(object: &mut A) -> Result<Option<i64>, A::Error> {
+    let mut number = None;
+    while let Some(Text(key)) = object.next_key()? {
+        if key == "$serde_json::private::Number" {
+            number = object.next_value::<Text<'_>>()?.0.parse().ok();
+        } else {
+            object.next_value::<IgnoredAny>()?;
+        }
+    }
+    Ok(number)
+}
+
+pub(super) fn drain_list<'a, A: SeqAccess<'a>>(list: &mut A) -> Result<(), A::Error> {
+    while list.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! How long a renewal waits: for another's lease, before it asks the store again, and before the next refresh may be sent.
+
+use std::time::Duration;
+
+use super::record::{HolderId, Record, Retry};
+use crate::error::{Error, NextStep};
+use crate::random::Random;
+use crate::timestamp::Timestamp;
+
+/// How long a run has waited for one holder of a lease.
+#[derive(Debug, Default)]
+pub(super) struct HolderWait {
+    holder: Option<HolderId>,
+    waited: Duration,
+    waits: u32,
+}
+
+impl HolderWait {
+    /// Returns how long the run has waited for this holder.
+    pub(super) fn waited_for(&self, holder: HolderId) -> Duration {
+        match self.holder == Some(holder) {
+            true => self.waited,
+            false => Duration::ZERO,
+        }
+    }
+
+    /// Returns the next wait for this holder, at most a millisecond more than `max`.
+    pub(super) fn next(&mut self, holder: HolderId, max: Duration, random: &mut Random) -> Duration {
+        if self.holder != Some(holder) {
+            *self = Self { holder: Some(holder), ..Self::default() };
+        }
+        let wait = random.backoff(FIRST_WAIT, self.waits, MAX_WAIT).min(max + Duration::from_millis(1));
+        self.waits = self.waits.saturating_add(1);
+        self.waited += wait;
+        wait
+    }
+}
+
+/// Returns the wait before the store is asked again, after so many failed attempts.
+pub(super) fn store_wait(random: &mut Random, failed_attempts: u32) -> Duration {
+    random.backoff(FIRST_WAIT, failed_attempts, MAX_WAIT)
+}
+
+/// Returns when the fleet may send the next refresh: after a growing wait, and not before HubSpot asked to.
+pub(super) fn next_retry(now: Timestamp, record: &Record, error: &Error, random: &mut Random) -> Retry {
+    let before = record.retry.as_ref().map_or(0, |retry| retry.failures);
+    let wait = match error.next_step() {
+        NextStep::FixConfiguration | NextStep::RestartAuthorization => {
+            random.backoff(FIRST_MISCONFIGURED, before, MAX_MISCONFIGURED)
+        }
+        step => {
+            // A day is for limits and for accounts that move; an outage is not so well planned.
+            let max = match error.status() {
+                Some(status) if status.as_u16() >= 500 => MAX_MISCONFIGURED,
+                _ => MAX_RETRY,
+            };
+            let asked = match step {
+                NextStep::RetryAfter(Some(asked)) => asked.min(max),
+                _ => Duration::ZERO,
+            };
+            let spread = u64::try_from(asked.as_millis() / 10).unwrap_or(0);
+            let asked = asked + Duration::from_millis(random.up_to(spread));
+            asked.max(random.backoff(FIRST_RETRY, before, MAX_BACKOFF)).min(MAX_RETRY)
+        }
+    };
+    Retry::new(now.plus(wait), before.saturating_add(1))
+}
+
+/// The waits for another holder, and before a store is asked again.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const MAX_WAIT: Duration = Duration::from_secs(1);
+
+/// The back-off after HubSpot or the network failed.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// The back-off while the app is set up wrongly.
+const FIRST_MISCONFIGURED: Duration = Duration::from_secs(60);
+const MAX_MISCONFIGURED: Duration = Duration::from_secs(15 * 60);
+
+/// The longest wait that HubSpot asks for. If the back-off in a record ends later than that, a clock was wrong.
+pub(super) const MAX_RETRY: Duration = Duration::from_secs(24 * 60 * 60);

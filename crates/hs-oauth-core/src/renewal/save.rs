@@ -1,0 +1,119 @@
+//! How new tokens get into the store, and what becomes of them if they do not (RENEWAL.md, "save" and "compare").
+
+use std::time::Duration;
+
+use super::backoff::store_wait;
+use super::record::{GrantId, GrantState, HolderId, Record, Retry, Stored};
+use crate::error::Error;
+use crate::random::Random;
+use crate::secret::RefreshToken;
+use crate::timestamp::Timestamp;
+use crate::token_set::TokenSet;
+
+/// New tokens that a run could not save. The next run of the same process must begin with them.
+#[derive(Clone, Debug)]
+pub struct UnsavedTokens {
+    pub(super) grant: GrantId,
+    pub(super) sent: TokenSet,
+    pub(super) tokens: TokenSet,
+    /// The holder of the lease under which HubSpot issued them. That lease may still be in the record.
+    pub(super) holder: HolderId,
+    /// Set if nothing but the refresh token of a response could be used: why, and when the next refresh may be sent.
+    pub(super) partial: Option<Box<(Error, Retry)>>,
+}
+
+/// Tokens that HubSpot has issued and that may not be in the store yet.
+#[derive(Debug)]
+pub(super) struct PendingSave {
+    pub(super) unsaved: UnsavedTokens,
+    /// The end of the lease under which they were issued. Until then the run tries to save them.
+    until: Timestamp,
+    /// How long the run has slept between tries. The clock may have been set back meanwhile.
+    slept: Duration,
+}
+
+/// What the stored record says about tokens whose save failed.
+pub(super) enum Comparison {
+    /// The record has the new tokens: the save took effect, and its result was lost.
+    Saved,
+    /// The record still has the grant and the tokens that were sent. The new ones may be saved over it.
+    Unchanged,
+    /// The record has another grant or newer tokens. The new ones are dropped.
+    Superseded,
+    /// The account was disconnected. The new tokens are dropped, and this refresh token, if it is a new one, is revoked.
+    Disconnected { revoke: Option<RefreshToken> },
+}
+
+impl UnsavedTokens {
+    /// Returns the tokens.
+    pub fn tokens(&self) -> &TokenSet {
+        &self.tokens
+    }
+}
+
+impl PendingSave {
+    /// Tokens that were issued under a lease that ends at that moment.
+    pub(super) fn new(unsaved: UnsavedTokens, until: Timestamp) -> Self {
+        Self { unsaved, until, slept: Duration::ZERO }
+    }
+
+    /// Tokens that an earlier run could not save. Its lease is not counted on.
+    pub(super) fn again(unsaved: UnsavedTokens) -> Self {
+        Self::new(unsaved, Timestamp::from_millis(0))
+    }
+
+    /// Returns the record with the new tokens in it. `owns_lease`: the record's lease is the one they were issued under.
+    pub(super) fn written_into(&self, mut record: Record, owns_lease: bool) -> Record {
+        record.state = GrantState::Live;
+        record.tokens = Some(self.unsaved.tokens.clone());
+        record.retry = self.unsaved.partial.as_ref().map(|partial| partial.1.clone());
+        if owns_lease {
+            record.lease = None;
+            record.unsettled = false;
+        }
+        if self.unsaved.partial.is_some() {
+            record.unsettled = true;
+        }
+        record
+    }
+
+    /// Compares the tokens with what is stored after a save that conflicted or failed.
+    pub(super) fn compare(&self, stored: Option<&Stored>) -> Comparison {
+        let unsaved = &self.unsaved;
+        let Some(Stored { record, .. }) =
+            stored.filter(|stored| stored.record.state != GrantState::Disconnected)
+        else {
+            let dropped = unsaved.tokens.refresh_token.clone();
+            return Comparison::Disconnected { revoke: dropped.filter(|_| unsaved.has_new_refresh_token()) };
+        };
+        if record.state == GrantState::Live && record.is_same(unsaved.grant, &unsaved.tokens) {
+            Comparison::Saved
+        } else if record.is_same(unsaved.grant, &unsaved.sent) {
+            Comparison::Unchanged
+        } else {
+            Comparison::Superseded
+        }
+    }
+
+    /// Returns how long to wait before the next try, or `None` if the time of the lease is over. `lease` is its whole length.
+    pub(super) fn next_wait(
+        &mut self,
+        now: Timestamp,
+        lease: Duration,
+        random: &mut Random,
+        failed_attempts: u32,
+    ) -> Option<Duration> {
+        if now >= self.until || self.slept >= lease {
+            return None;
+        }
+        let wait = store_wait(random, failed_attempts);
+        self.slept += wait;
+        Some(wait)
+    }
+}
+
+impl UnsavedTokens {
+    fn has_new_refresh_token(&self) -> bool {
+        self.tokens.refresh_token != self.sent.refresh_token
+    }
+}
