@@ -1,5 +1,7 @@
-//! A third transport: hyper. What an application writes to send core's requests over any HTTP client is `send` and three lines
-//! around it.
+//! A request of hs-oauth-core over an HTTP client of your own, here hyper.
+//!
+//! For any HTTP client, an application writes a function like `send`, and the three lines in `main` that build the request,
+//! send it and read the response.
 
 use std::error::Error;
 use std::time::SystemTime;
@@ -13,7 +15,8 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-/// One request, one answer: no redirects (hyper follows none), a limit on size, a limit on time.
+/// Sends a request and returns its response. The size of the response and the time of the exchange are limited. Redirects are
+/// not followed, as hyper follows none.
 async fn send(request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Box<dyn Error + Send + Sync>> {
     let exchange = async {
         let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();

@@ -1,5 +1,7 @@
-//! What the examples share: a round trip's beginning out of the environment, its steps as JSON lines, and a transcript's lines.
-//! Nothing an application needs.
+//! Code that the examples share. An application needs none of it.
+//!
+//! The round trips read their [`Inputs`] from the environment and print each step as a JSON line with [`Report`]. The
+//! quickstarts print what they do with [`print_line`] and [`describe`].
 //!
 //! ```
 //! use hs_oauth_core::{AccessToken, Timestamp, TokenSet};
@@ -15,70 +17,71 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use hs_oauth_core::{
-    AccessToken, App, AuthorizationCode, Code, CodeVerifier, Error, Introspection, InvalidArgument, Problem,
-    RefreshToken, TokenSet,
-};
+use hs_oauth_core::{AccessToken, App, AuthorizationCode, Code, CodeVerifier, Error, Introspection, InvalidArgument, Problem, RefreshToken, TokenSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What a round trip begins with, out of the environment.
+/// Any error that ends an example.
+pub type BoxError = Box<dyn std::error::Error>;
+
+/// The inputs of a round trip, from the environment.
 #[derive(Debug)]
-pub struct Given {
-    /// The app: see [`App::from_env`].
+pub struct Inputs {
+    /// The app, from the variables of [`App::from_env`].
     pub app: App,
-    /// `HUBSPOT_CODE`, and `HUBSPOT_CODE_VERIFIER` if the authorization had PKCE.
+    /// The authorization code in `HUBSPOT_CODE`, with the code verifier in `HUBSPOT_CODE_VERIFIER` if the authorization had
+    /// PKCE.
     pub code: Option<AuthorizationCode>,
-    /// `HUBSPOT_REFRESH_TOKEN`.
+    /// The refresh token in `HUBSPOT_REFRESH_TOKEN`.
     pub refresh_token: Option<RefreshToken>,
 }
 
-/// The newest tokens.
+/// The newest tokens of a round trip.
 #[derive(Debug, Default)]
-pub struct CurrentTokens {
-    /// The access token.
+pub struct NewestTokens {
+    /// The access token that was issued last.
     pub access_token: Option<AccessToken>,
-    /// The refresh token.
+    /// The refresh token that was issued last, or the one from the environment.
     pub refresh_token: Option<RefreshToken>,
 }
 
-/// Prints one JSON line a step.
+/// Prints each step of a round trip as one JSON line, and knows whether every step succeeded.
 #[derive(Debug, Default)]
 pub struct Report {
-    failed: bool,
-    /// What the last failure asks for; steps that were skipped for it ask for the same.
+    has_failed: bool,
+    /// The next step after the last failure. Steps that are skipped because of it have the same next step.
     next_step: Option<&'static str>,
 }
 
-impl Given {
+impl Inputs {
     /// Reads the environment. An empty variable counts as not set.
     ///
     /// # Errors
-    /// Names what is missing or cannot be used.
-    pub fn from_env() -> Result<Self, Box<dyn std::error::Error>> {
+    /// If a variable is missing or invalid. The message names the variable.
+    pub fn from_env() -> Result<Self, BoxError> {
         let app = App::from_env()?;
         let code = match secret("HUBSPOT_CODE", Code::new)? {
             Some(code) => {
-                let redirect_uri =
-                    app.redirect_uri().ok_or("HUBSPOT_CODE needs HUBSPOT_REDIRECT_URI beside it")?;
+                let redirect_uri = app.redirect_uri().ok_or("HUBSPOT_CODE needs HUBSPOT_REDIRECT_URI too")?;
                 let verifier = secret("HUBSPOT_CODE_VERIFIER", CodeVerifier::new)?;
-                // Whoever put the code into the environment has checked the state it came with.
+                // The state was checked before the code was put into the environment.
                 Some(AuthorizationCode::from_caller_who_checked_state(code, redirect_uri, verifier))
             }
             None => None,
         };
         let refresh_token = secret("HUBSPOT_REFRESH_TOKEN", RefreshToken::new)?;
         if code.is_none() && refresh_token.is_none() {
-            return Err("nothing to begin with: set HUBSPOT_CODE (with HUBSPOT_CODE_VERIFIER) or HUBSPOT_REFRESH_TOKEN".into());
+            return Err("no code and no token: set HUBSPOT_CODE (with HUBSPOT_CODE_VERIFIER) or HUBSPOT_REFRESH_TOKEN".into());
         }
         Ok(Self { app, code, refresh_token })
     }
 }
 
+/// Reads a secret from the environment. An empty variable counts as not set.
 fn secret<T>(
     variable: &str,
     new: impl FnOnce(String) -> Result<T, InvalidArgument>,
-) -> Result<Option<T>, Box<dyn std::error::Error>> {
+) -> Result<Option<T>, BoxError> {
     match std::env::var(variable) {
         Ok(value) if value.is_empty() => Ok(None),
         Ok(value) => Ok(Some(new(value).map_err(|invalid| format!("{variable}: {invalid}"))?)),
@@ -87,8 +90,8 @@ fn secret<T>(
     }
 }
 
-impl CurrentTokens {
-    /// Takes over what an answer brought, even one that could not be used as a whole.
+impl NewestTokens {
+    /// Takes over the tokens of a response. Tokens that were rescued from an unusable response count too.
     pub fn update(&mut self, result: &Result<TokenSet, Error>) {
         let (access_token, refresh_token) = match result {
             Ok(tokens) => (Some(&tokens.access_token), tokens.refresh_token.as_ref()),
@@ -100,9 +103,9 @@ impl CurrentTokens {
 }
 
 impl Report {
-    /// Reports a step that gave tokens.
-    pub fn tokens(&mut self, step: &str, result: &Result<TokenSet, Error>) {
-        self.line(step, result, |tokens| {
+    /// Prints a step that returned tokens, or its error.
+    pub fn print_tokens(&mut self, step: &str, result: &Result<TokenSet, Error>) {
+        self.print_result(step, result, |tokens| {
             json!({
                 "access_token": tokens.access_token.masked(),
                 "refresh_token": tokens.refresh_token.as_ref().map(|token| token.masked()),
@@ -114,9 +117,9 @@ impl Report {
         });
     }
 
-    /// Reports a step that asked about a token.
-    pub fn introspection(&mut self, step: &str, result: Result<Introspection, Error>) {
-        self.line(step, &result, |introspection| match introspection {
+    /// Prints a step that introspected a token, or its error.
+    pub fn print_introspection(&mut self, step: &str, result: Result<Introspection, Error>) {
+        self.print_result(step, &result, |introspection| match introspection {
             Introspection::AccessToken(info) => json!({
                 "active": true,
                 "token_use": "access_token",
@@ -138,16 +141,16 @@ impl Report {
         });
     }
 
-    /// Reports a step that gives nothing but success.
-    pub fn done(&mut self, step: &str, result: Result<(), Error>) {
-        self.line(step, &result, |()| json!({}));
+    /// Prints a step that returned nothing, or its error.
+    pub fn print_done(&mut self, step: &str, result: Result<(), Error>) {
+        self.print_result(step, &result, |()| json!({}));
     }
 
-    /// Reports steps that could not be taken for want of a token.
-    pub fn skipped(&mut self, steps: &[&str]) {
+    /// Prints steps that were skipped because there is no token for them.
+    pub fn print_skipped(&mut self, steps: &[&str]) {
         for step in steps {
-            let reason = "skipped: no token to take it with";
-            self.print(
+            let reason = "skipped: no token for this step";
+            self.print_line(
                 step,
                 false,
                 json!({ "next_step": self.next_step, "status": Value::Null, "error": reason }),
@@ -155,23 +158,24 @@ impl Report {
         }
     }
 
-    /// 0 if every step was ok, else 1.
+    /// Returns exit status 0 if every step succeeded, else 1.
     pub fn exit_code(&self) -> ExitCode {
-        if self.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        if self.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 
-    fn line<T>(&mut self, step: &str, result: &Result<T, Error>, show: impl FnOnce(&T) -> Value) {
+    /// Prints a step with the fields of its result or of its error.
+    fn print_result<T>(&mut self, step: &str, result: &Result<T, Error>, fields: impl FnOnce(&T) -> Value) {
         let more = match result {
-            Ok(value) => show(value),
+            Ok(value) => fields(value),
             Err(error) => {
                 self.next_step = Some(error.next_step().name());
-                failure(error)
+                error_fields(error)
             }
         };
-        self.print(step, result.is_ok(), more);
+        self.print_line(step, result.is_ok(), more);
     }
 
-    fn print(&mut self, step: &str, ok: bool, more: Value) {
+    fn print_line(&mut self, step: &str, ok: bool, more: Value) {
         #[derive(Serialize)]
         struct Line<'a> {
             step: &'a str,
@@ -179,43 +183,44 @@ impl Report {
             #[serde(flatten)]
             more: Value,
         }
-        self.failed |= !ok;
+        self.has_failed |= !ok;
         if let Ok(line) = serde_json::to_string(&Line { step, ok, more }) {
-            say(line);
+            print_line(line);
         }
     }
 }
 
-fn failure(error: &Error) -> Value {
+/// Returns the fields of a step that failed.
+fn error_fields(error: &Error) -> Value {
     let missing: Vec<_> = match error {
         Error::Response(error) => error.problems.iter().filter_map(Problem::missing).collect(),
         _ => Vec::new(),
     };
-    let mut told = error.to_string();
+    let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        told = format!("{told}: {error}");
+        message = format!("{message}: {error}");
         cause = error.source();
     }
     json!({
         "next_step": error.next_step().name(),
         "status": error.status().map(|status| status.as_u16()),
-        "error": told,
+        "error": message,
         "missing": missing,
     })
 }
 
-/// The exit status of an example: an error before the first step is told on standard error, and is 2.
-pub fn finish(result: Result<ExitCode, Box<dyn std::error::Error>>) -> ExitCode {
+/// Returns the exit status of an example. An error goes to standard error, and its exit status is 2.
+pub fn finish(result: Result<ExitCode, BoxError>) -> ExitCode {
     result.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "error: {error}");
         ExitCode::from(2)
     })
 }
 
-/// Something a transcript tells in a few lines, tokens masked.
+/// A result that can be printed as a few lines, with tokens masked.
 pub trait Describe {
-    /// The lines: a name and a value.
+    /// Returns a name and a value for each line.
     fn lines(&self) -> Vec<(&'static str, String)>;
 }
 
@@ -247,16 +252,16 @@ impl Describe for Introspection {
     }
 }
 
-/// Prints what HubSpot gave.
-pub fn describe(answer: &impl Describe) {
-    for (name, value) in answer.lines() {
-        say(format_args!("   {name:<14} {value}"));
+/// Prints a result of HubSpot's, a line for each field.
+pub fn describe(result: &impl Describe) {
+    for (name, value) in result.lines() {
+        print_line(format_args!("   {name:<14} {value}"));
     }
 }
 
-/// Prints a line.
-pub fn say(line: impl fmt::Display) {
-    // Nobody is left to tell if the other end of the pipe is gone.
+/// Prints a line to standard output.
+pub fn print_line(line: impl fmt::Display) {
+    // If standard output is closed, nobody reads the line, and the example goes on.
     let _ = writeln!(io::stdout(), "{line}");
 }
 

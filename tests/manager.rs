@@ -7,9 +7,8 @@ mod sharing;
 
 use std::time::Duration;
 
-use hs_oauth_core::{
-    Account, ApiVersion, GrantState, NextStep, RenewalPolicy, StoreError, StoreErrorKind, TokenError,
-};
+use hs_oauth_core::renewal::{GrantState, RenewalPolicy, TokenError};
+use hs_oauth_core::{Account, ApiVersion, NextStep, StoreError, StoreErrorKind};
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
 
 use scene::{HUB, Scene, bearer_of, both, both_with, refresh_token, wait_until};

@@ -4,13 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hs_oauth_core::server::{Call, Received, Serve};
-use hs_oauth_core::{
-    AccessToken, AccessTokenInfo, ApiError, ApiVersion, App, AuthorizationCode, Authorize, ClientAssertion,
-    ClientCredentials, ClientSecret, Code, CodeVerifier, Credential, Endpoint, ErrorDetail, ExchangeCode,
-    GrantId, GrantState, HolderId, HubSpotCode, IdToken, Introspect, Introspection, Lease, OAuthCode, Operation,
-    PendingAuthorization, Random, Randomness, Record, Refresh, RefreshToken, RefreshTokenInfo, Retry, Revoke,
-    Scope, Scopes, Signature, SignedAccessToken, Timestamp, TokenSet, TokenUse,
-};
+use hs_oauth_core::renewal::{GrantId, GrantState, HolderId, Lease, Record, Retry};
+use hs_oauth_core::{AccessToken, AccessTokenInfo, ApiError, ApiVersion, App, AuthorizationCode, Authorize, ClientAssertion, ClientCredentials, ClientSecret, Code, CodeVerifier, Credential, Endpoint, ErrorDetail, ExchangeCode, HubSpotCode, IdToken, Introspect, Introspection, OAuthCode, Operation, PendingAuthorization, Random, Randomness, Refresh, RefreshToken, RefreshTokenInfo, Revoke, Scope, Scopes, Signature, SignedAccessToken, Timestamp, TokenSet, TokenUse};
 use http::{Request, Response};
 use proptest::collection::{btree_map, vec};
 use proptest::option;

@@ -3,11 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use hs_oauth_core::{
-    AccessToken, ApiVersion, App, AuthorizationCode, ClientAssertion, ClientCredentials, ClientSecret, Code,
-    CodeVerifier, Credential, Endpoint, Error, ExchangeCode, Introspect, Refresh, RefreshToken, Revoke,
-    Timestamp,
-};
+use hs_oauth_core::{AccessToken, ApiVersion, App, AuthorizationCode, ClientAssertion, ClientCredentials, ClientSecret, Code, CodeVerifier, Credential, Endpoint, Error, ExchangeCode, Introspect, Refresh, RefreshToken, Revoke, Timestamp};
 use http::{Request, Response};
 use serde_json::{Map, Value, json};
 

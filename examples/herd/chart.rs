@@ -1,4 +1,4 @@
-//! Bearers and renewals over time, drawn as SVG.
+//! A chart of bearers and renewals over time, as SVG.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -6,22 +6,23 @@ use std::time::Duration;
 use hs_oauth_async::Timestamp;
 
 use crate::fleet::Fleet;
+use crate::journal::JournalReader;
 use crate::options::Options;
-use crate::tally::Tally;
 
+/// What the chart shows.
 pub(crate) struct Chart<'a> {
     pub(crate) options: &'a Options,
     pub(crate) started: Timestamp,
     pub(crate) fleet: &'a Fleet,
-    pub(crate) tally: &'a Tally,
+    pub(crate) journal: &'a JournalReader,
 }
 
-/// One of the two halves, which share their time axis.
+/// One of the two panels, which share their time axis.
 struct Panel {
     top: f64,
     name: &'static str,
     color: &'static str,
-    /// For each slot of time, how many in a second.
+    /// The events per second in each slot of time.
     rates: Vec<f64>,
 }
 
@@ -37,12 +38,13 @@ const HEIGHT: f64 = BOTTOM + 56.0;
 const BEARERS: &str = "#2f6db3";
 const RENEWALS: &str = "#2e8b57";
 const KILLS: &str = "#c8322b";
-const MOST_LINES: usize = 60;
+const MAX_LINES: usize = 60;
 
 impl Chart<'_> {
+    /// Returns the chart as the text of an SVG file.
     pub(crate) fn svg(&self) -> String {
-        let bearers = self.fleet.bearers_told().iter().map(|(at, count)| (*at, *count));
-        let renewals = self.tally.renewal_times().iter().map(|at| (*at, 1));
+        let bearers = self.fleet.bearer_counts().iter().map(|(at, count)| (*at, *count));
+        let renewals = self.journal.renewal_times().iter().map(|at| (*at, 1));
         let panels = [
             Panel { top: TOP, name: "bearers per second", color: BEARERS, rates: self.rates(bearers) },
             Panel {
@@ -75,7 +77,7 @@ impl Chart<'_> {
             r##"<text x="{LEFT}" y="32" font-size="19" font-weight="600" fill="#1d1d1d">{processes} processes share the tokens of {accounts} accounts</text>
 <text x="{LEFT}" y="54">{tasks} tasks in each process; access tokens live {token_lifetime} s; refresh tokens: {rotation}</text>"##
         );
-        let kills = self.fleet.deaths().len();
+        let kills = self.fleet.kills().len();
         if kills > 0 {
             let (from, to, middle) = (RIGHT - 148.0, RIGHT - 136.0, RIGHT - 142.0);
             let _ = writeln!(
@@ -87,10 +89,10 @@ impl Chart<'_> {
     }
 
     fn kills(&self, svg: &mut String, panels: &[Panel]) {
-        // Too many lines would hide what they cross.
-        let opacity = if self.fleet.deaths().len() > MOST_LINES { 0.0 } else { 0.35 };
-        for death in self.fleet.deaths() {
-            let x = self.x(death.at);
+        // Too many lines would hide the bars.
+        let opacity = if self.fleet.kills().len() > MAX_LINES { 0.0 } else { 0.35 };
+        for kill in self.fleet.kills() {
+            let x = self.x(kill.at);
             for Panel { top, .. } in panels {
                 let _ = writeln!(
                     svg,
@@ -121,7 +123,7 @@ impl Chart<'_> {
             writeln!(svg, r##"<text x="{x}" y="{y}" text-anchor="middle">seconds since the start</text>"##);
     }
 
-    /// Counts what happened in each slot, half a second or a hundredth of a long run, as a rate.
+    /// Returns the events per second in each slot. A slot is half a second, or a hundredth of a run longer than 50 seconds.
     fn rates(&self, events: impl Iterator<Item = (Timestamp, u64)>) -> Vec<f64> {
         let slots = (self.options.seconds * 2).min(100);
         let slot = self.options.run_time() / slots;
@@ -135,6 +137,7 @@ impl Chart<'_> {
         rates
     }
 
+    /// Returns the position of a moment on the time axis.
     fn x(&self, at: Timestamp) -> f64 {
         let share = at.since(self.started).as_secs_f64() / self.options.run_time().as_secs_f64();
         LEFT + (RIGHT - LEFT) * share.min(1.0)
@@ -178,13 +181,13 @@ impl Panel {
     }
 }
 
-/// Round steps of an axis that reaches `most`: how large, and how many.
-fn scale(most: f64) -> (u64, u32) {
+/// Returns round steps for an axis that reaches `max`: the size of a step and the number of steps.
+fn scale(max: f64) -> (u64, u32) {
     let mut decade = 1;
     loop {
         for step in [decade, decade * 2, decade * 5] {
             for lines in 2..=5 {
-                if f64::from(u32::try_from(step).unwrap_or(u32::MAX)) * f64::from(lines) >= most {
+                if f64::from(u32::try_from(step).unwrap_or(u32::MAX)) * f64::from(lines) >= max {
                     return (step, lines);
                 }
             }
@@ -196,7 +199,7 @@ fn scale(most: f64) -> (u64, u32) {
     }
 }
 
-/// A number with its thousands set apart.
+/// Returns a number with spaces between its thousands.
 fn grouped(number: u64) -> String {
     match number {
         0..1000 => number.to_string(),

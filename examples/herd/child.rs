@@ -1,4 +1,5 @@
-//! One process of the herd: a manager over the shared folder, and many tasks that ask it for bearers and use them.
+//! One process of the herd. It has a manager over the shared folder, and many tasks that ask the manager for bearers and use
+//! them.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -10,21 +11,23 @@ use hs_oauth_async::{
     Account, App, Client, ClientSecret, Event, FileStore, SpawnBlocking, Random, TokenManager, http_builder,
     reqwest,
 };
+use hs_oauth_examples::BoxError;
 use http::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::Failure;
-
-/// What a process is told: a line on its standard input, since arguments can be read by others. It ends when that closes.
+/// The configuration of a process: one line on its standard input, because other processes can read its arguments. The process
+/// ends when its standard input is closed.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Orders {
-    /// Which process this is. It is the `User-Agent`, by which the emulator's journal tells who sent what.
+pub(crate) struct ChildConfig {
+    /// The number of the process. It is in the `User-Agent`, so that the emulator's journal has the sender of each request.
     pub(crate) number: u32,
+    /// The address of the emulator.
     pub(crate) url: String,
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
+    /// The folder of the store.
     pub(crate) folder: PathBuf,
     pub(crate) hubs: Vec<i64>,
     pub(crate) tasks: u32,
@@ -35,86 +38,92 @@ pub(crate) struct Orders {
 /// What a process did since its last report.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Report {
+    /// How many bearers its tasks got.
     pub(crate) bearers: u64,
+    /// How often each error occurred.
     pub(crate) errors: BTreeMap<String, u64>,
 }
 
-/// The beginning of the `User-Agent` of each process; its number follows.
+/// The beginning of the `User-Agent` of a process. The number of the process follows.
 pub(crate) const USER_AGENT: &str = "herd/";
-const REPORTS: Duration = Duration::from_millis(200);
-/// Of so many bearers one is used for a call.
+const REPORT_INTERVAL: Duration = Duration::from_millis(200);
+/// A task asks for this many bearers and uses one of them for a call.
 const BEARERS_PER_CALL: u32 = 10;
-const LONGEST_CALL: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(crate) fn run() -> Result<(), Failure> {
+/// Runs the process until its standard input is closed.
+pub(crate) fn run() -> Result<(), BoxError> {
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
-    let orders: Orders = serde_json::from_str(&line)?;
+    let config: ChildConfig = serde_json::from_str(&line)?;
     let (stop, stopped) = watch::channel(false);
     std::thread::spawn(move || {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         stop.send_replace(true);
     });
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work(orders, stopped))
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run_tasks(config, stopped))
 }
 
+/// What the tasks of the process share.
 #[derive(Clone)]
 struct Worker {
     manager: TokenManager,
     http: reqwest::Client,
-    details: String,
-    orders: Arc<Orders>,
+    /// The URL that the tasks call.
+    url: String,
+    config: Arc<ChildConfig>,
     report: Arc<Mutex<Report>>,
 }
 
-async fn work(orders: Orders, mut stopped: watch::Receiver<bool>) -> Result<(), Failure> {
-    let app = App::hubspot(&orders.client_id, ClientSecret::new(&orders.client_secret)?)
-        .with_api_base(&orders.url)
+async fn run_tasks(config: ChildConfig, mut stopped: watch::Receiver<bool>) -> Result<(), BoxError> {
+    let app = App::hubspot(&config.client_id, ClientSecret::new(&config.client_secret)?)
+        .with_api_base(&config.url)
         .build()?;
-    let http = http_builder().no_proxy().user_agent(format!("{USER_AGENT}{}", orders.number)).build()?;
+    let http = http_builder().no_proxy().user_agent(format!("{USER_AGENT}{}", config.number)).build()?;
     let report = Arc::new(Mutex::new(Report::default()));
-    let hears = Arc::clone(&report);
+    let event_report = Arc::clone(&report);
     let manager = TokenManager::builder(
         Client::with_http(app, http.clone()),
-        SpawnBlocking::new(FileStore::open(&orders.folder)?),
+        SpawnBlocking::new(FileStore::open(&config.folder)?),
     )
     .on_event(move |event| match event {
-        Event::Failed { error, .. } => locked(&hears).count(format!("renewal: {error}")),
-        Event::Gone { .. } => locked(&hears).count("renewal: the grant is gone"),
+        Event::Failed { error, .. } => locked(&event_report).count(format!("renewal: {error}")),
+        Event::Gone { .. } => locked(&event_report).count("renewal: the grant is gone"),
         _ => {}
     })
     .build();
-    let details = format!("{}/account-info/v3/details", orders.url);
-    let worker = Worker { manager, http, details, orders: Arc::new(orders), report };
+    let url = format!("{}/account-info/v3/details", config.url);
+    let worker = Worker { manager, http, url, config: Arc::new(config), report };
 
     let mut tasks = JoinSet::new();
-    for _ in 0..worker.orders.tasks {
-        tasks.spawn(worker.clone().labour(stopped.clone(), Random::from_os()?));
+    for _ in 0..worker.config.tasks {
+        tasks.spawn(worker.clone().run_task(stopped.clone(), Random::from_os()?));
     }
     while !*stopped.borrow() {
-        let _ = tokio::time::timeout(REPORTS, stopped.changed()).await;
-        worker.tell();
+        let _ = tokio::time::timeout(REPORT_INTERVAL, stopped.changed()).await;
+        worker.send_report();
     }
     while tasks.join_next().await.is_some() {}
     for _ in worker.manager.shutdown().await {
         locked(&worker.report).count("tokens that could not be saved");
     }
-    worker.tell();
+    worker.send_report();
     Ok(())
 }
 
 impl Worker {
-    async fn labour(self, mut stopped: watch::Receiver<bool>, mut random: Random) {
-        let pause = u64::try_from(self.orders.pause.as_micros()).unwrap_or(u64::MAX / 2);
+    /// Asks for bearers and makes calls with some of them until the process stops.
+    async fn run_task(self, mut stopped: watch::Receiver<bool>, mut random: Random) {
+        let pause = u64::try_from(self.config.pause.as_micros()).unwrap_or(u64::MAX / 2);
         loop {
             let pause = Duration::from_micros(random.up_to(pause.saturating_mul(2)));
             if tokio::time::timeout(pause, stopped.wait_for(|stopped| *stopped)).await.is_ok() {
                 return;
             }
             for call in 0..BEARERS_PER_CALL {
-                let last = u64::try_from(self.orders.hubs.len()).unwrap_or(1) - 1;
+                let last = u64::try_from(self.config.hubs.len()).unwrap_or(1) - 1;
                 let index = usize::try_from(random.up_to(last)).unwrap_or(0);
-                let Some(hub_id) = self.orders.hubs.get(index) else { return };
+                let Some(hub_id) = self.config.hubs.get(index) else { return };
                 let bearer = self.manager.bearer(Account::hub(*hub_id)).await;
                 match bearer {
                     Err(error) => locked(&self.report).count(format!("bearer: {}", error.name())),
@@ -129,21 +138,22 @@ impl Worker {
         }
     }
 
-    /// Without the second try that the manager's `send` makes: a bearer that is refused must be seen.
+    /// Calls the API without the second try that the manager's `send` makes, so that the journal shows a rejected bearer.
     async fn call(&self, bearer: http::HeaderValue) {
-        let request = self.http.get(&self.details).header(AUTHORIZATION, bearer).timeout(LONGEST_CALL);
+        let request = self.http.get(&self.url).header(AUTHORIZATION, bearer).timeout(CALL_TIMEOUT);
         match request.send().await {
-            Ok(answer) if answer.status().is_success() => _ = answer.bytes().await,
-            Ok(answer) => locked(&self.report).count(format!("call: {}", answer.status())),
+            Ok(response) if response.status().is_success() => _ = response.bytes().await,
+            Ok(response) => locked(&self.report).count(format!("call: {}", response.status())),
             Err(error) if error.is_timeout() => locked(&self.report).count("call: timed out"),
-            Err(_) => locked(&self.report).count("call: no answer"),
+            Err(_) => locked(&self.report).count("call: no response"),
         }
     }
 
-    fn tell(&self) {
+    /// Writes what happened since the last report to standard output.
+    fn send_report(&self) {
         let report = std::mem::take(&mut *locked(&self.report));
         if let Ok(line) = serde_json::to_string(&report) {
-            // If nobody listens any more, standard input is closed, too.
+            // If nobody reads the report, standard input is closed too, and the process ends.
             let _ = writeln!(io::stdout(), "{line}");
         }
     }

@@ -1,4 +1,4 @@
-//! The processes: started, killed, listened to, stopped.
+//! Starts, kills and stops the processes of the herd, and receives their reports.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -7,172 +7,190 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use hs_oauth_async::{Random, Timestamp};
+use hs_oauth_examples::BoxError;
 
-use crate::child::{Orders, Report};
+use crate::child::{ChildConfig, Report};
 use crate::options::Options;
-use crate::result::tell;
-use crate::{Failure, TICK};
+use crate::progress::print_progress;
 
+/// How often the processes and the emulator's journal are looked at. The requests of one interval must fit into the journal.
+/// They are about a hundredth of what it holds.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The processes of the herd.
 pub(crate) struct Fleet {
-    orders: Orders,
+    /// The configuration of the process that was started last.
+    config: ChildConfig,
     random: Random,
-    running: Vec<Member>,
-    speaker: Sender<(Timestamp, Report)>,
-    reports: Receiver<(Timestamp, Report)>,
-    bearers: Vec<(Timestamp, u64)>,
+    running: Vec<RunningChild>,
+    sender: Sender<(Timestamp, Report)>,
+    receiver: Receiver<(Timestamp, Report)>,
+    bearer_counts: Vec<(Timestamp, u64)>,
     errors: BTreeMap<String, u64>,
-    deaths: Vec<Death>,
-    accidents: Vec<String>,
+    kills: Vec<Kill>,
+    process_failures: Vec<String>,
 }
 
-struct Member {
+struct RunningChild {
     number: u32,
     process: Child,
-    /// Closing it ends the process.
-    _orders: ChildStdin,
+    /// The process ends when this is closed.
+    _stdin: ChildStdin,
 }
 
 /// A process that was killed.
-pub(crate) struct Death {
+pub(crate) struct Kill {
     pub(crate) number: u32,
-    /// Just before.
+    /// A moment just before the kill.
     pub(crate) at: Timestamp,
 }
 
 impl Fleet {
-    pub(crate) fn start(options: &Options, orders: Orders) -> Result<Self, Failure> {
-        let (speaker, reports) = channel();
+    /// Starts as many processes as the options say.
+    pub(crate) fn start(options: &Options, config: ChildConfig) -> Result<Self, BoxError> {
+        let (sender, receiver) = channel();
         let mut fleet = Self {
-            orders,
+            config,
             random: Random::from_os()?,
             running: Vec::new(),
-            speaker,
-            reports,
-            bearers: Vec::new(),
+            sender,
+            receiver,
+            bearer_counts: Vec::new(),
             errors: BTreeMap::new(),
-            deaths: Vec::new(),
-            accidents: Vec::new(),
+            kills: Vec::new(),
+            process_failures: Vec::new(),
         };
         for _ in 0..options.processes {
-            fleet.add()?;
+            fleet.start_child()?;
         }
         Ok(fleet)
     }
 
-    /// Hears what the processes have to tell, and replaces those that ended by themselves, which none should.
-    pub(crate) fn look(&mut self) -> Result<(), Failure> {
-        self.listen();
+    /// Receives reports, and replaces processes that ended by themselves. Each of those is a failure.
+    pub(crate) fn poll(&mut self) -> Result<(), BoxError> {
+        self.receive_reports();
         for ended in self.take_ended()? {
-            self.accidents.push(format!("process {} ended by itself", ended.number));
-            self.add()?;
+            self.process_failures.push(format!("process {} ended by itself", ended.number));
+            self.start_child()?;
         }
         Ok(())
     }
 
-    pub(crate) fn kill_one(&mut self) -> Result<(), Failure> {
+    /// Kills a random process and starts another one.
+    pub(crate) fn kill_one(&mut self) -> Result<(), BoxError> {
         let last = u64::try_from(self.running.len().saturating_sub(1))?;
         let index = usize::try_from(self.random.up_to(last))?;
         if index < self.running.len() {
-            let mut member = self.running.swap_remove(index);
-            self.deaths.push(Death { number: member.number, at: now() });
-            member.process.kill()?;
-            member.process.wait()?;
+            let mut child = self.running.swap_remove(index);
+            self.kills.push(Kill { number: child.number, at: now() });
+            child.process.kill()?;
+            child.process.wait()?;
         }
-        self.add()
+        self.start_child()
     }
 
-    /// Tells all to end, and waits for it.
-    pub(crate) fn stop(&mut self, patience: Duration, mut meanwhile: impl FnMut()) -> Result<(), Failure> {
-        let asked = Instant::now();
+    /// Stops all processes and waits until they have ended. It calls `while_waiting` again and again meanwhile.
+    ///
+    /// A process that has not ended within `timeout` is killed, and counts as a failure.
+    pub(crate) fn stop(
+        &mut self,
+        timeout: Duration,
+        mut while_waiting: impl FnMut(),
+    ) -> Result<(), BoxError> {
+        let stopped_at = Instant::now();
         let mut ending: Vec<(u32, Child)> = Vec::new();
-        for Member { number, process, .. } in self.running.drain(..) {
+        for RunningChild { number, process, .. } in self.running.drain(..) {
             ending.push((number, process));
         }
-        while !ending.is_empty() && asked.elapsed() < patience {
-            std::thread::sleep(TICK);
-            meanwhile();
-            let mut still = Vec::new();
+        while !ending.is_empty() && stopped_at.elapsed() < timeout {
+            std::thread::sleep(POLL_INTERVAL);
+            while_waiting();
+            let mut running = Vec::new();
             for (number, mut process) in ending {
                 match process.try_wait()? {
-                    None => still.push((number, process)),
+                    None => running.push((number, process)),
                     Some(status) if status.success() => {}
-                    Some(status) => self.accidents.push(format!("process {number} ended with {status}")),
+                    Some(status) => {
+                        self.process_failures.push(format!("process {number} ended with {status}"))
+                    }
                 }
             }
-            ending = still;
+            ending = running;
         }
         for (number, mut process) in ending {
-            self.accidents.push(format!("process {number} did not end within {patience:?}"));
+            self.process_failures.push(format!("process {number} did not end within {timeout:?}"));
             process.kill()?;
             process.wait()?;
         }
-        meanwhile();
-        // What the listeners still have in hand.
-        std::thread::sleep(TICK);
-        self.listen();
+        while_waiting();
+        // Gives the reader threads time to pass on the last reports.
+        std::thread::sleep(POLL_INTERVAL);
+        self.receive_reports();
         for (error, count) in &self.errors {
-            tell(format_args!("{count:>6} × {error}"));
+            print_progress(format_args!("{count:>6} × {error}"));
         }
         Ok(())
     }
 
-    /// How many the processes have told of.
-    pub(crate) fn bearers(&self) -> u64 {
-        self.bearers.iter().map(|(_, count)| count).sum()
+    /// Returns how many bearers the processes have reported in all.
+    pub(crate) fn total_bearers(&self) -> u64 {
+        self.bearer_counts.iter().map(|(_, count)| count).sum()
     }
 
-    /// The same, in the parts it was told in.
-    pub(crate) fn bearers_told(&self) -> &[(Timestamp, u64)] {
-        &self.bearers
+    /// Returns the number of bearers in each report, with the time at which the report came.
+    pub(crate) fn bearer_counts(&self) -> &[(Timestamp, u64)] {
+        &self.bearer_counts
     }
 
-    pub(crate) fn deaths(&self) -> &[Death] {
-        &self.deaths
+    /// Returns the processes that were killed.
+    pub(crate) fn kills(&self) -> &[Kill] {
+        &self.kills
     }
 
-    /// What went wrong with the processes themselves.
-    pub(crate) fn accidents(&self) -> &[String] {
-        &self.accidents
+    /// Returns a message for each process that ended by itself, with an error or too late.
+    pub(crate) fn process_failures(&self) -> &[String] {
+        &self.process_failures
     }
 
-    fn add(&mut self) -> Result<(), Failure> {
-        self.orders.number += 1;
+    fn start_child(&mut self) -> Result<(), BoxError> {
+        self.config.number += 1;
         let mut process = Command::new(std::env::current_exe()?)
             .arg("--child")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let mut orders = process.stdin.take().ok_or("no standard input")?;
-        let told = process.stdout.take().ok_or("no standard output")?;
-        writeln!(orders, "{}", serde_json::to_string(&self.orders)?)?;
-        let speaker = self.speaker.clone();
+        let mut stdin = process.stdin.take().ok_or("no standard input")?;
+        let stdout = process.stdout.take().ok_or("no standard output")?;
+        writeln!(stdin, "{}", serde_json::to_string(&self.config)?)?;
+        let sender = self.sender.clone();
         std::thread::spawn(move || {
-            // The last line of a process that was killed may be half a line, which is no report.
-            for line in BufReader::new(told).lines().map_while(Result::ok) {
+            // The last line of a killed process may be half a line, which is not a report.
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 if let Ok(report) = serde_json::from_str(&line) {
-                    let _ = speaker.send((now(), report));
+                    let _ = sender.send((now(), report));
                 }
             }
         });
-        self.running.push(Member { number: self.orders.number, process, _orders: orders });
+        self.running.push(RunningChild { number: self.config.number, process, _stdin: stdin });
         Ok(())
     }
 
-    fn listen(&mut self) {
-        for (at, report) in self.reports.try_iter() {
-            self.bearers.push((at, report.bearers));
+    fn receive_reports(&mut self) {
+        for (at, report) in self.receiver.try_iter() {
+            self.bearer_counts.push((at, report.bearers));
             for (error, count) in report.errors {
                 *self.errors.entry(error).or_default() += count;
             }
         }
     }
 
-    fn take_ended(&mut self) -> Result<Vec<Member>, Failure> {
+    /// Removes and returns the processes that have ended.
+    fn take_ended(&mut self) -> Result<Vec<RunningChild>, BoxError> {
         let mut ended = Vec::new();
-        for mut member in std::mem::take(&mut self.running) {
-            match member.process.try_wait()? {
-                None => self.running.push(member),
-                Some(_) => ended.push(member),
+        for mut child in std::mem::take(&mut self.running) {
+            match child.process.try_wait()? {
+                None => self.running.push(child),
+                Some(_) => ended.push(child),
             }
         }
         Ok(ended)
@@ -180,11 +198,11 @@ impl Fleet {
 }
 
 impl Drop for Fleet {
-    /// However the herd ends, no process is left as a zombie; closing their standard input ends those that still run.
+    /// Kills the processes that still run, and waits for them, so that none is left as a zombie.
     fn drop(&mut self) {
-        for mut member in self.running.drain(..) {
-            let _ = member.process.kill();
-            let _ = member.process.wait();
+        for mut child in self.running.drain(..) {
+            let _ = child.process.kill();
+            let _ = child.process.wait();
         }
     }
 }

@@ -1,19 +1,21 @@
-//! A herd of processes that share tokens through one folder, and are killed now and then: how many tokens are renewed twice,
-//! refused or lost? An emulator of HubSpot in this process is asked, not the herd.
+//! A herd of processes that share tokens through one folder. Some of them are killed now and then. How many tokens are renewed
+//! twice, refused or lost? The numbers come from an emulator of HubSpot in this process, not from the herd itself.
 //!
 //! ```sh
 //! cargo run --release --example herd -- --processes 8 --tasks 200 --accounts 50 --seconds 20 --kill
 //! ```
 //!
-//! `child.rs` is what an application would do: one manager, many tasks. The rest watches.
+//! `child.rs` does what an application would do: it has one manager and many tasks. The other files start the processes, watch
+//! them and check the result.
 
 mod audit;
 mod chart;
 mod child;
 mod fleet;
+mod journal;
 mod options;
+mod progress;
 mod result;
-mod tally;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,65 +27,61 @@ use hs_oauth_async::{
     TokenManager, TokenSet, http_builder,
 };
 use hs_oauth_emulator::{Server, Settings};
-use hs_oauth_examples::{finish, say};
+use hs_oauth_examples::{BoxError, finish, print_line};
 
 use audit::Audit;
 use chart::Chart;
-use child::Orders;
-use fleet::Fleet;
+use child::ChildConfig;
+use fleet::{Fleet, POLL_INTERVAL};
+use journal::JournalReader;
 use options::Options;
-use result::{Findings, tell};
-use tally::Tally;
+use progress::print_progress;
+use result::RunResult;
 
-/// The most time that connecting all accounts may take.
-const LONGEST_INSTALL: Duration = Duration::from_secs(6);
-
-type Failure = Box<dyn std::error::Error>;
-
-/// How often the herd is looked at. What comes in meanwhile must fit into the emulator's journal, and is a hundredth of that.
-const TICK: Duration = Duration::from_millis(50);
+/// How long connecting all accounts may take at most.
+const MAX_INSTALL_TIME: Duration = Duration::from_secs(6);
 
 fn main() -> ExitCode {
     let options = Options::parse();
     match options.child {
         true => finish(child::run().map(|()| ExitCode::SUCCESS)),
-        false => finish(herd(&options)),
+        false => finish(run(&options)),
     }
 }
 
-fn herd(options: &Options) -> Result<ExitCode, Failure> {
+fn run(options: &Options) -> Result<ExitCode, BoxError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let folder = tempfile::Builder::new().prefix("hs-oauth-herd-").tempdir()?;
-    let tokens = folder.path().join("tokens");
+    let store = folder.path().join("tokens");
     let hubspot = emulator(options)?;
     let client = client(&hubspot)?;
     let timing = timing(options)?;
 
-    let mut tally = Tally::new(options, timing);
-    runtime.block_on(install(options, &hubspot, &client, &tokens))?;
-    tally.read(&hubspot);
+    let mut journal = JournalReader::new(options, timing);
+    runtime.block_on(install(options, &hubspot, &client, &store))?;
+    journal.read(&hubspot);
 
-    let mut fleet = Fleet::start(options, orders(options, &hubspot, &tokens))?;
+    let mut fleet = Fleet::start(options, child_config(options, &hubspot, &store))?;
     let started = Timestamp::from(SystemTime::now());
-    watch(options, &hubspot, &mut fleet, &mut tally)?;
-    fleet.stop(timing.lease + Duration::from_secs(10), || tally.read(&hubspot))?;
+    watch(options, &hubspot, &mut fleet, &mut journal)?;
+    fleet.stop(timing.lease + Duration::from_secs(10), || journal.read(&hubspot))?;
 
-    let audit = runtime.block_on(Audit::of(&tokens, &client, &options.hubs()))?;
+    let audit = runtime.block_on(Audit::run(&store, &client, &options.hubs()))?;
     if let Some(file) = &options.chart {
-        std::fs::write(file, Chart { options, started, fleet: &fleet, tally: &tally }.svg())?;
+        std::fs::write(file, Chart { options, started, fleet: &fleet, journal: &journal }.svg())?;
     }
-    let findings = Findings { options, timing, fleet: &fleet, tally: &tally, audit: &audit };
-    say(findings.json()?);
-    let broken = findings.broken_promises();
-    broken.iter().for_each(|promise| tell(format_args!("broken: {promise}")));
-    if broken.is_empty() {
+    let result = RunResult { options, timing, fleet: &fleet, journal: &journal, audit: &audit };
+    print_line(result.json()?);
+    let violations = result.violations();
+    violations.iter().for_each(|violation| print_progress(format_args!("not as promised: {violation}")));
+    if violations.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    tell(format_args!("the folder is kept: {}", folder.keep().display()));
+    print_progress(format_args!("the folder is not deleted: {}", folder.keep().display()));
     Ok(ExitCode::FAILURE)
 }
 
-fn emulator(options: &Options) -> Result<Server, Failure> {
+fn emulator(options: &Options) -> Result<Server, BoxError> {
     let mut settings = Settings::random()?;
     settings.access_token_lifetime = options.token_lifetime;
     settings.rotation = options.rotation;
@@ -96,7 +94,7 @@ fn emulator(options: &Options) -> Result<Server, Failure> {
     Ok(hubspot)
 }
 
-fn client(hubspot: &Server) -> Result<Client, Failure> {
+fn client(hubspot: &Server) -> Result<Client, BoxError> {
     let settings = hubspot.settings();
     let app = App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret)?)
         .with_redirect_uri(settings.redirect_uris.first().ok_or("no redirect URI")?)
@@ -106,19 +104,29 @@ fn client(hubspot: &Server) -> Result<Client, Failure> {
     Ok(Client::with_http(app, http_builder().no_proxy().build()?))
 }
 
-/// The times that every manager of the herd keeps.
-fn timing(options: &Options) -> Result<Timing, Failure> {
+/// Returns the times that apply to every renewal in the herd.
+fn timing(options: &Options) -> Result<Timing, BoxError> {
     let token = hs_oauth_async::AccessToken::new("any")?;
     let tokens = TokenSet::new(token, options.token_lifetime.into(), Timestamp::from_secs(0));
     Ok(RenewalPolicy::new().timing(&tokens))
 }
 
-/// Connects the accounts one after the other, as in life: their tokens are not all of one age.
-async fn install(options: &Options, hubspot: &Server, client: &Client, folder: &Path) -> Result<(), Failure> {
+/// Connects the accounts one after the other, so that their tokens differ in age, as they do in production.
+async fn install(
+    options: &Options,
+    hubspot: &Server,
+    client: &Client,
+    folder: &Path,
+) -> Result<(), BoxError> {
     let manager = TokenManager::new(client.clone(), SpawnBlocking::new(FileStore::open(folder)?));
-    let in_all = Duration::from_secs(options.token_lifetime.into()).mul_f64(0.6).min(LONGEST_INSTALL);
-    tell(format_args!("{} accounts connect within {:.1} s", options.accounts, in_all.as_secs_f64()));
-    let mut next = tokio::time::interval(in_all.max(Duration::from_millis(1)) / options.accounts.max(1));
+    let install_time = Duration::from_secs(options.token_lifetime.into()).mul_f64(0.6).min(MAX_INSTALL_TIME);
+    print_progress(format_args!(
+        "{} accounts connect within {:.1} s",
+        options.accounts,
+        install_time.as_secs_f64()
+    ));
+    let mut next =
+        tokio::time::interval(install_time.max(Duration::from_millis(1)) / options.accounts.max(1));
     for hub_id in options.hubs() {
         next.tick().await;
         let authorize = Authorize::new("oauth".parse()?).hub_id(hub_id);
@@ -133,10 +141,10 @@ async fn install(options: &Options, hubspot: &Server, client: &Client, folder: &
     }
 }
 
-fn orders(options: &Options, hubspot: &Server, folder: &Path) -> Orders {
+fn child_config(options: &Options, hubspot: &Server, folder: &Path) -> ChildConfig {
     let settings = hubspot.settings();
     let tasks = f64::from(options.processes) * f64::from(options.tasks);
-    Orders {
+    ChildConfig {
         number: 0,
         url: hubspot.url().to_owned(),
         client_id: settings.client_id.clone(),
@@ -148,31 +156,37 @@ fn orders(options: &Options, hubspot: &Server, folder: &Path) -> Orders {
     }
 }
 
-/// Lets the herd run its time, and kills processes if that is wanted.
-fn watch(options: &Options, hubspot: &Server, fleet: &mut Fleet, tally: &mut Tally) -> Result<(), Failure> {
+/// Watches the herd until its time is over, and kills processes if the options say so.
+fn watch(
+    options: &Options,
+    hubspot: &Server,
+    fleet: &mut Fleet,
+    journal: &mut JournalReader,
+) -> Result<(), BoxError> {
     let mut random = Random::from_os()?;
     let mut until_next_kill = || Duration::from_millis(500 + random.up_to(1000)) / options.kill_rate;
     let started = Instant::now();
     let mut next_kill = until_next_kill();
-    let mut shown = (0, 0);
+    // The second and the number of bearers at the last line of progress.
+    let mut last = (0, 0);
     while started.elapsed() < options.run_time() {
-        std::thread::sleep(TICK);
-        tally.read(hubspot);
-        fleet.look()?;
+        std::thread::sleep(POLL_INTERVAL);
+        journal.read(hubspot);
+        fleet.poll()?;
         let elapsed = started.elapsed();
         if options.kill && elapsed >= next_kill {
             fleet.kill_one()?;
             next_kill += until_next_kill();
         }
-        if elapsed.as_secs() > shown.0 {
-            tell(format_args!(
+        if elapsed.as_secs() > last.0 {
+            print_progress(format_args!(
                 "{:>4} s {:>8} bearers/s {:>6} renewals {:>4} kills",
                 elapsed.as_secs(),
-                (fleet.bearers() - shown.1) / (elapsed.as_secs() - shown.0),
-                tally.renewals(),
-                fleet.deaths().len()
+                (fleet.total_bearers() - last.1) / (elapsed.as_secs() - last.0),
+                journal.renewal_times().len(),
+                fleet.kills().len()
             ));
-            shown = (elapsed.as_secs(), fleet.bearers());
+            last = (elapsed.as_secs(), fleet.total_bearers());
         }
     }
     Ok(())

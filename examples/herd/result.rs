@@ -1,8 +1,7 @@
-//! The result, and whether it is as promised.
+//! The result of a run, and whether it is as promised.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::{self, Write};
 
 use hs_oauth_async::Timing;
 use hs_oauth_emulator::Rotation;
@@ -10,19 +9,20 @@ use serde::Serialize;
 
 use crate::audit::Audit;
 use crate::fleet::Fleet;
+use crate::journal::{Issued, JournalReader};
 use crate::options::Options;
-use crate::tally::{Issued, Tally};
 
-pub(crate) struct Findings<'a> {
+/// The result of a run.
+pub(crate) struct RunResult<'a> {
     pub(crate) options: &'a Options,
     pub(crate) timing: Timing,
     pub(crate) fleet: &'a Fleet,
-    pub(crate) tally: &'a Tally,
+    pub(crate) journal: &'a JournalReader,
     pub(crate) audit: &'a Audit,
 }
 
 #[derive(Serialize)]
-struct Line {
+struct ResultLine {
     seconds: u32,
     accounts: u32,
     token_lifetime: u32,
@@ -35,38 +35,39 @@ struct Line {
     kills: usize,
 }
 
-impl Findings<'_> {
+impl RunResult<'_> {
+    /// Returns the result as one line of JSON.
     pub(crate) fn json(&self) -> serde_json::Result<String> {
-        serde_json::to_string(&Line {
+        serde_json::to_string(&ResultLine {
             seconds: self.options.seconds,
             accounts: self.options.accounts,
             token_lifetime: self.options.token_lifetime,
-            bearers: self.fleet.bearers(),
-            renewals: self.tally.renewals(),
-            duplicate_renewals: self.tally.duplicates().len(),
-            rejected_bearers: self.tally.rejected(),
-            lost_accounts: self.lost().len(),
-            corrupt_files: self.audit.corrupt,
-            kills: self.fleet.deaths().len(),
+            bearers: self.fleet.total_bearers(),
+            renewals: self.journal.renewal_times().len(),
+            duplicate_renewals: self.journal.duplicates().len(),
+            rejected_bearers: self.journal.rejected_bearers(),
+            lost_accounts: self.lost_accounts().len(),
+            corrupt_files: self.audit.corrupt_files,
+            kills: self.fleet.kills().len(),
         })
     }
 
-    /// What should not have happened.
-    pub(crate) fn broken_promises(&self) -> Vec<String> {
-        let mut broken = self.fleet.accidents().to_vec();
-        let mut promise = |kept: bool, what: String| {
-            if !kept {
-                broken.push(what);
+    /// Returns everything that is not as promised, in words.
+    pub(crate) fn violations(&self) -> Vec<String> {
+        let mut violations = self.fleet.process_failures().to_vec();
+        let mut check = |is_as_promised: bool, violation: String| {
+            if !is_as_promised {
+                violations.push(violation);
             }
         };
-        let missed = self.tally.missed();
-        promise(missed == 0, format!("the journal was not read often enough: {missed} requests missed"));
-        for duplicate in self.tally.duplicates() {
+        let missed = self.journal.missed();
+        check(missed == 0, format!("the journal was not read often enough: {missed} requests missed"));
+        for duplicate in self.journal.duplicates() {
             let (earlier, later) = (duplicate.earlier, duplicate.later);
-            promise(
-                self.died_over(earlier),
+            check(
+                self.was_killed_before_save(earlier),
                 format!(
-                    "account {} was renewed by {} and {:?} later by {}, and nobody had died",
+                    "account {} was renewed by {} and {:?} later by {}, and no killed process explains that",
                     duplicate.hub_id,
                     earlier,
                     later.at.since(earlier.at),
@@ -75,36 +76,42 @@ impl Findings<'_> {
             );
         }
         let may_lose = self.options.rotation != Rotation::Keep;
-        for hub_id in self.lost() {
-            let died = may_lose && self.tally.newest(hub_id).is_some_and(|newest| self.died_over(newest));
-            promise(died, format!("account {hub_id} is lost, and nobody had died over its last renewal"));
+        for hub_id in self.lost_accounts() {
+            let is_explained = may_lose
+                && self.journal.newest(hub_id).is_some_and(|newest| self.was_killed_before_save(newest));
+            check(is_explained, format!("account {hub_id} is lost, and no killed process explains that"));
         }
-        // With `strict`, a lost account's access tokens end with its grant.
-        let may_reject = self.options.rotation == Rotation::Strict && !self.lost().is_empty();
-        let rejected = self.tally.rejected();
-        promise(rejected == 0 || may_reject, format!("{rejected} bearers were rejected"));
-        promise(self.audit.corrupt == 0, format!("{} files are damaged", self.audit.corrupt));
-        // Every account that was not lost has been renewed once in each of its tokens' lives; four fifths leave room for the ends.
-        let lives = self.options.seconds / self.options.token_lifetime;
+        // With `strict`, the access tokens of a lost account end with its grant.
+        let may_reject = self.options.rotation == Rotation::Strict && !self.lost_accounts().is_empty();
+        let rejected = self.journal.rejected_bearers();
+        check(rejected == 0 || may_reject, format!("{rejected} bearers were rejected"));
+        check(self.audit.corrupt_files == 0, format!("{} files are damaged", self.audit.corrupt_files));
+        // Every account that is not lost is renewed once in the life of each of its tokens. Four fifths of that leave room for the
+        // beginning and the end of the run.
+        let lifetimes = self.options.seconds / self.options.token_lifetime;
         let accounts = usize::try_from(self.options.accounts).unwrap_or(usize::MAX);
-        let good = accounts.saturating_sub(self.lost().len());
-        let least = good * usize::try_from(lives).unwrap_or(usize::MAX) * 4 / 5;
-        let renewals = self.tally.renewals();
-        promise(renewals >= least, format!("only {renewals} renewals, not {least}"));
-        broken
+        let good = accounts.saturating_sub(self.lost_accounts().len());
+        let min_renewals = good * usize::try_from(lifetimes).unwrap_or(usize::MAX) * 4 / 5;
+        let renewals = self.journal.renewal_times().len();
+        check(
+            renewals >= min_renewals,
+            format!("only {renewals} renewals, at least {min_renewals} were expected"),
+        );
+        violations
     }
 
-    fn lost(&self) -> BTreeSet<i64> {
-        &self.audit.lost | self.tally.refused()
+    /// Returns the accounts that the journal or the check at the end shows to be lost.
+    fn lost_accounts(&self) -> BTreeSet<i64> {
+        &self.audit.lost_accounts | self.journal.refused_accounts()
     }
 
-    /// Whether the process that got these tokens was killed before it can have been done with them.
-    fn died_over(&self, issued: Issued) -> bool {
+    /// Returns whether the process that got these tokens was killed when it may not have saved them yet.
+    fn was_killed_before_save(&self, issued: Issued) -> bool {
         let Timing { request, lease, .. } = self.timing;
-        self.fleet.deaths().iter().any(|death| {
-            Some(death.number) == issued.process
-                && death.at.plus(request) >= issued.at
-                && death.at <= issued.at.plus(lease)
+        self.fleet.kills().iter().any(|kill| {
+            Some(kill.number) == issued.process
+                && kill.at.plus(request) >= issued.at
+                && kill.at <= issued.at.plus(lease)
         })
     }
 }
@@ -116,9 +123,4 @@ impl fmt::Display for Issued {
             None => f.write_str("the install"),
         }
     }
-}
-
-/// Says something on standard error.
-pub(crate) fn tell(line: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hs_oauth_core::{
-    Error, GrantState, NextStep, Problem, RefreshToken, TIMEOUT, TokenError, TransportErrorKind,
-};
+use hs_oauth_core::renewal::{GrantState, TokenError};
+use hs_oauth_core::{Error, NextStep, Problem, RefreshToken, TIMEOUT, TransportErrorKind};
 
 use super::server::{Script, Server};
 use super::world::{MARK, OLD, Other, Side, World, answer, exchange, good_tokens, held, say};

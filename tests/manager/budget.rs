@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use hs_oauth_core::{Account, Event, RenewalPolicy, TokenError};
+use hs_oauth_core::renewal::{RenewalPolicy, TokenError};
+use hs_oauth_core::{Account, Event};
 use hs_oauth_emulator::Target;
 
 use super::scene::{Manager, Scene, both, now, wait_until};

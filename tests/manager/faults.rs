@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hs_oauth_core::{
-    AccessToken, ApiVersion, GrantState, NextStep, RenewalPolicy, RefreshToken, StoreError, StoreErrorKind,
-    TokenError, TokenSet,
-};
+use hs_oauth_core::renewal::{GrantState, RenewalPolicy, TokenError};
+use hs_oauth_core::{AccessToken, ApiVersion, NextStep, RefreshToken, StoreError, StoreErrorKind, TokenSet};
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
 
 use crate::canary::logged;
@@ -180,7 +178,7 @@ fn an_async_store_that_panics_or_hangs_is_a_store_that_fails() {
 
     #[hs_oauth_async::async_trait]
     impl hs_oauth_async::TokenStore for Bad {
-        async fn load(&self, _: hs_oauth_core::Account) -> Result<Option<hs_oauth_core::Stored>, StoreError> {
+        async fn load(&self, _: hs_oauth_core::Account) -> Result<Option<hs_oauth_core::renewal::Stored>, StoreError> {
             match self.0.fetch_add(1, Ordering::SeqCst) {
                 0 => panic!("store"),
                 _ => std::future::pending().await,
@@ -191,7 +189,7 @@ fn an_async_store_that_panics_or_hangs_is_a_store_that_fails() {
             &self,
             _: hs_oauth_core::Account,
             _: Option<u64>,
-            _: &hs_oauth_core::Record,
+            _: &hs_oauth_core::renewal::Record,
         ) -> Result<hs_oauth_async::Swapped, StoreError> {
             Err(down())
         }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hs_oauth_core::{Account, HolderId, Lease, Random, RenewalPolicy, TokenError};
+use hs_oauth_core::renewal::{HolderId, Lease, RenewalPolicy, TokenError};
+use hs_oauth_core::{Account, Random};
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
 
 use super::scene::{HUB, Manager, Scene, Work, bearer_of, both, both_with, now, wait_until};

@@ -1,10 +1,7 @@
 //! A bench for single scenarios: runs of named processes go step by step, as far as the test says.
 
-use hs_oauth_core::{
-    Account, Demand, Disconnect, Endpoint, Error, CurrentTokens, Input, Install, Random, Record, Refresh,
-    RenewalPolicy, RefreshToken, Renewal, Run, Step, StoreError, StoreErrorKind, Stored, Timing, TokenError,
-    TokenSet, Unsaved,
-};
+use hs_oauth_core::renewal::{Demand, Disconnect, CurrentTokens, Input, Install, Record, RenewalPolicy, Renewal, Run, Step, Stored, Timing, TokenError, UnsavedTokens};
+use hs_oauth_core::{Account, Endpoint, Error, Random, Refresh, RefreshToken, StoreError, StoreErrorKind, TokenSet};
 use hs_oauth_emulator::Rotation;
 use hs_oauth_store::{MemoryStore, Swapped, TokenStore};
 

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hs_oauth_core::Renewal;
+use hs_oauth_core::renewal::Renewal;
 
 use machine::Machine;
 use rules::Window;

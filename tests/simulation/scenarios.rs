@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use hs_oauth_core::{
-    Demand, GrantState, Input, NextStep, Step, Timing, TokenError, TransportError, TransportErrorKind,
-};
+use hs_oauth_core::renewal::{Demand, GrantState, Input, Step, Timing, TokenError};
+use hs_oauth_core::{NextStep, TransportError, TransportErrorKind};
 use hs_oauth_emulator::Rotation;
 use hs_oauth_emulator::Rotation::{Keep, Rotate, Strict};
 use hs_oauth_store::TokenStore;
@@ -19,7 +18,7 @@ fn timeout() -> Input {
 /// A has got new tokens and stands still until its lease is over; B has taken over and is about to send.
 fn overtaken(
     rotation: Rotation,
-) -> (Lab, Actor<hs_oauth_core::Renewal>, Input, Actor<hs_oauth_core::Renewal>) {
+) -> (Lab, Actor<hs_oauth_core::renewal::Renewal>, Input, Actor<hs_oauth_core::renewal::Renewal>) {
     let mut lab = Lab::new(rotation);
     let mut a = lab.renewal();
     lab.until_send(&mut a);
@@ -57,7 +56,7 @@ fn c1_a_lease_that_came_too_late_is_not_sent_under() {
 fn c2_a_lease_is_taken_over_only_after_the_clock_margin() {
     let mut lab = Lab::new(Keep);
     let timing = Timing { save: Duration::from_secs(1), ..lab.timing() };
-    lab.policy = hs_oauth_core::RenewalPolicy::with_timing(timing).unwrap();
+    lab.policy = hs_oauth_core::renewal::RenewalPolicy::with_timing(timing).unwrap();
     let mut a = lab.renewal();
     lab.until_swap(&mut a);
     let stored = lab.act(&a);
@@ -594,7 +593,7 @@ fn a_mark_that_is_never_stored_ends_after_a_few_tries_and_the_grant_is_not_calle
 }
 
 /// Goes on with a store that answers every write with a conflict; gives the run's end and the time it took.
-fn always_in_conflict<R: hs_oauth_core::Run>(
+fn always_in_conflict<R: hs_oauth_core::renewal::Run>(
     lab: &mut Lab,
     actor: &mut Actor<R>,
 ) -> Result<R::Output, TokenError> {
@@ -894,7 +893,7 @@ fn another_token_than_the_rejected_one_is_handed_out_without_a_request() {
 }
 
 /// A caller who would do with the old token asks for a turn a millisecond before that is handed out no more.
-fn before_the_last_moment(lab: &mut Lab) -> Actor<hs_oauth_core::Renewal> {
+fn before_the_last_moment(lab: &mut Lab) -> Actor<hs_oauth_core::renewal::Renewal> {
     let until = lab.policy.schedule(&lab.tokens()).usable_until;
     lab.now = until.as_millis() - 1;
     let mut a = lab.renewal_for(Demand::Usable, 0);

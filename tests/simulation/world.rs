@@ -4,11 +4,8 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::fmt::Write as _;
 
-use hs_oauth_core::{
-    Decision, Demand, Disconnect, Endpoint, Error, GrantId, GrantState, CurrentTokens, HolderId, Input, Install, NextStep,
-    Random, Record, Refresh, RenewalPolicy, Revoke, Run, Step, StoreError, StoreErrorKind, Stored, Timing,
-    TokenError, TokenSet, TransportError, TransportErrorKind,
-};
+use hs_oauth_core::renewal::{Decision, Demand, Disconnect, GrantId, GrantState, CurrentTokens, HolderId, Input, Install, Record, RenewalPolicy, Run, Step, Stored, Timing, TokenError};
+use hs_oauth_core::{Endpoint, Error, NextStep, Random, Refresh, Revoke, StoreError, StoreErrorKind, TokenSet, TransportError, TransportErrorKind};
 use hs_oauth_emulator::Rotation;
 use http::Response;
 

@@ -2,10 +2,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hs_oauth_core::{
-    App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection,
-    Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
-};
+use hs_oauth_core::{App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection, Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet};
 
 use crate::transport::Transport;
 

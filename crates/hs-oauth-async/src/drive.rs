@@ -6,10 +6,8 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use hs_oauth_core::{
-    Account, Error, Input, Random, RenewalPolicy, RetryPolicy, Run, Step, StoreError, StoreErrorKind,
-    Timestamp, TokenError,
-};
+use hs_oauth_core::renewal::{Input, RenewalPolicy, Run, Step, TokenError};
+use hs_oauth_core::{Account, Error, Random, RetryPolicy, StoreError, StoreErrorKind, Timestamp};
 use hs_oauth_store::Swapped;
 
 use crate::client::Client;
@@ -39,7 +37,7 @@ impl World<'_> {
         let mut timing = None;
         let mut step = run.start(now());
         loop {
-            let patience = timing.map_or(PATIENCE, |timing: hs_oauth_core::Timing| timing.save);
+            let patience = timing.map_or(PATIENCE, |timing: hs_oauth_core::renewal::Timing| timing.save);
             let input = match step {
                 Step::Load => match within(patience, async { self.store.load(self.account).await }).await {
                     Ok(stored) => {

@@ -3,10 +3,8 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::{
-    AccessToken, Account, AuthorizationCode, Demand, Disconnect, Event, CurrentTokens, Install, Introspection,
-    RenewalPolicy, TokenError, TokenSet,
-};
+use hs_oauth_core::renewal::{Demand, Disconnect, CurrentTokens, Install, RenewalPolicy, TokenError};
+use hs_oauth_core::{AccessToken, Account, AuthorizationCode, Event, Introspection, TokenSet};
 use hs_oauth_store::cache::{self, Cache, Cached, is_installed};
 use tokio::runtime::Handle;
 use tokio::sync::watch;

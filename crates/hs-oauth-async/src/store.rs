@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hs_oauth_core::{Account, Record, StoreError, StoreErrorKind, Stored};
+use hs_oauth_core::renewal::{Record, Stored};
+use hs_oauth_core::{Account, StoreError, StoreErrorKind};
 use hs_oauth_store::{MemoryStore, Swapped};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;

@@ -1,9 +1,7 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use hs_oauth_core::{
-    App, CONNECT_TIMEOUT, Endpoint, Error, MAX_RESPONSE_SIZE, TransportError, TransportErrorKind,
-};
+use hs_oauth_core::{App, CONNECT_TIMEOUT, Endpoint, Error, MAX_RESPONSE_SIZE, TransportError, TransportErrorKind};
 use http::{Request, Response};
 
 /// A [`reqwest::ClientBuilder`] set up as credentials need it: no redirects, no `Referer`, a connect timeout and a

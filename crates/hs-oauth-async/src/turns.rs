@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hs_oauth_core::{Account, Budget, Input, Timestamp, Turn};
+use hs_oauth_core::renewal::Input;
+use hs_oauth_core::{Account, Budget, Timestamp, Turn};
 use tokio::sync::Notify;
 
 use crate::drive::now;
@@ -88,10 +89,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use async_trait::async_trait;
-    use hs_oauth_core::{
-        AccessToken, App, ClientSecret, Demand, GrantId, Random, Record, RenewalPolicy, StoreError, Stored,
-        TokenSet,
-    };
+    use hs_oauth_core::renewal::{Demand, GrantId, Record, RenewalPolicy, Stored};
+    use hs_oauth_core::{AccessToken, App, ClientSecret, Random, StoreError, TokenSet};
     use hs_oauth_store::Swapped;
     use hs_oauth_store::cache::Cache;
     use tokio::sync::watch;

@@ -5,10 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
 
-use hs_oauth_core::{
-    Account, Error, Input, Random, RenewalPolicy, RetryPolicy, Run, Step, StoreError, StoreErrorKind,
-    Timestamp, TokenError,
-};
+use hs_oauth_core::renewal::{Input, RenewalPolicy, Run, Step, TokenError};
+use hs_oauth_core::{Account, Error, Random, RetryPolicy, StoreError, StoreErrorKind, Timestamp};
 use hs_oauth_store::{Swapped, TokenStore};
 
 use crate::client::Client;

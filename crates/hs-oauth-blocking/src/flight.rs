@@ -8,7 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::{Account, Demand, Event, RenewalPolicy, Renewal, TokenError, Unsaved};
+use hs_oauth_core::renewal::{Demand, RenewalPolicy, Renewal, TokenError, UnsavedTokens};
+use hs_oauth_core::{Account, Event};
 use hs_oauth_store::TokenStore;
 use hs_oauth_store::cache::{Cache, Ended, Landed};
 

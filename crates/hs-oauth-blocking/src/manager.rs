@@ -4,10 +4,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::{
-    AccessToken, Account, AuthorizationCode, Demand, Disconnect, Event, CurrentTokens, Install, Introspection,
-    RenewalPolicy, TokenError, TokenSet,
-};
+use hs_oauth_core::renewal::{Demand, Disconnect, CurrentTokens, Install, RenewalPolicy, TokenError};
+use hs_oauth_core::{AccessToken, Account, AuthorizationCode, Event, Introspection, TokenSet};
 use hs_oauth_store::TokenStore;
 use hs_oauth_store::cache::{self, Cache, Cached, is_installed};
 

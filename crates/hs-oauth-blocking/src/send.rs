@@ -1,5 +1,6 @@
 use hs_oauth_core::http::{HeaderValue, Request, Response, StatusCode, header};
-use hs_oauth_core::{Account, TokenError, may_carry_credentials};
+use hs_oauth_core::renewal::TokenError;
+use hs_oauth_core::{Account, may_carry_credentials};
 use ureq::{AsSendBody, Body};
 
 use crate::manager::TokenManager;

@@ -3,9 +3,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use hs_oauth_core::{
-    App, CONNECT_TIMEOUT, Endpoint, Error, MAX_RESPONSE_SIZE, TransportError, TransportErrorKind,
-};
+use hs_oauth_core::{App, CONNECT_TIMEOUT, Endpoint, Error, MAX_RESPONSE_SIZE, TransportError, TransportErrorKind};
 use http::{Request, Response, Uri};
 use ureq::{AsSendBody, Timeout};
 

@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hs_oauth_core::{Account, Budget, Input, Timestamp, Turn};
+use hs_oauth_core::renewal::Input;
+use hs_oauth_core::{Account, Budget, Timestamp, Turn};
 
 use crate::drive::now;
 

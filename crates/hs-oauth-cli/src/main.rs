@@ -1,4 +1,4 @@
-//! HubSpot OAuth from a shell:
+//! HubSpot OAuth from the command line:
 //!
 //! ```sh
 //! export HUBSPOT_CLIENT_ID=… HUBSPOT_CLIENT_SECRET=… HUBSPOT_REDIRECT_URI=http://localhost:3000/oauth/callback
@@ -8,30 +8,33 @@
 //! jq -r .refresh_token tokens.json | hs-oauth refresh -   # prints tokens masked
 //! ```
 //!
-//! Every command is a file of its own and gives a [`Report`] or a [`Failure`]; `output` prints them.
+//! Every command is a file in `commands` and returns a [`Report`](report::Report) or a [`Failure`]. `output` prints
+//! them. `environment` names the environment variables.
 
-mod authorize_url;
-mod client_credentials;
-mod exchange;
+mod commands;
+mod environment;
 mod failure;
-mod introspect;
+mod lines;
 mod output;
 mod private_file;
-mod refresh;
-mod revoke;
+mod report;
 mod secret;
 mod settings;
+mod stdin;
+mod usage;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
+use crate::commands::Command;
 use crate::failure::Failure;
-use crate::output::{Output, Report};
+use crate::output::Output;
 use crate::settings::Settings;
 
-/// HubSpot OAuth from a shell: get tokens, renew them, ask about them, revoke them.
+/// HubSpot OAuth from the command line: get, refresh, introspect and revoke tokens.
 #[derive(Debug, Parser)]
 #[command(name = "hs-oauth", bin_name = "hs-oauth", version, after_help = HELP, arg_required_else_help = false)]
 struct Cli {
@@ -43,78 +46,76 @@ struct Cli {
     settings: Settings,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    AuthorizeUrl(authorize_url::AuthorizeUrl),
-    Exchange(exchange::Exchange),
-    Refresh(refresh::Refresh),
-    ClientCredentials(client_credentials::ClientCredentials),
-    Introspect(introspect::Introspect),
-    Revoke(revoke::Revoke),
-}
-
 const HELP: &str = "\
 A flag wins over the environment; an empty variable counts as not set.
 
-Secrets come from the environment (each command's --help names the variables) or from standard
-input, never from the command line, which other processes can read. `-` reads one from standard
-input, without the line break; a terminal asks for it. Where several are `-`, each is a line: the
-client secret, then the code, callback or token, then the code verifier.
+Secrets come from the environment or from standard input, never from the command line, which other
+processes can read. Each command's --help names its variables. `-` reads a secret from standard
+input, without the line break; on a terminal it prompts for the secret. If several are read with
+`-`, each is one line, in this order: the client secret, then the code, callback or token, then the
+code verifier.
 
 Exit status:
   0  done; also when introspect says that a token is inactive
-  2  usage: a wrong flag, a missing setting, a value that cannot be; nothing was sent
+  2  usage: a wrong flag, a missing setting or an invalid value; nothing was sent
   3  reauthorize: the grant is gone or the code was refused; the account has to connect again
   4  fix the configuration: the app is set up wrongly; the stored grants stay good
-  5  try later: HubSpot is busy, was not reached, or its answer did not arrive whole
+  5  try later: HubSpot is busy, was not reached, or its response did not arrive whole
   1  anything else
 
-A failure is told on standard error. With --json it is one object on standard output too:
-{\"error\":…,\"message\":…,\"next_step\":…}, and where they are known status (of HTTP), code,
+An error message goes to standard error. With --json, one object goes to standard output too:
+{\"error\":…,\"message\":…,\"next_step\":…}, and, where they are known, status (of HTTP), code,
 policyName, correlationId and retry_after (seconds).
 
-A refresh token HubSpot has just issued is never dropped: if it is not printed (or to /dev/null),
-it is put into a new file that only you can read, and standard error says where.";
+A refresh token that HubSpot has just issued is never dropped. If it is not printed, or is printed
+to /dev/null, it is written to a new file that only you can read, and standard error says where.";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let (output, outcome) = match parse(&arguments) {
-        Ok(cli) => {
-            let outcome = run(&cli).and_then(|report| cli.output.report(&report));
-            (cli.output, outcome)
+    let (output, result) = match parse(&arguments) {
+        Ok(Parsed::Command(cli)) => {
+            let result = cli.command.run(&cli.settings).and_then(|report| cli.output.print_report(&report));
+            (cli.output, result)
         }
-        Err(failure) => (Output::of(&arguments), Err(failure)),
+        Ok(Parsed::Help(text)) => {
+            return match output::print(&text) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+        Err(failure) => (Output::from_arguments(&arguments), Err(failure)),
     };
-    match outcome {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Help(text)) => match output::print(&text) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
-        Err(failure) => ExitCode::from(output.failure(&failure)),
+        Err(failure) => ExitCode::from(output.print_failure(&failure)),
     }
 }
 
-fn parse(arguments: &[OsString]) -> Result<Cli, Failure> {
+/// What the command line asks for.
+enum Parsed {
+    Command(Box<Cli>),
+    /// The text that `--help` or `--version` prints.
+    Help(String),
+}
+
+fn parse(arguments: &[OsString]) -> Result<Parsed, Failure> {
     secret::refuse_on_command_line(arguments)?;
-    Ok(Cli::try_parse_from(arguments)?)
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => Ok(Parsed::Command(Box::new(cli))),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Parsed::Help(error.to_string())),
+            _ => Err(Failure::usage(usage::message(&error, &command_names()))),
+        },
+    }
 }
 
-fn run(cli: &Cli) -> Result<Report, Failure> {
-    match &cli.command {
-        Command::AuthorizeUrl(command) => command.run(&cli.settings),
-        Command::Exchange(command) => command.run(&cli.settings),
-        Command::Refresh(command) => command.run(&cli.settings),
-        Command::ClientCredentials(command) => command.run(&cli.settings),
-        Command::Introspect(command) => command.run(&cli.settings),
-        Command::Revoke(command) => command.run(&cli.settings),
-    }
+fn command_names() -> String {
+    let cli = Cli::command();
+    cli.get_subcommands().map(|command| command.get_name()).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -130,6 +131,10 @@ mod tests {
         for variable in ["CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI", "API_VERSION", "API_BASE", "APP_BASE"]
         {
             assert!(texts[0].contains(&format!("HUBSPOT_{variable}")), "{variable}");
+        }
+        for variable in environment::ALL {
+            let shown = format!("[env: {}]", variable.name);
+            assert!(texts.iter().any(|text| text.contains(&shown)), "{shown}");
         }
         for line in texts.iter().flat_map(|text| text.lines()) {
             assert!(line.chars().count() <= 100, "{line}");

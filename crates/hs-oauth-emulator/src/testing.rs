@@ -1,9 +1,6 @@
 //! What the tests share: an emulator, a time, and the client's own half of the protocol.
 
-use hs_oauth_core::{
-    ApiVersion, App, AuthorizationCode, Authorize, ClientSecret, Endpoint, Error, ExchangeCode, Introspect,
-    Introspection, Refresh, RefreshToken, Revoke, Timestamp, Token, TokenSet,
-};
+use hs_oauth_core::{ApiVersion, App, AuthorizationCode, Authorize, ClientSecret, Endpoint, Error, ExchangeCode, Introspect, Introspection, Refresh, RefreshToken, Revoke, Timestamp, Token, TokenSet};
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response};
 use serde_json::Value;

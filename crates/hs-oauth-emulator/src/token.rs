@@ -3,11 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hs_oauth_core::server::{Call, PresentedClient, Received, Rejection, Serve};
-use hs_oauth_core::{
-    AccessTokenInfo, ApiError, ApiVersion, ClientCredentials, Credential, ErrorDetail, ExchangeCode,
-    HubSpotCode, IdToken, Introspect, Introspection, Refresh, RefreshToken, RefreshTokenInfo, Revoke,
-    SignedAccessToken, Timestamp, Token, TokenSet,
-};
+use hs_oauth_core::{AccessTokenInfo, ApiError, ApiVersion, ClientCredentials, Credential, ErrorDetail, ExchangeCode, HubSpotCode, IdToken, Introspect, Introspection, Refresh, RefreshToken, RefreshTokenInfo, Revoke, SignedAccessToken, Timestamp, Token, TokenSet};
 use http::{Method, Request, StatusCode};
 
 use crate::accounts::{AccessToken, Accounts, Denial};
@@ -291,10 +287,7 @@ fn refusal(rejection: &Rejection) -> Refused {
 #[cfg(test)]
 mod tests {
     use base64::Engine;
-    use hs_oauth_core::{
-        AuthorizationCode, Authorize, ClientCredentials, Code, CodeVerifier, Endpoint, ExchangeCode,
-        Introspect, Introspection, NextStep, Refresh, RefreshToken, Revoke, TokenUse,
-    };
+    use hs_oauth_core::{AuthorizationCode, Authorize, ClientCredentials, Code, CodeVerifier, Endpoint, ExchangeCode, Introspect, Introspection, NextStep, Refresh, RefreshToken, Revoke, TokenUse};
     use serde_json::Value;
 
     use crate::settings::Rotation;

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::{AccessToken, Account, Decision, RenewalPolicy, Schedule, Timestamp, TokenSet};
+use hs_oauth_core::renewal::{Decision, RenewalPolicy, Schedule};
+use hs_oauth_core::{AccessToken, Account, Timestamp, TokenSet};
 
 use near::Spot;
 

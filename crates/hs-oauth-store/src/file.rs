@@ -1,117 +1,128 @@
 mod folder;
-mod kept;
-mod private;
-mod stripe;
+mod lock;
+mod permissions;
+mod record_file;
+mod version_mark;
 
 use std::path::Path;
 
-use hs_oauth_core::{Account, Record, StoreError, Stored};
+use hs_oauth_core::renewal::{Record, Stored};
+use hs_oauth_core::{Account, StoreError};
 
 use crate::json;
 use crate::{Swapped, TokenStore};
 use folder::Folder;
-use kept::Kept;
-use stripe::Stripe;
+use lock::StripeLock;
+use record_file::RecordFile;
 
-/// Records in a folder of their own, one file an account: for one machine, with any number of processes and threads.
+/// Stores records in a folder of its own, one file for each account. It is for one machine, with any number of processes and
+/// threads.
 ///
-/// The tokens stand in the files in the clear, unless `Sealed` wraps the store. On Unix the folder must be this user's and
-/// closed to everyone else (0700), and each file is (0600; one that was put there with a wider mode is tightened when it is
-/// read). The folder is looked at again with every operation. On other systems, who may read the folder is for its owner to
-/// see to.
+/// The files hold the tokens in clear text, unless `Sealed` wraps the store. On Unix the folder must belong to the user of the
+/// process and be closed to everyone else (mode 0700), and every file gets the mode 0600. A file with a wider mode is restricted
+/// when it is read. Every operation checks the folder again. On other systems the owner of the folder must restrict who can
+/// read it.
 ///
-/// - A write is durable and whole: a new file beside the old one, flushed, renamed over it, the folder flushed. A process
-///   that is killed, or a machine that goes down, leaves the old record or the new one.
-/// - Writers take turns by a lock of the operating system, which a dead process does not keep. Readers take none. It needs a
-///   file system with such locks and a rename that is one step: any local one, rarely one on a network.
-/// - A file that is not a record of its account is set aside beside it as `62515.json.damaged-1`, and reported once as
-///   [`Damaged`](crate::StoreErrorKind::Damaged); from then on the account has no record. A record in a newer format is
-///   [`Unreadable`](crate::StoreErrorKind::Unreadable), stays where it is, and is not written over.
-/// - The files whose names begin with a dot are the store's own: locks, and marks above every version given out. They belong
-///   to the records: copy them along, remove none while a process runs, and put a copy back only when none does.
+/// - **Writes are durable and atomic.** The store writes a new file beside the old one, flushes it, renames it over the old one
+///   and flushes the folder. If the process is killed or the machine goes down, the folder holds the old record or the new one.
+/// - **Writers take turns.** They use a lock of the operating system, which is released when a process ends. Readers take no
+///   lock. The file system must have such locks, and its rename must be atomic. That is so for every local file system, and
+///   rarely for one on a network.
+/// - **Damaged files are set aside.** A file that is not a record of its account is renamed to `62515.json.damaged-1` in the
+///   same folder, and reported once as [`Damaged`](crate::StoreErrorKind::Damaged). From then on the account has no record. A
+///   record in a newer format is [`Unreadable`](crate::StoreErrorKind::Unreadable). It stays where it is and is not written over.
+/// - **Files whose names begin with a dot belong to the store.** They are locks, and numbers above every version given out. Copy
+///   them together with the records. Remove none of them while a process uses the folder, and restore a copy of the folder only
+///   while no process uses it.
 #[derive(Debug)]
 pub struct FileStore {
     folder: Folder,
 }
 
 impl FileStore {
-    /// Opens the folder, making it and those above it with mode 0700 if they are missing. A symbolic link is followed, once:
-    /// here.
+    /// Opens the folder. If it or a folder above it is missing, it is created with mode 0700. If the path is a symbolic link, it
+    /// is followed now and never again.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Refused`](crate::StoreErrorKind::Refused) if it is not a folder, cannot be written to, belongs to another
-    /// user or can be read or entered by others; the message then has the `chmod` that helps.
+    /// [`StoreErrorKind::Refused`](crate::StoreErrorKind::Refused) if the path is not a folder, the folder cannot be written to, it
+    /// belongs to another user, or others can read or enter it. In the last case the message has the `chmod` command that
+    /// helps. [`StoreErrorKind::Unavailable`](crate::StoreErrorKind::Unavailable) for other errors of the operating system.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, StoreError> {
         let folder = Folder::open(folder.as_ref())?;
-        stripe::clean(&folder)?;
+        lock::remove_leftovers(&folder)?;
         Ok(Self { folder })
     }
 }
 
 impl TokenStore for FileStore {
     fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
-        let kept = kept::read(&self.folder, account)?;
-        // After the look into the folder: one that went away or was swapped for another in between has no say.
+        let file = record_file::read(&self.folder, account)?;
+        // The check comes after the read, so that a file counts only if the folder was still the right one afterwards.
         self.folder.check()?;
-        match kept {
-            Kept::Absent => Ok(None),
-            Kept::Record(stored) => Ok(Some(*stored)),
-            Kept::Newer(format) => Err(json::newer(account, format)),
-            // Perhaps only until a writer was done: the lock tells.
-            Kept::Damaged => Stripe::lock(&self.folder, account)?.current(account),
+        match file {
+            RecordFile::Missing => Ok(None),
+            RecordFile::Record(stored) => Ok(Some(*stored)),
+            RecordFile::NewerFormat(format) => Err(json::newer_format_error(account, format)),
+            // A writer may have replaced the file since. With the lock held, the file stays as it is.
+            RecordFile::Damaged => {
+                record_file::read_locked(&StripeLock::acquire(&self.folder, account)?, account)
+            }
         }
     }
 
     fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError> {
-        let stripe = Stripe::lock(&self.folder, account)?;
-        let current = stripe.current(account)?.map(|stored| stored.version);
+        let lock = StripeLock::acquire(&self.folder, account)?;
+        let current = record_file::read_locked(&lock, account)?.map(|stored| stored.version);
         if current != expected {
             return Ok(Swapped::Conflict);
         }
-        let version = stripe.next_version(current)?;
-        stripe.replace(&kept::path(&self.folder, account), &kept::write(account, version, record)?)?;
+        let version = version_mark::next_version(&lock, current)?;
+        let content = record_file::to_json(account, version, record)?;
+        lock.replace(&record_file::path(&self.folder, account), &content)?;
         Ok(Swapped::Stored(version))
     }
 
-    /// Also an account whose file turns out to be damaged when it is loaded.
+    /// The list includes accounts whose files turn out to be damaged when they are loaded.
     fn list(&self) -> Result<Vec<Account>, StoreError> {
         let names = self.folder.names()?;
         self.folder.check()?;
-        let mut accounts: Vec<Account> = names.iter().filter_map(|name| kept::account(name)).collect();
+        let mut accounts: Vec<Account> =
+            names.iter().filter_map(|name| record_file::account_of(name)).collect();
         accounts.sort_unstable();
-        // A folder that is written to while it is read may give a name twice.
+        // Reading a folder while others write to it may give a name twice.
         accounts.dedup();
         Ok(accounts)
     }
 
-    /// Writes a file of its own, too: a disk that is full or read-only is found before a code is spent on it.
+    fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
+        let lock = StripeLock::acquire(&self.folder, account)?;
+        let current = record_file::read_locked(&lock, account)?.map(|stored| stored.version);
+        if current != Some(expected) {
+            return Ok(false);
+        }
+        self.folder.remove(&record_file::path(&self.folder, account))?;
+        Ok(true)
+    }
+
+    /// Also writes a file and removes it, so that a full or read-only disk is found before an authorization code is spent.
     fn check(&self) -> Result<(), StoreError> {
         self.folder.check()?;
         self.folder.probe().map(drop)
     }
-
-    fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
-        let stripe = Stripe::lock(&self.folder, account)?;
-        if stripe.current(account)?.map(|stored| stored.version) != Some(expected) {
-            return Ok(false);
-        }
-        self.folder.remove(&kept::path(&self.folder, account))?;
-        Ok(true)
-    }
 }
 
-/// What a store makes of a file with this content; none if it would set it aside as damaged. For the fuzz targets, which are
-/// too fast for a disk.
+/// Returns the record that a file with this content holds, or `None` if the store would set the file aside as damaged. This is
+/// for fuzz targets, which run too many inputs to write each to a disk.
 ///
 /// # Errors
-/// [`StoreErrorKind::Unreadable`](crate::StoreErrorKind::Unreadable) if a newer version wrote it.
+/// [`StoreErrorKind::Unreadable`](crate::StoreErrorKind::Unreadable) if a newer version of this library wrote the content.
 #[cfg(feature = "contract")]
 #[doc(hidden)]
 pub fn read_file(account: Account, text: &[u8]) -> Result<Option<Stored>, StoreError> {
-    match kept::parse(account, text) {
-        Kept::Record(stored) => Ok(Some(*stored)),
-        Kept::Newer(format) => Err(json::newer(account, format)),
-        Kept::Absent | Kept::Damaged => Ok(None),
+    match record_file::parse(account, text) {
+        RecordFile::Record(stored) => Ok(Some(*stored)),
+        RecordFile::NewerFormat(format) => Err(json::newer_format_error(account, format)),
+        RecordFile::Missing | RecordFile::Damaged => Ok(None),
     }
 }
 

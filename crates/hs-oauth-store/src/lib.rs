@@ -1,21 +1,29 @@
-//! Where HubSpot OAuth tokens are kept: what a store must do, and three that do it.
+//! Stores for HubSpot OAuth tokens: what a store must do, and three stores that do it.
 //!
-//! **In here**: [`TokenStore`], the few verbs that the renewal of tokens needs; [`MemoryStore`], which ends with the process;
-//! [`FileStore`], for one machine; `Sealed`, which encrypts what any store holds (feature `sealed`, on by default); and
-//! `contract`, the suite that every store passes, your own included (feature `contract`). **Not in here**: what a record says
-//! and when it is written, which is `hs-oauth-core`'s; async; stores that need a server.
+//! **In this crate**:
+//! - [`TokenStore`], the trait of a store: the few operations that the renewal of tokens needs. `AsyncTokenStore` (feature
+//!   `async`) is the same trait with async methods. It needs no async runtime and no HTTP client.
+//! - [`MemoryStore`], whose records are lost when the process ends.
+//! - [`FileStore`], for the processes of one machine.
+//! - `Sealed` (feature `sealed`, on by default), which encrypts the records of any store.
+//! - `contract` (feature `contract`), the test suite that every store must pass, your own included.
+//!
+//! **Not in this crate**: what a record says and when it is written, which is in `hs-oauth-core`; the adapter that runs a sync
+//! store in async code, which is in `hs-oauth-async`; stores that need a server.
 //!
 //! ```
 //! use hs_oauth_store::{Account, FileStore, TokenStore};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let folder = folder.path().join("tokens");
-//! let store = FileStore::open(folder)?; // made with mode 0700 if it is missing
+//! let store = FileStore::open(folder)?; // creates the folder with mode 0700 if it is missing
 //! store.check()?;
 //! assert_eq!(store.load(Account::hub(62515))?, None);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "async")]
+mod async_store;
 #[doc(hidden)]
 pub mod cache;
 #[cfg(any(test, feature = "contract"))]
@@ -27,8 +35,13 @@ mod memory;
 mod sealed;
 mod store;
 
-pub use hs_oauth_core::{Account, Record, StoreError, StoreErrorKind, Stored};
+pub use hs_oauth_core::renewal::{Record, Stored};
+pub use hs_oauth_core::{Account, StoreError, StoreErrorKind};
 
+#[cfg(feature = "async")]
+pub use async_store::AsyncTokenStore;
+#[cfg(feature = "async")]
+pub use async_trait::async_trait;
 pub use file::FileStore;
 #[cfg(feature = "contract")]
 #[doc(hidden)]

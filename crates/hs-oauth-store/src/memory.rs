@@ -1,31 +1,32 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hs_oauth_core::{Account, Record, StoreError, Stored};
+use hs_oauth_core::renewal::{Record, Stored};
+use hs_oauth_core::{Account, StoreError};
 
 use crate::{Swapped, TokenStore};
 
-/// Records in memory: for tests, and for a process that needs its tokens no longer than it lives.
+/// Stores records in memory: for tests, and for a process that needs its tokens only while it runs.
 ///
-/// It never fails. `Debug` shows no secret.
+/// No method ever fails. `Debug` shows no secret.
 #[derive(Debug, Default)]
 pub struct MemoryStore(Mutex<Records>);
 
 #[derive(Debug, Default)]
 struct Records {
-    /// The version last given out, to any account: so no account gets one again, not even after a removal.
-    version: u64,
+    /// The version given out last. All accounts share it, so no account gets a version twice, not even after a removal.
+    last_version: u64,
     stored: HashMap<Account, Stored>,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {
-        // A thread that panicked cannot have left half a write: each is one insertion.
+        // A thread that panicked cannot have left half a write, because a write is a single insertion.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -40,8 +41,8 @@ impl TokenStore for MemoryStore {
         if records.stored.get(&account).map(|stored| stored.version) != expected {
             return Ok(Swapped::Conflict);
         }
-        records.version += 1;
-        let version = records.version;
+        records.last_version += 1;
+        let version = records.last_version;
         records.stored.insert(account, Stored { version, record: record.clone() });
         Ok(Swapped::Stored(version))
     }
@@ -54,11 +55,11 @@ impl TokenStore for MemoryStore {
 
     fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
         let mut records = self.records();
-        let found = records.stored.get(&account).is_some_and(|stored| stored.version == expected);
-        if found {
+        let is_expected = records.stored.get(&account).is_some_and(|stored| stored.version == expected);
+        if is_expected {
             records.stored.remove(&account);
         }
-        Ok(found)
+        Ok(is_expected)
     }
 }
 
@@ -68,18 +69,18 @@ mod tests {
     use crate::contract;
 
     #[test]
-    fn the_memory_store_keeps_the_contract() {
+    fn the_memory_store_passes_the_contract() {
         contract::check(&MemoryStore::new()).unwrap();
     }
 
     #[test]
-    fn a_thread_that_panicked_takes_nobody_with_it() {
+    fn the_store_still_works_after_a_thread_panicked_with_its_lock() {
         let store = MemoryStore::new();
         let panicked = std::thread::scope(|scope| {
             scope
                 .spawn(|| {
                     let _records = store.records();
-                    panic!("while it holds the lock");
+                    panic!("with the lock");
                 })
                 .join()
         });

@@ -1,70 +1,82 @@
 use std::sync::Arc;
 
-use hs_oauth_core::{Account, Record, StoreError, Stored};
+use hs_oauth_core::renewal::{Record, Stored};
+use hs_oauth_core::{Account, StoreError};
 
-/// Keeps one record for each account. Every write is conditional.
+/// Stores one record for each account. Every write is conditional on the version of the stored record.
 ///
-/// That is all that processes which share a store need of it: who may refresh, and until when, stands in the record. A store
-/// of your own shows that it keeps to these words by passing `contract::check`.
+/// Processes that share a store need nothing else from it: the record itself says who may refresh, and until when. To test
+/// a store of your own, run `contract::check` on it (feature `contract`).
 ///
-/// Every method must return within seconds, with an error if need be: a caller of the blocking manager waits for it, and a
-/// thread of the async one's. Every method may fail with a [`StoreError`]. After a failed write nobody knows whether it took effect; the renewal finds
-/// out by loading.
+/// Every method must return within seconds, with an error if it cannot finish. While it runs, a caller of the blocking
+/// token manager waits, and the async token manager lends it a thread.
+///
+/// # Errors
+///
+/// Every method may fail with a [`StoreError`]. Its kind says what is wrong:
+/// [`Unavailable`](crate::StoreErrorKind::Unavailable) if the store does not respond in time,
+/// [`Damaged`](crate::StoreErrorKind::Damaged) or [`Unreadable`](crate::StoreErrorKind::Unreadable) if a stored record cannot be
+/// read, [`Refused`](crate::StoreErrorKind::Refused) if the store cannot be used as it is set up.
+///
+/// After a failed write it is unknown whether the write took effect. The renewal finds out by loading the record.
 pub trait TokenStore: Send + Sync {
-    /// The account's record and its version; none if nothing is stored.
+    /// Returns the account's record and its version, or `None` if nothing is stored for the account.
     ///
     /// # Errors
-    /// Any failure. What is there and cannot be read is an error, and never none: none means that the account has to connect
-    /// again.
+    /// Any [`StoreError`]. A stored record that cannot be read is an error and never `None`, because `None` means that the
+    /// account has to connect again.
     fn load(&self, account: Account) -> Result<Option<Stored>, StoreError>;
 
-    /// Writes `record` if the stored one still has the version `expected`; with none, if nothing is stored.
+    /// Writes `record` if the stored record still has the version `expected`. With `None`, writes it if nothing is stored.
     ///
-    /// When it gives [`Swapped::Stored`], the record is durable and every later load, of any process, sees it. Its version is
-    /// greater than every version this account ever had, before a removal included: else a late write could pass for one
-    /// that knows the present record. Every field is kept, unknown ones included.
+    /// When this returns [`Swapped::Stored`], the record is durable, and every later load by any process returns it. Its
+    /// version is greater than every version this account ever had, also before a removal. Otherwise a late write could
+    /// pass for one that knows the current record. The store keeps every field of the record, unknown fields included.
     ///
     /// # Errors
-    /// Any failure. The write may have taken effect, or may still do so.
+    /// Any [`StoreError`]. The write may have taken effect, or may still do so.
     fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError>;
 
-    /// Every account that has a record, in order; tombstones included.
+    /// Returns every account that has a record, in ascending order. Accounts whose record is a tombstone are included.
     ///
     /// # Errors
-    /// Any failure.
+    /// Any [`StoreError`].
     fn list(&self) -> Result<Vec<Account>, StoreError>;
 
-    /// Removes the record if it still has the version `expected`. Whether it did.
+    /// Removes the record if it still has the version `expected`. Returns whether it did.
     ///
-    /// A disconnect does not need this: it leaves a tombstone, which tells a process that still works for the account what
-    /// became of it. A tombstone may be removed once nothing is left to revoke and no process can know the grant any more,
-    /// for instance after a day. Removing a record that is not a tombstone forgets tokens without revoking them.
+    /// A disconnect does not need this. It leaves a tombstone, from which a process that still works for the account learns
+    /// that the account was disconnected. A tombstone may be removed once no token is left to revoke and no process can
+    /// know the grant any more, for instance after a day. Removing a record that is not a tombstone forgets its tokens
+    /// without revoking them.
     ///
     /// # Errors
-    /// Any failure. The removal may have taken effect, or may still do so.
+    /// Any [`StoreError`]. The removal may have taken effect, or may still do so.
     fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError>;
 
-    /// Whether the store answers, before a code is spent on it and for a health check. Unless a store knows better, it loads the
-    /// account 0, which HubSpot gives nobody; one that can tell whether it takes writes should.
+    /// Checks that the store works. It is called before an authorization code is spent, and is meant for health checks too.
+    ///
+    /// The default loads the account 0, an ID that HubSpot never assigns. A store that can find out whether it accepts
+    /// writes should check that instead.
     ///
     /// # Errors
-    /// Any failure.
+    /// Any [`StoreError`].
     fn check(&self) -> Result<(), StoreError> {
         self.load(Account::hub(0)).map(drop)
     }
 }
 
-/// What came of a conditional write.
+/// The outcome of a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Swapped {
-    /// The record is stored, durably, under this version.
+    /// The record is durably stored under this version.
     Stored(u64),
-    /// The stored record has another version, or there is none, or there is one where none was expected. Nothing was
-    /// written.
+    /// Nothing was written, because the version was not the expected one. The stored record has another version, or there
+    /// is no record, or there is one where none was expected.
     Conflict,
 }
 
-macro_rules! through {
+macro_rules! delegate {
     ($pointer:ty) => {
         impl<S: TokenStore + ?Sized> TokenStore for $pointer {
             fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
@@ -95,22 +107,56 @@ macro_rules! through {
     };
 }
 
-through!(&S);
-through!(Arc<S>);
-through!(Box<S>);
+delegate!(&S);
+delegate!(Arc<S>);
+delegate!(Box<S>);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MemoryStore, contract};
+    use crate::{MemoryStore, StoreErrorKind, contract};
 
     #[test]
-    fn a_store_is_one_behind_every_pointer_too() {
+    fn a_pointer_to_a_store_is_a_store_too() {
         contract::check(&&MemoryStore::new()).unwrap();
         contract::check(&Arc::new(MemoryStore::new())).unwrap();
         let object: Box<dyn TokenStore> = Box::new(MemoryStore::new());
         contract::check(&object).unwrap();
         contract::check(&*Box::new(MemoryStore::new()) as &dyn TokenStore).unwrap();
         object.check().unwrap();
+    }
+
+    #[test]
+    fn a_pointer_uses_the_check_of_its_store_and_not_the_default() {
+        struct ReadOnly;
+
+        impl TokenStore for ReadOnly {
+            fn load(&self, _: Account) -> Result<Option<Stored>, StoreError> {
+                Ok(None)
+            }
+
+            fn swap(&self, _: Account, _: Option<u64>, _: &Record) -> Result<Swapped, StoreError> {
+                Ok(Swapped::Conflict)
+            }
+
+            fn list(&self) -> Result<Vec<Account>, StoreError> {
+                Ok(Vec::new())
+            }
+
+            fn remove(&self, _: Account, _: u64) -> Result<bool, StoreError> {
+                Ok(false)
+            }
+
+            fn check(&self) -> Result<(), StoreError> {
+                Err(StoreError::new(StoreErrorKind::Refused))
+            }
+        }
+
+        fn assert_refused(store: impl TokenStore) {
+            assert_eq!(store.check().unwrap_err().kind(), StoreErrorKind::Refused);
+        }
+        assert_refused(&ReadOnly);
+        assert_refused(Arc::new(ReadOnly));
+        assert_refused(Box::new(ReadOnly));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use hs_oauth_core::{AccessToken, Account, IdToken, RECORD_FORMAT, Record, RefreshToken, StoreErrorKind};
+use hs_oauth_core::renewal::{RECORD_FORMAT, Record};
+use hs_oauth_core::{AccessToken, Account, IdToken, RefreshToken, StoreErrorKind};
 use hs_oauth_store::{Keys, SealingKey, read_file};
 use serde_json::{Map, Value};
 
@@ -72,7 +73,7 @@ fn tamper(shell: &Record, data: &[u8]) {
     let old = ALPHABET.iter().position(|letter| letter == place).expect("it is base64url");
     *place = *ALPHABET.get((old + 1 + pick(40, 63)) % 64).expect("64 letters");
     seal.insert(part.to_owned(), Value::String(String::from_utf8(text).expect("it is text")));
-    assert!(shell.unknown.put("sealed", &seal));
+    assert!(shell.unknown.insert("sealed", &seal));
     let altered = KEYS.open(ACCOUNT, &shell).expect_err("it was altered");
     assert_eq!(altered.kind(), StoreErrorKind::Damaged);
 }

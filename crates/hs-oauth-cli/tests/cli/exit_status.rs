@@ -6,21 +6,21 @@ const GONE: &str = r#"{"status":"BAD_REFRESH_TOKEN","message":"refresh token is 
     "error":"invalid_grant","error_description":"refresh token is invalid, expired or revoked",
     "correlationId":"11111111-2222-3333-4444-555555555555"}"#;
 
-fn refresh(answer: (&str, &str), more: &[&str]) -> Outcome {
-    let server = Server::answering(&[answer]);
+fn refresh(response: (&str, &str), more: &[&str]) -> Outcome {
+    let server = Server::responding(&[response]);
     let arguments = [&["refresh"], more].concat();
     with_app(&server, &arguments).var("HUBSPOT_REFRESH_TOKEN", "na1-token").run()
 }
 
 fn assert_failed(outcome: &Outcome, status: i32, advice: &str) {
     assert_eq!((outcome.status, outcome.stdout.as_str()), (status, ""), "{outcome:?}");
-    let (what, next) =
+    let (error, next) =
         outcome.stderr.trim_end().split_once("\nnext: ").unwrap_or_else(|| panic!("{outcome:?}"));
-    assert!(what.starts_with("hs-oauth: ") && next.contains(advice), "{outcome:?}");
+    assert!(error.starts_with("hs-oauth: ") && next.contains(advice), "{outcome:?}");
 }
 
 #[test]
-fn status_2_when_a_setting_is_missing_and_its_name_is_told() {
+fn status_2_if_a_setting_is_missing_and_the_message_names_it() {
     for (missing, name) in [
         ("HUBSPOT_CLIENT_ID", "client id"),
         ("HUBSPOT_CLIENT_SECRET", "client secret"),
@@ -44,8 +44,8 @@ fn status_2_when_a_setting_is_missing_and_its_name_is_told() {
 }
 
 #[test]
-fn status_2_when_a_value_cannot_be_with_where_it_came_from_and_nothing_is_sent() {
-    let server = Server::answering(&[("200 OK", "")]);
+fn status_2_if_a_value_is_invalid_and_the_message_names_its_source_and_nothing_is_sent() {
+    let server = Server::responding(&[("200 OK", "")]);
     for (command, variable, value, flag) in [
         ("revoke", "HUBSPOT_CLIENT_ID", "a\nb", "--client-id"),
         ("revoke", "HUBSPOT_CLIENT_SECRET", "a\nb", "--client-secret -"),
@@ -84,7 +84,7 @@ fn status_2_when_a_value_cannot_be_with_where_it_came_from_and_nothing_is_sent()
 }
 
 #[test]
-fn status_2_when_there_is_no_such_command_and_those_there_are_are_told() {
+fn status_2_if_there_is_no_such_command_and_the_message_lists_the_commands() {
     for arguments in [&["refesh"][..], &["refesh", "--json"], &["CANARY"], &["help", "refesh"]] {
         let outcome = hs_oauth(arguments).run();
         assert_eq!(outcome.status, 2, "{outcome:?}");
@@ -94,42 +94,42 @@ fn status_2_when_there_is_no_such_command_and_those_there_are_are_told() {
 }
 
 #[test]
-fn status_3_when_the_grant_is_gone() {
+fn status_3_if_the_grant_is_gone() {
     let outcome = refresh(("400 Bad Request", GONE), &[]);
     assert_failed(&outcome, 3, "ask the account to connect the app again");
     assert!(outcome.stderr.contains("invalid_grant, BAD_REFRESH_TOKEN"), "{outcome:?}");
 }
 
 #[test]
-fn status_3_when_the_code_was_refused() {
+fn status_3_if_the_code_was_refused() {
     let server =
-        Server::answering(&[("400 Bad Request", r#"{"status":"EXPIRED_AUTH_CODE","message":"expired"}"#)]);
+        Server::responding(&[("400 Bad Request", r#"{"status":"EXPIRED_AUTH_CODE","message":"expired"}"#)]);
     let outcome = with_app(&server, &["exchange"]).var("HUBSPOT_CODE", "na1-code").run();
     assert_failed(&outcome, 3, "start the authorization again");
     server.only_request();
 }
 
 #[test]
-fn status_4_when_the_app_is_set_up_wrongly() {
-    for answer in [
+fn status_4_if_the_app_is_set_up_wrongly() {
+    for response in [
         ("400 Bad Request", r#"{"error":"invalid_client","status":"BAD_CLIENT_ID"}"#),
         ("401 Unauthorized", "{}"),
         ("404 Not Found", "<html>"),
         ("302 Found\r\nlocation: http://127.0.0.1:1/", ""),
     ] {
-        assert_failed(&refresh(answer, &[]), 4, "fix the app's configuration");
+        assert_failed(&refresh(response, &[]), 4, "fix the app's configuration");
     }
 }
 
 #[test]
-fn status_5_when_hubspot_is_busy_and_the_wait_it_names_is_told() {
+fn status_5_if_hubspot_is_busy_and_the_advice_has_the_wait_that_hubspot_names() {
     let outcome = refresh(("429 Too Many Requests\r\nretry-after: 60", r#"{"policyName":"DAILY"}"#), &[]);
     assert_failed(&outcome, 5, "try again in 60 s");
     assert_failed(&refresh(("477 Migration\r\nretry-after: 86400", ""), &[]), 5, "try again in 86400 s");
 }
 
 #[test]
-fn status_5_when_hubspot_was_not_reached() {
+fn status_5_if_hubspot_was_not_reached() {
     let outcome = hs_oauth(&["refresh", "--client-id=id-1", "--api-base=http://127.0.0.1:1"])
         .var("HUBSPOT_CLIENT_SECRET", "secret")
         .var("HUBSPOT_REFRESH_TOKEN", "na1-token")
@@ -139,13 +139,13 @@ fn status_5_when_hubspot_was_not_reached() {
 }
 
 #[test]
-fn status_1_when_the_answer_is_not_hubspots() {
+fn status_1_if_the_response_is_not_hubspots() {
     let outcome = refresh(("200 OK", "<html>"), &[]);
     assert_failed(&outcome, 1, "check the address");
 }
 
 #[test]
-fn a_failure_as_json_is_one_object_on_standard_output_and_the_same_text_on_standard_error() {
+fn a_failure_with_json_is_one_object_on_standard_output_and_the_same_message_on_standard_error() {
     let outcome = refresh(("400 Bad Request", GONE), &["--json"]);
     assert_eq!(outcome.status, 3);
     assert_eq!(

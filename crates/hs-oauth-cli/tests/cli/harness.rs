@@ -9,7 +9,7 @@ use std::thread;
 
 use serde_json::Value;
 
-/// A server that gives its answers one after the other, the last one again and again, and remembers what it was asked.
+/// A server on loopback that sends scripted responses and records the requests.
 pub(crate) struct Server {
     pub(crate) base: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -17,55 +17,59 @@ pub(crate) struct Server {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// Request line and headers.
+    /// The request line and the headers.
     pub(crate) head: String,
     pub(crate) body: String,
 }
 
 impl Request {
+    /// Returns the request line.
     pub(crate) fn line(&self) -> &str {
         self.head.lines().next().unwrap()
     }
 }
 
 impl Server {
-    pub(crate) fn answering(answers: &[(&str, &str)]) -> Self {
-        let answers: Vec<_> =
-            answers.iter().map(|(head, body)| (head.to_string(), body.to_string())).collect();
-        Self::start(0, move |_, turn| answers[turn.min(answers.len() - 1)].clone())
+    /// Sends these responses one after the other, and repeats the last one. A response is a status with or without headers,
+    /// and a body.
+    pub(crate) fn responding(responses: &[(&str, &str)]) -> Self {
+        let responses: Vec<_> =
+            responses.iter().map(|(head, body)| (head.to_string(), body.to_string())).collect();
+        Self::start(0, move |_, index| responses[index.min(responses.len() - 1)].clone())
     }
 
-    /// Promises one byte more than it sends.
-    pub(crate) fn cutting(head: &str, body: &str) -> Self {
-        let answer = (head.to_owned(), body.to_owned());
-        Self::start(1, move |_, _| answer.clone())
+    /// Sends one byte less than the response's `Content-Length` says.
+    pub(crate) fn truncating(head: &str, body: &str) -> Self {
+        let response = (head.to_owned(), body.to_owned());
+        Self::start(1, move |_, _| response.clone())
     }
 
-    /// Refuses everything and repeats the request in every text of its answer.
+    /// Sends an error response that repeats the request in each of its texts.
     pub(crate) fn echoing() -> Self {
         Self::start(0, |request, _| {
-            let said = format!("{} {}", request.head, request.body);
-            let body = serde_json::json!({"error": said, "error_description": said, "message": said, "category": said});
+            let text = format!("{} {}", request.head, request.body);
+            let body = serde_json::json!({"error": text, "error_description": text, "message": text, "category": text});
             ("400 Bad Request".to_owned(), body.to_string())
         })
     }
 
-    fn start(missing: usize, answer: impl Fn(&Request, usize) -> (String, String) + Send + 'static) -> Self {
+    /// Starts a server whose responses lack `missing` bytes at their end.
+    fn start(missing: usize, respond: impl Fn(&Request, usize) -> (String, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
+        let received = Arc::clone(&requests);
         thread::spawn(move || {
-            for (turn, stream) in listener.incoming().enumerate() {
+            for (index, stream) in listener.incoming().enumerate() {
                 let mut stream = stream.unwrap();
                 let request = receive(&stream);
-                let (head, body) = answer(&request, turn);
-                seen.lock().unwrap().push(request);
+                let (head, body) = respond(&request, index);
+                received.lock().unwrap().push(request);
                 let length = body.len() + missing;
-                let answer = format!(
+                let response = format!(
                     "HTTP/1.1 {head}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
                 );
-                stream.write_all(answer.as_bytes()).unwrap();
+                stream.write_all(response.as_bytes()).unwrap();
             }
         });
         Self { base, requests }
@@ -75,6 +79,7 @@ impl Server {
         self.requests.lock().unwrap().clone()
     }
 
+    /// Returns the one request that was received, and panics if there were more or none.
     pub(crate) fn only_request(&self) -> Request {
         let requests = self.requests();
         assert_eq!(requests.len(), 1, "{requests:?}");
@@ -98,7 +103,7 @@ fn receive(stream: &TcpStream) -> Request {
     Request { head, body: String::from_utf8(body).unwrap() }
 }
 
-/// A run of the program, with nothing in its environment but what is said here.
+/// A run of the program. Its environment has only the variables that the test sets.
 pub(crate) struct Run {
     command: Command,
     stdin: String,
@@ -110,19 +115,19 @@ pub(crate) struct Outcome {
     pub(crate) status: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
-    /// Where it runs and its temporary files are.
+    /// The current folder of the run, which is also its folder for temporary files.
     pub(crate) folder: PathBuf,
 }
 
-/// `hs-oauth` with these arguments.
+/// Prepares a run of `hs-oauth` with these arguments.
 pub(crate) fn hs_oauth(arguments: &[&str]) -> Run {
-    let folder = folder();
+    let folder = new_folder();
     let mut command = Command::new(env!("CARGO_BIN_EXE_hs-oauth"));
     command.args(arguments).env_clear().env("TMPDIR", &folder).current_dir(&folder);
     Run { command, stdin: String::new(), folder }
 }
 
-/// The same for an app whose API is `server`.
+/// Prepares a run for an app whose API is `server`.
 pub(crate) fn with_app(server: &Server, arguments: &[&str]) -> Run {
     hs_oauth(arguments)
         .var("HUBSPOT_CLIENT_ID", "id-1")
@@ -146,14 +151,14 @@ impl Run {
         self.start(false)
     }
 
-    /// Runs with a standard output nobody reads.
+    /// Runs with a standard output that nobody reads.
     pub(crate) fn run_with_closed_stdout(self) -> Outcome {
         self.start(true)
     }
 
-    /// Runs the way `script` does, where `"$@"` is the program with its arguments.
+    /// Runs a script of `sh` in which `"$@"` is the program with its arguments.
     #[cfg(unix)]
-    pub(crate) fn run_by(mut self, script: &str) -> Outcome {
+    pub(crate) fn run_with_script(mut self, script: &str) -> Outcome {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", script, "sh"]).arg(self.command.get_program()).args(self.command.get_args());
         shell.env_clear().envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -168,7 +173,7 @@ impl Run {
         if close_stdout {
             drop(child.stdout.take());
         }
-        // A program that wants nothing from standard input may have ended already.
+        // A program that does not read standard input may have ended already.
         let _ = child.stdin.take().unwrap().write_all(self.stdin.as_bytes());
         let output = child.wait_with_output().unwrap();
         Outcome {
@@ -181,12 +186,13 @@ impl Run {
 }
 
 impl Outcome {
+    /// Panics unless the exit status is 0 and standard error is empty.
     pub(crate) fn succeeded(&self) -> &Self {
         assert_eq!((self.status, self.stderr.as_str()), (0, ""), "{self:?}");
         self
     }
 
-    /// Standard output as the one JSON object it has to be.
+    /// Returns standard output as a JSON object, and panics if it is anything else.
     pub(crate) fn json(&self) -> Value {
         let value: Value =
             serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
@@ -194,8 +200,8 @@ impl Outcome {
         value
     }
 
-    /// What the program put into the only file in its folder.
-    pub(crate) fn kept(&self) -> Value {
+    /// Returns the content of the only file in the folder, and panics unless it is private and standard error names it.
+    pub(crate) fn saved_tokens(&self) -> Value {
         let files: Vec<_> = fs::read_dir(&self.folder).unwrap().map(|file| file.unwrap().path()).collect();
         assert_eq!(files.len(), 1, "{self:?}");
         assert!(self.stderr.contains(files[0].to_str().unwrap()), "{self:?}");
@@ -203,11 +209,19 @@ impl Outcome {
         serde_json::from_str(&fs::read_to_string(&files[0]).unwrap()).unwrap()
     }
 
-    pub(crate) fn kept_nothing(&self) {
+    /// Panics if the folder has a file.
+    pub(crate) fn assert_no_file(&self) {
         assert_eq!(fs::read_dir(&self.folder).unwrap().count(), 0, "{self:?}");
     }
 }
 
+/// Returns the value of a field in aligned lines.
+pub(crate) fn field<'a>(text: &'a str, name: &str) -> &'a str {
+    let line = text.lines().find(|line| line.split_whitespace().next() == Some(name));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).split_once(' ').unwrap().1.trim_start()
+}
+
+/// Panics if anyone but the owner can read or write the file.
 pub(crate) fn assert_private(file: &Path) {
     #[cfg(unix)]
     {
@@ -216,8 +230,8 @@ pub(crate) fn assert_private(file: &Path) {
     }
 }
 
-/// An empty folder.
-pub(crate) fn folder() -> PathBuf {
+/// Creates an empty folder.
+pub(crate) fn new_folder() -> PathBuf {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -225,7 +239,7 @@ pub(crate) fn folder() -> PathBuf {
     folder
 }
 
-/// Tokens as HubSpot gives them today: the refresh token is the one that was sent.
+/// A token response as HubSpot sends it today, with the refresh token that was sent.
 pub(crate) const TOKENS: (&str, &str) = (
     "200 OK",
     r#"{"access_token":"CKrU-CANARY-access-000000000000000","token_type":"bearer","expires_in":1800,

@@ -1,8 +1,15 @@
-//! The program as it is run: its output, its exit status and what it sends, against a scripted server on loopback.
+//! The program as a user runs it: its output, its exit status and the requests it sends to a scripted server on loopback.
 
 #![cfg(test)]
 
-mod commands;
+mod authorize_url;
+mod client_credentials;
+mod exchange;
 mod exit_status;
 mod harness;
+mod introspect;
+mod refresh;
+mod revoke;
+mod saved_tokens;
 mod secrets;
+mod settings;

@@ -6,7 +6,7 @@ fn assert_no_canary(outcome: &Outcome) {
 }
 
 #[test]
-fn a_secret_on_the_command_line_is_refused_with_the_reason_and_never_repeated() {
+fn a_secret_on_the_command_line_is_refused_with_the_reason_and_is_never_repeated() {
     for arguments in [
         &["refresh", "--client-secret", "CANARY"][..],
         &["refresh", "--client-secret=CANARY"],
@@ -52,7 +52,7 @@ fn no_usage_error_repeats_what_was_typed() {
 }
 
 #[test]
-fn no_secret_is_printed_or_sent_in_a_head_on_a_dated_version_even_by_a_server_that_repeats_it() {
+fn on_a_dated_version_no_secret_is_sent_outside_the_body_or_printed_even_if_the_server_repeats_it() {
     for arguments in [
         &["exchange"][..],
         &["refresh"],
@@ -61,7 +61,7 @@ fn no_secret_is_printed_or_sent_in_a_head_on_a_dated_version_even_by_a_server_th
         &["introspect", "--type", "refresh"],
         &["revoke"],
     ] {
-        for server in [Server::answering(&[TOKENS]), Server::echoing()] {
+        for server in [Server::responding(&[TOKENS]), Server::echoing()] {
             let outcome = with_app(&server, arguments)
                 .var("HUBSPOT_CODE", "na1-CANARY-code")
                 .var("HUBSPOT_CODE_VERIFIER", "CANARY-verifier-0000000000000000000000000000")
@@ -76,17 +76,15 @@ fn no_secret_is_printed_or_sent_in_a_head_on_a_dated_version_even_by_a_server_th
 }
 
 #[test]
-fn standard_input_is_read_no_further_than_a_secret_can_be_long() {
-    let server = Server::answering(&[TOKENS]);
+fn standard_input_is_read_no_further_than_the_longest_secret_and_must_not_be_empty() {
+    let server = Server::responding(&[TOKENS]);
     let outcome = with_app(&server, &["refresh", "-"]).stdin(&"x".repeat(1 << 20)).run();
     assert_eq!(outcome.status, 2);
     assert!(outcome.stderr.contains("longer than"), "{outcome:?}");
-    for nothing in ["", "\n", "\r\n"] {
-        let outcome = with_app(&server, &["refresh", "-"])
-            .var("HUBSPOT_REFRESH_TOKEN", "na1-token")
-            .stdin(nothing)
-            .run();
-        assert_eq!(outcome.status, 2, "the environment does not stand in: {outcome:?}");
+    for empty in ["", "\n", "\r\n"] {
+        let outcome =
+            with_app(&server, &["refresh", "-"]).var("HUBSPOT_REFRESH_TOKEN", "na1-token").stdin(empty).run();
+        assert_eq!(outcome.status, 2, "the environment is not used instead: {outcome:?}");
     }
     assert!(server.requests().is_empty());
 }

@@ -15,7 +15,8 @@ use crate::token_set::TokenSet;
 /// All who share a store must share a policy.
 ///
 /// ```
-/// use hs_oauth_core::{AccessToken, Decision, RenewalPolicy, Timestamp, TokenSet};
+/// use hs_oauth_core::renewal::{Decision, RenewalPolicy};
+/// use hs_oauth_core::{AccessToken, Timestamp, TokenSet};
 ///
 /// let tokens = TokenSet::new(AccessToken::new("CK")?, 1800, Timestamp::from_secs(0));
 /// let at = |seconds| RenewalPolicy::new().decide(Timestamp::from_secs(seconds), &tokens);

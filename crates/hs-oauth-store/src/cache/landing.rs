@@ -1,10 +1,8 @@
 //! What the end of a flight, one renewal in one process, means for the cache, for its callers and for the application.
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::{
-    Account, Demand, Error, Event, GrantState, CurrentTokens, StoreError, Stored, Timestamp, TokenError, TokenSet,
-    Unsaved,
-};
+use hs_oauth_core::renewal::{Demand, GrantState, CurrentTokens, Stored, TokenError, UnsavedTokens};
+use hs_oauth_core::{Account, Error, Event, StoreError, Timestamp, TokenSet};
 
 use super::{Cache, Ticket, access_token, bearer};
 
@@ -101,7 +99,7 @@ impl Ended {
     pub fn tell(&self, was_held: bool, tell: impl Fn(&Event<'_>)) {
         let account = self.account;
         let was_unsaved =
-            |tokens: &TokenSet| self.unsaved.as_ref().is_some_and(|late| late.tokens().same_tokens(tokens));
+            |tokens: &TokenSet| self.unsaved.as_ref().is_some_and(|late| late.tokens().has_same_tokens(tokens));
         match &self.result {
             Ok(CurrentTokens { tokens, renewed: true, .. }) => {
                 let expires_at = tokens.expires_at;

@@ -7,7 +7,8 @@
 use std::cell::RefCell;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::{Account, Decision, Schedule, Timestamp};
+use hs_oauth_core::renewal::{Decision, Schedule};
+use hs_oauth_core::{Account, Timestamp};
 
 const PLACES: usize = 32;
 

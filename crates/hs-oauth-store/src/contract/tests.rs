@@ -1,54 +1,55 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use super::records::FULL_RECORD;
 use super::*;
-use crate::MemoryStore;
+use crate::{MemoryStore, StoreError, StoreErrorKind};
 
-/// A store with one thing wrong.
-struct Broken {
-    wrong: Wrong,
-    version: Mutex<HashMap<Account, u64>>,
+/// A store with one fault.
+struct FaultyStore {
+    fault: Fault,
+    versions: Mutex<HashMap<Account, u64>>,
     stored: Mutex<HashMap<Account, Stored>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Wrong {
-    Nothing,
-    BlindWrite,
-    BlindCreate,
-    CheckThenWrite,
-    VersionsFromOneAfterRemoval,
-    SameVersionAgain,
-    BlindRemoval,
-    RemovalOfNothing,
-    NothingRemoved,
-    UnknownLost,
-    LongTokensCut,
-    OneRecordAHub,
+enum Fault {
+    None,
+    SwapIgnoresVersion,
+    CreationIgnoresVersion,
+    SwapIsNotAtomic,
+    VersionsRestartAfterRemoval,
+    VersionNeverGrows,
+    RemovalIgnoresVersion,
+    RemovalOfNothingSucceeds,
+    RemovalKeepsTheRecord,
+    UnknownFieldsLost,
+    LongTokensTruncated,
+    UsersShareTheRecordOfTheirHub,
     TombstonesNotListed,
-    ListUnsorted,
-    NeverAnswers,
+    ListNotSorted,
+    LoadFails,
 }
 
-fn broken(wrong: Wrong) -> Broken {
-    Broken { wrong, version: Mutex::default(), stored: Mutex::default() }
+fn faulty_store(fault: Fault) -> FaultyStore {
+    FaultyStore { fault, versions: Mutex::default(), stored: Mutex::default() }
 }
 
-impl Broken {
-    fn is(&self, wrong: Wrong) -> bool {
-        self.wrong == wrong
+impl FaultyStore {
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == fault
     }
 
     fn key(&self, account: Account) -> Account {
-        if self.is(Wrong::OneRecordAHub) { Account::hub(account.hub_id) } else { account }
+        if self.has(Fault::UsersShareTheRecordOfTheirHub) { Account::hub(account.hub_id) } else { account }
     }
 
-    fn kept(&self, record: &Record) -> Record {
+    fn stored_form(&self, record: &Record) -> Record {
         let mut json = serde_json::to_value(record).unwrap();
-        if self.is(Wrong::UnknownLost) {
+        if self.has(Fault::UnknownFieldsLost) {
             json.as_object_mut().unwrap().remove("region");
         }
-        if self.is(Wrong::LongTokensCut) && !json["tokens"].is_null() {
+        if self.has(Fault::LongTokensTruncated) && !json["tokens"].is_null() {
             let token: String = json["tokens"]["access_token"].as_str().unwrap().chars().take(255).collect();
             json["tokens"]["access_token"] = token.into();
         }
@@ -56,49 +57,49 @@ impl Broken {
     }
 }
 
-impl TokenStore for Broken {
+impl TokenStore for FaultyStore {
     fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
-        if self.is(Wrong::NeverAnswers) {
-            return Err(StoreError::new(crate::StoreErrorKind::Unavailable));
+        if self.has(Fault::LoadFails) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable));
         }
         Ok(self.stored.lock().unwrap().get(&self.key(account)).cloned())
     }
 
     fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError> {
         let account = self.key(account);
-        let present = self.stored.lock().unwrap().get(&account).map(|stored| stored.version);
-        let blind = self.is(Wrong::BlindWrite) && expected.is_some() && present.is_some()
-            || self.is(Wrong::BlindCreate) && expected.is_none();
-        if present != expected && !blind {
+        let current = self.stored.lock().unwrap().get(&account).map(|stored| stored.version);
+        let ignores_version = self.has(Fault::SwapIgnoresVersion) && expected.is_some() && current.is_some()
+            || self.has(Fault::CreationIgnoresVersion) && expected.is_none();
+        if current != expected && !ignores_version {
             return Ok(Swapped::Conflict);
         }
-        if self.is(Wrong::CheckThenWrite) {
+        if self.has(Fault::SwapIsNotAtomic) {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         let mut stored = self.stored.lock().unwrap();
-        let present = stored.get(&account).map(|stored| stored.version);
-        if present != expected && !blind && !self.is(Wrong::CheckThenWrite) {
+        let current = stored.get(&account).map(|stored| stored.version);
+        if current != expected && !ignores_version && !self.has(Fault::SwapIsNotAtomic) {
             return Ok(Swapped::Conflict);
         }
-        let mut versions = self.version.lock().unwrap();
+        let mut versions = self.versions.lock().unwrap();
         let version = versions.entry(account).or_default();
         match () {
-            () if self.is(Wrong::VersionsFromOneAfterRemoval) => *version = present.unwrap_or_default() + 1,
-            () if self.is(Wrong::SameVersionAgain) => *version = 1,
+            () if self.has(Fault::VersionsRestartAfterRemoval) => *version = current.unwrap_or_default() + 1,
+            () if self.has(Fault::VersionNeverGrows) => *version = 1,
             () => *version += 1,
         }
-        stored.insert(account, Stored { version: *version, record: self.kept(record) });
+        stored.insert(account, Stored { version: *version, record: self.stored_form(record) });
         Ok(Swapped::Stored(*version))
     }
 
     fn list(&self) -> Result<Vec<Account>, StoreError> {
         let stored = self.stored.lock().unwrap();
-        let tombstones = !self.is(Wrong::TombstonesNotListed);
+        let tombstones = !self.has(Fault::TombstonesNotListed);
         let shown = |stored: &Stored| tombstones || stored.record.tokens.is_some();
         let mut accounts: Vec<Account> =
             stored.iter().filter(|(_, stored)| shown(stored)).map(|(account, _)| *account).collect();
         accounts.sort_unstable();
-        if self.is(Wrong::ListUnsorted) {
+        if self.has(Fault::ListNotSorted) {
             accounts.reverse();
         }
         Ok(accounts)
@@ -107,9 +108,11 @@ impl TokenStore for Broken {
     fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
         let mut stored = self.stored.lock().unwrap();
         let account = self.key(account);
-        let Some(present) = stored.get(&account) else { return Ok(self.is(Wrong::RemovalOfNothing)) };
-        let removed = present.version == expected || self.is(Wrong::BlindRemoval);
-        if removed && !self.is(Wrong::NothingRemoved) {
+        let Some(current) = stored.get(&account) else {
+            return Ok(self.has(Fault::RemovalOfNothingSucceeds));
+        };
+        let removed = current.version == expected || self.has(Fault::RemovalIgnoresVersion);
+        if removed && !self.has(Fault::RemovalKeepsTheRecord) {
             stored.remove(&account);
         }
         Ok(removed)
@@ -117,40 +120,40 @@ impl TokenStore for Broken {
 }
 
 #[test]
-fn a_store_with_nothing_wrong_passes() {
-    check(&broken(Wrong::Nothing)).unwrap();
+fn a_store_without_a_fault_passes() {
+    check(&faulty_store(Fault::None)).unwrap();
 }
 
-/// RENEWAL.md C10 (blind writes), C11 (versions that come back), and the rest of what the trait promises.
+/// RENEWAL.md C10 (unconditional writes), C11 (versions that are used twice), and the other rules of the trait.
 #[test]
-fn each_thing_that_can_be_wrong_is_found_and_named() {
-    for (wrong, rule) in [
-        (Wrong::BlindWrite, "a swap needs the present version"),
-        (Wrong::BlindCreate, "created only where there is none"),
-        (Wrong::CheckThenWrite, "at once"),
-        (Wrong::VersionsFromOneAfterRemoval, "no version comes back"),
-        (Wrong::SameVersionAgain, "each gives a greater one"),
-        (Wrong::BlindRemoval, "a removal needs the present version"),
-        (Wrong::RemovalOfNothing, "what was never stored"),
-        (Wrong::NothingRemoved, "a removal needs the present version"),
-        (Wrong::UnknownLost, "every field is kept"),
-        (Wrong::LongTokensCut, "every field is kept"),
-        (Wrong::OneRecordAHub, "accounts are independent"),
-        (Wrong::TombstonesNotListed, "the list has every account"),
-        (Wrong::ListUnsorted, "the list has every account"),
-        (Wrong::NeverAnswers, "what was never stored"),
+fn every_fault_is_found_and_reported_with_the_rule_that_it_violates() {
+    for (fault, rule) in [
+        (Fault::SwapIgnoresVersion, "a swap needs the current version"),
+        (Fault::CreationIgnoresVersion, "created only where there is none"),
+        (Fault::SwapIsNotAtomic, "at once"),
+        (Fault::VersionsRestartAfterRemoval, "no version is used twice"),
+        (Fault::VersionNeverGrows, "each swap gives a greater one"),
+        (Fault::RemovalIgnoresVersion, "a removal needs the current version"),
+        (Fault::RemovalOfNothingSucceeds, "an account that was never stored"),
+        (Fault::RemovalKeepsTheRecord, "a removal needs the current version"),
+        (Fault::UnknownFieldsLost, "every field is stored"),
+        (Fault::LongTokensTruncated, "every field is stored"),
+        (Fault::UsersShareTheRecordOfTheirHub, "accounts are independent"),
+        (Fault::TombstonesNotListed, "the list has every account"),
+        (Fault::ListNotSorted, "the list has every account"),
+        (Fault::LoadFails, "an account that was never stored"),
     ] {
-        let violation = check(&broken(wrong)).unwrap_err();
+        let violation = check(&faulty_store(fault)).unwrap_err();
         assert!(violation.rule.contains(rule), "{violation}");
         assert!(violation.to_string().contains(violation.rule) && !violation.found.is_empty());
     }
 }
 
 #[test]
-fn a_store_that_panics_is_reported_and_not_passed_on() {
-    struct Panics(MemoryStore);
+fn a_panic_of_the_store_in_a_thread_is_reported_as_a_violation() {
+    struct PanickingStore(MemoryStore);
 
-    impl TokenStore for Panics {
+    impl TokenStore for PanickingStore {
         fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
             self.0.load(account)
         }
@@ -161,7 +164,7 @@ fn a_store_that_panics_is_reported_and_not_passed_on() {
             expected: Option<u64>,
             record: &Record,
         ) -> Result<Swapped, StoreError> {
-            assert!(account != RACED, "only here");
+            assert!(account != RACED, "the store panics");
             self.0.swap(account, expected, record)
         }
 
@@ -174,7 +177,7 @@ fn a_store_that_panics_is_reported_and_not_passed_on() {
         }
     }
 
-    assert_eq!(check(&Panics(MemoryStore::new())).unwrap_err().found, "the store panicked");
+    assert_eq!(check(&PanickingStore(MemoryStore::new())).unwrap_err().found, "the store panicked");
 }
 
 #[test]
@@ -186,7 +189,7 @@ fn the_full_record_has_every_field_set() {
         tokens: Some(tokens), revoke: Some(_), lease: Some(lease), retry: Some(retry), unknown, ..
     } = record
     else {
-        panic!("not full")
+        panic!("a field is not set")
     };
     assert!(
         [&tokens.unknown, &lease.unknown, &retry.unknown, &unknown].iter().all(|unknown| !unknown.is_empty())

@@ -1,3 +1,5 @@
+//! The folder of a file store, and how files in it are read, written and removed.
+
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -6,9 +8,9 @@ use std::{fmt, io};
 use hs_oauth_core::{Random, StoreError, StoreErrorKind};
 use zeroize::Zeroizing;
 
-use super::private::{self, Identity};
+use super::permissions::{self, Identity};
 
-/// A folder that is this user's alone, and the ways to read and write files in it.
+/// A folder that belongs to the user of this process and that no other user can enter or read.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -16,65 +18,70 @@ pub(super) struct Folder {
     owner: u32,
 }
 
-const PROBE: &str = ".probe-";
+/// The prefix of the files that [`Folder::probe`] writes.
+const PROBE_PREFIX: &str = ".probe-";
 
 impl Folder {
+    /// Opens the folder, and creates it if it is missing.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         create(path)?;
-        // From here on a change of the working directory or of a link moves nothing.
-        let path = fs::canonicalize(path).map_err(|error| failed("find", path, error))?;
-        let metadata = fs::metadata(&path).map_err(|error| failed("look at", &path, error))?;
+        // The canonical path leads to the same folder when the working directory or a symbolic link changes later.
+        let path = fs::canonicalize(path).map_err(|error| io_error("find", path, error))?;
+        let metadata = fs::metadata(&path).map_err(|error| io_error("look at", &path, error))?;
         let mut folder =
-            Self { identity: private::identity(&metadata), owner: private::owner(&metadata), path };
+            Self { identity: permissions::identity(&metadata), owner: permissions::owner(&metadata), path };
         folder.check()?;
-        folder.owner = folder.own_user()?;
+        // The second check finds out whether the user of this process is the owner of the folder.
+        folder.owner = folder.process_user()?;
         folder.check()?;
         Ok(folder)
     }
 
-    /// Whether this is still the folder that was opened, and still closed to others.
+    /// Checks that the path still leads to the folder that was opened, and that the folder is still closed to others.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let path = self.path.display();
-        let metadata = fs::metadata(&self.path).map_err(|error| failed("look at", &self.path, error))?;
+        let metadata = fs::metadata(&self.path).map_err(|error| io_error("look at", &self.path, error))?;
         if !metadata.is_dir() {
             return Err(refused(format_args!("`{path}` is not a folder")));
         }
-        if private::identity(&metadata) != self.identity {
+        if permissions::identity(&metadata) != self.identity {
             let message = format!("`{path}` is not the folder that was opened");
             return Err(StoreError::with_source(StoreErrorKind::Unavailable, message));
         }
-        if private::owner(&metadata) != self.owner {
+        if permissions::owner(&metadata) != self.owner {
             return Err(refused(format_args!("`{path}` belongs to another user")));
         }
-        if private::is_open_to_others(&metadata) {
+        if permissions::is_open_to_others(&metadata) {
             return Err(refused(format_args!("others can read or enter `{path}`: chmod 700 '{path}'")));
         }
         Ok(())
     }
 
+    /// Returns the path of the file with this name.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// The names that are text; a store gives its files no others.
+    /// Returns the names of everything in the folder. Leaves out names that are not UTF-8, because no file of the store has one.
     pub(super) fn names(&self) -> Result<Vec<String>, StoreError> {
-        let listed: io::Result<Vec<_>> = fs::read_dir(&self.path)
+        let names: io::Result<Vec<_>> = fs::read_dir(&self.path)
             .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect());
-        let listed = listed.map_err(|error| failed("list", &self.path, error))?;
-        Ok(listed.into_iter().filter_map(|name| name.into_string().ok()).collect())
+        let names = names.map_err(|error| io_error("list", &self.path, error))?;
+        Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
     }
 
-    /// What is in the file; none if there is no file.
+    /// Returns the content of the file, or `None` if there is no file.
     pub(super) fn read(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let read = || -> io::Result<_> {
             if fs::symlink_metadata(path)?.is_symlink() {
-                // The store makes none, and what it leads to is not the store's to read or to close to others.
+                // The store creates no links. It must not read what a link leads to, nor change its permissions.
                 return Err(io::Error::new(ErrorKind::Unsupported, "it is a symbolic link"));
             }
             let mut file = File::open(path)?;
             let metadata = file.metadata()?;
-            private::tighten(&file, &metadata)?;
-            // With room for one byte more the end is found without growing, which would leave a copy behind.
+            permissions::restrict_to_owner(&file, &metadata)?;
+            // A buffer that grows leaves copies of its content behind. One byte more than the file has is enough to reach the
+            // end of the file without growing.
             let size = usize::try_from(metadata.len()).unwrap_or_default().saturating_add(1);
             let mut content = Zeroizing::new(Vec::with_capacity(size));
             file.read_to_end(&mut content)?;
@@ -83,74 +90,77 @@ impl Folder {
         match read() {
             Ok(content) => Ok(Some(content)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed("read", path, error)),
+            Err(error) => Err(io_error("read", path, error)),
         }
     }
 
-    /// Puts a file with this content in the place of whatever is there, in one step that lasts. `prefix` begins the name of
-    /// the file it is written to first.
+    /// Replaces the file at `path`, or creates it, durably and in one step. The content is first written to a temporary file whose
+    /// name begins with `prefix`.
     pub(super) fn replace(&self, path: &Path, prefix: &str, content: &[u8]) -> Result<(), StoreError> {
-        let temporary = self.unique(prefix)?;
-        let written = (|| {
-            let mut file = private::file().write(true).create_new(true).open(&temporary)?;
+        let temporary = self.temporary_path(prefix)?;
+        let result = (|| {
+            let mut file = permissions::file_options().write(true).create_new(true).open(&temporary)?;
             file.write_all(content)?;
             file.sync_all()?;
             drop(file);
             fs::rename(&temporary, path)
         })();
-        if let Err(error) = written {
-            // What cannot be removed now is, when the folder is next opened.
+        if let Err(error) = result {
+            // If this fails too, the file is removed when the folder is opened the next time.
             let _ = fs::remove_file(&temporary);
-            return Err(failed("write", path, error));
+            return Err(io_error("write", path, error));
         }
         self.sync()
     }
 
+    /// Renames the file, durably.
     pub(super) fn rename(&self, from: &Path, to: &Path) -> Result<(), StoreError> {
-        fs::rename(from, to).map_err(|error| failed("rename", from, error))?;
+        fs::rename(from, to).map_err(|error| io_error("rename", from, error))?;
         self.sync()
     }
 
+    /// Removes the file, durably.
     pub(super) fn remove(&self, path: &Path) -> Result<(), StoreError> {
-        fs::remove_file(path).map_err(|error| failed("remove", path, error))?;
+        fs::remove_file(path).map_err(|error| io_error("remove", path, error))?;
         self.sync()
     }
 
-    fn sync(&self) -> Result<(), StoreError> {
-        sync(&self.path)
+    /// Writes a file about as large as a record and removes it. Returns its metadata.
+    pub(super) fn probe(&self) -> Result<fs::Metadata, StoreError> {
+        let path = self.temporary_path(PROBE_PREFIX)?;
+        let file = permissions::file_options().write(true).create_new(true).open(&path);
+        let metadata = file.and_then(|mut file| {
+            file.write_all(&[0; 4096])?;
+            file.metadata()
+        });
+        let _ = fs::remove_file(&path);
+        metadata.map_err(|error| io_error("write to", &self.path, error))
     }
 
-    fn unique(&self, prefix: &str) -> Result<PathBuf, StoreError> {
+    /// Returns the user of this process, which is the owner of a file that the process creates. Fails if the process cannot write
+    /// to the folder.
+    fn process_user(&self) -> Result<u32, StoreError> {
+        for name in self.names()?.iter().filter(|name| name.starts_with(PROBE_PREFIX)) {
+            // A killed process left this file behind, or a running process has it open and needs only that, not the name.
+            let _ = fs::remove_file(self.file(name));
+        }
+        self.probe().map(|metadata| permissions::owner(&metadata))
+    }
+
+    fn temporary_path(&self, prefix: &str) -> Result<PathBuf, StoreError> {
         let random = Random::from_os();
         let mut random = random.map_err(|error| StoreError::with_source(StoreErrorKind::Unavailable, error))?;
         Ok(self.file(&format!("{prefix}{:032x}.tmp", random.next_u128())))
     }
 
-    /// The user this process acts as, seen at a file it makes; and with that, whether it can make one.
-    fn own_user(&self) -> Result<u32, StoreError> {
-        for name in self.names()?.iter().filter(|name| name.starts_with(PROBE)) {
-            // Of a process that was killed; or of one that has its handle and needs the name no longer.
-            let _ = fs::remove_file(self.file(name));
-        }
-        self.probe().map(|metadata| private::owner(&metadata))
-    }
-
-    /// Makes a file about as large as a record, and removes it.
-    pub(super) fn probe(&self) -> Result<fs::Metadata, StoreError> {
-        let probe = self.unique(PROBE)?;
-        let made = private::file().write(true).create_new(true).open(&probe);
-        let metadata = made.and_then(|mut file| {
-            file.write_all(&[0; 4096])?;
-            file.metadata()
-        });
-        let _ = fs::remove_file(&probe);
-        metadata.map_err(|error| failed("write to", &self.path, error))
+    fn sync(&self) -> Result<(), StoreError> {
+        sync(&self.path)
     }
 }
 
-/// A failure of the operating system, told without what is in the file.
-pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
-    let failure = match error.kind() {
+/// Returns the store error for an error of the operating system. Its message has the path and nothing of the file's content.
+pub(super) fn io_error(action: &str, path: &Path, error: io::Error) -> StoreError {
+    let kind = match error.kind() {
         ErrorKind::PermissionDenied
         | ErrorKind::ReadOnlyFilesystem
         | ErrorKind::Unsupported
@@ -158,36 +168,36 @@ pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> StoreError {
         | ErrorKind::NotADirectory => StoreErrorKind::Refused,
         _ => StoreErrorKind::Unavailable,
     };
-    StoreError::with_source(failure, format!("cannot {what} `{}`: {error}", path.display()))
+    StoreError::with_source(kind, format!("cannot {action} `{}`: {error}", path.display()))
 }
 
 fn refused(message: fmt::Arguments<'_>) -> StoreError {
     StoreError::with_source(StoreErrorKind::Refused, message.to_string())
 }
 
-/// Makes the folder and those above it that are missing, to last.
+/// Creates the folder, and the folders above it that are missing, durably.
 fn create(path: &Path) -> Result<(), StoreError> {
     if path.is_dir() {
         return Ok(());
     }
-    let above = match path.parent() {
-        Some(above) if !above.as_os_str().is_empty() => above,
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    create(above)?;
-    match private::folder().create(path) {
-        Ok(()) => sync(above),
-        // Another process was faster; or it is no folder, which is seen later.
+    create(parent)?;
+    match permissions::folder_builder().create(path) {
+        Ok(()) => sync(parent),
+        // Another process created it first, or it is not a folder. `Folder::check` finds out which.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(failed("make", path, error)),
+        Err(error) => Err(io_error("create", path, error)),
     }
 }
 
-/// Makes the names in a folder last. Only Unix knows that a folder can be flushed.
+/// Makes the names in a folder durable. Only Unix can flush a folder.
 fn sync(folder: &Path) -> Result<(), StoreError> {
     if cfg!(unix) {
         let flushed = File::open(folder).and_then(|folder| folder.sync_all());
-        flushed.map_err(|error| failed("flush", folder, error))?;
+        flushed.map_err(|error| io_error("flush", folder, error))?;
     }
     Ok(())
 }

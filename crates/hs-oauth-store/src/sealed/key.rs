@@ -4,44 +4,47 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-/// The bytes of a nonce: enough that random ones never meet, however much is written.
-pub(super) const NONCE: usize = 24;
+/// The size of a nonce in bytes. It is large enough that random nonces never repeat, however much is written.
+pub(super) const NONCE_SIZE: usize = 24;
 
-const LONGEST_ID: usize = 32;
+/// The longest key ID, in bytes.
+const MAX_ID_SIZE: usize = 32;
 
-/// A key that records are sealed with, and the name it goes by in the store. `Debug` shows only the name; the key is wiped when
+/// A key that seals records, with the ID that names it in the store. `Debug` shows only the ID. The key is wiped when it is
 /// dropped.
 pub struct SealingKey {
     id: String,
-    // On the heap, where moving it about leaves no copies.
+    // On the heap, so that moving a `SealingKey` leaves no copy of the key behind.
     key: Box<Zeroizing<[u8; 32]>>,
 }
 
-/// The keys a store is sealed with: one that seals, and any number that only open.
+/// The keys of a sealed store: the current key, which seals and opens, and any number of other keys, which only open.
 #[derive(Debug)]
 pub struct Keys {
     current: SealingKey,
     others: Vec<SealingKey>,
 }
 
-/// A key that cannot be used.
+/// Why a key cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidKey {
-    /// The name is empty, longer than 32 or has another character than `A-Z a-z 0-9 . _ -`.
-    #[error("a key's name is 1 to 32 of A-Z a-z 0-9 . _ -")]
+    /// The ID is empty, is longer than 32 bytes, or has a character other than `A-Z a-z 0-9 . _ -`.
+    #[error("a key ID must have 1 to 32 characters of A-Z a-z 0-9 . _ -")]
     Id,
-    /// Two keys have the same name.
-    #[error("two keys have the same name")]
+    /// Two keys have the same ID.
+    #[error("two keys have the same ID")]
     SameId,
 }
 
 impl SealingKey {
-    /// Takes 32 random bytes, and a name of 1 to 32 of `A-Z a-z 0-9 . _ -` that stands in every record they seal: not a secret,
-    /// and never used for another key.
+    /// Creates a key from 32 random bytes and an ID.
+    ///
+    /// The ID has 1 to 32 characters of `A-Z a-z 0-9 . _ -`. It is stored with every record that the key seals, so it must not
+    /// be a secret. Never use the ID of one key for another key.
     ///
     /// # Errors
-    /// [`InvalidKey::Id`] if the name is not one.
+    /// [`InvalidKey::Id`] if the ID does not have that form.
     pub fn new(id: &str, key: [u8; 32]) -> Result<Self, InvalidKey> {
         let key = Box::new(Zeroizing::new(key));
         match is_id(id) {
@@ -50,25 +53,30 @@ impl SealingKey {
         }
     }
 
-    /// The name.
+    /// Returns the ID that names this key in the store.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The ciphertext with its tag; none if `text` is longer than the cipher takes, which is 256 GiB.
-    pub(super) fn seal(&self, nonce: &[u8; NONCE], bound_to: &str, text: &[u8]) -> Option<Vec<u8>> {
-        let payload = Payload { msg: text, aad: bound_to.as_bytes() };
+    /// Returns the ciphertext with its tag, or `None` if `text` is longer than the cipher allows (256 GiB).
+    pub(super) fn seal(
+        &self,
+        nonce: &[u8; NONCE_SIZE],
+        associated_data: &str,
+        text: &[u8],
+    ) -> Option<Vec<u8>> {
+        let payload = Payload { msg: text, aad: associated_data.as_bytes() };
         self.cipher().encrypt(&XNonce::from(*nonce), payload).ok()
     }
 
-    /// The text; none unless it was sealed with this key, this nonce and this binding.
+    /// Returns the text, or `None` if it was not sealed with this key, this nonce and this associated data.
     pub(super) fn open(
         &self,
-        nonce: &[u8; NONCE],
-        bound_to: &str,
-        sealed: &[u8],
+        nonce: &[u8; NONCE_SIZE],
+        associated_data: &str,
+        ciphertext: &[u8],
     ) -> Option<Zeroizing<Vec<u8>>> {
-        let payload = Payload { msg: sealed, aad: bound_to.as_bytes() };
+        let payload = Payload { msg: ciphertext, aad: associated_data.as_bytes() };
         self.cipher().decrypt(&XNonce::from(*nonce), payload).ok().map(Zeroizing::new)
     }
 
@@ -84,16 +92,16 @@ impl fmt::Debug for SealingKey {
 }
 
 impl Keys {
-    /// The key that seals. It opens, too.
+    /// Creates a set of keys with `current` as the key that seals. It also opens.
     pub const fn new(current: SealingKey) -> Self {
         Self { current, others: Vec::new() }
     }
 
-    /// Also opens what is sealed with this key: an older one, or the next.
+    /// Adds a key that only opens: an older key, or the next one.
     ///
     /// # Errors
-    /// [`InvalidKey::SameId`] if there is a key of that name already.
-    pub fn and(mut self, key: SealingKey) -> Result<Self, InvalidKey> {
+    /// [`InvalidKey::SameId`] if the set already has a key with that ID.
+    pub fn with_key(mut self, key: SealingKey) -> Result<Self, InvalidKey> {
         if self.find(&key.id).is_some() {
             return Err(InvalidKey::SameId);
         }
@@ -110,8 +118,9 @@ impl Keys {
     }
 }
 
+/// Returns whether `id` has the form of a key ID.
 pub(super) fn is_id(id: &str) -> bool {
-    (1..=LONGEST_ID).contains(&id.len())
+    (1..=MAX_ID_SIZE).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
@@ -121,16 +130,16 @@ mod tests {
 
     /// draft-irtf-cfrg-xchacha-03, appendix A.3.1.
     #[test]
-    fn the_cipher_is_the_one_of_the_draft() {
+    fn the_cipher_gives_the_ciphertext_of_the_draft() {
         let mut bytes = [0; 32];
         (0x80..).zip(&mut bytes).for_each(|(value, byte)| *byte = value);
         let key = SealingKey::new("test", bytes).unwrap();
-        let mut nonce = [0; NONCE];
+        let mut nonce = [0; NONCE_SIZE];
         (0x40..).zip(&mut nonce).for_each(|(value, byte)| *byte = value);
         let text = "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, \
                     sunscreen would be it.";
-        let bound = [0x50, 0x51, 0x52, 0x53, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7];
-        let payload = Payload { msg: text.as_bytes(), aad: &bound };
+        let associated_data = [0x50, 0x51, 0x52, 0x53, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7];
+        let payload = Payload { msg: text.as_bytes(), aad: &associated_data };
         let sealed = key.cipher().encrypt(&XNonce::from(nonce), payload).unwrap();
         assert_eq!(sealed[..8], [0xbd, 0x6d, 0x17, 0x9d, 0x3e, 0x83, 0xd4, 0x3b]);
         assert_eq!(
@@ -140,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_shows_its_name_and_not_itself() {
+    fn debug_shows_the_id_of_a_key_and_not_the_key() {
         let keys = Keys::new(SealingKey::new("2026-09", [65; 32]).unwrap());
         let shown = format!("{keys:?}");
         assert!(shown.contains("2026-09") && shown.contains("[redacted]"), "{shown}");
@@ -148,13 +157,16 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_short_and_plain_and_no_two_keys_have_the_same() {
+    fn a_key_id_is_short_and_plain_and_no_two_keys_have_the_same_id() {
         for id in ["", " ", "a b", "a\n", "a/b", "ä", &"a".repeat(33)] {
             assert_eq!(SealingKey::new(id, [0; 32]).unwrap_err(), InvalidKey::Id, "{id}");
         }
         let key = |id: &str| SealingKey::new(id, [0; 32]).unwrap();
-        assert!(Keys::new(key(&"a".repeat(32))).and(key("A.b_c-9")).is_ok());
-        assert_eq!(Keys::new(key("a")).and(key("a")).unwrap_err(), InvalidKey::SameId);
-        assert_eq!(Keys::new(key("a")).and(key("b")).unwrap().and(key("b")).unwrap_err(), InvalidKey::SameId);
+        assert!(Keys::new(key(&"a".repeat(32))).with_key(key("A.b_c-9")).is_ok());
+        assert_eq!(Keys::new(key("a")).with_key(key("a")).unwrap_err(), InvalidKey::SameId);
+        assert_eq!(
+            Keys::new(key("a")).with_key(key("b")).unwrap().with_key(key("b")).unwrap_err(),
+            InvalidKey::SameId
+        );
     }
 }

@@ -1,9 +1,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hs_oauth_core::{GrantId, GrantState, Random};
+use hs_oauth_core::renewal::{GrantId, GrantState};
+use hs_oauth_core::Random;
 use serde_json::{Value, json};
 
-use super::shell::{FIELD, Seal, bound_to};
+use super::envelope::{FIELD, SealedField, associated_data};
 use super::*;
 use crate::{FileStore, MemoryStore, contract};
 
@@ -12,7 +13,7 @@ const OTHER: Account = Account::user(62515, 7);
 
 fn key(id: &str) -> SealingKey {
     let mut bytes = [0; 32];
-    id.bytes().zip(&mut bytes).for_each(|(byte, place)| *place = byte);
+    id.bytes().zip(&mut bytes).for_each(|(from, to)| *to = from);
     SealingKey::new(id, bytes).unwrap()
 }
 
@@ -20,19 +21,20 @@ fn sealed<S: TokenStore>(store: S, id: &str) -> Sealed<S> {
     Sealed::new(store, Keys::new(key(id)))
 }
 
-fn full() -> Record {
-    contract::full().unwrap()
+fn full_record() -> Record {
+    contract::full_record().unwrap()
 }
 
-fn failure(store: &impl TokenStore, account: Account) -> (StoreErrorKind, String) {
+/// Returns the kind and the message of the error that loading gives. The message must hold no secret.
+fn load_error(store: &impl TokenStore, account: Account) -> (StoreErrorKind, String) {
     let error = store.load(account).unwrap_err();
-    let shown = error.to_string();
-    assert!(!shown.contains("na1-") && !shown.contains("CK-access"), "{shown}");
-    (error.kind(), shown)
+    let message = error.to_string();
+    assert!(!message.contains("na1-") && !message.contains("CK-access"), "{message}");
+    (error.kind(), message)
 }
 
-/// Puts what `alter` makes of the account's shell in its place.
-fn alter(store: &impl TokenStore, alter: impl Fn(&mut Value)) {
+/// Replaces the account's envelope with what `alter` makes of it.
+fn alter_envelope(store: &impl TokenStore, alter: impl Fn(&mut Value)) {
     let Stored { version, record } = store.load(ACCOUNT).unwrap().unwrap();
     let mut json = serde_json::to_value(record).unwrap();
     alter(&mut json);
@@ -41,7 +43,7 @@ fn alter(store: &impl TokenStore, alter: impl Fn(&mut Value)) {
 }
 
 #[test]
-fn a_sealed_store_keeps_the_contract_over_memory_over_files_and_over_itself() {
+fn a_sealed_store_passes_the_contract_over_a_memory_store_a_file_store_and_a_sealed_store() {
     contract::check(&sealed(MemoryStore::new(), "a")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     contract::check(&sealed(FileStore::open(folder.path().join("tokens")).unwrap(), "a")).unwrap();
@@ -49,30 +51,33 @@ fn a_sealed_store_keeps_the_contract_over_memory_over_files_and_over_itself() {
 }
 
 #[test]
-fn what_the_store_below_gets_has_no_secret_and_nothing_but_grant_and_state() {
+fn the_inner_store_gets_no_secret_and_no_field_in_clear_text_but_grant_and_state() {
     let store = sealed(MemoryStore::new(), "a");
-    store.swap(ACCOUNT, None, &full()).unwrap();
-    let shell = store.inner().load(ACCOUNT).unwrap().unwrap().record;
-    let mut bare = Record::without_tokens(full().grant, GrantState::Gone);
-    bare.unknown = shell.unknown.clone();
-    assert_eq!(shell, bare);
-    let json = serde_json::to_string(&shell).unwrap();
+    store.swap(ACCOUNT, None, &full_record()).unwrap();
+    let envelope = store.get_ref().load(ACCOUNT).unwrap().unwrap().record;
+    let mut bare = Record::without_tokens(full_record().grant, GrantState::Gone);
+    bare.unknown = envelope.unknown.clone();
+    assert_eq!(envelope, bare);
+    let json = serde_json::to_string(&envelope).unwrap();
     for secret in ["CK-access", "na1-refresh", "na1-revoke", "a.b.c", "62515", "1790000000001"] {
         assert!(!json.contains(secret), "{json}");
     }
-    assert_eq!(store.load(ACCOUNT).unwrap().unwrap().record, full());
+    assert_eq!(store.load(ACCOUNT).unwrap().unwrap().record, full_record());
 }
 
 #[test]
-fn the_same_record_is_never_sealed_the_same_way_twice() {
+fn sealing_a_record_twice_gives_two_nonces_and_two_ciphertexts() {
     let store = sealed(MemoryStore::new(), "a");
-    let seal = || store.keys.seal(ACCOUNT, &full()).unwrap().unknown.read::<Seal>(FIELD).unwrap();
-    let (one, two) = (seal(), seal());
-    assert!(one.nonce != two.nonce && one.text != two.text);
+    let seal = || {
+        let envelope = store.keys.seal(ACCOUNT, &full_record()).unwrap();
+        envelope.unknown.read::<SealedField>(FIELD).unwrap()
+    };
+    let (first, second) = (seal(), seal());
+    assert!(first.nonce != second.nonce && first.text != second.text);
 }
 
 #[test]
-fn a_seal_that_was_altered_in_any_part_is_damaged() {
+fn an_envelope_that_was_altered_in_any_part_is_damaged() {
     type Alteration = fn(&mut Value);
     let alterations: [Alteration; 10] = [
         |json| json["sealed"] = json!("x"),
@@ -87,121 +92,128 @@ fn a_seal_that_was_altered_in_any_part_is_damaged() {
         |json| json["sealed"]["key"] = json!("na1-refresh token\n"),
     ];
     for (number, alteration) in alterations.into_iter().enumerate() {
-        let store =
-            Sealed::new(MemoryStore::new(), Keys::new(key("a")).and(key("b")).unwrap()).accept_plain();
-        // Long enough that its seal has an A.
-        store.swap(ACCOUNT, None, &full()).unwrap();
-        alter(store.inner(), alteration);
-        let (failure, shown) = failure(&store, ACCOUNT);
-        assert_eq!(failure, StoreErrorKind::Damaged, "{number}: {shown}");
+        let store = Sealed::new(MemoryStore::new(), Keys::new(key("a")).with_key(key("b")).unwrap())
+            .with_unsealed_records();
+        // The record is long enough that its ciphertext has an A.
+        store.swap(ACCOUNT, None, &full_record()).unwrap();
+        alter_envelope(store.get_ref(), alteration);
+        let (kind, message) = load_error(&store, ACCOUNT);
+        assert_eq!(kind, StoreErrorKind::Damaged, "{number}: {message}");
     }
 }
 
 #[test]
-fn a_seal_is_good_for_its_account_only() {
+fn an_envelope_opens_only_for_its_own_account() {
     let store = sealed(MemoryStore::new(), "a");
-    store.swap(ACCOUNT, None, &full()).unwrap();
-    let shell = store.inner().load(ACCOUNT).unwrap().unwrap().record;
-    store.inner().swap(OTHER, None, &shell).unwrap();
-    assert_eq!(failure(&store, OTHER).0, StoreErrorKind::Damaged);
+    store.swap(ACCOUNT, None, &full_record()).unwrap();
+    let envelope = store.get_ref().load(ACCOUNT).unwrap().unwrap().record;
+    store.get_ref().swap(OTHER, None, &envelope).unwrap();
+    assert_eq!(load_error(&store, OTHER).0, StoreErrorKind::Damaged);
     assert!(store.load(ACCOUNT).is_ok());
 }
 
 #[test]
-fn only_what_is_inside_the_seal_counts() {
+fn opening_ignores_the_fields_of_the_envelope_that_are_in_clear_text() {
     let store = sealed(MemoryStore::new(), "a");
-    store.swap(ACCOUNT, None, &full()).unwrap();
-    alter(store.inner(), |json| {
+    store.swap(ACCOUNT, None, &full_record()).unwrap();
+    alter_envelope(store.get_ref(), |json| {
         json["state"] = json!("live");
         json["unsettled"] = json!(false);
         json["revoke"] = json!("other");
         json["grant"] = json!("0".repeat(32));
     });
-    assert_eq!(store.load(ACCOUNT).unwrap().unwrap().record, full());
+    assert_eq!(store.load(ACCOUNT).unwrap().unwrap().record, full_record());
 }
 
 #[test]
-fn a_key_that_is_not_here_is_named_and_the_record_stays() {
+fn the_error_for_a_missing_key_names_the_key_and_the_record_stays() {
     let store = MemoryStore::new();
-    sealed(&store, "2026-03").swap(ACCOUNT, None, &full()).unwrap();
+    sealed(&store, "2026-03").swap(ACCOUNT, None, &full_record()).unwrap();
     let other = sealed(&store, "2026-09");
-    let (failure, shown) = failure(&other, ACCOUNT);
-    assert_eq!(failure, StoreErrorKind::Unreadable);
-    assert!(shown.contains("`2026-03`"), "{shown}");
-    assert_eq!(other.swap(ACCOUNT, None, &full()).unwrap(), Swapped::Conflict);
+    let (kind, message) = load_error(&other, ACCOUNT);
+    assert_eq!(kind, StoreErrorKind::Unreadable);
+    assert!(message.contains("`2026-03`"), "{message}");
+    assert_eq!(other.swap(ACCOUNT, None, &full_record()).unwrap(), Swapped::Conflict);
     assert!(sealed(&store, "2026-03").load(ACCOUNT).is_ok());
 }
 
 #[test]
-fn another_key_of_the_same_name_opens_nothing() {
+fn another_key_with_the_same_id_opens_nothing() {
     let store = MemoryStore::new();
-    sealed(&store, "a").swap(ACCOUNT, None, &full()).unwrap();
+    sealed(&store, "a").swap(ACCOUNT, None, &full_record()).unwrap();
     let other = Sealed::new(&store, Keys::new(SealingKey::new("a", [9; 32]).unwrap()));
-    assert_eq!(failure(&other, ACCOUNT).0, StoreErrorKind::Damaged);
+    assert_eq!(load_error(&other, ACCOUNT).0, StoreErrorKind::Damaged);
 }
 
 #[test]
-fn a_record_that_is_not_sealed_is_refused_until_that_is_asked_for() {
+fn a_record_that_is_not_sealed_loads_only_if_the_store_accepts_unsealed_records() {
     let store = MemoryStore::new();
-    store.swap(ACCOUNT, None, &full()).unwrap();
-    let (failure, shown) = failure(&sealed(&store, "a"), ACCOUNT);
-    assert_eq!(failure, StoreErrorKind::Unreadable);
-    assert!(shown.contains("not sealed"), "{shown}");
+    store.swap(ACCOUNT, None, &full_record()).unwrap();
+    let (kind, message) = load_error(&sealed(&store, "a"), ACCOUNT);
+    assert_eq!(kind, StoreErrorKind::Unreadable);
+    assert!(message.contains("not sealed"), "{message}");
 
-    let moving = sealed(&store, "a").accept_plain();
-    assert_eq!(moving.load(ACCOUNT).unwrap().unwrap().record, full());
-    let done = moving.reseal().unwrap();
-    assert_eq!((done.resealed, done.failed.len()), (1, 0));
-    assert_eq!(sealed(&store, "a").load(ACCOUNT).unwrap().unwrap().record, full());
+    let migrating = sealed(&store, "a").with_unsealed_records();
+    assert_eq!(migrating.load(ACCOUNT).unwrap().unwrap().record, full_record());
+    let result = migrating.reseal().unwrap();
+    assert_eq!((result.resealed, result.failed.len()), (1, 0));
+    assert_eq!(sealed(&store, "a").load(ACCOUNT).unwrap().unwrap().record, full_record());
 }
 
 #[test]
-fn a_change_of_keys_reaches_every_record_and_then_the_old_key_can_go() {
+fn after_resealing_every_record_opens_without_the_old_key() {
     let store = MemoryStore::new();
     let old = sealed(&store, "old");
     for hub_id in 1..=20 {
-        old.swap(Account::hub(hub_id), None, &full()).unwrap();
+        old.swap(Account::hub(hub_id), None, &full_record()).unwrap();
     }
-    let both = Sealed::new(&store, Keys::new(key("new")).and(key("old")).unwrap());
-    both.swap(Account::hub(21), None, &full()).unwrap();
-    assert_eq!(both.load(Account::hub(1)).unwrap().unwrap().record, full());
-    let done = both.reseal().unwrap();
-    assert_eq!((done.resealed, done.failed.len()), (20, 0));
+    let both = Sealed::new(&store, Keys::new(key("new")).with_key(key("old")).unwrap());
+    both.swap(Account::hub(21), None, &full_record()).unwrap();
+    assert_eq!(both.load(Account::hub(1)).unwrap().unwrap().record, full_record());
+    let result = both.reseal().unwrap();
+    assert_eq!((result.resealed, result.failed.len()), (20, 0));
     assert_eq!(both.reseal().unwrap().resealed, 0);
     let new = sealed(&store, "new");
     for hub_id in 1..=21 {
-        assert_eq!(new.load(Account::hub(hub_id)).unwrap().unwrap().record, full());
+        assert_eq!(new.load(Account::hub(hub_id)).unwrap().unwrap().record, full_record());
     }
 }
 
 #[test]
-fn a_record_that_cannot_be_opened_does_not_stop_the_change_of_keys_and_is_named() {
+fn resealing_reports_a_record_that_cannot_be_opened_and_goes_on() {
     let store = MemoryStore::new();
-    sealed(&store, "lost").swap(Account::hub(1), None, &full()).unwrap();
-    sealed(&store, "old").swap(Account::hub(2), None, &full()).unwrap();
-    let both = Sealed::new(&store, Keys::new(key("new")).and(key("old")).unwrap());
-    let done = both.reseal().unwrap();
-    assert_eq!(done.resealed, 1);
-    assert_eq!(done.failed.len(), 1);
-    assert_eq!((done.failed[0].0, done.failed[0].1.kind()), (Account::hub(1), StoreErrorKind::Unreadable));
-    // The way out that the documentation names.
-    let Stored { version, .. } = both.inner().load(Account::hub(1)).unwrap().unwrap();
-    assert!(both.inner().remove(Account::hub(1), version).unwrap());
+    sealed(&store, "lost").swap(Account::hub(1), None, &full_record()).unwrap();
+    sealed(&store, "old").swap(Account::hub(2), None, &full_record()).unwrap();
+    let both = Sealed::new(&store, Keys::new(key("new")).with_key(key("old")).unwrap());
+    let result = both.reseal().unwrap();
+    assert_eq!(result.resealed, 1);
+    assert_eq!(result.failed.len(), 1);
+    assert_eq!(
+        (result.failed[0].0, result.failed[0].1.kind()),
+        (Account::hub(1), StoreErrorKind::Unreadable)
+    );
+    // This is how the documentation of `get_ref` says to give up the account.
+    let Stored { version, .. } = both.get_ref().load(Account::hub(1)).unwrap().unwrap();
+    assert!(both.get_ref().remove(Account::hub(1), version).unwrap());
     assert!(both.reseal().unwrap().failed.is_empty());
 }
 
-/// RENEWAL.md C10: a change of keys is a write like every other.
+/// RENEWAL.md C10: resealing is a conditional write like every other.
 #[test]
-fn a_write_during_a_change_of_keys_is_not_lost() {
-    /// Writes the account once, by a process that has the old key first, right after it was loaded.
-    struct Meanwhile<'a>(&'a MemoryStore, std::sync::atomic::AtomicBool);
+fn a_write_during_resealing_is_not_lost() {
+    /// Plays another process that still seals with the old key. It writes the account once, right after the first load.
+    struct WritesAfterLoad<'a>(&'a MemoryStore, std::sync::atomic::AtomicBool);
 
-    impl TokenStore for Meanwhile<'_> {
+    impl TokenStore for WritesAfterLoad<'_> {
         fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
             let loaded = self.0.load(account)?;
             if !self.1.swap(true, std::sync::atomic::Ordering::Relaxed) {
                 let version = loaded.as_ref().map(|stored| stored.version);
-                sealed(self.0, "old").swap(account, version, &Record::tombstone(full().grant, None))?;
+                sealed(self.0, "old").swap(
+                    account,
+                    version,
+                    &Record::tombstone(full_record().grant, None),
+                )?;
             }
             Ok(loaded)
         }
@@ -225,32 +237,53 @@ fn a_write_during_a_change_of_keys_is_not_lost() {
     }
 
     let store = MemoryStore::new();
-    sealed(&store, "old").swap(ACCOUNT, None, &full()).unwrap();
-    let keys = Keys::new(key("new")).and(key("old")).unwrap();
-    let done = Sealed::new(Meanwhile(&store, false.into()), keys).reseal().unwrap();
-    assert_eq!((done.resealed, done.failed.len()), (1, 0));
+    sealed(&store, "old").swap(ACCOUNT, None, &full_record()).unwrap();
+    let keys = Keys::new(key("new")).with_key(key("old")).unwrap();
+    let result = Sealed::new(WritesAfterLoad(&store, false.into()), keys).reseal().unwrap();
+    assert_eq!((result.resealed, result.failed.len()), (1, 0));
     let record = sealed(&store, "new").load(ACCOUNT).unwrap().unwrap().record;
     assert_eq!(record.state, GrantState::Disconnected);
 }
 
 #[test]
-fn a_newer_format_inside_the_seal_is_unreadable_and_not_damaged() {
+fn a_sealed_record_in_a_newer_format_is_unreadable_and_not_damaged() {
     let store = sealed(MemoryStore::new(), "a");
     let key = store.keys.current();
     for (text, expected) in [
         (&br#"{"format":2,"grant":{}}"#[..], StoreErrorKind::Unreadable),
         (br#"{"format":1,"grant":{}}"#, StoreErrorKind::Damaged),
     ] {
-        let nonce = [3; key::NONCE];
-        let seal = Seal {
+        let nonce = [3; key::NONCE_SIZE];
+        let sealed_field = SealedField {
             key: "a".to_owned(),
             nonce: URL_SAFE_NO_PAD.encode(nonce),
-            text: URL_SAFE_NO_PAD.encode(key.seal(&nonce, &bound_to(ACCOUNT, key), text).unwrap()),
+            text: URL_SAFE_NO_PAD.encode(key.seal(&nonce, &associated_data(ACCOUNT, key), text).unwrap()),
         };
-        let mut shell = Record::without_tokens(GrantId::generate(&mut Random::new([1; 32])), GrantState::Live);
-        assert!(shell.unknown.put(FIELD, &seal));
-        let present = store.inner().load(ACCOUNT).unwrap().map(|stored| stored.version);
-        store.inner().swap(ACCOUNT, present, &shell).unwrap();
-        assert_eq!(failure(&store, ACCOUNT).0, expected);
+        let mut envelope = Record::without_tokens(GrantId::generate(&mut Random::new([1; 32])), GrantState::Live);
+        assert!(envelope.unknown.insert(FIELD, &sealed_field));
+        let current = store.get_ref().load(ACCOUNT).unwrap().map(|stored| stored.version);
+        store.get_ref().swap(ACCOUNT, current, &envelope).unwrap();
+        assert_eq!(load_error(&store, ACCOUNT).0, expected);
     }
+}
+
+/// This layout is in the stores of users. Every byte of it is fixed by the key, the nonce, the account and the record.
+#[test]
+fn the_stored_form_of_an_envelope_is_the_same_to_the_byte() {
+    let record = concat!(
+        r#"{"format":1,"grant":"0123456789abcdef0123456789abcdef","state":"live","#,
+        r#""revoke":"na1-revoke","unsettled":true}"#,
+    );
+    let record: Record = serde_json::from_str(record).unwrap();
+    let stored = concat!(
+        r#"{"format":1,"grant":"0123456789abcdef0123456789abcdef","state":"live","unsettled":false,"#,
+        r#""sealed":{"key":"2026-09","nonce":"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMD","#,
+        r#""text":"sK90L6ILCpXAk48cjUMKBNuDDByNEaB17YW-yNfMtfqCorzml9E3XARSBIVtzhJfyTSMX4re"#,
+        "aRmPIyAV1Dxbm3t9YIze-06dgNMgH1pH5fWUuszL314TdxCw6QrlfHZt5p2MR3qnJkalmiRykS1I3V_WWw7R1t7M",
+        r#"GQN7x5k"}}"#,
+    );
+    let keys = Keys::new(key("2026-09"));
+    let envelope = keys.seal_with_nonce(OTHER, &record, &[3; key::NONCE_SIZE]).unwrap();
+    assert_eq!(serde_json::to_string(&envelope).unwrap(), stored);
+    assert_eq!(keys.open(OTHER, &serde_json::from_str(stored).unwrap()).unwrap(), record);
 }

@@ -1,27 +1,31 @@
-//! What only the owner may touch: modes on Unix, nothing elsewhere.
+//! Who can use a file or a folder. On Unix only the owner may: folders have the mode 0700 and files 0600. On other systems these
+//! functions restrict nothing and find nothing wrong.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 
-/// Tells a folder from another at the same path.
+/// What tells a folder from another folder at the same path: device and inode on Unix.
 pub(super) type Identity = (u64, u64);
 
 #[cfg(unix)]
-mod modes {
+mod platform {
     use std::fs::Permissions;
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 
     use super::{DirBuilder, File, Identity, Metadata, OpenOptions, io};
 
+    /// The mode bits of the group and of all other users.
     const OTHERS: u32 = 0o077;
 
-    pub(in super::super) fn folder() -> DirBuilder {
+    /// Returns a builder of folders that only the owner can use.
+    pub(in super::super) fn folder_builder() -> DirBuilder {
         let mut builder = DirBuilder::new();
         builder.mode(0o700);
         builder
     }
 
-    pub(in super::super) fn file() -> OpenOptions {
+    /// Returns options to create files that only the owner can use.
+    pub(in super::super) fn file_options() -> OpenOptions {
         let mut options = OpenOptions::new();
         options.mode(0o600);
         options
@@ -31,15 +35,18 @@ mod modes {
         (metadata.dev(), metadata.ino())
     }
 
+    /// Returns the ID of the user that owns the file or folder.
     pub(in super::super) fn owner(metadata: &Metadata) -> u32 {
         metadata.uid()
     }
 
+    /// Returns whether the group or other users have any permission.
     pub(in super::super) fn is_open_to_others(metadata: &Metadata) -> bool {
         metadata.mode() & OTHERS != 0
     }
 
-    pub(in super::super) fn tighten(file: &File, metadata: &Metadata) -> io::Result<()> {
+    /// Takes all permissions from the group and from other users.
+    pub(in super::super) fn restrict_to_owner(file: &File, metadata: &Metadata) -> io::Result<()> {
         match is_open_to_others(metadata) {
             true => file.set_permissions(Permissions::from_mode(metadata.mode() & 0o600)),
             false => Ok(()),
@@ -48,14 +55,14 @@ mod modes {
 }
 
 #[cfg(not(unix))]
-mod modes {
+mod platform {
     use super::{DirBuilder, File, Identity, Metadata, OpenOptions, io};
 
-    pub(in super::super) fn folder() -> DirBuilder {
+    pub(in super::super) fn folder_builder() -> DirBuilder {
         DirBuilder::new()
     }
 
-    pub(in super::super) fn file() -> OpenOptions {
+    pub(in super::super) fn file_options() -> OpenOptions {
         OpenOptions::new()
     }
 
@@ -71,9 +78,11 @@ mod modes {
         false
     }
 
-    pub(in super::super) fn tighten(_: &File, _: &Metadata) -> io::Result<()> {
+    pub(in super::super) fn restrict_to_owner(_: &File, _: &Metadata) -> io::Result<()> {
         Ok(())
     }
 }
 
-pub(super) use modes::{file, folder, identity, is_open_to_others, owner, tighten};
+pub(super) use platform::{
+    file_options, folder_builder, identity, is_open_to_others, owner, restrict_to_owner,
+};

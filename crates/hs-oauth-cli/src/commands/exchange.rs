@@ -4,47 +4,50 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use hs_oauth_blocking::{AuthorizationCode, Code, CodeVerifier, PendingAuthorization};
 
+use crate::environment::{CODE, CODE_VERIFIER};
 use crate::failure::Failure;
-use crate::output::Report;
-use crate::private_file;
-use crate::secret::{self, CODE, CODE_VERIFIER, Dash};
+use crate::report::Report;
 use crate::settings::Settings;
+use crate::stdin::{self, StdinMarker};
+use crate::{private_file, secret};
 
 /// Exchange an authorization code for the first tokens of a grant
 ///
-/// With --pending, `-` reads the callback, whose state is checked. Without it, the code comes from
-/// HUBSPOT_CODE or `-` and the code verifier, if there is one, from HUBSPOT_CODE_VERIFIER or
-/// `--code-verifier -`; the redirect URI is needed, and the state is yours to check.
+/// With --pending, `-` reads the callback, and its state is checked.
+///
+/// Without --pending, the code comes from HUBSPOT_CODE or `-`, and the code verifier, if there is one,
+/// from HUBSPOT_CODE_VERIFIER or `--code-verifier -`. The redirect URI is needed, and you have to check
+/// the state yourself.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Exchange {
     /// Read the code, or with --pending the callback, from standard input
     #[arg(value_name = "-")]
-    stdin: Option<Dash>,
-    /// The file `authorize-url --pending` wrote; removed when HubSpot has given the tokens
+    stdin: Option<StdinMarker>,
+    /// The file of `authorize-url --pending`; removed when HubSpot has returned the tokens
     #[arg(long, value_name = "FILE", conflicts_with_all = ["code", "code_verifier"])]
     pending: Option<PathBuf>,
     /// The same as `-` without --pending [env: HUBSPOT_CODE]
     #[arg(long, value_name = "-", conflicts_with = "stdin")]
-    code: Option<Dash>,
+    code: Option<StdinMarker>,
     /// `-` reads the code verifier [env: HUBSPOT_CODE_VERIFIER]
     #[arg(long, value_name = "-")]
-    code_verifier: Option<Dash>,
+    code_verifier: Option<StdinMarker>,
 }
 
 impl Exchange {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, Failure> {
         let client = settings.client()?;
         let code = match &self.pending {
-            Some(path) => self.accept(path)?,
+            Some(path) => self.accept_callback(path)?,
             None => {
-                let code = CODE.read(self.stdin.or(self.code).is_some())?;
+                let code = secret::read(&CODE, self.stdin.or(self.code).is_some())?;
                 if code.contains("code=") {
                     return Err(Failure::usage(
-                        "this is a callback, not a code: use --pending, or pass only what stands after `code=`",
+                        "this is a callback, not a code: use --pending, or pass only what follows `code=`",
                     ));
                 }
-                let verifier = CODE_VERIFIER.read_if_given(self.code_verifier.is_some())?;
+                let verifier = secret::read_if_given(&CODE_VERIFIER, self.code_verifier.is_some())?;
                 let redirect_uri = Settings::redirect_uri(client.app())?;
                 AuthorizationCode::from_caller_who_checked_state(
                     Code::new(code)?,
@@ -55,13 +58,14 @@ impl Exchange {
         };
         let tokens = client.exchange_code(code)?;
         if let Some(path) = &self.pending {
-            // What is in it is spent.
+            // Its code verifier belongs to a code that is spent.
             let _ = fs::remove_file(path);
         }
-        Report::of_tokens(&tokens, None)
+        Report::from_tokens(&tokens, None)
     }
 
-    fn accept(&self, path: &Path) -> Result<AuthorizationCode, Failure> {
+    /// Reads the callback and checks its state against the pending authorization in the file.
+    fn accept_callback(&self, path: &Path) -> Result<AuthorizationCode, Failure> {
         if self.stdin.is_none() {
             return Err(Failure::usage(
                 "with --pending the callback comes from standard input: pass `-` and write its URL there",
@@ -72,11 +76,11 @@ impl Exchange {
             .map_err(|error| Failure::usage(format!("could not read {file}: {error}")))?;
         let pending: PendingAuthorization = serde_json::from_str(&text)
             .map_err(|_| Failure::usage(format!("{file} is not what `authorize-url --pending` writes")))?;
-        Ok(pending.accept(query(&secret::line("callback")?))?)
+        Ok(pending.accept(query(&stdin::read_line("callback")?))?)
     }
 }
 
-/// The query of a callback that may be a whole URL, a request target or the query alone.
+/// Returns the query of a callback, which may be a whole URL, a request target or only the query.
 fn query(callback: &str) -> &str {
     let callback = callback.split('#').next().unwrap_or(callback);
     callback.split_once('?').map_or(callback, |(_, query)| query)
@@ -87,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_query_is_found_in_whatever_a_person_copies() {
+    fn the_query_is_found_in_every_form_of_a_callback_that_a_user_may_copy() {
         for callback in [
             "http://localhost:3000/cb?code=1&state=2",
             "https://app.example/cb?code=1&state=2#_",

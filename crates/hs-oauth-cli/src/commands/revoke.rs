@@ -1,30 +1,34 @@
 use clap::Args;
 use hs_oauth_blocking::RefreshToken;
 
+use crate::environment::REFRESH_TOKEN;
 use crate::failure::Failure;
-use crate::output::Report;
-use crate::secret::{Dash, REFRESH_TOKEN};
+use crate::report::Report;
+use crate::secret;
 use crate::settings::Settings;
+use crate::stdin::StdinMarker;
 
 /// Revoke a refresh token, and with it the grant
 ///
-/// A token HubSpot does not know counts as revoked.
+/// A token that HubSpot does not know counts as revoked.
 #[derive(Args, Debug)]
 pub(crate) struct Revoke {
     /// Read the refresh token from standard input
     #[arg(value_name = "-")]
-    stdin: Option<Dash>,
+    stdin: Option<StdinMarker>,
     /// The same [env: HUBSPOT_REFRESH_TOKEN]
     #[arg(long, value_name = "-", conflicts_with = "stdin")]
-    refresh_token: Option<Dash>,
+    refresh_token: Option<StdinMarker>,
 }
 
 impl Revoke {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, Failure> {
         let client = settings.client()?;
-        let token = REFRESH_TOKEN.read(self.stdin.or(self.refresh_token).is_some())?;
+        let token = secret::read(&REFRESH_TOKEN, self.stdin.or(self.refresh_token).is_some())?;
         client.revoke(&RefreshToken::new(token)?)?;
-        let report = Report::of(&serde_json::json!({ "revoked": true }))?;
-        Ok(report.note("access tokens already given live on until they expire, and the app stays installed"))
+        let report = Report::new(&serde_json::json!({ "revoked": true }))?;
+        Ok(report.with_note(
+            "access tokens that were issued before live on until they expire, and the app stays installed",
+        ))
     }
 }

@@ -1,0 +1,302 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hs_oauth_core::renewal::{Record, Stored};
+use hs_oauth_core::{Account, StoreError};
+
+use crate::{MemoryStore, Swapped, TokenStore};
+
+/// Stores one record for each account: [`TokenStore`] with async methods, and with the same rules.
+///
+/// `SpawnBlocking` of `hs-oauth-async` turns any [`TokenStore`] into an async store. [`MemoryStore`] implements both traits.
+///
+/// Every method must finish within seconds, with an error if it cannot do its work. A caller may drop the future of a method
+/// before it is done. A write must then take effect completely or not at all, at once or later.
+///
+/// The trait can be used as a trait object. Implement it with the attribute that this crate re-exports:
+///
+/// ```
+/// use hs_oauth_store::{Account, AsyncTokenStore, Record, StoreError, Stored, Swapped, async_trait};
+///
+/// # struct Database;
+/// # impl Database {
+/// #     async fn read(&self, _: Account) -> Result<Option<Stored>, StoreError> { Ok(None) }
+/// #     async fn write(&self, _: Account, _: Option<u64>, _: &Record) -> Result<Swapped, StoreError> { Ok(Swapped::Conflict) }
+/// #     async fn accounts(&self) -> Result<Vec<Account>, StoreError> { Ok(Vec::new()) }
+/// #     async fn delete(&self, _: Account, _: u64) -> Result<bool, StoreError> { Ok(false) }
+/// # }
+/// struct DatabaseStore(Database);
+///
+/// #[async_trait]
+/// impl AsyncTokenStore for DatabaseStore {
+///     async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
+///         self.0.read(account).await
+///     }
+///
+///     async fn swap(
+///         &self,
+///         account: Account,
+///         expected: Option<u64>,
+///         record: &Record,
+///     ) -> Result<Swapped, StoreError> {
+///         self.0.write(account, expected, record).await
+///     }
+///
+///     async fn list(&self) -> Result<Vec<Account>, StoreError> {
+///         self.0.accounts().await
+///     }
+///
+///     async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
+///         self.0.delete(account, expected).await
+///     }
+/// }
+/// ```
+///
+/// # Errors
+///
+/// Every method may fail with a [`StoreError`]. Its kind says what is wrong:
+/// [`Unavailable`](crate::StoreErrorKind::Unavailable) if the store does not respond in time,
+/// [`Damaged`](crate::StoreErrorKind::Damaged) or [`Unreadable`](crate::StoreErrorKind::Unreadable) if a stored record cannot be
+/// read, [`Refused`](crate::StoreErrorKind::Refused) if the store cannot be used as it is set up.
+///
+/// After a failed write it is unknown whether the write took effect. The renewal finds out by loading the record.
+#[async_trait]
+pub trait AsyncTokenStore: Send + Sync {
+    /// Returns the account's record and its version, or `None` if nothing is stored for the account.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]. A stored record that cannot be read is an error and never `None`, because `None` means that the
+    /// account has to connect again.
+    async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError>;
+
+    /// Writes `record` if the stored record still has the version `expected`. With `None`, writes it if nothing is stored.
+    ///
+    /// When this returns [`Swapped::Stored`], the record is durable, and every later load by any process returns it. Its
+    /// version is greater than every version this account ever had, also before a removal. Otherwise a late write could
+    /// pass for one that knows the current record. The store keeps every field of the record, unknown fields included.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]. The write may have taken effect, or may still do so.
+    async fn swap(
+        &self,
+        account: Account,
+        expected: Option<u64>,
+        record: &Record,
+    ) -> Result<Swapped, StoreError>;
+
+    /// Returns every account that has a record, in ascending order. Accounts whose record is a tombstone are included.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    async fn list(&self) -> Result<Vec<Account>, StoreError>;
+
+    /// Removes the record if it still has the version `expected`. Returns whether it did.
+    ///
+    /// A disconnect does not need this. It leaves a tombstone, from which a process that still works for the account learns
+    /// that the account was disconnected. A tombstone may be removed once no token is left to revoke and no process can
+    /// know the grant any more, for instance after a day. Removing a record that is not a tombstone forgets its tokens
+    /// without revoking them.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]. The removal may have taken effect, or may still do so.
+    async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError>;
+
+    /// Checks that the store works. It is called before an authorization code is spent, and is meant for health checks too.
+    ///
+    /// The default loads the account 0, an ID that HubSpot never assigns. A store that can find out whether it accepts
+    /// writes should check that instead.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    async fn check(&self) -> Result<(), StoreError> {
+        self.load(Account::hub(0)).await.map(drop)
+    }
+}
+
+/// Every future of the memory store is ready when it is polled for the first time.
+#[async_trait]
+impl AsyncTokenStore for MemoryStore {
+    async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
+        TokenStore::load(self, account)
+    }
+
+    async fn swap(
+        &self,
+        account: Account,
+        expected: Option<u64>,
+        record: &Record,
+    ) -> Result<Swapped, StoreError> {
+        TokenStore::swap(self, account, expected, record)
+    }
+
+    async fn list(&self) -> Result<Vec<Account>, StoreError> {
+        TokenStore::list(self)
+    }
+
+    async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
+        TokenStore::remove(self, account, expected)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        TokenStore::check(self)
+    }
+}
+
+macro_rules! delegate {
+    ($pointer:ty) => {
+        #[async_trait]
+        impl<S: AsyncTokenStore + ?Sized> AsyncTokenStore for $pointer {
+            async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
+                (**self).load(account).await
+            }
+
+            async fn swap(
+                &self,
+                account: Account,
+                expected: Option<u64>,
+                record: &Record,
+            ) -> Result<Swapped, StoreError> {
+                (**self).swap(account, expected, record).await
+            }
+
+            async fn list(&self) -> Result<Vec<Account>, StoreError> {
+                (**self).list().await
+            }
+
+            async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
+                (**self).remove(account, expected).await
+            }
+
+            async fn check(&self) -> Result<(), StoreError> {
+                (**self).check().await
+            }
+        }
+    };
+}
+
+delegate!(&S);
+delegate!(Arc<S>);
+delegate!(Box<S>);
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::{StoreErrorKind, contract};
+
+    /// Runs the contract suite, which is sync, on an async store whose futures are ready at the first poll.
+    struct PolledOnce<S>(S);
+
+    impl<S: AsyncTokenStore> TokenStore for PolledOnce<S> {
+        fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
+            poll_once(self.0.load(account))
+        }
+
+        fn swap(
+            &self,
+            account: Account,
+            expected: Option<u64>,
+            record: &Record,
+        ) -> Result<Swapped, StoreError> {
+            poll_once(self.0.swap(account, expected, record))
+        }
+
+        fn list(&self) -> Result<Vec<Account>, StoreError> {
+            poll_once(self.0.list())
+        }
+
+        fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
+            poll_once(self.0.remove(account, expected))
+        }
+
+        fn check(&self) -> Result<(), StoreError> {
+            poll_once(self.0.check())
+        }
+    }
+
+    fn poll_once<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => output,
+            Poll::Pending => panic!("the store waits"),
+        }
+    }
+
+    #[test]
+    fn the_memory_store_passes_the_contract_as_an_async_store_and_never_waits() {
+        contract::check(&PolledOnce(MemoryStore::new())).unwrap();
+    }
+
+    #[test]
+    fn a_pointer_to_an_async_store_is_an_async_store_too() {
+        contract::check(&PolledOnce(&MemoryStore::new())).unwrap();
+        contract::check(&PolledOnce(Arc::new(MemoryStore::new()))).unwrap();
+        contract::check(&PolledOnce(Box::new(MemoryStore::new()))).unwrap();
+        let shared: Arc<dyn AsyncTokenStore> = Arc::new(MemoryStore::new());
+        contract::check(&PolledOnce(shared)).unwrap();
+        let boxed: Box<dyn AsyncTokenStore> = Box::new(MemoryStore::new());
+        contract::check(&PolledOnce(&*boxed)).unwrap();
+    }
+
+    #[test]
+    fn a_pointer_uses_the_check_of_its_async_store_and_not_the_default() {
+        struct ReadOnly;
+
+        #[async_trait]
+        impl AsyncTokenStore for ReadOnly {
+            async fn load(&self, _: Account) -> Result<Option<Stored>, StoreError> {
+                Ok(None)
+            }
+
+            async fn swap(&self, _: Account, _: Option<u64>, _: &Record) -> Result<Swapped, StoreError> {
+                Ok(Swapped::Conflict)
+            }
+
+            async fn list(&self) -> Result<Vec<Account>, StoreError> {
+                Ok(Vec::new())
+            }
+
+            async fn remove(&self, _: Account, _: u64) -> Result<bool, StoreError> {
+                Ok(false)
+            }
+
+            async fn check(&self) -> Result<(), StoreError> {
+                Err(StoreError::new(StoreErrorKind::Refused))
+            }
+        }
+
+        fn assert_refused(store: impl AsyncTokenStore) {
+            assert_eq!(poll_once(store.check()).unwrap_err().kind(), StoreErrorKind::Refused);
+        }
+        assert_refused(&ReadOnly);
+        assert_refused(Arc::new(ReadOnly));
+        assert_refused(Box::new(ReadOnly));
+    }
+
+    #[test]
+    fn the_default_check_fails_when_the_store_cannot_load() {
+        struct Offline;
+
+        #[async_trait]
+        impl AsyncTokenStore for Offline {
+            async fn load(&self, _: Account) -> Result<Option<Stored>, StoreError> {
+                Err(StoreError::new(StoreErrorKind::Unavailable))
+            }
+
+            async fn swap(&self, _: Account, _: Option<u64>, _: &Record) -> Result<Swapped, StoreError> {
+                Ok(Swapped::Conflict)
+            }
+
+            async fn list(&self) -> Result<Vec<Account>, StoreError> {
+                Ok(Vec::new())
+            }
+
+            async fn remove(&self, _: Account, _: u64) -> Result<bool, StoreError> {
+                Ok(false)
+            }
+        }
+
+        assert_eq!(poll_once(Offline.check()).unwrap_err().kind(), StoreErrorKind::Unavailable);
+    }
+}

@@ -1,0 +1,128 @@
+//! The renewals, duplicates and refusals that the emulator's journal shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use hs_oauth_async::{Timestamp, Timing};
+use hs_oauth_emulator::{Entry, Server, Target};
+
+use crate::child::USER_AGENT;
+use crate::options::Options;
+
+/// Reads the emulator's journal and sums up what it holds.
+pub(crate) struct JournalReader {
+    /// A renewal sooner than this after the one before is a duplicate.
+    ///
+    /// The policy renews a token after three quarters of its life at the earliest. The client counts from the moment it sent the
+    /// request. That is before the emulator's time, by at most the timeout of a request.
+    min_interval: Duration,
+    newest: BTreeMap<i64, Issued>,
+    renewal_times: Vec<Timestamp>,
+    duplicates: Vec<Duplicate>,
+    rejected_bearers: u64,
+    refused_accounts: BTreeSet<i64>,
+    last_number: u64,
+    missed: u64,
+}
+
+/// When an account's newest tokens were issued, and to which process.
+#[derive(Clone, Copy)]
+pub(crate) struct Issued {
+    pub(crate) at: Timestamp,
+    /// The number of the process in the herd. `None` is the process that installed the accounts.
+    pub(crate) process: Option<u32>,
+}
+
+/// A renewal that came too early after the one before.
+pub(crate) struct Duplicate {
+    pub(crate) hub_id: i64,
+    pub(crate) earlier: Issued,
+    pub(crate) later: Issued,
+}
+
+impl JournalReader {
+    pub(crate) fn new(options: &Options, timing: Timing) -> Self {
+        let life = Duration::from_secs(options.token_lifetime.into());
+        Self {
+            min_interval: (life - life / 4).saturating_sub(timing.request),
+            newest: BTreeMap::new(),
+            renewal_times: Vec::new(),
+            duplicates: Vec::new(),
+            rejected_bearers: 0,
+            refused_accounts: BTreeSet::new(),
+            last_number: 0,
+            missed: 0,
+        }
+    }
+
+    /// Reads the new entries. The journal drops old entries when it is full, but it numbers all of them, so that missed ones are
+    /// noticed.
+    pub(crate) fn read(&mut self, hubspot: &Server) {
+        hubspot.emulator(|emulator| {
+            emulator.journal().for_each(|entry| self.count(entry));
+            emulator.clear_journal();
+        });
+    }
+
+    /// Returns the time of each renewal.
+    pub(crate) fn renewal_times(&self) -> &[Timestamp] {
+        &self.renewal_times
+    }
+
+    /// Returns the renewals that came too early.
+    pub(crate) fn duplicates(&self) -> &[Duplicate] {
+        &self.duplicates
+    }
+
+    /// Returns how many calls of the API got a 401.
+    pub(crate) fn rejected_bearers(&self) -> u64 {
+        self.rejected_bearers
+    }
+
+    /// Returns the accounts with a refused refresh.
+    pub(crate) fn refused_accounts(&self) -> &BTreeSet<i64> {
+        &self.refused_accounts
+    }
+
+    /// Returns when an account's newest tokens were issued, and to which process.
+    pub(crate) fn newest(&self, hub_id: i64) -> Option<Issued> {
+        self.newest.get(&hub_id).copied()
+    }
+
+    /// Returns how many requests the journal dropped before they were read.
+    pub(crate) fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        self.missed += entry.number.saturating_sub(self.last_number + 1);
+        self.last_number = entry.number;
+        match (entry.operation, entry.status, entry.hub_id) {
+            (Some(Target::AccountInfo), Some(401), _) => self.rejected_bearers += 1,
+            (Some(Target::ExchangeCode), Some(200), Some(hub_id)) => {
+                self.newest.insert(hub_id, Issued::from_entry(entry));
+            }
+            (Some(Target::Refresh), Some(200), Some(hub_id)) => {
+                self.count_renewal(hub_id, Issued::from_entry(entry))
+            }
+            // The entry of a refresh whose grant `strict` has ended names no account. The refusal that ended the grant was counted.
+            (Some(Target::Refresh), _, Some(hub_id)) => _ = self.refused_accounts.insert(hub_id),
+            _ => {}
+        }
+    }
+
+    fn count_renewal(&mut self, hub_id: i64, later: Issued) {
+        self.renewal_times.push(later.at);
+        let Some(earlier) = self.newest.insert(hub_id, later) else { return };
+        if later.at < earlier.at.plus(self.min_interval) {
+            self.duplicates.push(Duplicate { hub_id, earlier, later });
+        }
+    }
+}
+
+impl Issued {
+    fn from_entry(entry: &Entry) -> Self {
+        let number = entry.user_agent.as_deref().and_then(|agent| agent.strip_prefix(USER_AGENT));
+        Self { at: entry.at, process: number.and_then(|number| number.parse().ok()) }
+    }
+}
