@@ -17,7 +17,10 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use hs_oauth_core::{AccessToken, App, AuthorizationCode, Code, CodeVerifier, Error, Introspection, InvalidArgument, Problem, RefreshToken, TokenSet};
+use hs_oauth_core::{
+    AccessToken, App, AuthorizationCode, Code, CodeVerifier, Error, Introspection, InvalidArgument, Problem,
+    RefreshToken, TokenSet,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -4,7 +4,11 @@ use std::error::Error as _;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use hs_oauth_core::{ApiVersion, App, AuthorizationCode, Authorize, ClientAssertion, ClientCredentials, ClientSecret, Code, CodeVerifier, Endpoint, Error, ExchangeCode, Introspect, PendingAuthorization, Randomness, Refresh, RefreshToken, RetryPolicy, Revoke, Timestamp, Token};
+use hs_oauth_core::{
+    ApiVersion, App, AuthorizationCode, Authorize, ClientAssertion, ClientCredentials, ClientSecret, Code,
+    CodeVerifier, Endpoint, Error, ExchangeCode, Introspect, PendingAuthorization, Randomness, Refresh,
+    RefreshToken, RetryPolicy, Revoke, Timestamp, Token,
+};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::both::Client;

@@ -1,7 +1,11 @@
 //! Every operation, parameter, field and example of the three documents the project was made from: two pages of HubSpot's
 //! reference (`v3` token and introspection) and a community OpenAPI file of `v1`. Examples are byte for byte the documents'.
 
-use hs_oauth_core::{AccessToken, ApiVersion, App, AuthorizationCode, ClientSecret, Code, CodeVerifier, Endpoint, Error, ExchangeCode, HubSpotCode, Introspect, Introspection, NextStep, Operation, Refresh, RefreshToken, Revoke, Timestamp};
+use hs_oauth_core::{
+    AccessToken, ApiVersion, App, AuthorizationCode, ClientSecret, Code, CodeVerifier, Endpoint, Error,
+    ExchangeCode, HubSpotCode, Introspect, Introspection, NextStep, Operation, Refresh, RefreshToken, Revoke,
+    Timestamp,
+};
 use http::{Method, Response};
 use serde_json::{Value, json};
 

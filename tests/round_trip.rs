@@ -3,9 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hs_oauth_core::server::{Call, Received, Serve};
 use hs_oauth_core::renewal::{GrantId, GrantState, HolderId, Lease, Record, Retry};
-use hs_oauth_core::{AccessToken, AccessTokenInfo, ApiError, ApiVersion, App, AuthorizationCode, Authorize, ClientAssertion, ClientCredentials, ClientSecret, Code, CodeVerifier, Credential, Endpoint, ErrorDetail, ExchangeCode, HubSpotCode, IdToken, Introspect, Introspection, OAuthCode, Operation, PendingAuthorization, Random, Randomness, Refresh, RefreshToken, RefreshTokenInfo, Revoke, Scope, Scopes, Signature, SignedAccessToken, Timestamp, TokenSet, TokenUse};
+use hs_oauth_core::server::{Call, Received, Serve};
+use hs_oauth_core::{
+    AccessToken, AccessTokenInfo, ApiError, ApiVersion, App, AuthorizationCode, Authorize, ClientAssertion,
+    ClientCredentials, ClientSecret, Code, CodeVerifier, Credential, Endpoint, ErrorDetail, ExchangeCode,
+    HubSpotCode, IdToken, Introspect, Introspection, OAuthCode, Operation, PendingAuthorization, Random,
+    Randomness, Refresh, RefreshToken, RefreshTokenInfo, Revoke, Scope, Scopes, Signature, SignedAccessToken,
+    Timestamp, TokenSet, TokenUse,
+};
 use http::{Request, Response};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -298,7 +304,8 @@ fn record() -> impl Strategy<Value = Record> {
             let mut record = Record::without_tokens(GrantId::generate(&mut random), states[state]);
             (record.tokens, record.revoke) = (tokens, revoke);
             if let Some((until, at, failures, unsettled)) = times {
-                record.lease = Some(Lease::new(HolderId::generate(&mut random), Timestamp::from_millis(until)));
+                record.lease =
+                    Some(Lease::new(HolderId::generate(&mut random), Timestamp::from_millis(until)));
                 record.retry = Some(Retry::new(Timestamp::from_millis(at), failures));
                 record.unsettled = unsettled;
             }

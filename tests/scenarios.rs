@@ -2,7 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use hs_oauth_core::{ApiVersion, App, Authorization, AuthorizationCode, Authorize, ClientCredentials, ClientSecret, CodeVerifier, Error, ExchangeCode, HubSpotCode, Introspect, Introspection, NextStep, OAuthCode, Refresh, RefreshToken, RetryPolicy, Revoke, TokenSet, TokenUse, TransportErrorKind};
+use hs_oauth_core::{
+    ApiVersion, App, Authorization, AuthorizationCode, Authorize, ClientCredentials, ClientSecret,
+    CodeVerifier, Error, ExchangeCode, HubSpotCode, Introspect, Introspection, NextStep, OAuthCode, Refresh,
+    RefreshToken, RetryPolicy, Revoke, TokenSet, TokenUse, TransportErrorKind,
+};
 use hs_oauth_emulator::{Fault, Rotation, Server, Settings, Target};
 
 use crate::both::Client;

@@ -3,7 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use hs_oauth_core::{AccessToken, ApiVersion, App, AuthorizationCode, ClientAssertion, ClientCredentials, ClientSecret, Code, CodeVerifier, Credential, Endpoint, Error, ExchangeCode, Introspect, Refresh, RefreshToken, Revoke, Timestamp};
+use hs_oauth_core::{
+    AccessToken, ApiVersion, App, AuthorizationCode, ClientAssertion, ClientCredentials, ClientSecret, Code,
+    CodeVerifier, Credential, Endpoint, Error, ExchangeCode, Introspect, Refresh, RefreshToken, Revoke,
+    Timestamp,
+};
 use http::{Request, Response};
 use serde_json::{Map, Value, json};
 
@@ -154,13 +158,16 @@ fn read_back(version: ApiVersion, schema: &str, body: &Value) -> Result<Value, E
             serde_json::to_value(grant.read_response(&app, now, &response)?).unwrap()
         }
         "PublicAccessTokenInfoResponse" | "AccessTokenInfoResponse" | "TokenInfoResponseBaseIF" => {
-            serde_json::to_value(Introspect::new(access_token()).read_response(&app, now, &response)?).unwrap()
+            serde_json::to_value(Introspect::new(access_token()).read_response(&app, now, &response)?)
+                .unwrap()
         }
         "PublicRefreshTokenInfoResponse" | "RefreshTokenInfoResponse" => {
-            serde_json::to_value(Introspect::new(refresh_token()).read_response(&app, now, &response)?).unwrap()
+            serde_json::to_value(Introspect::new(refresh_token()).read_response(&app, now, &response)?)
+                .unwrap()
         }
         "Error" => {
-            let error = Refresh::new(refresh_token()).read_response(&app, now, &answer(body, 400)).unwrap_err();
+            let error =
+                Refresh::new(refresh_token()).read_response(&app, now, &answer(body, 400)).unwrap_err();
             serde_json::from_slice(error.as_api().unwrap().to_response().body()).unwrap()
         }
         other => panic!("the files have a schema of a new name: {other}"),

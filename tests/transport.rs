@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
-use hs_oauth_core::{ApiVersion, App, AuthorizationCode, ClientSecret, Code, Error, ExchangeCode, Introspect, MAX_RESPONSE_SIZE, NextStep, Problem, Refresh, RefreshToken, RetryPolicy, Revoke, TransportErrorKind};
+use hs_oauth_core::{
+    ApiVersion, App, AuthorizationCode, ClientSecret, Code, Error, ExchangeCode, Introspect,
+    MAX_RESPONSE_SIZE, NextStep, Problem, Refresh, RefreshToken, RetryPolicy, Revoke, TransportErrorKind,
+};
 
 use crate::both::Client;
 use crate::raw_server::{RawServer, Reply, black_hole, closed_port};

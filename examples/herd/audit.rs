@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use hs_oauth_async::hs_oauth_store::TokenStore;
-use hs_oauth_async::{Account, Client, FileStore, GrantState, StoreErrorKind};
+use hs_oauth_async::{Account, Client, FileStore, GrantState, StoreErrorKind, TokenStore};
 use hs_oauth_examples::BoxError;
 
 use crate::progress::print_progress;

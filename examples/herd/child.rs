@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hs_oauth_async::{
-    Account, App, Client, ClientSecret, Event, FileStore, SpawnBlocking, Random, TokenManager, http_builder,
-    reqwest,
+    Account, App, Client, ClientSecret, Event, FileStore, SpawnBlocking, TokenManager, http_builder, reqwest,
 };
+use hs_oauth_core::Random;
 use hs_oauth_examples::BoxError;
 use http::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};

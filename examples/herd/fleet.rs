@@ -6,7 +6,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
 
-use hs_oauth_async::{Random, Timestamp};
+use hs_oauth_async::Timestamp;
+use hs_oauth_core::Random;
 use hs_oauth_examples::BoxError;
 
 use crate::child::{ChildConfig, Report};

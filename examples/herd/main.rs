@@ -23,9 +23,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
 use hs_oauth_async::{
-    App, Authorize, Client, ClientSecret, FileStore, SpawnBlocking, Random, RenewalPolicy, Timestamp, Timing,
+    App, Authorize, Client, ClientSecret, FileStore, RenewalPolicy, SpawnBlocking, Timestamp, Timing,
     TokenManager, TokenSet, http_builder,
 };
+use hs_oauth_core::Random;
 use hs_oauth_emulator::{Server, Settings};
 use hs_oauth_examples::{BoxError, finish, print_line};
 
@@ -129,7 +130,7 @@ async fn install(
         tokio::time::interval(install_time.max(Duration::from_millis(1)) / options.accounts.max(1));
     for hub_id in options.hubs() {
         next.tick().await;
-        let authorize = Authorize::new("oauth".parse()?).hub_id(hub_id);
+        let authorize = Authorize::new("oauth".parse()?).with_hub_id(hub_id);
         let authorization = authorize.begin(client.app())?;
         let callback = hubspot.connect(&authorization.url)?;
         let query = callback.split_once('?').map_or("", |(_, query)| query);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use hs_oauth_core::renewal::{GrantState, RenewalPolicy};
 use hs_oauth_core::Event;
+use hs_oauth_core::renewal::{GrantState, RenewalPolicy};
 
 use super::server::{Act, Server};
 use super::world::{NEW, OLD, Side, answer, app, good_tokens, held, say, tokens};

@@ -1,7 +1,9 @@
 //! The query a browser comes back with, which anyone can make up.
 
 use hs_oauth_core::CallbackError::{self, Malformed, Missing, Refused, Repeated, StateMismatch, TooLong};
-use hs_oauth_core::{App, Authorize, ClientSecret, MAX_CALLBACK_SIZE, NextStep, PendingAuthorization, Randomness};
+use hs_oauth_core::{
+    App, Authorize, ClientSecret, MAX_CALLBACK_SIZE, NextStep, PendingAuthorization, Randomness,
+};
 
 use super::case::{FIX, LATER};
 

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use flate2::{Compress, Compression, FlushCompress};
 use hs_oauth_core::Problem::{Cut, Empty, NotJson};
-use hs_oauth_core::TransportErrorKind::{ResponseTooLarge, Interrupted};
+use hs_oauth_core::TransportErrorKind::{Interrupted, ResponseTooLarge};
 use hs_oauth_core::{MAX_RESPONSE_SIZE, NextStep, TIMEOUT};
 
 use super::case::Want::{self, Refusal, RescuedTokens, Tokens, Transport, Unusable};

@@ -132,7 +132,12 @@ fn reset() -> Vec<Case> {
         case("a reset in the headers", reset(b"HTTP/1.1 200 X\r\ncont"), Transport(Interrupted), LATER),
         case("a reset after the headers", reset(&up_to("{")), Transport(Interrupted), LATER),
         case("a reset in a token", reset(&up_to("-access")), Transport(Interrupted), LATER),
-        case("a reset behind the tokens", reset(&up_to(r#","token_type"#)), RescuedTokens(vec![Cut], NEW), LATER),
+        case(
+            "a reset behind the tokens",
+            reset(&up_to(r#","token_type"#)),
+            RescuedTokens(vec![Cut], NEW),
+            LATER,
+        ),
         case(
             "a reset where the body should end with the connection",
             reset(until_close.as_bytes()),

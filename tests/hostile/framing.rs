@@ -1,7 +1,7 @@
 //! Answers whose frame is broken: lengths, chunks, headers, interim answers, and what is no HTTP at all.
 
 use hs_oauth_core::Problem::{Cut, Empty, NotJson};
-use hs_oauth_core::TransportErrorKind::{ResponseTooLarge, Interrupted, Timeout};
+use hs_oauth_core::TransportErrorKind::{Interrupted, ResponseTooLarge, Timeout};
 
 use super::case::Want::{OneOf, Refusal, RescuedTokens, Tokens, Transport, Unusable};
 use super::case::{BUG, Case, FIX, LATER, case, endless};

@@ -1,6 +1,8 @@
 //! Redirects, which are never followed: the secret goes nowhere else, and no second time to where it went.
 
-use hs_oauth_core::{ApiVersion, App, ClientSecret, Error, Introspect, RefreshToken, TIMEOUT, TransportErrorKind};
+use hs_oauth_core::{
+    ApiVersion, App, ClientSecret, Error, Introspect, RefreshToken, TIMEOUT, TransportErrorKind,
+};
 
 use super::case::Want::{Refusal, Transport};
 use super::case::{Case, FIX, case_in, clean};

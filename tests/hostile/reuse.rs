@@ -1,7 +1,10 @@
 //! Kept connections that are closed, reset or answered out of turn between two requests. What surely did not leave is sent
 //! again; a code that may have been read is not.
 
-use hs_oauth_core::{ApiVersion, App, ClientSecret, Endpoint, Error, Introspect, RefreshToken, RetryPolicy, TIMEOUT, TransportErrorKind};
+use hs_oauth_core::{
+    ApiVersion, App, ClientSecret, Endpoint, Error, Introspect, RefreshToken, RetryPolicy, TIMEOUT,
+    TransportErrorKind,
+};
 
 use super::case::Want::Tokens;
 use super::case::{Case, LATER, case_in, clean};

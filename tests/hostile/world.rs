@@ -3,7 +3,9 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use hs_oauth_core::{AccessToken, App, AuthorizationCode, ClientSecret, Code, ExchangeCode, RefreshToken, TokenSet};
+use hs_oauth_core::{
+    AccessToken, App, AuthorizationCode, ClientSecret, Code, ExchangeCode, RefreshToken, TokenSet,
+};
 use rustls::ServerConfig;
 
 use super::server::{Act, Script, Server};

@@ -178,7 +178,10 @@ fn an_async_store_that_panics_or_hangs_is_a_store_that_fails() {
 
     #[hs_oauth_async::async_trait]
     impl hs_oauth_async::TokenStore for Bad {
-        async fn load(&self, _: hs_oauth_core::Account) -> Result<Option<hs_oauth_core::renewal::Stored>, StoreError> {
+        async fn load(
+            &self,
+            _: hs_oauth_core::Account,
+        ) -> Result<Option<hs_oauth_core::renewal::Stored>, StoreError> {
             match self.0.fetch_add(1, Ordering::SeqCst) {
                 0 => panic!("store"),
                 _ => std::future::pending().await,

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{Record, RenewalPolicy, Stored, Timing, TokenError};
-use hs_oauth_core::{Account, ApiVersion, App, AuthorizationCode, Authorize, ClientSecret, Event, ExchangeCode, RefreshToken, StoreError, Timestamp, TokenSet};
+use hs_oauth_core::{
+    Account, ApiVersion, App, AuthorizationCode, Authorize, ClientSecret, Event, ExchangeCode, RefreshToken,
+    StoreError, Timestamp, TokenSet,
+};
 use hs_oauth_emulator::{Fault, Server, Settings, Target};
 use hs_oauth_store::{MemoryStore, Swapped, TokenStore};
 

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use hs_oauth_core::{App, Authorize, ClientSecret, Endpoint, ExchangeCode, Introspect, Introspection, Randomness, RefreshToken, Timestamp, TokenSet};
+use hs_oauth_core::{
+    App, Authorize, ClientSecret, Endpoint, ExchangeCode, Introspect, Introspection, Randomness,
+    RefreshToken, Timestamp, TokenSet,
+};
 use hs_oauth_emulator::{Emulator, Rotation, Settings};
 use http::Response;
 

@@ -1,7 +1,12 @@
 //! A bench for single scenarios: runs of named processes go step by step, as far as the test says.
 
-use hs_oauth_core::renewal::{Demand, Disconnect, CurrentTokens, Input, Install, Record, RenewalPolicy, Renewal, Run, Step, Stored, Timing, TokenError, UnsavedTokens};
-use hs_oauth_core::{Account, Endpoint, Error, Random, Refresh, RefreshToken, StoreError, StoreErrorKind, TokenSet};
+use hs_oauth_core::renewal::{
+    CurrentTokens, Demand, Disconnect, Input, Install, Record, Renewal, RenewalPolicy, Run, Step, Stored,
+    Timing, TokenError, UnsavedTokens,
+};
+use hs_oauth_core::{
+    Account, Endpoint, Error, Random, Refresh, RefreshToken, StoreError, StoreErrorKind, TokenSet,
+};
 use hs_oauth_emulator::Rotation;
 use hs_oauth_store::{MemoryStore, Swapped, TokenStore};
 

@@ -1,7 +1,7 @@
 //! What the simulation drives: the renewal of core, or one of its mutants.
 
-use hs_oauth_core::renewal::{Demand, CurrentTokens, RenewalPolicy, Renewal, Run, UnsavedTokens};
 use hs_oauth_core::Random;
+use hs_oauth_core::renewal::{CurrentTokens, Demand, Renewal, RenewalPolicy, Run, UnsavedTokens};
 
 pub(super) trait Machine: Run<Output = CurrentTokens> + Sized {
     type Unsaved: Clone;

@@ -3,8 +3,8 @@
 //!
 //! `cargo test -p hs-oauth-tests mutants -- --nocapture` tells which rule caught which.
 
-use hs_oauth_core::renewal::{Demand, RenewalPolicy};
 use hs_oauth_core::Random;
+use hs_oauth_core::renewal::{Demand, RenewalPolicy};
 
 use super::machine::machine;
 use super::{Broken, Machine, Tally};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hs_oauth_core::renewal::{GrantId, GrantState, HolderId, Lease, Record};
 use hs_oauth_core::TokenSet;
+use hs_oauth_core::renewal::{GrantId, GrantState, HolderId, Lease, Record};
 use hs_oauth_emulator::Rotation;
 
 /// Between a rotation and its save the new token is in one memory or one packet only. What may happen then, as RENEWAL.md

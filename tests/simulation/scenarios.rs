@@ -774,8 +774,12 @@ fn a_grant_that_hubspot_does_not_know_any_more_is_disconnected_all_the_same() {
     let Step::Revoke(revoke) = &disconnect.step else { panic!() };
     let body = br#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#.to_vec();
     let response = http::Response::builder().status(400).body(body).unwrap();
-    let refused =
-        hs_oauth_core::Endpoint::read_response(revoke, &lab.hubspot.app, super::hubspot::at(lab.now), &response);
+    let refused = hs_oauth_core::Endpoint::read_response(
+        revoke,
+        &lab.hubspot.app,
+        super::hubspot::at(lab.now),
+        &response,
+    );
     lab.tell(&mut disconnect, Input::Revoked(refused));
     lab.finish(&mut disconnect).unwrap();
     assert_eq!(lab.record().revoke, None);

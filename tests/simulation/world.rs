@@ -4,8 +4,14 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::fmt::Write as _;
 
-use hs_oauth_core::renewal::{Decision, Demand, Disconnect, GrantId, GrantState, CurrentTokens, HolderId, Input, Install, Record, RenewalPolicy, Run, Step, Stored, Timing, TokenError};
-use hs_oauth_core::{Endpoint, Error, NextStep, Random, Refresh, Revoke, StoreError, StoreErrorKind, TokenSet, TransportError, TransportErrorKind};
+use hs_oauth_core::renewal::{
+    CurrentTokens, Decision, Demand, Disconnect, GrantId, GrantState, HolderId, Input, Install, Record,
+    RenewalPolicy, Run, Step, Stored, Timing, TokenError,
+};
+use hs_oauth_core::{
+    Endpoint, Error, NextStep, Random, Refresh, Revoke, StoreError, StoreErrorKind, TokenSet, TransportError,
+    TransportErrorKind,
+};
 use hs_oauth_emulator::Rotation;
 use http::Response;
 

@@ -1,8 +1,11 @@
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hs_oauth_core::{App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection, Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet};
+use hs_oauth_core::{
+    App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection,
+    Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
+};
+use hs_oauth_manager::{Tries, trace};
 
 use crate::transport::Transport;
 
@@ -42,7 +45,7 @@ impl Client {
 
     /// Sets when a failed call is sent again; [`RetryPolicy::new`] unless set.
     #[must_use]
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+    pub fn with_retry_policy(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
@@ -53,14 +56,8 @@ impl Client {
     /// [`Timeout`](crate::TransportErrorKind::Timeout), after which a code is not sent again: reqwest has one connect timeout for all
     /// requests. Whoever wants less makes the client from [`http_builder`](crate::http_builder) with a `connect_timeout` of that.
     #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
-        self
-    }
-
-    /// Makes one try take no longer than that.
-    pub(crate) fn at_most(mut self, limit: Duration) -> Self {
-        self.timeout = self.timeout.min(limit);
         self
     }
 
@@ -110,53 +107,48 @@ impl Client {
         self.call(&Revoke::new(refresh_token.clone())).await
     }
 
-    /// Sends a request and reads the answer, and tries again where the [`RetryPolicy`] says so.
+    /// Sends a request, reads the response, and tries again where the [`RetryPolicy`] says so.
     ///
     /// Dropping the future gives the exchange up; the server may have acted all the same. Runs on tokio with its time driver
     /// enabled.
     ///
     /// # Errors
-    /// [`Error::Api`] if HubSpot said no, [`Error::Response`] if what came is not an answer, [`Error::Transport`] if none came.
+    /// [`Error::Api`] if HubSpot refused the request, [`Error::Response`] if the response cannot be used, [`Error::Transport`] if no
+    /// whole response came.
     pub async fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Output, Error> {
-        let call = self.tries(endpoint);
+        self.in_span::<E, _>(async {
+            let started = Instant::now();
+            let mut tries = Tries::new(self.retry, self.timeout);
+            loop {
+                let timeout = tries.timeout(started.elapsed());
+                let result = self.transport.exchange(endpoint, &self.app, timeout).await;
+                match tries.next_wait::<E>(&result, started.elapsed()) {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return result,
+                }
+            }
+        })
+        .await
+    }
+
+    /// Sends a request once, within `timeout` or the client's own timeout if that is less.
+    pub(crate) async fn call_once<E: Endpoint>(
+        &self,
+        endpoint: &E,
+        timeout: Duration,
+    ) -> Result<E::Output, Error> {
+        self.in_span::<E, _>(async {
+            let started = Instant::now();
+            let result = self.transport.exchange(endpoint, &self.app, timeout.min(self.timeout)).await;
+            trace::<E>(&result, 1, started.elapsed(), None);
+            result
+        })
+        .await
+    }
+
+    async fn in_span<E: Endpoint, T>(&self, call: impl Future<Output = T>) -> T {
         #[cfg(feature = "tracing")]
-        let call = tracing::Instrument::instrument(
-            call,
-            tracing::debug_span!(
-                "hubspot_oauth",
-                operation = E::OPERATION.name(),
-                version = %self.app.version(),
-                client_id = self.app.client_id(),
-            ),
-        );
+        let call = tracing::Instrument::instrument(call, hs_oauth_manager::span::<E>(&self.app));
         call.await
     }
-
-    async fn tries<E: Endpoint>(&self, endpoint: &E) -> Result<E::Output, Error> {
-        let started = Instant::now();
-        let mut tries = 0;
-        loop {
-            let timeout = self.retry.timeout(self.timeout, tries, started.elapsed());
-            let result = self.transport.exchange(endpoint, &self.app, timeout).await;
-            tries += 1;
-            let wait = match &result {
-                Ok(_) => None,
-                Err(error) => self.retry.wait(E::OPERATION, error, tries, started.elapsed(), random()),
-            };
-            #[cfg(feature = "tracing")]
-            match &result {
-                Ok(_) => tracing::debug!(tries, elapsed = ?started.elapsed(), "answered"),
-                Err(error) => tracing::debug!(tries, elapsed = ?started.elapsed(), ?wait, %error, "failed"),
-            }
-            match wait {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return result,
-            }
-        }
-    }
-}
-
-/// Spreads the waits of many clients; no secret depends on it.
-fn random() -> u64 {
-    RandomState::new().hash_one(())
 }

@@ -1,10 +1,10 @@
 //! HubSpot's OAuth API for async services, over [`reqwest`].
 //!
-//! **In here**: the [`TokenManager`], which holds the tokens of every account and hands out ones that work, from and to a
-//! [`TokenStore`]; and a [`Client`] that moves the requests and answers of [`hs_oauth_core`] over HTTP with the limits a credential
-//! needs: https except on loopback, no redirects, an answer of at most 1 MiB, a timeout, and no try more than is harmless.
-//! **Not in here**: what a request is, what an answer means, when to try again and when to renew; that is core's, re-exported whole, so
-//! that this is the only crate an async service names.
+//! **In here**: the [`TokenManager`], which holds the tokens of every account in a store and hands out ones that work; and the
+//! [`Client`], which makes the calls of HubSpot's OAuth API with the limits that a credential needs: https except on loopback, no
+//! redirects, a response of at most 1 MiB, a timeout, and no try more than is harmless. **Not in here**: what a request is, what a
+//! response means, and when to renew. `hs-oauth-core` decides that, and what an application needs of it is re-exported by name, so
+//! that this is the only crate an async service depends on.
 //!
 //! ```no_run
 //! use hs_oauth_async::{App, Client, NextStep, RefreshToken};
@@ -20,27 +20,52 @@
 //! # }
 //! ```
 //!
-//! Features: `rustls` (default) or `native-tls` for TLS (without both, only loopback can be reached); `tracing` (default) for
-//! spans and events, which hold no secret.
+//! # What is here
+//!
+//! | for | items |
+//! |---|---|
+//! | holding tokens | [`TokenManager`], [`TokenManagerBuilder`], [`Account`], [`Event`], [`RenewalPolicy`], [`Timing`], [`TokenError`], [`SendError`] |
+//! | the app and its client | [`App`], [`AppBuilder`], [`Credential`], [`ApiVersion`], [`ReleaseMonth`], [`Client`], [`RetryPolicy`], [`http_builder`], [`TIMEOUT`], [`CONNECT_TIMEOUT`], [`MAX_RESPONSE_SIZE`] |
+//! | connecting an account | [`Authorize`], [`Authorization`], [`AuthorizationUrl`], [`PendingAuthorization`], [`AuthorizationCode`], [`CallbackError`], [`Randomness`], [`BeginError`], [`RandomnessError`], [`Scope`], [`Scopes`] |
+//! | tokens and secrets | [`TokenSet`], [`TokenType`], [`TokenUse`], [`AccessToken`], [`RefreshToken`], [`IdToken`], [`ClientSecret`], [`ClientAssertion`], [`Code`], [`CodeVerifier`], [`State`], [`Signature`], [`Timestamp`] |
+//! | single calls | [`Endpoint`], [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`], [`Token`], [`Introspection`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`] |
+//! | errors | [`Error`], [`NextStep`], [`Operation`], [`ApiError`], [`ErrorDetail`], [`HubSpotCode`], [`OAuthCode`], [`ResponseError`], [`RescuedTokens`], [`Problem`], [`TransportError`], [`TransportErrorKind`], [`StoreError`], [`StoreErrorKind`], [`InvalidArgument`], [`InvalidArgumentKind`], [`printable`] |
+//! | stores | [`AsyncTokenStore`], [`SpawnBlocking`], [`TokenStore`], [`MemoryStore`], [`FileStore`], `Sealed` and its keys (feature `sealed`), and to write one of your own [`Record`], [`GrantState`], [`Stored`], [`Swapped`], [`async_trait`](macro@async_trait) |
+//!
+//! # Features
+//!
+//! `rustls` (default) or `native-tls` for TLS; without both, only loopback can be reached. `sealed` (default) for encryption of
+//! records at rest. `tracing` (default) for spans and events, which hold no secret.
 
 mod client;
-mod drive;
+mod driver;
 mod flight;
 mod manager;
 mod send;
-mod store;
+mod spawn_blocking;
 mod transport;
-mod turns;
+mod waiting;
 
-pub use async_trait::async_trait;
 pub use client::Client;
-pub use hs_oauth_core::*;
-pub use hs_oauth_store;
-pub use hs_oauth_store::{FileStore, MemoryStore, Swapped};
-#[cfg(feature = "sealed")]
-pub use hs_oauth_store::{InvalidKey, Keys, Resealed, Sealed, SealingKey};
+pub use hs_oauth_manager::Event;
 pub use manager::{TokenManager, TokenManagerBuilder};
 pub use reqwest;
 pub use send::SendError;
-pub use store::{SpawnBlocking, TokenStore};
+pub use spawn_blocking::SpawnBlocking;
 pub use transport::http_builder;
+
+pub use hs_oauth_core::renewal::{GrantState, Record, RenewalPolicy, Stored, Timing, TokenError};
+pub use hs_oauth_core::{
+    AccessToken, AccessTokenInfo, Account, ApiError, ApiVersion, App, AppBuilder, Authorization,
+    AuthorizationCode, AuthorizationUrl, Authorize, BeginError, CONNECT_TIMEOUT, CallbackError,
+    ClientAssertion, ClientCredentials, ClientSecret, Code, CodeVerifier, Credential, Endpoint, Error,
+    ErrorDetail, ExchangeCode, HubSpotCode, IdToken, Introspect, Introspection, InvalidArgument,
+    InvalidArgumentKind, MAX_RESPONSE_SIZE, NextStep, OAuthCode, Operation, PendingAuthorization, Problem,
+    Randomness, RandomnessError, Refresh, RefreshToken, RefreshTokenInfo, ReleaseMonth, RescuedTokens,
+    ResponseError, RetryPolicy, Revoke, Scope, Scopes, Signature, SignedAccessToken, State, StoreError,
+    StoreErrorKind, TIMEOUT, Timestamp, Token, TokenSet, TokenType, TokenUse, TransportError,
+    TransportErrorKind, http, printable,
+};
+pub use hs_oauth_store::{AsyncTokenStore, FileStore, MemoryStore, Swapped, TokenStore, async_trait};
+#[cfg(feature = "sealed")]
+pub use hs_oauth_store::{InvalidKey, Keys, Resealed, Sealed, SealingKey};

@@ -1,19 +1,19 @@
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{Demand, Disconnect, CurrentTokens, Install, RenewalPolicy, TokenError};
-use hs_oauth_core::{AccessToken, Account, AuthorizationCode, Event, Introspection, TokenSet};
-use hs_oauth_store::cache::{self, Cache, Cached, is_installed};
-use tokio::runtime::Handle;
-use tokio::sync::watch;
+use hs_oauth_core::renewal::{Demand, Disconnect, Install, RenewalPolicy, TokenError};
+use hs_oauth_core::{AccessToken, Account, AuthorizationCode, STORE_TIMEOUT, TokenSet};
+use hs_oauth_manager::{
+    Cached, Event, Purpose, Replacement, Settings, Shared, access_token, coarse_now, identify, is_installed,
+    now, random,
+};
+use hs_oauth_store::AsyncTokenStore;
 
 use crate::client::Client;
-use crate::drive::{PATIENCE, now, random, within};
-use crate::flight::{Busy, Listener, Reason, Shared, State};
-use crate::store::TokenStore;
-use crate::turns::Turns;
+use crate::driver::with_timeout;
+use crate::flight::{Inner, result_of};
 
 /// Holds the tokens of every account that connected the app, and hands out ones that work. Cloning it is cheap; clones share
 /// everything.
@@ -41,40 +41,30 @@ use crate::turns::Turns;
 /// ```
 #[derive(Clone)]
 pub struct TokenManager {
-    pub(crate) shared: Arc<Shared>,
+    inner: Arc<Inner>,
 }
 
 /// A [`TokenManager`] that is being set up.
 pub struct TokenManagerBuilder {
     client: Client,
-    store: Box<dyn TokenStore>,
-    policy: RenewalPolicy,
-    user_level: bool,
-    on_event: Option<Box<Listener>>,
-    turns: Option<Turns>,
+    store: Box<dyn AsyncTokenStore>,
+    settings: Settings,
 }
 
 impl TokenManager {
     /// A manager of the tokens in `store`. Only one manager of a process should work on a store.
-    pub fn new(client: Client, store: impl TokenStore + 'static) -> Self {
+    pub fn new(client: Client, store: impl AsyncTokenStore + 'static) -> Self {
         Self::builder(client, store).build()
     }
 
     /// The same, with more to say about it.
-    pub fn builder(client: Client, store: impl TokenStore + 'static) -> TokenManagerBuilder {
-        TokenManagerBuilder {
-            client,
-            store: Box::new(store),
-            policy: RenewalPolicy::new(),
-            user_level: false,
-            on_event: None,
-            turns: None,
-        }
+    pub fn builder(client: Client, store: impl AsyncTokenStore + 'static) -> TokenManagerBuilder {
+        TokenManagerBuilder { client, store: Box::new(store), settings: Settings::default() }
     }
 
     /// The client.
     pub fn client(&self) -> &Client {
-        &self.shared.client
+        &self.inner.client
     }
 
     /// Exchanges a code for tokens and keeps them: the account has connected the app. Gives the account, which HubSpot is
@@ -85,14 +75,20 @@ impl TokenManager {
     /// fails; [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens, which are
     /// then [`install_tokens`](Self::install_tokens)'s; [`TokenError::ShutDown`].
     pub async fn install(&self, code: AuthorizationCode) -> Result<Account, TokenError> {
-        self.task(|shared| async move {
-            within(PATIENCE, async { shared.store.check().await }).await.map_err(TokenError::Store)?;
-            let tokens = shared.client.exchange_code(code).await?;
-            let (account, tokens) = shared.account_of(tokens).await?;
-            shared.install(account, tokens).await?;
+        let work = |inner: Arc<Inner>| async move {
+            let check = with_timeout(STORE_TIMEOUT, async { inner.store.check().await });
+            check.await.map_err(TokenError::Store)?;
+            let tokens = inner.client.exchange_code(code).await?;
+            let user_level = inner.shared.settings().user_level;
+            let introspected = match Account::from_tokens(&tokens, user_level) {
+                Some(_) => None,
+                None => Some(inner.client.introspect(tokens.access_token.clone()).await),
+            };
+            let (account, tokens) = identify(tokens, user_level, introspected)?;
+            inner.install(account, tokens).await?;
             Ok(account)
-        })
-        .await
+        };
+        self.inner.run_task(work).await
     }
 
     /// Keeps tokens that were got elsewhere: out of an error of [`install`](Self::install), or with a refresh token from before this
@@ -105,7 +101,8 @@ impl TokenManager {
         if tokens.refresh_token.is_none() {
             return Err(TokenError::NotRenewable);
         }
-        self.task(move |shared| async move { shared.install(account, tokens).await }).await
+        let work = move |inner: Arc<Inner>| async move { inner.install(account, tokens).await };
+        self.inner.run_task(work).await
     }
 
     /// The header `Authorization` for a call to an API of HubSpot's, marked as sensitive.
@@ -118,14 +115,14 @@ impl TokenManager {
     /// that but by the store, so each call asks it. Others if no token is good and no new one is to be had:
     /// [`TokenError::next_step`] says what to do.
     pub async fn bearer(&self, account: Account) -> Result<HeaderValue, TokenError> {
-        match self.shared.cache.read(account, cache::now()) {
+        match self.inner.shared.cache.read(account, coarse_now()) {
             Cached::Use(bearer) => Ok(bearer),
             Cached::RenewSoon(bearer) => {
-                // If none can be started now, a later call will.
-                let _ = self.shared.fly(account, &Demand::Usable, Reason::Ahead);
+                // If no flight can be started now, a later call starts one.
+                let _ = self.inner.start_or_join(account, &Demand::Usable, Purpose::Ahead);
                 Ok(bearer)
             }
-            Cached::RenewNow => self.shared.bearer(account, Demand::Usable).await,
+            Cached::RenewNow => self.inner.bearer(account, Demand::Usable).await,
         }
     }
 
@@ -139,7 +136,7 @@ impl TokenManager {
         account: Account,
         show: impl FnOnce(&HeaderValue) -> T,
     ) -> Result<T, TokenError> {
-        match self.shared.cache.lend(account, cache::now(), show) {
+        match self.inner.shared.cache.lend(account, coarse_now(), show) {
             Ok(shown) => Ok(shown),
             Err(show) => self.bearer(account).await.map(|bearer| show(&bearer)),
         }
@@ -151,7 +148,7 @@ impl TokenManager {
     /// As there.
     pub async fn access_token(&self, account: Account) -> Result<AccessToken, TokenError> {
         let bearer = self.bearer(account).await?;
-        cache::access_token(&bearer).ok_or(TokenError::Interrupted)
+        access_token(&bearer).ok_or(TokenError::Interrupted)
     }
 
     /// Another bearer than the one an API answered with 401: the stored one if that is another already, else a new one. However many
@@ -165,20 +162,9 @@ impl TokenManager {
         account: Account,
         rejected: &HeaderValue,
     ) -> Result<HeaderValue, TokenError> {
-        let Some(rejected) = cache::access_token(rejected) else { return self.bearer(account).await };
-        let demand = Demand::OtherThan(rejected);
-        if let Some(bearer) = self.shared.cache.instead(account, &demand, now()) {
-            return Ok(bearer);
-        }
-        match self.shared.cache.must_not_force(account, now()) {
-            None => self.shared.bearer(account, demand).await,
-            Some(wait) => {
-                let bearer = self.shared.bearer(account, Demand::Usable).await?;
-                match cache::is_met(&demand, &bearer) {
-                    true => Ok(bearer),
-                    false => Err(TokenError::BackingOff { wait }),
-                }
-            }
+        match self.inner.shared.replacement(account, rejected, now()) {
+            Ok(bearer) => Ok(bearer),
+            Err(Replacement { demand, guard }) => guard.check(self.inner.bearer(account, demand).await?),
         }
     }
 
@@ -187,7 +173,7 @@ impl TokenManager {
     /// # Errors
     /// As [`bearer`](Self::bearer).
     pub async fn refresh_now(&self, account: Account) -> Result<HeaderValue, TokenError> {
-        self.shared.bearer(account, Demand::Newer).await
+        self.inner.bearer(account, Demand::Newer).await
     }
 
     /// Forgets the account's tokens and revokes its refresh token. Once this begins they are no longer handed out here; other
@@ -197,19 +183,13 @@ impl TokenManager {
     /// [`TokenError::Store`], and the account may still be connected; [`TokenError::Call`] if it is forgotten here but could not be revoked:
     /// the next disconnect revokes it; [`TokenError::Superseded`] if it was installed in between; [`TokenError::ShutDown`].
     pub async fn disconnect(&self, account: Account) -> Result<(), TokenError> {
-        self.task(move |shared| async move {
-            shared.cache.evict(account);
+        let work = move |inner: Arc<Inner>| async move {
+            inner.shared.cache.evict(account);
             let mut run = Disconnect::new(random());
-            let result = shared.world(account).drive(&mut run, &mut None).await;
-            // What a flight may have brought while the tombstone was not there yet.
-            shared.cache.evict(account);
-            // Forgotten it is, even if it could not be revoked.
-            if matches!(result, Ok(()) | Err(TokenError::Call(_))) {
-                shared.emit(&Event::Disconnected { account });
-            }
-            result
-        })
-        .await
+            let result = inner.driver(account).drive(&mut run).await;
+            inner.shared.finish_disconnect(account, result)
+        };
+        self.inner.run_task(work).await
     }
 
     /// Every account that is installed, in order; also those whose grant is gone or whose record cannot be read, not those that
@@ -219,10 +199,11 @@ impl TokenManager {
     /// # Errors
     /// [`TokenError::Store`].
     pub async fn accounts(&self) -> Result<Vec<Account>, TokenError> {
-        let store = &*self.shared.store;
+        let store = &*self.inner.store;
+        let listed = with_timeout(STORE_TIMEOUT, async { store.list().await }).await;
         let mut accounts = Vec::new();
-        for account in within(PATIENCE, async { store.list().await }).await.map_err(TokenError::Store)? {
-            if is_installed(&within(PATIENCE, async { store.load(account).await }).await) {
+        for account in listed.map_err(TokenError::Store)? {
+            if is_installed(&with_timeout(STORE_TIMEOUT, async { store.load(account).await }).await) {
                 accounts.push(account);
             }
         }
@@ -237,61 +218,40 @@ impl TokenManager {
     /// could not be saved and exist nowhere else.
     #[must_use = "tokens that could not be saved exist nowhere else"]
     pub async fn shutdown(&self) -> Vec<(Account, TokenSet)> {
-        self.shared.shut();
-        let _ = self.shared.busy.subscribe().wait_for(|count| *count == 0).await;
-        let unsaved: Vec<Account> = self.shared.state().unsaved.keys().copied().collect();
-        let flights = unsaved
+        let flights = &self.inner.shared.flights;
+        flights.shut_down();
+        self.inner.wait_idle().await;
+        let unsaved = flights.state().unsaved.accounts();
+        let started: Vec<_> = unsaved
             .into_iter()
-            .filter_map(|account| self.shared.fly(account, &Demand::Usable, Reason::Shutdown).ok());
-        for (mut flight, _) in flights.collect::<Vec<_>>() {
-            let _ = flight.wait_for(Option::is_some).await;
+            .filter_map(|account| self.inner.start_or_join(account, &Demand::Usable, Purpose::Shutdown).ok())
+            .collect();
+        for (flight, _) in started {
+            _ = result_of(&flight).await;
         }
-        let state = self.shared.state();
-        state.unsaved.iter().map(|(account, unsaved)| (*account, unsaved.tokens().clone())).collect()
-    }
-
-    /// Does `work` as a task of its own, which a caller who stops waiting does not stop.
-    async fn task<T, F>(&self, work: impl FnOnce(Arc<Shared>) -> F) -> Result<T, TokenError>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, TokenError>> + Send + 'static,
-    {
-        let runtime = Handle::try_current().map_err(|_| TokenError::NoRuntime)?;
-        let busy = {
-            let state = self.shared.state();
-            if state.is_shut {
-                return Err(TokenError::ShutDown);
-            }
-            Busy::new(&self.shared)
-        };
-        let work = work(Arc::clone(&self.shared));
-        let task = runtime.spawn(async move {
-            let _busy = busy;
-            work.await
-        });
-        task.await.unwrap_or(Err(TokenError::Interrupted))
+        flights.state().unsaved.tokens()
     }
 }
 
 impl TokenManagerBuilder {
     /// When tokens are renewed; [`RenewalPolicy::new`] unless set. All processes that share the store must have the same.
     #[must_use]
-    pub fn policy(mut self, policy: RenewalPolicy) -> Self {
-        self.policy = policy;
+    pub fn with_policy(mut self, policy: RenewalPolicy) -> Self {
+        self.settings.policy = policy;
         self
     }
 
     /// Whether each user of a HubSpot account has tokens of their own: accounts then are users in hubs.
     #[must_use]
-    pub fn user_level(mut self, user_level: bool) -> Self {
-        self.user_level = user_level;
+    pub fn with_user_level(mut self, user_level: bool) -> Self {
+        self.settings.user_level = user_level;
         self
     }
 
     /// Hears what becomes of the accounts, on whatever task it happens: it must not block.
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.on_event = Some(Box::new(listener));
+        self.settings.listener = Some(Box::new(listener));
         self
     }
 
@@ -302,73 +262,30 @@ impl TokenManagerBuilder {
     /// HubSpot's tokens are renewed ahead of time for more than four and a half minutes: a hundredth of the accounts of a process,
     /// if all are in use and expire together, leaves more than half of that.
     #[must_use]
-    pub fn renewals_per_second(mut self, most: NonZeroU32) -> Self {
-        self.turns = Some(Turns::new(most));
+    pub fn with_renewals_per_second(mut self, max: NonZeroU32) -> Self {
+        self.settings.renewals_per_second = Some(max);
         self
     }
 
     /// The manager.
     pub fn build(self) -> TokenManager {
-        let Self { client, store, policy, user_level, on_event, turns } = self;
-        let shared = Shared {
-            client,
-            store,
-            policy,
-            user_level,
-            on_event,
-            cache: Cache::new(policy),
-            turns,
-            state: Mutex::new(State::default()),
-            busy: watch::Sender::new(0),
-        };
-        TokenManager { shared: Arc::new(shared) }
+        let Self { client, store, settings } = self;
+        TokenManager { inner: Arc::new(Inner { client, store, shared: Shared::new(settings) }) }
     }
 }
 
-impl Shared {
-    /// Whose tokens these are: as HubSpot said with them, or says when asked.
-    async fn account_of(&self, mut tokens: TokenSet) -> Result<(Account, TokenSet), TokenError> {
-        let mut failure = None;
-        if Account::from_tokens(&tokens, self.user_level).is_none() {
-            match self.client.introspect(tokens.access_token.clone()).await {
-                Ok(Introspection::AccessToken(info)) => {
-                    tokens.hub_id = Some(info.hub_id);
-                    tokens.user_id = tokens.user_id.or(info.user_id);
-                    tokens.scopes.get_or_insert(info.scopes);
-                }
-                Ok(_) => {}
-                Err(error) => failure = Some(Box::new(error)),
-            }
-        }
-        match Account::from_tokens(&tokens, self.user_level) {
-            Some(account) => Ok((account, tokens)),
-            None => Err(TokenError::UnknownAccount { tokens: Box::new(tokens), error: failure }),
-        }
-    }
-
+impl Inner {
     async fn install(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
-        let ticket = self.cache.ticket(account);
+        let snapshot = self.shared.cache.snapshot(account);
         let mut run = Install::new(random(), tokens);
-        let result = self.world(account).drive(&mut run, &mut None).await;
-        if let Err(error) = &result {
-            // The caller may have gone away, and the error may hold the only copy of the tokens.
-            self.emit(&Event::Failed { account, error });
-        }
-        let CurrentTokens { tokens, version, .. } = result?;
-        self.cache.publish(account, ticket, cache::bearer(&tokens.access_token), &tokens, version);
-        self.emit(&Event::Saved { account, expires_at: tokens.expires_at });
-        Ok(())
+        let result = self.driver(account).drive(&mut run).await;
+        self.shared.finish_install(account, snapshot, result)
     }
 }
 
 impl fmt::Debug for TokenManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.shared.state();
-        f.debug_struct("TokenManager")
-            .field("held", &self.shared.cache.len())
-            .field("flights", &state.flights.len())
-            .field("unsaved", &state.unsaved.len())
-            .finish_non_exhaustive()
+        self.inner.shared.fmt(f)
     }
 }
 

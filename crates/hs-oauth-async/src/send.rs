@@ -1,23 +1,10 @@
 use hs_oauth_core::http::{HeaderValue, StatusCode, header};
-use hs_oauth_core::renewal::TokenError;
 use hs_oauth_core::{Account, may_carry_credentials};
 
 use crate::manager::TokenManager;
 
-/// Why a call to an API of HubSpot's got no answer.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// There is no token to send it with.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// It would go neither by https nor to loopback, and was not sent.
-    #[error("a bearer token goes to https only, or to http on loopback")]
-    Insecure,
-    /// It could not be made or sent, or the answer did not come.
-    #[error("the call failed")]
-    Http(#[source] reqwest::Error),
-}
+/// Why a call to an API of HubSpot's brought no response.
+pub type SendError = hs_oauth_manager::SendError<reqwest::Error>;
 
 impl TokenManager {
     /// Sends a request to an API of HubSpot's with the account's bearer, by the client it was made with. After a 401 it gets another

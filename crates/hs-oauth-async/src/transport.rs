@@ -1,7 +1,10 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use hs_oauth_core::{App, CONNECT_TIMEOUT, Endpoint, Error, MAX_RESPONSE_SIZE, TransportError, TransportErrorKind};
+use hs_oauth_core::{
+    App, CONNECT_TIMEOUT, Endpoint, Error, MAX_RESPONSE_SIZE, TransportError, TransportErrorKind,
+};
+use hs_oauth_manager::ExchangeError;
 use http::{Request, Response};
 
 /// A [`reqwest::ClientBuilder`] set up as credentials need it: no redirects, no `Referer`, a connect timeout and a
@@ -23,16 +26,10 @@ pub fn http_builder() -> reqwest::ClientBuilder {
         .user_agent(concat!("hs-oauth-async/", env!("CARGO_PKG_VERSION")))
 }
 
-/// Moves one request and one answer.
+/// Moves one request and its response.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
-}
-
-/// An exchange that failed, and what came of the answer.
-struct Broken {
-    error: TransportError,
-    answer: Option<Box<Response<Vec<u8>>>>,
 }
 
 impl Transport {
@@ -58,16 +55,14 @@ impl Transport {
     ) -> Result<E::Output, Error> {
         let request = endpoint.to_http(app);
         let sent_at = SystemTime::now().into();
-        match self.send(request, timeout).await {
-            Ok(response) => endpoint.read_response(app, sent_at, &response),
-            Err(Broken { error, answer: Some(answer) }) => {
-                endpoint.read_partial_response(app, sent_at, &*answer, error)
-            }
-            Err(Broken { error, answer: None }) => Err(error.into()),
-        }
+        ExchangeError::read(self.send(request, timeout).await, endpoint, app, sent_at)
     }
 
-    async fn send(&self, request: Request<Vec<u8>>, timeout: Duration) -> Result<Response<Vec<u8>>, Broken> {
+    async fn send(
+        &self,
+        request: Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<Response<Vec<u8>>, ExchangeError> {
         // A body in a wrapper cannot be copied, so that no client, however it is set up, sends it a second time.
         let request = request.map(|body| reqwest::Body::wrap(reqwest::Body::from(body)));
         let mut request = reqwest::Request::try_from(request).map_err(failed)?;
@@ -82,36 +77,30 @@ impl Transport {
             return Err(TransportError::new(TransportErrorKind::Redirected).into());
         }
         let announced = usize::try_from(incoming.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
-        let mut answer = Response::new(Vec::with_capacity(announced.min(MAX_RESPONSE_SIZE)));
-        *answer.status_mut() = incoming.status();
-        *answer.headers_mut() = std::mem::take(incoming.headers_mut());
+        let mut response = Response::new(Vec::with_capacity(announced.min(MAX_RESPONSE_SIZE)));
+        *response.status_mut() = incoming.status();
+        *response.headers_mut() = std::mem::take(incoming.headers_mut());
         loop {
             // Counted as it comes, decoded: what a header announces proves nothing.
             let error = match incoming.chunk().await {
-                Ok(None) => return Ok(answer),
-                Ok(Some(chunk)) if answer.body().len() + chunk.len() <= MAX_RESPONSE_SIZE => {
-                    answer.body_mut().extend_from_slice(&chunk);
+                Ok(None) => return Ok(response),
+                Ok(Some(chunk)) if response.body().len() + chunk.len() <= MAX_RESPONSE_SIZE => {
+                    response.body_mut().extend_from_slice(&chunk);
                     continue;
                 }
                 Ok(Some(chunk)) => {
-                    answer.body_mut().extend(chunk.iter().take(MAX_RESPONSE_SIZE));
+                    response.body_mut().extend(chunk.iter().take(MAX_RESPONSE_SIZE));
                     TransportError::new(TransportErrorKind::ResponseTooLarge)
                 }
                 Err(error) => failed(error),
             };
-            return Err(Broken { error, answer: Some(Box::new(answer)) });
+            return Err(ExchangeError::with_partial(error, response));
         }
     }
 }
 
-impl From<TransportError> for Broken {
-    fn from(error: TransportError) -> Self {
-        Self { error, answer: None }
-    }
-}
-
 fn failed(error: reqwest::Error) -> TransportError {
-    let failure = match (error.is_connect(), error.is_timeout()) {
+    let kind = match (error.is_connect(), error.is_timeout()) {
         _ if error.is_builder() => TransportErrorKind::Client,
         _ if error.is_dns() => TransportErrorKind::Resolve,
         (true, false) if is_tls(&error) => TransportErrorKind::Tls,
@@ -121,7 +110,7 @@ fn failed(error: reqwest::Error) -> TransportError {
         (false, false) => TransportErrorKind::Interrupted,
     };
     // The URL is left out of the source: on `v1` it holds a token.
-    TransportError::with_source(failure, error.without_url())
+    TransportError::with_source(kind, error.without_url())
 }
 
 /// What rustls cannot read or trust reaches us as invalid data, wrapped in one more `io::Error`.

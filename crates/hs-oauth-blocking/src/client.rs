@@ -1,8 +1,11 @@
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hs_oauth_core::{App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection, Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet};
+use hs_oauth_core::{
+    App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection,
+    Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
+};
+use hs_oauth_manager::{Tries, trace};
 
 use crate::transport::Transport;
 
@@ -36,7 +39,7 @@ impl Client {
 
     /// Sets when a failed call is sent again; [`RetryPolicy::new`] unless set.
     #[must_use]
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+    pub fn with_retry_policy(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
@@ -48,14 +51,8 @@ impl Client {
     /// [`ConnectTimeout`](crate::TransportErrorKind::ConnectTimeout) and not as [`Timeout`](crate::TransportErrorKind::Timeout), after
     /// which a code is not sent again.
     #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
-        self
-    }
-
-    /// Makes one try take no longer than that.
-    pub(crate) fn at_most(mut self, limit: Duration) -> Self {
-        self.timeout = self.timeout.min(limit);
         self
     }
 
@@ -105,43 +102,36 @@ impl Client {
         self.call(&Revoke::new(refresh_token.clone()))
     }
 
-    /// Sends a request and reads the answer, and tries again where the [`RetryPolicy`] says so.
+    /// Sends a request, reads the response, and tries again where the [`RetryPolicy`] says so.
     ///
     /// # Errors
-    /// [`Error::Api`] if HubSpot said no, [`Error::Response`] if what came is not an answer, [`Error::Transport`] if none came.
+    /// [`Error::Api`] if HubSpot refused the request, [`Error::Response`] if the response cannot be used, [`Error::Transport`] if no
+    /// whole response came.
     pub fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Output, Error> {
         #[cfg(feature = "tracing")]
-        let _span = tracing::debug_span!(
-            "hubspot_oauth",
-            operation = E::OPERATION.name(),
-            version = %self.app.version(),
-            client_id = self.app.client_id(),
-        )
-        .entered();
+        let _span = hs_oauth_manager::span::<E>(&self.app).entered();
         let started = Instant::now();
-        let mut tries = 0;
+        let mut tries = Tries::new(self.retry, self.timeout);
         loop {
-            let timeout = self.retry.timeout(self.timeout, tries, started.elapsed());
+            let timeout = tries.timeout(started.elapsed());
             let result = self.transport.exchange(endpoint, &self.app, timeout);
-            tries += 1;
-            let wait = match &result {
-                Ok(_) => None,
-                Err(error) => self.retry.wait(E::OPERATION, error, tries, started.elapsed(), random()),
-            };
-            #[cfg(feature = "tracing")]
-            match &result {
-                Ok(_) => tracing::debug!(tries, elapsed = ?started.elapsed(), "answered"),
-                Err(error) => tracing::debug!(tries, elapsed = ?started.elapsed(), ?wait, %error, "failed"),
-            }
-            match wait {
+            match tries.next_wait::<E>(&result, started.elapsed()) {
                 Some(wait) => std::thread::sleep(wait),
                 None => return result,
             }
         }
     }
-}
 
-impl Client {
+    /// Sends a request once, within `timeout` or the client's own timeout if that is less.
+    pub(crate) fn call_once<E: Endpoint>(&self, endpoint: &E, timeout: Duration) -> Result<E::Output, Error> {
+        #[cfg(feature = "tracing")]
+        let _span = hs_oauth_manager::span::<E>(&self.app).entered();
+        let started = Instant::now();
+        let result = self.transport.exchange(endpoint, &self.app, timeout.min(self.timeout));
+        trace::<E>(&result, 1, started.elapsed(), None);
+        result
+    }
+
     /// Sends a request of the application's own. A proxy does not see what goes to loopback in the clear.
     pub(crate) fn send<B: ureq::AsSendBody>(
         &self,
@@ -150,9 +140,4 @@ impl Client {
         let is_plain = request.uri().scheme_str() != Some("https");
         self.transport.run(request, is_plain, self.timeout)
     }
-}
-
-/// Spreads the waits of many clients; no secret depends on it.
-fn random() -> u64 {
-    RandomState::new().hash_one(())
 }

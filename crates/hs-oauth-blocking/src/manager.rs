@@ -1,18 +1,19 @@
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{Demand, Disconnect, CurrentTokens, Install, RenewalPolicy, TokenError};
-use hs_oauth_core::{AccessToken, Account, AuthorizationCode, Event, Introspection, TokenSet};
+use hs_oauth_core::renewal::{Demand, Disconnect, Install, RenewalPolicy, TokenError};
+use hs_oauth_core::{AccessToken, Account, AuthorizationCode, TokenSet};
+use hs_oauth_manager::{
+    Cached, Event, Replacement, Settings, Shared, access_token, catch_panic, coarse_now, identify,
+    is_installed, now, random,
+};
 use hs_oauth_store::TokenStore;
-use hs_oauth_store::cache::{self, Cache, Cached, is_installed};
 
 use crate::client::Client;
-use crate::drive::{caught, now, random};
-use crate::flight::{Busy, Listener, Shared, State};
-use crate::turns::Turns;
+use crate::flight::Inner;
 
 /// Holds the tokens of every account that connected the app, and hands out ones that work. Cloning it is cheap; clones share
 /// everything.
@@ -46,17 +47,14 @@ pub struct TokenManager {
 
 /// What the clones of a manager hold, and the threads do not.
 struct Handle {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
 }
 
 /// A [`TokenManager`] that is being set up.
 pub struct TokenManagerBuilder {
     client: Client,
     store: Box<dyn TokenStore>,
-    policy: RenewalPolicy,
-    user_level: bool,
-    on_event: Option<Box<Listener>>,
-    turns: Turns,
+    settings: Settings,
 }
 
 impl TokenManager {
@@ -67,19 +65,12 @@ impl TokenManager {
 
     /// The same, with more to say about it.
     pub fn builder(client: Client, store: impl TokenStore + 'static) -> TokenManagerBuilder {
-        TokenManagerBuilder {
-            client,
-            store: Box::new(store),
-            policy: RenewalPolicy::new(),
-            user_level: false,
-            on_event: None,
-            turns: Turns::new(None),
-        }
+        TokenManagerBuilder { client, store: Box::new(store), settings: Settings::default() }
     }
 
     /// The client.
     pub fn client(&self) -> &Client {
-        &self.shared().client
+        &self.inner().client
     }
 
     /// Exchanges a code for tokens and keeps them: the account has connected the app. Gives the account, which HubSpot is
@@ -90,12 +81,17 @@ impl TokenManager {
     /// fails; [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens, which are
     /// then [`install_tokens`](Self::install_tokens)'s; [`TokenError::ShutDown`].
     pub fn install(&self, code: AuthorizationCode) -> Result<Account, TokenError> {
-        let shared = self.shared();
-        let _busy = self.begin()?;
-        caught(|| shared.store.check()).map_err(TokenError::Store)?;
-        let tokens = shared.client.exchange_code(code)?;
-        let (account, tokens) = shared.account_of(tokens)?;
-        shared.install(account, tokens)?;
+        let inner = self.inner();
+        let _task = inner.shared.flights.start_task()?;
+        catch_panic(|| inner.store.check()).map_err(TokenError::Store)?;
+        let tokens = inner.client.exchange_code(code)?;
+        let user_level = inner.shared.settings().user_level;
+        let introspected = match Account::from_tokens(&tokens, user_level) {
+            Some(_) => None,
+            None => Some(inner.client.introspect(tokens.access_token.clone())),
+        };
+        let (account, tokens) = identify(tokens, user_level, introspected)?;
+        inner.install(account, tokens)?;
         Ok(account)
     }
 
@@ -109,8 +105,8 @@ impl TokenManager {
         if tokens.refresh_token.is_none() {
             return Err(TokenError::NotRenewable);
         }
-        let _busy = self.begin()?;
-        self.shared().install(account, tokens)
+        let _task = self.inner().shared.flights.start_task()?;
+        self.inner().install(account, tokens)
     }
 
     /// The header `Authorization` for a call to an API of HubSpot's, marked as sensitive.
@@ -123,13 +119,13 @@ impl TokenManager {
     /// that but by the store, so each call asks it. Others if no token is good and no new one is to be had:
     /// [`TokenError::next_step`] says what to do.
     pub fn bearer(&self, account: Account) -> Result<HeaderValue, TokenError> {
-        match self.shared().cache.read(account, cache::now()) {
+        match self.inner().shared.cache.read(account, coarse_now()) {
             Cached::Use(bearer) => Ok(bearer),
             Cached::RenewSoon(bearer) => {
-                self.shared().renew_ahead(account);
+                self.inner().renew_ahead(account);
                 Ok(bearer)
             }
-            Cached::RenewNow => self.shared().bearer(account, Demand::Usable),
+            Cached::RenewNow => self.inner().bearer(account, Demand::Usable),
         }
     }
 
@@ -143,7 +139,7 @@ impl TokenManager {
         account: Account,
         show: impl FnOnce(&HeaderValue) -> T,
     ) -> Result<T, TokenError> {
-        match self.shared().cache.lend(account, cache::now(), show) {
+        match self.inner().shared.cache.lend(account, coarse_now(), show) {
             Ok(shown) => Ok(shown),
             Err(show) => self.bearer(account).map(|bearer| show(&bearer)),
         }
@@ -155,7 +151,7 @@ impl TokenManager {
     /// As there.
     pub fn access_token(&self, account: Account) -> Result<AccessToken, TokenError> {
         let bearer = self.bearer(account)?;
-        cache::access_token(&bearer).ok_or(TokenError::Interrupted)
+        access_token(&bearer).ok_or(TokenError::Interrupted)
     }
 
     /// Another bearer than the one an API answered with 401: the stored one if that is another already, else a new one. However many
@@ -169,20 +165,9 @@ impl TokenManager {
         account: Account,
         rejected: &HeaderValue,
     ) -> Result<HeaderValue, TokenError> {
-        let Some(rejected) = cache::access_token(rejected) else { return self.bearer(account) };
-        let demand = Demand::OtherThan(rejected);
-        if let Some(bearer) = self.shared().cache.instead(account, &demand, now()) {
-            return Ok(bearer);
-        }
-        match self.shared().cache.must_not_force(account, now()) {
-            None => self.shared().bearer(account, demand),
-            Some(wait) => {
-                let bearer = self.shared().bearer(account, Demand::Usable)?;
-                match cache::is_met(&demand, &bearer) {
-                    true => Ok(bearer),
-                    false => Err(TokenError::BackingOff { wait }),
-                }
-            }
+        match self.inner().shared.replacement(account, rejected, now()) {
+            Ok(bearer) => Ok(bearer),
+            Err(Replacement { demand, guard }) => guard.check(self.inner().bearer(account, demand)?),
         }
     }
 
@@ -191,7 +176,7 @@ impl TokenManager {
     /// # Errors
     /// As [`bearer`](Self::bearer).
     pub fn refresh_now(&self, account: Account) -> Result<HeaderValue, TokenError> {
-        self.shared().bearer(account, Demand::Newer)
+        self.inner().bearer(account, Demand::Newer)
     }
 
     /// Forgets the account's tokens and revokes its refresh token. Once this begins they are no longer handed out here; other
@@ -201,18 +186,12 @@ impl TokenManager {
     /// [`TokenError::Store`], and the account may still be connected; [`TokenError::Call`] if it is forgotten here but could not be revoked:
     /// the next disconnect revokes it; [`TokenError::Superseded`] if it was installed in between; [`TokenError::ShutDown`].
     pub fn disconnect(&self, account: Account) -> Result<(), TokenError> {
-        let shared = self.shared();
-        let _busy = self.begin()?;
-        shared.cache.evict(account);
+        let inner = self.inner();
+        let _task = inner.shared.flights.start_task()?;
+        inner.shared.cache.evict(account);
         let mut run = Disconnect::new(random());
-        let result = shared.world(account).drive(&mut run, &mut None);
-        // What a flight may have brought while the tombstone was not there yet.
-        shared.cache.evict(account);
-        // Forgotten it is, even if it could not be revoked.
-        if matches!(result, Ok(()) | Err(TokenError::Call(_))) {
-            shared.emit(&Event::Disconnected { account });
-        }
-        result
+        let result = inner.driver(account).drive(&mut run);
+        inner.shared.finish_disconnect(account, result)
     }
 
     /// Every account that is installed, in order; also those whose grant is gone or whose record cannot be read, not those that
@@ -222,9 +201,9 @@ impl TokenManager {
     /// # Errors
     /// [`TokenError::Store`].
     pub fn accounts(&self) -> Result<Vec<Account>, TokenError> {
-        let store = &*self.shared().store;
-        let mut accounts = caught(|| store.list()).map_err(TokenError::Store)?;
-        accounts.retain(|account| is_installed(&caught(|| store.load(*account))));
+        let store = &*self.inner().store;
+        let mut accounts = catch_panic(|| store.list()).map_err(TokenError::Store)?;
+        accounts.retain(|account| is_installed(&catch_panic(|| store.load(*account))));
         Ok(accounts)
     }
 
@@ -235,59 +214,49 @@ impl TokenManager {
     /// Gives the tokens that could not be saved and exist nowhere else.
     #[must_use = "tokens that could not be saved exist nowhere else"]
     pub fn shutdown(&self) -> Vec<(Account, TokenSet)> {
-        let shared = self.shared();
-        shared.shut();
-        shared.changed.notify_all();
-        shared.settle_down(Duration::MAX);
-        shared.save_once();
-        let state = shared.state();
-        state.unsaved.iter().map(|(account, unsaved)| (*account, unsaved.tokens().clone())).collect()
+        let inner = self.inner();
+        inner.shared.flights.shut_down();
+        inner.wait_idle(Duration::MAX);
+        inner.save_once();
+        inner.shared.flights.state().unsaved.tokens()
     }
 
-    fn shared(&self) -> &Arc<Shared> {
-        &self.handle.shared
-    }
-
-    fn begin(&self) -> Result<Busy, TokenError> {
-        let mut state = self.shared().state();
-        match state.is_shut {
-            true => Err(TokenError::ShutDown),
-            false => Ok(Busy::new(self.shared(), &mut state)),
-        }
+    fn inner(&self) -> &Arc<Inner> {
+        &self.handle.inner
     }
 }
 
 /// The longest that dropping a manager waits: a renewal's request and save are over by then.
-const LONGEST_DROP: Duration = Duration::from_secs(60);
+const MAX_DROP_TIME: Duration = Duration::from_secs(60);
 
 impl Drop for Handle {
     fn drop(&mut self) {
         // Nobody can ask any more.
-        self.shared.turns.close();
-        self.shared.settle_down(LONGEST_DROP);
-        self.shared.save_once();
+        self.inner.shared.flights.close_queue();
+        self.inner.wait_idle(MAX_DROP_TIME);
+        self.inner.save_once();
     }
 }
 
 impl TokenManagerBuilder {
     /// When tokens are renewed; [`RenewalPolicy::new`] unless set. All processes that share the store must have the same.
     #[must_use]
-    pub fn policy(mut self, policy: RenewalPolicy) -> Self {
-        self.policy = policy;
+    pub fn with_policy(mut self, policy: RenewalPolicy) -> Self {
+        self.settings.policy = policy;
         self
     }
 
     /// Whether each user of a HubSpot account has tokens of their own: accounts then are users in hubs.
     #[must_use]
-    pub fn user_level(mut self, user_level: bool) -> Self {
-        self.user_level = user_level;
+    pub fn with_user_level(mut self, user_level: bool) -> Self {
+        self.settings.user_level = user_level;
         self
     }
 
     /// Hears what becomes of the accounts, on whatever thread it happens: while it blocks, so does that.
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.on_event = Some(Box::new(listener));
+        self.settings.listener = Some(Box::new(listener));
         self
     }
 
@@ -298,73 +267,31 @@ impl TokenManagerBuilder {
     /// HubSpot's tokens are renewed ahead of time for more than four and a half minutes: a hundredth of the accounts of a process,
     /// if all are in use and expire together, leaves more than half of that.
     #[must_use]
-    pub fn renewals_per_second(mut self, most: NonZeroU32) -> Self {
-        self.turns = Turns::new(Some(most));
+    pub fn with_renewals_per_second(mut self, max: NonZeroU32) -> Self {
+        self.settings.renewals_per_second = Some(max);
         self
     }
 
     /// The manager.
     pub fn build(self) -> TokenManager {
-        let Self { client, store, policy, user_level, on_event, turns } = self;
-        let shared = Shared {
-            client,
-            store,
-            policy,
-            user_level,
-            on_event,
-            cache: Cache::new(policy),
-            turns,
-            state: Mutex::new(State::default()),
-            changed: Condvar::new(),
-        };
-        TokenManager { handle: Arc::new(Handle { shared: Arc::new(shared) }) }
+        let Self { client, store, settings } = self;
+        let inner = Inner { client, store, shared: Shared::new(settings) };
+        TokenManager { handle: Arc::new(Handle { inner: Arc::new(inner) }) }
     }
 }
 
-impl Shared {
-    /// Whose tokens these are: as HubSpot said with them, or says when asked.
-    fn account_of(&self, mut tokens: TokenSet) -> Result<(Account, TokenSet), TokenError> {
-        let mut failure = None;
-        if Account::from_tokens(&tokens, self.user_level).is_none() {
-            match self.client.introspect(tokens.access_token.clone()) {
-                Ok(Introspection::AccessToken(info)) => {
-                    tokens.hub_id = Some(info.hub_id);
-                    tokens.user_id = tokens.user_id.or(info.user_id);
-                    tokens.scopes.get_or_insert(info.scopes);
-                }
-                Ok(_) => {}
-                Err(error) => failure = Some(Box::new(error)),
-            }
-        }
-        match Account::from_tokens(&tokens, self.user_level) {
-            Some(account) => Ok((account, tokens)),
-            None => Err(TokenError::UnknownAccount { tokens: Box::new(tokens), error: failure }),
-        }
-    }
-
+impl Inner {
     fn install(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
-        let ticket = self.cache.ticket(account);
+        let snapshot = self.shared.cache.snapshot(account);
         let mut run = Install::new(random(), tokens);
-        let result = self.world(account).drive(&mut run, &mut None);
-        if let Err(error) = &result {
-            // The caller may have gone away, and the error may hold the only copy of the tokens.
-            self.emit(&Event::Failed { account, error });
-        }
-        let CurrentTokens { tokens, version, .. } = result?;
-        self.cache.publish(account, ticket, cache::bearer(&tokens.access_token), &tokens, version);
-        self.emit(&Event::Saved { account, expires_at: tokens.expires_at });
-        Ok(())
+        let result = self.driver(account).drive(&mut run);
+        self.shared.finish_install(account, snapshot, result)
     }
 }
 
 impl fmt::Debug for TokenManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.shared().state();
-        f.debug_struct("TokenManager")
-            .field("held", &self.shared().cache.len())
-            .field("flights", &state.flights.len())
-            .field("unsaved", &state.unsaved.len())
-            .finish_non_exhaustive()
+        self.inner().shared.fmt(f)
     }
 }
 

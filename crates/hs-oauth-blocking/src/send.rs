@@ -1,24 +1,11 @@
 use hs_oauth_core::http::{HeaderValue, Request, Response, StatusCode, header};
-use hs_oauth_core::renewal::TokenError;
 use hs_oauth_core::{Account, may_carry_credentials};
 use ureq::{AsSendBody, Body};
 
 use crate::manager::TokenManager;
 
-/// Why a call to an API of HubSpot's got no answer.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// There is no token to send it with.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// It would go neither by https nor to loopback, and was not sent.
-    #[error("a bearer token goes to https only, or to http on loopback")]
-    Insecure,
-    /// It could not be sent, or the answer did not come.
-    #[error("the call failed")]
-    Http(#[source] ureq::Error),
-}
+/// Why a call to an API of HubSpot's brought no response.
+pub type SendError = hs_oauth_manager::SendError<ureq::Error>;
 
 impl TokenManager {
     /// Sends a request to an API of HubSpot's with the account's bearer, over the client's connections and within its timeout. After a

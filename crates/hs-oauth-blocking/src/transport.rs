@@ -3,25 +3,22 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use hs_oauth_core::{App, CONNECT_TIMEOUT, Endpoint, Error, MAX_RESPONSE_SIZE, TransportError, TransportErrorKind};
+use hs_oauth_core::{
+    App, CONNECT_TIMEOUT, Endpoint, Error, MAX_RESPONSE_SIZE, TransportError, TransportErrorKind,
+};
+use hs_oauth_manager::ExchangeError;
 use http::{Request, Response, Uri};
 use ureq::{AsSendBody, Timeout};
 
-/// Moves one request and one answer.
+/// Moves one request and its response.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: ureq::Agent,
     connect_timeout: Duration,
 }
 
-/// An exchange that failed, and what came of the answer.
-struct Broken {
-    error: TransportError,
-    answer: Option<Box<Response<Vec<u8>>>>,
-}
-
 /// ureq adds a timeout to the time of day, which must not overflow.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Transport {
     pub(crate) fn build() -> ureq::Agent {
@@ -54,13 +51,7 @@ impl Transport {
             true => self.send(app, request.map(|_| ()), timeout),
             false => self.send(app, request, timeout),
         };
-        match sent {
-            Ok(response) => endpoint.read_response(app, sent_at, &response),
-            Err(Broken { error, answer: Some(answer) }) => {
-                endpoint.read_partial_response(app, sent_at, &*answer, error)
-            }
-            Err(Broken { error, answer: None }) => Err(error.into()),
-        }
+        ExchangeError::read(sent, endpoint, app, sent_at)
     }
 
     fn send(
@@ -68,21 +59,25 @@ impl Transport {
         app: &App,
         request: Request<impl AsSendBody + Send + 'static>,
         timeout: Duration,
-    ) -> Result<Response<Vec<u8>>, Broken> {
+    ) -> Result<Response<Vec<u8>>, ExchangeError> {
         let is_plain = app.is_plain_http();
-        let answer = match !is_plain && self.has_proxy_to(request.uri()) {
-            true => self.run_aside(request, timeout)?,
+        let incoming = match !is_plain && self.has_proxy_to(request.uri()) {
+            true => self.run_on_thread(request, timeout)?,
             false => self.run(request, is_plain, timeout).map_err(failed)?,
         };
-        let (parts, body) = answer.into_parts();
+        let (parts, body) = incoming.into_parts();
         let announced = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
-        let mut answer = Response::from_parts(parts, Vec::with_capacity(announced.min(MAX_RESPONSE_SIZE) + 1));
+        let mut response =
+            Response::from_parts(parts, Vec::with_capacity(announced.min(MAX_RESPONSE_SIZE) + 1));
         // Counted as it comes, decoded: what a header announces proves nothing.
         let mut incoming = body.into_reader().take(MAX_RESPONSE_SIZE as u64 + 1);
-        match incoming.read_to_end(answer.body_mut()) {
-            Ok(length) if length <= MAX_RESPONSE_SIZE => Ok(answer),
-            Ok(_) => Err((TransportError::new(TransportErrorKind::ResponseTooLarge), answer).into()),
-            Err(error) => Err((failed(error.into()), answer).into()),
+        match incoming.read_to_end(response.body_mut()) {
+            Ok(length) if length <= MAX_RESPONSE_SIZE => Ok(response),
+            Ok(_) => {
+                let error = TransportError::new(TransportErrorKind::ResponseTooLarge);
+                Err(ExchangeError::with_partial(error, response))
+            }
+            Err(error) => Err(ExchangeError::with_partial(failed(error.into()), response)),
         }
     }
 
@@ -92,15 +87,15 @@ impl Transport {
 
     /// One exchange through a proxy, up to the head of the answer, on a thread that can be left behind: ureq limits every read of
     /// what the proxy says, not their sum, and a proxy that says it a byte at a time would hold the caller for as long as it likes.
-    fn run_aside(
+    fn run_on_thread(
         &self,
         request: Request<impl AsSendBody + Send + 'static>,
         timeout: Duration,
     ) -> Result<Response<ureq::Body>, TransportError> {
-        let timeout = timeout.min(LONGEST_TIMEOUT);
+        let timeout = timeout.min(MAX_TIMEOUT);
         let started = Instant::now();
         let transport = self.clone();
-        let (send, answer) = sync_channel(1);
+        let (send, response) = sync_channel(1);
         let exchange = move || {
             // A thread that starts late sends nothing that nobody waits for.
             let left = timeout.saturating_sub(started.elapsed());
@@ -110,8 +105,8 @@ impl Transport {
         if let Err(error) = thread::Builder::new().name("hs-oauth-proxy".to_owned()).spawn(exchange) {
             return Err(TransportError::with_source(TransportErrorKind::Client, error));
         }
-        match answer.recv_timeout(timeout) {
-            Ok(answer) => answer.map_err(failed),
+        match response.recv_timeout(timeout) {
+            Ok(response) => response.map_err(failed),
             Err(RecvTimeoutError::Timeout) => Err(TransportError::new(TransportErrorKind::Timeout)),
             // It panicked, who knows where.
             Err(RecvTimeoutError::Disconnected) => Err(TransportError::new(TransportErrorKind::Interrupted)),
@@ -131,7 +126,7 @@ impl Transport {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .timeout_global(Some(timeout.min(LONGEST_TIMEOUT)))
+            .timeout_global(Some(timeout.min(MAX_TIMEOUT)))
             // Of two timeouts that end together either may be named, and only this one says that nothing left.
             .timeout_connect(Some(self.connect_timeout.min(timeout / 2)));
         let request = match is_plain {
@@ -142,20 +137,8 @@ impl Transport {
     }
 }
 
-impl From<TransportError> for Broken {
-    fn from(error: TransportError) -> Self {
-        Self { error, answer: None }
-    }
-}
-
-impl From<(TransportError, Response<Vec<u8>>)> for Broken {
-    fn from((error, answer): (TransportError, Response<Vec<u8>>)) -> Self {
-        Self { error, answer: Some(Box::new(answer)) }
-    }
-}
-
 fn failed(error: ureq::Error) -> TransportError {
-    let failure = match &error {
+    let kind = match &error {
         ureq::Error::HostNotFound => TransportErrorKind::Resolve,
         ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_) => TransportErrorKind::Connect,
         ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => TransportErrorKind::ConnectTimeout,
@@ -181,5 +164,5 @@ fn failed(error: ureq::Error) -> TransportError {
         ureq::Error::Http(_) | ureq::Error::InvalidProxyUrl => TransportErrorKind::Client,
         _ => TransportErrorKind::Interrupted,
     };
-    TransportError::with_source(failure, error)
+    TransportError::with_source(kind, error)
 }

@@ -61,7 +61,7 @@ impl Settings {
 
         let mut app = preset(client_id, credential()?);
         if let Some(version) = version {
-            app = app.version(version);
+            app = app.with_version(version);
         }
         if let Some(uri) = setting(&self.redirect_uri, &REDIRECT_URI)? {
             app = app.with_redirect_uri(uri);

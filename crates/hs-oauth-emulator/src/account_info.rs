@@ -1,35 +1,34 @@
-//! `GET /account-info/v3/details`: an API of HubSpot's that needs an access token, to see one at work.
+//! `GET /account-info/v3/details`. It stands for all of HubSpot's APIs that need an access token.
 
 use hs_oauth_core::Timestamp;
 use http::header::AUTHORIZATION;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
+use serde_json::json;
 
-use crate::accounts::AccessToken;
-use crate::answers::{self, Answer, error};
-use crate::emulator::Emulator;
+use crate::grants::AccessTokenStatus;
+use crate::responses;
+use crate::state::State;
 
 pub(crate) const PATH: &str = "/account-info/v3/details";
 
-/// The answer to a request to [`PATH`].
-pub(crate) fn answer(emulator: &mut Emulator, now: Timestamp, request: &Request<Vec<u8>>) -> Answer {
-    if request.method() != Method::GET {
-        return answers::wrong_method(&mut emulator.minter, request.method(), "GET, HEAD, OPTIONS");
+/// Returns the response to a request to [`PATH`].
+pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
+    let method = request.method();
+    if method != Method::GET {
+        return responses::method_not_allowed(&mut state.token_generator, method, "GET, HEAD, OPTIONS");
     }
-    let hub_id = match emulator.accounts.access_token(now, bearer(request).unwrap_or("")) {
-        AccessToken::Good { hub_id, .. } => hub_id.unwrap_or(emulator.settings.hub_id),
-        AccessToken::Expired => {
-            return refuse(
-                emulator,
-                "EXPIRED_AUTHENTICATION",
-                "The OAuth token used to make this call expired.",
-            );
+    let hub_id = match state.grants.access_token_status(now, bearer(request).unwrap_or("")) {
+        AccessTokenStatus::Valid { hub_id, .. } => hub_id.unwrap_or(state.settings.hub_id),
+        AccessTokenStatus::Expired => {
+            let message = "The OAuth token used to make this call expired.";
+            return unauthorized(state, "EXPIRED_AUTHENTICATION", message);
         }
-        AccessToken::Unknown => {
+        AccessTokenStatus::Unknown => {
             let message = "Authentication credentials not found. This API supports OAuth 2.0 authentication.";
-            return refuse(emulator, "INVALID_AUTHENTICATION", message);
+            return unauthorized(state, "INVALID_AUTHENTICATION", message);
         }
     };
-    let details = serde_json::json!({
+    let details = json!({
         "portalId": hub_id,
         "accountType": "DEVELOPER_TEST",
         "timeZone": "US/Eastern",
@@ -40,19 +39,19 @@ pub(crate) fn answer(emulator: &mut Emulator, now: Timestamp, request: &Request<
         "uiDomain": "app.hubspot.com",
         "dataHostingLocation": "na1",
     });
-    answers::json(StatusCode::OK, &details)
+    responses::json(StatusCode::OK, &details)
 }
 
-/// The token a request came with.
+/// Returns the access token in the header `Authorization`, if there is one.
 pub(crate) fn bearer(request: &Request<Vec<u8>>) -> Option<&str> {
     let (scheme, token) = request.headers().get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-fn refuse(emulator: &mut Emulator, category: &str, message: &str) -> Answer {
-    let mut refusal = error(StatusCode::UNAUTHORIZED, "invalid_token", "error", message);
-    refusal.category = Some(category.to_owned());
-    answers::refused(&mut emulator.minter, refusal)
+fn unauthorized(state: &mut State, category: &str, message: &str) -> Response<Vec<u8>> {
+    let mut error = responses::error(StatusCode::UNAUTHORIZED, "invalid_token", "error", message);
+    error.category = Some(category.to_owned());
+    responses::error_response(&mut state.token_generator, error)
 }
 
 #[cfg(test)]
@@ -61,45 +60,45 @@ mod tests {
     use http::Request;
 
     use crate::faults::{Fault, Target};
-    use crate::testing::{Bench, assert_refusal, json, refresh_token};
+    use crate::testing::{Harness, assert_error_response, json, refresh_token};
 
-    fn details(bench: &mut Bench, authorization: &str) -> (u16, serde_json::Value) {
+    fn details(harness: &mut Harness, authorization: &str) -> (u16, serde_json::Value) {
         let request = Request::get(super::PATH).header("authorization", authorization);
-        let answer = bench.send(request.body(Vec::new()).unwrap());
-        if answer.status() != 200 {
-            assert_refusal(&answer);
+        let response = harness.send(request.body(Vec::new()).unwrap());
+        if response.status() != 200 {
+            assert_error_response(&response);
         }
-        (answer.status().as_u16(), json(&answer))
+        (response.status().as_u16(), json(&response))
     }
 
     /// RFC 6750 §2.1.
     #[test]
-    fn a_good_token_gets_in_and_an_expired_or_unknown_one_does_not() {
-        let mut bench = Bench::new();
-        let tokens = bench.install();
+    fn a_valid_access_token_is_accepted_and_an_expired_or_unknown_one_is_not() {
+        let mut harness = Harness::new();
+        let tokens = harness.install();
         let bearer = format!("Bearer {}", tokens.access_token.expose());
-        let (status, body) = details(&mut bench, &bearer);
+        let (status, body) = details(&mut harness, &bearer);
         assert_eq!((status, &body["portalId"]), (200, &62515.into()));
-        assert_eq!(details(&mut bench, &bearer.replace("Bearer", "bearer")).0, 200);
+        assert_eq!(details(&mut harness, &bearer.replace("Bearer", "bearer")).0, 200);
         for wrong in ["", "Bearer", "Bearer x", tokens.access_token.expose(), "Basic eDp5"] {
-            let (status, body) = details(&mut bench, wrong);
+            let (status, body) = details(&mut harness, wrong);
             assert_eq!((status, &body["category"]), (401, &"INVALID_AUTHENTICATION".into()), "{wrong}");
         }
-        assert_eq!(bench.emulator.journal().last().unwrap().operation, Some(Target::AccountInfo));
-        bench.wait(1800);
-        assert_eq!(details(&mut bench, &bearer).1["category"], "EXPIRED_AUTHENTICATION");
+        assert_eq!(harness.emulator.journal().last().unwrap().operation, Some(Target::AccountInfo));
+        harness.wait(1800);
+        assert_eq!(details(&mut harness, &bearer).1["category"], "EXPIRED_AUTHENTICATION");
     }
 
-    /// HubSpot's token reference: a 401 from another API is no proof that a token expired.
+    /// HubSpot's token reference: a 401 from another API does not prove that a token has expired.
     #[test]
-    fn only_a_fault_meant_for_it_meets_it() {
-        let mut bench = Bench::new();
-        let tokens = bench.install();
+    fn only_a_fault_with_this_target_affects_the_account_details() {
+        let mut harness = Harness::new();
+        let tokens = harness.install();
         let bearer = format!("Bearer {}", tokens.access_token.expose());
-        bench.emulator.inject(Fault::status(503));
-        bench.emulator.inject(Fault::status(401).on(Target::AccountInfo));
-        assert_eq!(details(&mut bench, &bearer).0, 401);
-        assert_eq!(details(&mut bench, &bearer).0, 200);
-        assert!(bench.call(&Refresh::new(refresh_token(&tokens))).is_err());
+        harness.emulator.inject(Fault::status(503));
+        harness.emulator.inject(Fault::status(401).with_target(Target::AccountInfo));
+        assert_eq!(details(&mut harness, &bearer).0, 401);
+        assert_eq!(details(&mut harness, &bearer).0, 200);
+        assert!(harness.call(&Refresh::new(refresh_token(&tokens))).is_err());
     }
 }

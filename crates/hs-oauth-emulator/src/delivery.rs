@@ -2,28 +2,30 @@ use std::time::Duration;
 
 use http::Response;
 
-/// What an answer suffers on its way, among the extensions of the [`Response`]. A transport or a simulation that hands
-/// answers on without looking has no delays and no broken connections.
+/// How a response is to be delivered: how late, and whether the connection breaks on the way.
+///
+/// The emulator puts this value into the extensions of a [`Response`]. A transport or a simulation that ignores it
+/// delivers every response at once and whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// How long the answer takes.
+    /// How long to wait before the response is delivered.
     pub delay: Duration,
-    /// Where the connection breaks, if it does.
+    /// Where the connection breaks; `None` if the response arrives whole.
     pub cut: Option<Cut>,
 }
 
-/// Where a connection breaks.
+/// The place in a response where the connection breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// Before the answer: the client gets nothing. Whether the request had its effect, the client cannot tell.
-    NoAnswer,
-    /// After this many bytes of the body; the headers promise the whole.
+    /// Before the response: the client receives nothing. It cannot tell whether the request had its effect.
+    NoResponse,
+    /// After this many bytes of the body. The headers still announce the length of the whole body.
     Body(usize),
 }
 
 impl Delivery {
-    /// What this answer suffers on its way; nothing if the extensions do not say.
-    pub fn of<B>(response: &Response<B>) -> Self {
+    /// Returns how to deliver `response`. Without a value in its extensions, that is at once and whole.
+    pub fn from_response<B>(response: &Response<B>) -> Self {
         response.extensions().get().copied().unwrap_or_default()
     }
 }

@@ -1,10 +1,12 @@
-//! HubSpot's side of OAuth on your own machine: consent page, token routes of every API version, expiry, rotation,
-//! uninstall, removed versions, and faults on demand. No account, no network.
+//! An emulator of HubSpot's OAuth, for development and tests. It serves the consent page and the token API of every
+//! version. Its access tokens expire, its refresh tokens can rotate, accounts can uninstall the app, versions of the
+//! API can be removed, and requests can be made to fail. It needs no HubSpot account and no network.
 //!
-//! **In here**: what HubSpot would answer, as far as its documents and the field know ([`Emulator`]), and with the feature
-//! `server` a thin HTTP front (`Server`); the program `hs-oauth-emulator` is that front with a command line. **Not in
-//! here**: the types of requests and answers, which are the client's own, from `hs-oauth-core`; and in [`Emulator`] any
-//! clock, socket, thread or random source: the time is an argument, and every token comes from [`Settings::seed`].
+//! [`Emulator`] gives the response to each request, as far as HubSpot's documents and reports from other projects say
+//! what HubSpot would respond. It uses no clock, no socket, no thread and no source of random numbers: the time is an
+//! argument, and every code and token is derived from [`Settings::seed`]. The feature `server` adds `Server`, a thin
+//! HTTP server around it. The program `hs-oauth-emulator` is that server with a command line. The types of requests and
+//! responses are those of the client, from `hs-oauth-core`.
 //!
 //! ```
 //! use hs_oauth_core::Timestamp;
@@ -14,13 +16,13 @@
 //! settings.auto_approve = true;
 //! let mut emulator = Emulator::new(settings);
 //!
-//! let page = http::Request::get(
+//! let request = http::Request::get(
 //!     "/oauth/authorize?client_id=a1b2c3d4-e5f6-7890-abcd-ef1234567890\
 //!      &redirect_uri=http%3A%2F%2Flocalhost%3A3000%2Foauth%2Fcallback&scope=oauth&state=xyz",
 //! );
-//! let answer = emulator.handle(Timestamp::from_secs(0), page.body(Vec::new())?);
-//! assert_eq!(answer.status(), 302);
-//! let callback = answer.headers()["location"].to_str()?;
+//! let response = emulator.handle(Timestamp::from_secs(0), request.body(Vec::new())?);
+//! assert_eq!(response.status(), 302);
+//! let callback = response.headers()["location"].to_str()?;
 //! assert!(callback.starts_with("http://localhost:3000/oauth/callback?code="));
 //! assert!(callback.ends_with("&state=xyz"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -28,42 +30,47 @@
 //!
 //! # The map
 //!
-//! - [`Settings`]: the app, the account, the rules. [`Emulator::handle`]: one request in, one answer out.
-//! - What an answer is to suffer on its way rides in its extensions: [`Delivery`]. A transport or a simulation obeys it.
-//! - [`Fault`]: what goes wrong on order. [`Entry`]: what came in, secrets masked.
-//! - All of it can be steered over HTTP under `/_emulator/`; the crate's README documents that.
+//! - [`Settings`] describe the app, the first account and the rules. [`Emulator::handle`] takes one request and returns
+//!   one response.
+//! - [`Delivery`] says how a response is to be delayed or interrupted. It is in the response's extensions, and the
+//!   transport or simulation that delivers the response has to carry it out.
+//! - [`Fault`] makes requests fail. [`Entry`] is a request as the journal shows it, with its secrets masked.
+//! - Everything can be controlled over HTTP under `/_emulator/` too. The README of this crate describes how.
 
 mod account_info;
-mod accounts;
-mod answers;
-mod authorize;
-mod codes;
+mod browser;
 mod consent;
+mod content_type;
 mod control;
 mod delivery;
 mod emulator;
 mod faults;
-mod ids;
+mod grants;
+mod home;
+mod html;
 mod journal;
-mod pages;
-mod person;
-mod scope_words;
+mod responses;
+mod routes;
 #[cfg(feature = "server")]
 mod server;
 mod settings;
+mod state;
 #[cfg(test)]
 mod testing;
-mod token;
+mod token_api;
+mod token_generator;
 
 pub use delivery::{Cut, Delivery};
-pub use emulator::{Emulator, LARGEST_BODY, SERVED_VERSIONS};
+pub use emulator::Emulator;
 pub use faults::{Fault, Target};
-pub use journal::{Entry, JOURNAL_LENGTH, Parameter};
+pub use journal::{Entry, MAX_JOURNAL_LENGTH, Parameter};
+pub use routes::MAX_BODY_SIZE;
 #[cfg(feature = "server")]
 pub use server::Server;
 #[doc(hidden)]
-pub use settings::clashes_with_the_answer;
+pub use settings::has_response_parameter;
 pub use settings::{Rotation, Settings, User};
+pub use state::SERVED_VERSIONS;
 
 #[cfg(all(doctest, feature = "server"))]
 #[doc = include_str!("../README.md")]

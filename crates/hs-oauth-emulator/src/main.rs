@@ -1,4 +1,5 @@
-//! `hs-oauth-emulator`: the emulator as a program. The ready line goes to standard output, the log to standard error.
+//! The program `hs-oauth-emulator`: the emulator's HTTP server with a command line. When the server is ready, one line
+//! of JSON goes to standard output. Log lines go to standard error.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -7,16 +8,16 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use hs_oauth_emulator::{Rotation, Server, Settings, clashes_with_the_answer};
+use hs_oauth_emulator::{Rotation, Server, Settings, has_response_parameter};
 
 #[derive(Parser)]
 #[command(version, about = "HubSpot's OAuth on your own machine, for development and tests", after_help = CONTROL)]
 struct Arguments {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4380", value_parser = listen)]
-    listen: Listen,
+    /// The address to listen on; port 0 chooses a free port
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4380", value_parser = listen_addresses)]
+    listen: ListenAddresses,
     /// The app's client id
-    #[arg(long, value_name = "ID", default_value = "a1b2c3d4-e5f6-7890-abcd-ef1234567890", value_parser = text)]
+    #[arg(long, value_name = "ID", default_value = "a1b2c3d4-e5f6-7890-abcd-ef1234567890", value_parser = printable)]
     client_id: String,
     /// The app's client secret
     #[arg(
@@ -26,16 +27,17 @@ struct Arguments {
         allow_hyphen_values = true
     )]
     client_secret: String,
-    /// Where browsers may be sent back to; may be given more than once
+    /// A registered redirect URI; can be given more than once
     #[arg(long = "redirect-uri", value_name = "URI", default_value = "http://localhost:3000/oauth/callback", value_parser = redirect_uri)]
     redirect_uris: Vec<String>,
-    /// The account there is at the start
+    /// The id of the account that exists at the start
     #[arg(long, value_name = "NUMBER", default_value_t = 62515, value_parser = clap::value_parser!(i64).range(1..))]
     hub_id: i64,
-    /// What a refresh does to the refresh token: keep (as HubSpot today), rotate (replace it), strict (replace it, and end the grant if it is used again)
+    /// What a refresh does to the refresh token: keep (as HubSpot today), rotate (replace it), strict (replace it, and
+    /// end the grant if it is used again)
     #[arg(long, value_name = "keep|rotate|strict", default_value = "keep", value_parser = rotation)]
     rotation: Rotation,
-    /// Life of an access token
+    /// The lifetime of an access token
     #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u32).range(1..))]
     access_token_lifetime: u32,
     /// Consent to everything at once instead of showing the page [default: show the page]
@@ -44,30 +46,30 @@ struct Arguments {
 }
 
 const CONTROL: &str = "\
-When it listens, one line of JSON on standard output says where, and the app's values.
+When the emulator listens, it writes one line of JSON to standard output: its address and the app's settings.
 
-Control, JSON in and out (send content-type: application/json):
-  GET  /_emulator/                        what there is
+Control (reads and writes JSON; send content-type: application/json):
+  GET  /_emulator/                        the state and these paths
   POST /_emulator/faults                  {\"operation\":\"refresh\",\"count\":2,\"status\":503,\"retry_after\":1}
                                           or delay_ms, drop (before|after the effect), truncate (bytes),
                                           raw_body; GET, DELETE
   POST /_emulator/clock                   {\"advance\":1800}; GET
   POST /_emulator/hubs                    {\"hub_id\":2,\"hub_domain\":\"two.example.com\"}; GET
   POST /_emulator/hubs/{hub_id}/uninstall {}
-  DELETE /_emulator/hubs/{hub_id}         the account goes away
+  DELETE /_emulator/hubs/{hub_id}         delete the account
   POST /_emulator/rotation                {\"rotation\":\"strict\"}; GET
   POST /_emulator/sunset                  {\"versions\":[\"v1\"]}; GET, DELETE
-  GET  /_emulator/journal                 what came in, secrets masked; DELETE
-  POST /_emulator/reset                   {}; back to the start
+  GET  /_emulator/journal                 the requests that came in, secrets masked; DELETE
+  POST /_emulator/reset                   {}; go back to the start
 
 Exit status: 0 ended by SIGINT or SIGTERM, 1 cannot listen, 2 wrong usage.";
 
 #[derive(Clone)]
-struct Listen(Vec<SocketAddr>);
+struct ListenAddresses(Vec<SocketAddr>);
 
-/// The one line on standard output.
+/// The line of JSON that says that the emulator is ready.
 #[derive(serde::Serialize)]
-struct Ready<'a> {
+struct ReadyLine<'a> {
     listening: &'a str,
     client_id: &'a str,
     client_secret: &'a str,
@@ -79,7 +81,7 @@ struct Ready<'a> {
 }
 
 fn main() -> ExitCode {
-    let arguments = arguments(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let arguments = parse_arguments(std::env::args_os()).unwrap_or_else(|error| error.exit());
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -89,10 +91,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn arguments(given: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+fn parse_arguments(given: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
     let arguments = Arguments::try_parse_from(given)?;
-    // Not as a value parser: clap's message would show the secret.
-    if let Err(reason) = text(&arguments.client_secret) {
+    // This is not done by a value parser, because clap's error message would show the value, which is a secret.
+    if let Err(reason) = printable(&arguments.client_secret) {
         let message = format!("invalid value for '--client-secret <SECRET>': {reason}");
         return Err(Arguments::command().error(ErrorKind::ValueValidation, message));
     }
@@ -100,7 +102,7 @@ fn arguments(given: impl IntoIterator<Item = OsString>) -> Result<Arguments, cla
 }
 
 fn run(arguments: Arguments) -> io::Result<()> {
-    let Listen(addresses) = arguments.listen;
+    let ListenAddresses(addresses) = arguments.listen;
     let mut settings = Settings::random()?;
     settings.client_id = arguments.client_id;
     settings.client_secret = arguments.client_secret;
@@ -110,7 +112,8 @@ fn run(arguments: Arguments) -> io::Result<()> {
     settings.access_token_lifetime = arguments.access_token_lifetime;
     settings.auto_approve = arguments.auto_approve;
 
-    // The signals are caught before anyone is told that the program is ready.
+    // Signals have to be caught before the ready line is written, because the program that reads it may send one at
+    // once.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = runtime.block_on(async { Signals::new() })?;
     let server = Server::start_logged(addresses.as_slice(), settings, |line| {
@@ -119,11 +122,11 @@ fn run(arguments: Arguments) -> io::Result<()> {
     let server = server.map_err(|error| cannot_listen(&addresses, &error))?;
 
     if !server.address().ip().is_loopback() {
-        let warning = "warning: others than this machine can reach the emulator, and steer it";
+        let warning = "warning: other machines can reach the emulator and control it";
         let _ = writeln!(io::stderr(), "{warning}");
     }
     let settings = server.settings();
-    let ready = serde_json::to_string(&Ready {
+    let ready = serde_json::to_string(&ReadyLine {
         listening: server.url(),
         client_id: &settings.client_id,
         client_secret: &settings.client_secret,
@@ -183,24 +186,24 @@ impl Signals {
     }
 }
 
-fn listen(text: &str) -> Result<Listen, String> {
+fn listen_addresses(text: &str) -> Result<ListenAddresses, String> {
     let addresses = text.to_socket_addrs().map_err(|error| error.to_string())?;
-    Ok(Listen(addresses.collect()))
+    Ok(ListenAddresses(addresses.collect()))
 }
 
-fn text(text: &str) -> Result<String, String> {
+fn printable(text: &str) -> Result<String, String> {
     match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         true => Ok(text.to_owned()),
         false => Err("must be printable ASCII, and not empty".to_owned()),
     }
 }
 
-/// An absolute URI without a fragment (RFC 6749 §3.1.2), and without what the answer adds to it.
+/// Accepts an absolute URI without a fragment (RFC 6749 §3.1.2) and without a parameter that the response adds.
 fn redirect_uri(text: &str) -> Result<String, String> {
     let uri: http::Uri = text.parse().map_err(|_| "is not a URI".to_owned())?;
     match uri.scheme_str() {
         Some("http" | "https") if text.contains('#') => Err("may not have a fragment".to_owned()),
-        Some("http" | "https") if clashes_with_the_answer(text) => {
+        Some("http" | "https") if has_response_parameter(text) => {
             Err("may not have a parameter `code`, `state` or `error`".to_owned())
         }
         Some("http" | "https") => Ok(text.to_owned()),
@@ -221,9 +224,9 @@ fn rotation(text: &str) -> Result<Rotation, String> {
 mod tests {
     use super::*;
 
-    fn refusal(given: &[&str]) -> String {
+    fn usage_error(given: &[&str]) -> String {
         let all = ["hs-oauth-emulator"].iter().chain(given).map(OsString::from);
-        match arguments(all) {
+        match parse_arguments(all) {
             Err(error) if error.exit_code() == 2 => error.to_string(),
             Err(error) => panic!("{given:?} ends with {}", error.exit_code()),
             Ok(_) => panic!("{given:?} is taken"),
@@ -231,29 +234,29 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_flag_of_a_secret_and_never_its_value() {
+    fn an_error_names_the_flag_of_a_secret_but_never_shows_its_value() {
         for secret in ["s\u{e9}cret-canary", "canary\n", ""] {
             for given in [&["--client-secret", secret][..], &[&format!("--client-secret={secret}")]] {
-                let error = refusal(given);
+                let error = usage_error(given);
                 assert!(error.contains("--client-secret") && !error.contains("canary"), "{error}");
             }
         }
         let secret = ["hs-oauth-emulator", "--client-secret", "--canary"].map(OsString::from);
-        assert_eq!(arguments(secret).ok().unwrap().client_secret, "--canary");
+        assert_eq!(parse_arguments(secret).ok().unwrap().client_secret, "--canary");
     }
 
     #[test]
-    fn a_redirect_uri_with_a_parameter_of_the_answer_is_wrong_usage() {
+    fn a_redirect_uri_with_a_parameter_of_the_response_is_wrong_usage() {
         for query in ["code=1", "a=b&state", "error="] {
-            let error = refusal(&["--redirect-uri", &format!("http://localhost:3000/cb?{query}")]);
+            let error = usage_error(&["--redirect-uri", &format!("http://localhost:3000/cb?{query}")]);
             assert!(error.contains("--redirect-uri") && error.contains("`state`"), "{error}");
         }
         let good = ["hs-oauth-emulator", "--redirect-uri", "http://localhost:3000/cb?x=code"];
-        assert!(arguments(good.map(OsString::from)).is_ok());
+        assert!(parse_arguments(good.map(OsString::from)).is_ok());
     }
 
     #[test]
-    fn whoever_cannot_listen_is_told_what_to_do() {
+    fn the_error_of_an_occupied_address_says_what_to_do() {
         let address = ([127, 0, 0, 1], 4380).into();
         let error = cannot_listen(&[address], &io::ErrorKind::AddrInUse.into()).to_string();
         for part in ["127.0.0.1:4380", "address in use", "--listen", "port 0"] {

@@ -2,45 +2,47 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What an [`Emulator`](crate::Emulator) is at the start, and again after a reset.
+/// The app, the first account and the rules of an [`Emulator`](crate::Emulator). They apply at the start and again
+/// after a reset.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The app's public id. Default `a1b2c3d4-e5f6-7890-abcd-ef1234567890`.
+    /// The app's public client id. Default `a1b2c3d4-e5f6-7890-abcd-ef1234567890`.
     pub client_id: String,
-    /// The app's secret. Default `0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0`.
+    /// The app's client secret. Default `0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0`.
     pub client_secret: String,
     /// The app's name on the consent page. Default `Example app`.
     pub app_name: String,
-    /// The app's number in introspections. Default 456789.
+    /// The app's id in introspection responses. Default 456789.
     pub app_id: i64,
-    /// Where browsers may be sent back to, compared to the byte; never to one that has a parameter `code`, `state` or
-    /// `error` already. Default `http://localhost:3000/oauth/callback`.
+    /// The registered redirect URIs. A request must name one of them, the same to the byte. One that already has a
+    /// query parameter `code`, `state` or `error` is never used. Default `http://localhost:3000/oauth/callback`.
     pub redirect_uris: Vec<String>,
-    /// The account there is at the start. Default 62515.
+    /// The id of the account that exists at the start. Default 62515.
     pub hub_id: i64,
-    /// That account's own website. Default `demo.example.com`.
+    /// The domain of that account's own website. Default `demo.example.com`.
     pub hub_domain: String,
-    /// Who consents. Default 123456, `installer@example.com`.
+    /// The user who consents. Default 123456, `installer@example.com`.
     pub user: User,
     /// What a refresh does to the refresh token. Default [`Rotation::Keep`].
     pub rotation: Rotation,
-    /// Life of an access token in seconds; 0 counts as 1. Default 1800.
+    /// The lifetime of an access token in seconds; 0 counts as 1. Default 1800.
     pub access_token_lifetime: u32,
-    /// Life of an authorization code in seconds. Default 60.
+    /// The lifetime of an authorization code in seconds. Default 60.
     pub code_lifetime: u32,
-    /// Whether the authorization page consents by itself, to everything asked for. Default no.
+    /// Whether every authorization request is granted at once and in full, without showing the consent page. Default
+    /// false.
     pub auto_approve: bool,
-    /// What every code, token and id is derived from. Whoever knows it can tell them all beforehand.
+    /// The seed from which every code, token and id is derived. Anyone who knows it can compute all of them in advance.
     pub seed: [u8; 32],
 }
 
-/// The person who consents on the page.
+/// The user who consents on the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// HubSpot's number for the person.
+    /// HubSpot's id of the user.
     pub id: i64,
-    /// The person's address.
+    /// The user's e-mail address.
     pub email: String,
 }
 
@@ -48,17 +50,17 @@ pub struct User {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rotation {
-    /// It stays good and is returned unchanged, as HubSpot does today.
+    /// The token stays valid and is returned unchanged, as HubSpot does today.
     #[default]
     Keep,
-    /// It is replaced by a new one, and refused from then on.
+    /// A new token replaces it, and the old one is invalid from then on.
     Rotate,
-    /// It is replaced, and if it is ever used again the whole grant ends (RFC 9700 §4.14.2).
+    /// A new token replaces it. If the old one is ever used again, the whole grant ends (RFC 9700 §4.14.2).
     Strict,
 }
 
 impl Settings {
-    /// The defaults, with everything secret derived from `seed`.
+    /// Returns the defaults, with this seed.
     pub fn new(seed: [u8; 32]) -> Self {
         Self {
             client_id: "a1b2c3d4-e5f6-7890-abcd-ef1234567890".to_owned(),
@@ -77,10 +79,10 @@ impl Settings {
         }
     }
 
-    /// The defaults, with a seed from the operating system.
+    /// Returns the defaults, with a random seed from the operating system.
     ///
     /// # Errors
-    /// If the operating system gives no random bytes.
+    /// The operating system's error if it provides no random bytes.
     #[cfg(feature = "server")]
     pub fn random() -> std::io::Result<Self> {
         let mut seed = [0; 32];
@@ -89,15 +91,16 @@ impl Settings {
     }
 }
 
-/// Whether a redirect URI has a parameter already that the answer adds: it would be there twice.
+/// Returns whether a redirect URI already has a query parameter that the authorization response adds: `code`, `state`
+/// or `error`. The app would receive that parameter twice.
 #[doc(hidden)]
-pub fn clashes_with_the_answer(redirect_uri: &str) -> bool {
+pub fn has_response_parameter(redirect_uri: &str) -> bool {
     let query = redirect_uri.split_once('?').map_or("", |(_, query)| query);
     form_urlencoded::parse(query.as_bytes()).any(|(name, _)| matches!(&*name, "code" | "state" | "error"))
 }
 
 impl fmt::Debug for Settings {
-    /// Everything but the secret and the seed.
+    /// Shows everything but the client secret and the seed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("client_id", &self.client_id)
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_neither_secret_nor_seed() {
+    fn debug_output_has_neither_the_secret_nor_the_seed() {
         let settings = Settings::new([211; 32]);
         let shown = format!("{settings:?}");
         assert!(!shown.contains(&settings.client_secret) && !shown.contains("211"));

@@ -1,6 +1,9 @@
-//! What the tests share: an emulator, a time, and the client's own half of the protocol.
+//! What the tests share: an emulator, a clock, and the client's side of the protocol.
 
-use hs_oauth_core::{ApiVersion, App, AuthorizationCode, Authorize, ClientSecret, Endpoint, Error, ExchangeCode, Introspect, Introspection, Refresh, RefreshToken, Revoke, Timestamp, Token, TokenSet};
+use hs_oauth_core::{
+    ApiVersion, App, AuthorizationCode, Authorize, ClientSecret, Endpoint, Error, ExchangeCode, Introspect,
+    Introspection, Refresh, RefreshToken, Revoke, Timestamp, Token, TokenSet,
+};
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response};
 use serde_json::Value;
@@ -11,18 +14,20 @@ use crate::settings::Settings;
 pub(crate) const ALL_VERSIONS: [&str; 4] = crate::SERVED_VERSIONS;
 pub(crate) const CALLBACK: &str = "http://localhost:3000/oauth/callback";
 
-pub(crate) struct Bench {
+/// An emulator, the time by its caller's clock, and the version of the API that the client uses.
+pub(crate) struct Harness {
     pub(crate) emulator: Emulator,
     pub(crate) now: Timestamp,
     pub(crate) version: ApiVersion,
 }
 
-impl Bench {
+impl Harness {
     pub(crate) fn new() -> Self {
-        Self::with(|_| {})
+        Self::configured(|_| {})
     }
 
-    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+    /// Returns a harness whose emulator has the default settings with this change.
+    pub(crate) fn configured(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::new([42; 32]);
         change(&mut settings);
         Self {
@@ -32,23 +37,24 @@ impl Bench {
         }
     }
 
-    pub(crate) fn on(mut self, version: &str) -> Self {
+    pub(crate) fn with_version(mut self, version: &str) -> Self {
         self.version = version.parse().unwrap();
         self
     }
 
+    /// Moves the clock forward.
     pub(crate) fn wait(&mut self, seconds: u64) {
         self.now = self.now.plus(std::time::Duration::from_secs(seconds));
     }
 
     pub(crate) fn app(&self) -> App {
-        self.app_with("0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0")
+        self.app_with_secret("0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0")
     }
 
-    pub(crate) fn app_with(&self, secret: &str) -> App {
+    pub(crate) fn app_with_secret(&self, secret: &str) -> App {
         App::hubspot("a1b2c3d4-e5f6-7890-abcd-ef1234567890", ClientSecret::new(secret).unwrap())
             .with_redirect_uri(CALLBACK)
-            .version(self.version)
+            .with_version(self.version)
             .build()
             .unwrap()
     }
@@ -59,8 +65,8 @@ impl Bench {
         endpoint.read_response(&app, self.now, &response)
     }
 
-    /// The code, the `error` and the HubSpot code of a refusal.
-    pub(crate) fn refusal<E: Endpoint>(&mut self, endpoint: &E) -> (u16, String, String)
+    /// Returns the HTTP status, the `error` and HubSpot's code of the error response to a call.
+    pub(crate) fn error_codes<E: Endpoint>(&mut self, endpoint: &E) -> (u16, String, String)
     where
         E::Output: std::fmt::Debug,
     {
@@ -74,11 +80,12 @@ impl Bench {
         )
     }
 
+    /// Returns the code of an authorization for these scopes.
     pub(crate) fn code(&mut self, scopes: &str) -> AuthorizationCode {
-        self.code_with(&Authorize::new(scopes.parse().unwrap()))
+        self.authorize(&Authorize::new(scopes.parse().unwrap()))
     }
 
-    pub(crate) fn code_with(&mut self, authorize: &Authorize) -> AuthorizationCode {
+    pub(crate) fn authorize(&mut self, authorize: &Authorize) -> AuthorizationCode {
         let authorization =
             authorize.begin_with(&self.app(), hs_oauth_core::Randomness::new([5; 32], [6; 32])).unwrap();
         let callback = self.emulator.connect(self.now, &authorization.url).unwrap();
@@ -87,10 +94,10 @@ impl Bench {
     }
 
     pub(crate) fn install(&mut self) -> TokenSet {
-        self.install_with("oauth crm.objects.contacts.read")
+        self.install_with_scopes("oauth crm.objects.contacts.read")
     }
 
-    pub(crate) fn install_with(&mut self, scopes: &str) -> TokenSet {
+    pub(crate) fn install_with_scopes(&mut self, scopes: &str) -> TokenSet {
         let code = self.code(scopes);
         self.call(&ExchangeCode::new(code)).unwrap()
     }
@@ -124,15 +131,15 @@ impl Bench {
         self.send(request.body(form.as_bytes().to_vec()).unwrap())
     }
 
-    /// A call to the control API: status and body.
+    /// Calls the control API and returns the status and the body.
     pub(crate) fn control(&mut self, method: Method, path: &str, body: &str) -> (u16, Value) {
         let request = Request::builder()
             .method(method)
             .uri(format!("/_emulator{path}"))
             .header(CONTENT_TYPE, "application/json");
-        let answer = self.send(request.body(body.as_bytes().to_vec()).unwrap());
-        let body = serde_json::from_slice(answer.body()).unwrap_or_default();
-        (answer.status().as_u16(), body)
+        let response = self.send(request.body(body.as_bytes().to_vec()).unwrap());
+        let body = serde_json::from_slice(response.body()).unwrap_or_default();
+        (response.status().as_u16(), body)
     }
 }
 
@@ -140,18 +147,28 @@ pub(crate) fn refresh_token(tokens: &TokenSet) -> RefreshToken {
     tokens.refresh_token.clone().unwrap()
 }
 
-pub(crate) fn json(answer: &Response<Vec<u8>>) -> Value {
-    serde_json::from_slice(answer.body()).unwrap()
+/// Opens the consent page at `path` and returns the ticket in its form.
+pub(crate) fn ticket(harness: &mut Harness, path: &str) -> String {
+    let page = harness.get(path);
+    assert_eq!(page.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+    assert!(!page.headers().contains_key("location"));
+    let page = String::from_utf8(page.into_body()).unwrap();
+    let (_, rest) = page.split_once("name=\"ticket\" value=\"").unwrap();
+    rest.split_once('"').unwrap().0.to_owned()
 }
 
-/// What strict clients hold a server to: what every refusal has.
-pub(crate) fn assert_refusal(answer: &Response<Vec<u8>>) {
-    assert!(answer.status().is_client_error(), "{answer:?}");
-    let headers = answer.headers();
+pub(crate) fn json(response: &Response<Vec<u8>>) -> Value {
+    serde_json::from_slice(response.body()).unwrap()
+}
+
+/// Checks what strict clients require of every error response.
+pub(crate) fn assert_error_response(response: &Response<Vec<u8>>) {
+    assert!(response.status().is_client_error(), "{response:?}");
+    let headers = response.headers();
     assert_eq!(headers[CONTENT_TYPE], "application/json");
     assert_eq!(headers["cache-control"], "no-store");
     assert!(!headers.contains_key("www-authenticate"));
-    let body = json(answer);
+    let body = json(response);
     for name in ["error", "error_description", "status", "message", "category", "correlationId"] {
         assert!(body[name].is_string(), "{name} in {body}");
     }

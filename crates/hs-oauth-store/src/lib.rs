@@ -24,8 +24,6 @@
 
 #[cfg(feature = "async")]
 mod async_store;
-#[doc(hidden)]
-pub mod cache;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod file;

@@ -57,9 +57,10 @@ impl AuthorizeUrl {
                 invalid.argument = "optional_scope";
                 invalid
             })?;
-        let mut authorize = Authorize::new(self.scope.join(" ").parse()?).with_optional_scopes(optional_scopes);
+        let mut authorize =
+            Authorize::new(self.scope.join(" ").parse()?).with_optional_scopes(optional_scopes);
         if let Some(hub_id) = self.hub_id {
-            authorize = authorize.hub_id(hub_id);
+            authorize = authorize.with_hub_id(hub_id);
         }
         if self.no_pkce {
             authorize = authorize.without_pkce();

@@ -32,7 +32,7 @@ impl Refresh {
         let client = settings.client()?;
         let from_stdin = self.stdin.or(self.refresh_token).is_some();
         let sent = RefreshToken::new(secret::read(&REFRESH_TOKEN, from_stdin)?)?;
-        let tokens = client.call(&hs_oauth_blocking::Refresh::new(sent.clone()).scopes(scopes))?;
+        let tokens = client.call(&hs_oauth_blocking::Refresh::new(sent.clone()).with_scopes(scopes))?;
         Report::from_tokens(&tokens, Some(&sent))
     }
 }

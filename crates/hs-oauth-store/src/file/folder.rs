@@ -149,7 +149,8 @@ impl Folder {
 
     fn temporary_path(&self, prefix: &str) -> Result<PathBuf, StoreError> {
         let random = Random::from_os();
-        let mut random = random.map_err(|error| StoreError::with_source(StoreErrorKind::Unavailable, error))?;
+        let mut random =
+            random.map_err(|error| StoreError::with_source(StoreErrorKind::Unavailable, error))?;
         Ok(self.file(&format!("{prefix}{:032x}.tmp", random.next_u128())))
     }
 

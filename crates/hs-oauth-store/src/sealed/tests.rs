@@ -1,7 +1,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hs_oauth_core::renewal::{GrantId, GrantState};
 use hs_oauth_core::Random;
+use hs_oauth_core::renewal::{GrantId, GrantState};
 use serde_json::{Value, json};
 
 use super::envelope::{FIELD, SealedField, associated_data};
@@ -259,7 +259,8 @@ fn a_sealed_record_in_a_newer_format_is_unreadable_and_not_damaged() {
             nonce: URL_SAFE_NO_PAD.encode(nonce),
             text: URL_SAFE_NO_PAD.encode(key.seal(&nonce, &associated_data(ACCOUNT, key), text).unwrap()),
         };
-        let mut envelope = Record::without_tokens(GrantId::generate(&mut Random::new([1; 32])), GrantState::Live);
+        let mut envelope =
+            Record::without_tokens(GrantId::generate(&mut Random::new([1; 32])), GrantState::Live);
         assert!(envelope.unknown.insert(FIELD, &sealed_field));
         let current = store.get_ref().load(ACCOUNT).unwrap().map(|stored| stored.version);
         store.get_ref().swap(ACCOUNT, current, &envelope).unwrap();

@@ -1,0 +1,30 @@
+use std::sync::Arc;
+
+use hs_oauth_manager::{FlightResult, Waiting};
+use tokio::sync::{Notify, watch};
+
+/// Waits with tokio's channels.
+#[derive(Debug, Default)]
+pub(crate) struct Tokio {
+    /// Notified when nothing is under way any more.
+    pub(crate) idle: Notify,
+}
+
+pub(crate) type Flight = Arc<watch::Sender<Option<FlightResult>>>;
+
+impl Waiting for Tokio {
+    type Flight = Flight;
+    type Waker = Arc<Notify>;
+
+    fn deliver(flight: &Flight, result: FlightResult) {
+        flight.send_replace(Some(result));
+    }
+
+    fn queue_changed(&self, front: Option<&Arc<Notify>>) {
+        front.inspect(|front| front.notify_one());
+    }
+
+    fn idle(&self) {
+        self.idle.notify_waiters();
+    }
+}

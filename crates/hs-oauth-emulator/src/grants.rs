@@ -1,0 +1,514 @@
+//! Who granted what to the app: the accounts, their grants, and the codes and tokens of these grants.
+//!
+//! A code or token is found by its text. What no request can ask for any more is dropped.
+
+mod access_tokens;
+mod codes;
+mod grant_error;
+mod hubs;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use access_tokens::{AccessTokens, IssuedAccessToken};
+use codes::Codes;
+pub(crate) use codes::Consent;
+pub(crate) use grant_error::GrantError;
+use hs_oauth_core::{Code, CodeVerifier, RefreshToken, Scopes, Timestamp, TokenSet, TokenUse};
+pub(crate) use hubs::Hub;
+use hubs::Hubs;
+
+use crate::settings::{Rotation, Settings};
+use crate::token_generator::TokenGenerator;
+
+/// The number of replaced refresh tokens that are remembered. One more drops the oldest.
+const MAX_REPLACED: usize = 100_000;
+
+pub(crate) struct Grants {
+    access_token_lifetime: u32,
+    hubs: Hubs,
+    codes: Codes,
+    grants: BTreeMap<u64, Grant>,
+    last_grant: u64,
+    access_tokens: AccessTokens,
+    /// The id of the grant of each refresh token. Replaced refresh tokens are here too.
+    refresh_tokens: BTreeMap<Arc<str>, u64>,
+    replaced_refresh_tokens: VecDeque<Arc<str>>,
+}
+
+struct Grant {
+    hub_id: i64,
+    scopes: Scopes,
+    /// The refresh token that is valid; `None` once it was revoked.
+    refresh_token: Option<Arc<str>>,
+    /// How many access tokens of this grant are remembered.
+    access_tokens: usize,
+}
+
+/// What is known about an access token.
+#[derive(Debug, PartialEq)]
+pub(crate) enum AccessTokenStatus<'a> {
+    /// It was never issued, or its grant has ended, or it expired long ago.
+    Unknown,
+    Expired,
+    /// `hub_id` is `None` if the token was issued to the app itself.
+    Valid {
+        hub_id: Option<i64>,
+        scopes: &'a Scopes,
+        expires_at: Timestamp,
+    },
+}
+
+impl Grants {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            access_token_lifetime: settings.access_token_lifetime.max(1),
+            hubs: Hubs::new(settings.hub_id, settings.hub_domain.clone()),
+            codes: Codes::new(settings.code_lifetime),
+            grants: BTreeMap::new(),
+            last_grant: 0,
+            access_tokens: AccessTokens::default(),
+            refresh_tokens: BTreeMap::new(),
+            replaced_refresh_tokens: VecDeque::new(),
+        }
+    }
+
+    /// Returns the account, unless it is unknown or deleted.
+    pub(crate) fn hub(&self, hub_id: i64) -> Option<&Hub> {
+        self.hubs.get(hub_id)
+    }
+
+    /// Returns all accounts, deleted ones included, with the number of grants of each.
+    pub(crate) fn hubs(&self) -> impl Iterator<Item = (i64, &Hub, usize)> {
+        let grants = |id| self.grants.values().filter(|grant| grant.hub_id == id).count();
+        self.hubs.iter().map(move |(id, hub)| (id, hub, grants(id)))
+    }
+
+    /// Adds an account, which may replace a deleted one. Returns false if the account exists already.
+    pub(crate) fn add_hub(&mut self, hub_id: i64, domain: String) -> bool {
+        if self.hubs.exists(hub_id) {
+            return false;
+        }
+        self.end_all_of(hub_id);
+        self.hubs.insert(hub_id, domain);
+        true
+    }
+
+    /// Makes all codes and tokens of an account invalid. Returns false if there is no such account.
+    pub(crate) fn uninstall(&mut self, hub_id: i64) -> bool {
+        if !self.hubs.exists(hub_id) {
+            return false;
+        }
+        self.end_all_of(hub_id);
+        true
+    }
+
+    /// Deletes an account. Its refresh tokens are remembered, so that a refresh can say that the account is deleted.
+    /// Returns false if there is no such account.
+    pub(crate) fn delete_hub(&mut self, hub_id: i64) -> bool {
+        self.hubs.delete(hub_id)
+    }
+
+    fn end_all_of(&mut self, hub_id: i64) {
+        self.codes.remove_hub(hub_id);
+        let ended: Vec<u64> =
+            (self.grants.iter()).filter(|(_, grant)| grant.hub_id == hub_id).map(|(id, _)| *id).collect();
+        for id in ended {
+            self.end_grant(id);
+        }
+    }
+
+    /// Removes a grant. Its access tokens are found unknown from then on, because they name a grant that is gone.
+    fn end_grant(&mut self, id: u64) {
+        if let Some(token) = self.grants.remove(&id).and_then(|grant| grant.refresh_token) {
+            self.refresh_tokens.remove(&token);
+        }
+    }
+
+    pub(crate) fn issue_code(
+        &mut self,
+        generator: &mut TokenGenerator,
+        now: Timestamp,
+        consent: Consent,
+    ) -> Code {
+        self.codes.issue(generator, now, consent)
+    }
+
+    /// Exchanges a code for tokens. The first exchange uses the code up, even if it fails. A second one ends the grant
+    /// that the first one created (RFC 6749 §4.1.2).
+    pub(crate) fn exchange(
+        &mut self,
+        generator: &mut TokenGenerator,
+        now: Timestamp,
+        code: &Code,
+        redirect_uri: &str,
+        verifier: Option<&CodeVerifier>,
+    ) -> Result<TokenSet, GrantError> {
+        if let Some(grant) = self.codes.take_grant(code) {
+            self.end_grant(grant);
+        }
+        let (hub_id, scopes) = self.codes.redeem(now, code, redirect_uri, verifier)?;
+        if !self.hubs.exists(hub_id) {
+            return Err(GrantError::HubDeleted);
+        }
+
+        self.last_grant += 1;
+        let id = self.last_grant;
+        self.codes.set_grant(code, id);
+        let refresh_token = generator.refresh_token();
+        let key: Arc<str> = refresh_token.expose().into();
+        self.refresh_tokens.insert(Arc::clone(&key), id);
+        let grant = Grant { hub_id, scopes: scopes.clone(), refresh_token: Some(key), access_tokens: 0 };
+        self.grants.insert(id, grant);
+        Ok(self.issue_tokens(generator, now, Some((id, hub_id, refresh_token)), scopes))
+    }
+
+    /// Exchanges a refresh token for tokens. No `scopes` means all that were granted.
+    pub(crate) fn refresh(
+        &mut self,
+        generator: &mut TokenGenerator,
+        now: Timestamp,
+        presented: &RefreshToken,
+        scopes: &Scopes,
+        rotation: Rotation,
+    ) -> Result<TokenSet, GrantError> {
+        let unknown = GrantError::UnknownRefreshToken;
+        let id = *self.refresh_tokens.get(presented.expose()).ok_or(unknown)?;
+        let grant = self.grants.get_mut(&id).ok_or(unknown)?;
+        let hub_id = grant.hub_id;
+        if grant.refresh_token.as_deref() != Some(presented.expose()) {
+            if rotation == Rotation::Strict {
+                self.end_grant(id);
+            }
+            return Err(unknown);
+        }
+        if !self.hubs.exists(hub_id) {
+            return Err(GrantError::HubDeleted);
+        }
+        if !scopes.iter().all(|scope| grant.scopes.contains(scope.as_str())) {
+            return Err(GrantError::ScopeNotGranted);
+        }
+
+        let scopes = if scopes.is_empty() { &grant.scopes } else { scopes }.clone();
+        let mut refresh_token = presented.clone();
+        if rotation != Rotation::Keep {
+            refresh_token = generator.refresh_token();
+            let key: Arc<str> = refresh_token.expose().into();
+            let replaced = grant.refresh_token.replace(Arc::clone(&key));
+            self.refresh_tokens.insert(key, id);
+            self.replaced_refresh_tokens.extend(replaced);
+            if self.replaced_refresh_tokens.len() > MAX_REPLACED {
+                let oldest = self.replaced_refresh_tokens.pop_front();
+                oldest.map(|token| self.refresh_tokens.remove(&token));
+            }
+        }
+        Ok(self.issue_tokens(generator, now, Some((id, hub_id, refresh_token)), scopes))
+    }
+
+    /// Issues an access token to the app itself.
+    pub(crate) fn issue_app_token(
+        &mut self,
+        generator: &mut TokenGenerator,
+        now: Timestamp,
+        scopes: Scopes,
+    ) -> TokenSet {
+        self.issue_tokens(generator, now, None, scopes)
+    }
+
+    fn issue_tokens(
+        &mut self,
+        generator: &mut TokenGenerator,
+        now: Timestamp,
+        grant: Option<(u64, i64, RefreshToken)>,
+        scopes: Scopes,
+    ) -> TokenSet {
+        self.forget_old_access_tokens(now);
+        let mut tokens = TokenSet::new(generator.access_token(), self.access_token_lifetime.into(), now);
+        tokens.scopes = Some(scopes.clone());
+        tokens.token_use = Some(TokenUse::ClientCredentials);
+        let id = grant.map(|(id, hub_id, refresh_token)| {
+            tokens.token_use = Some(TokenUse::AccessToken);
+            tokens.hub_id = Some(hub_id);
+            tokens.refresh_token = Some(refresh_token);
+            id
+        });
+        if let Some(grant) = id.and_then(|id| self.grants.get_mut(&id)) {
+            grant.access_tokens += 1;
+        }
+        let issued = IssuedAccessToken { grant: id, scopes, expires_at: tokens.expires_at };
+        self.access_tokens.insert(&tokens.access_token, issued);
+        tokens
+    }
+
+    /// Forgets old access tokens. A grant goes with its last access token if its refresh token was revoked.
+    fn forget_old_access_tokens(&mut self, now: Timestamp) {
+        while let Some(forgotten) = self.access_tokens.forget_oldest(now) {
+            let Some(id) = forgotten.grant else { continue };
+            let Some(grant) = self.grants.get_mut(&id) else { continue };
+            grant.access_tokens -= 1;
+            if grant.access_tokens == 0 && grant.refresh_token.is_none() {
+                self.grants.remove(&id);
+            }
+        }
+    }
+
+    pub(crate) fn access_token_status(&self, now: Timestamp, token: &str) -> AccessTokenStatus<'_> {
+        let Some(issued) = self.access_tokens.get(token) else {
+            return AccessTokenStatus::Unknown;
+        };
+        let hub_id = match issued.grant.map(|id| self.grants.get(&id)) {
+            None => None,
+            Some(Some(grant)) if self.hubs.exists(grant.hub_id) => Some(grant.hub_id),
+            Some(_) => return AccessTokenStatus::Unknown,
+        };
+        if now >= issued.expires_at {
+            return AccessTokenStatus::Expired;
+        }
+        AccessTokenStatus::Valid { hub_id, scopes: &issued.scopes, expires_at: issued.expires_at }
+    }
+
+    /// Returns the account that a code was issued for, even if the code is expired or used.
+    pub(crate) fn owner_of_code(&self, code: &Code) -> Option<i64> {
+        self.codes.owner(code)
+    }
+
+    /// Returns the account that a token was issued for, even if the token is expired or replaced.
+    pub(crate) fn owner(&self, token: &str) -> Option<i64> {
+        let grant = match self.access_tokens.get(token) {
+            Some(issued) => issued.grant?,
+            None => *self.refresh_tokens.get(token)?,
+        };
+        self.grants.get(&grant).map(|grant| grant.hub_id)
+    }
+
+    /// Returns the account and the scopes of a valid refresh token.
+    pub(crate) fn refresh_token(&self, token: &str) -> Option<(i64, &Scopes)> {
+        let grant = self.grants.get(self.refresh_tokens.get(token)?)?;
+        let is_valid = grant.refresh_token.as_deref() == Some(token) && self.hubs.exists(grant.hub_id);
+        is_valid.then_some((grant.hub_id, &grant.scopes))
+    }
+
+    /// Revokes a refresh token, if it is valid. Access tokens that were issued before stay valid.
+    pub(crate) fn revoke(&mut self, token: &str) {
+        let grant =
+            self.refresh_tokens.get(token).and_then(|id| self.grants.get_mut(id).map(|grant| (*id, grant)));
+        let Some((id, grant)) = grant.filter(|(_, grant)| grant.refresh_token.as_deref() == Some(token))
+        else {
+            return;
+        };
+        grant.refresh_token = None;
+        self.refresh_tokens.remove(token);
+        if grant.access_tokens == 0 {
+            self.grants.remove(&id);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn code_count(&self) -> usize {
+        self.codes.count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hs_oauth_core::{AuthorizationCode, Authorize, ExchangeCode, NextStep, Refresh};
+
+    use super::*;
+    use crate::testing::{CALLBACK, Harness, refresh_token};
+
+    /// HubSpot's guide: an access token is valid for 30 minutes.
+    #[test]
+    fn an_access_token_expires_to_the_second() {
+        let mut harness = Harness::new();
+        let tokens = harness.install();
+        harness.wait(1799);
+        assert!(harness.is_active(tokens.access_token.clone()));
+        harness.wait(1);
+        assert!(!harness.is_active(tokens.access_token.clone()));
+        harness.version = "v1".parse().unwrap();
+        assert!(!harness.is_active(tokens.access_token));
+    }
+
+    /// RFC 6749 §4.1.2.
+    #[test]
+    fn a_code_is_valid_once_and_its_second_use_ends_the_grant() {
+        let mut harness = Harness::new();
+        let exchange = ExchangeCode::new(harness.code("oauth"));
+        let tokens = harness.call(&exchange).unwrap();
+        assert_eq!(harness.error_codes(&exchange), bad_request("invalid_grant", "BAD_AUTH_CODE"));
+        assert!(!harness.is_active(tokens.access_token.clone()));
+        assert_eq!(harness.refresh(&tokens).unwrap_err().next_step(), NextStep::Reauthorize);
+    }
+
+    /// HubSpot's error reference: it lists these error codes, and says that a refused code is used up.
+    #[test]
+    fn a_code_is_bound_to_its_lifetime_redirect_uri_and_code_verifier() {
+        let mut harness = Harness::new();
+        let verifier = |char: &str| Some(CodeVerifier::new(char.repeat(43)).unwrap());
+        let mut exchange =
+            |redirect_uri: &str,
+             change: fn(&mut Harness),
+             verifier: fn(&AuthorizationCode) -> Option<CodeVerifier>| {
+                let code = harness.code("oauth");
+                change(&mut harness);
+                let code = AuthorizationCode::from_caller_who_checked_state(
+                    code.code().clone(),
+                    redirect_uri,
+                    verifier(&code),
+                );
+                let error = harness.error_codes(&ExchangeCode::new(code.clone()));
+                assert_eq!(
+                    harness.error_codes(&ExchangeCode::new(code)),
+                    bad_request("invalid_grant", "BAD_AUTH_CODE")
+                );
+                error
+            };
+        let right = |code: &AuthorizationCode| code.code_verifier().cloned();
+        assert_eq!(
+            exchange(CALLBACK, |harness| harness.wait(60), right),
+            bad_request("invalid_grant", "EXPIRED_AUTH_CODE")
+        );
+        assert_eq!(
+            exchange("http://localhost:3000/oauth/callback/", |_| {}, right),
+            bad_request("invalid_grant", "MISMATCH_REDIRECT_URI_AUTH_CODE")
+        );
+        assert_eq!(
+            exchange(CALLBACK, |_| {}, |_| Some(CodeVerifier::new("a".repeat(43)).unwrap())),
+            bad_request("invalid_grant", "BAD_CODE_VERIFIER")
+        );
+        assert_eq!(exchange(CALLBACK, |_| {}, |_| None), bad_request("invalid_grant", "BAD_CODE_VERIFIER"));
+
+        let without_challenge = harness.authorize(&Authorize::new("oauth".parse().unwrap()).without_pkce());
+        let with_verifier = AuthorizationCode::from_caller_who_checked_state(
+            without_challenge.code().clone(),
+            CALLBACK,
+            verifier("b"),
+        );
+        assert_eq!(
+            harness.error_codes(&ExchangeCode::new(with_verifier)),
+            bad_request("invalid_grant", "BAD_CODE_VERIFIER")
+        );
+
+        let unknown =
+            AuthorizationCode::from_caller_who_checked_state(Code::new("nope").unwrap(), CALLBACK, None);
+        assert_eq!(
+            harness.error_codes(&ExchangeCode::new(unknown)),
+            bad_request("invalid_grant", "BAD_AUTH_CODE")
+        );
+    }
+
+    /// RFC 7636 §4.6: a code that was requested without a challenge needs no verifier.
+    #[test]
+    fn an_app_without_pkce_can_exchange_its_code() {
+        let mut harness = Harness::new();
+        let code = harness.authorize(&Authorize::new("oauth".parse().unwrap()).without_pkce());
+        assert!(harness.call(&ExchangeCode::new(code)).is_ok());
+    }
+
+    #[test]
+    fn each_rotation_treats_the_used_refresh_token_as_documented() {
+        for rotation in [Rotation::Keep, Rotation::Rotate, Rotation::Strict] {
+            let mut harness = Harness::configured(|settings| settings.rotation = rotation);
+            let first = harness.install();
+            let second = harness.refresh(&first).unwrap();
+            assert_eq!(second.refresh_token == first.refresh_token, rotation == Rotation::Keep);
+            if rotation == Rotation::Keep {
+                continue;
+            }
+            // RFC 9700 §4.14.2: a server may treat the reuse as theft. Only `Strict` does.
+            assert_eq!(harness.refresh(&first).unwrap_err().next_step(), NextStep::Reauthorize);
+            assert!(!harness.is_active(refresh_token(&first)));
+            let survives = rotation == Rotation::Rotate;
+            assert_eq!(harness.refresh(&second).is_ok(), survives);
+            assert_eq!(harness.is_active(second.access_token.clone()), survives);
+        }
+    }
+
+    /// RFC 6749 §6.
+    #[test]
+    fn a_refresh_can_ask_for_fewer_scopes_but_not_for_more() {
+        let mut harness = Harness::new();
+        let tokens = harness.install();
+        let refresh =
+            |scopes: &str| Refresh::new(refresh_token(&tokens)).with_scopes(scopes.parse().unwrap());
+        let narrowed = harness.call(&refresh("oauth")).unwrap();
+        assert_eq!(narrowed.scopes.unwrap().to_string(), "oauth");
+        assert_eq!(
+            harness.error_codes(&refresh("oauth tickets")),
+            bad_request("invalid_scope", "BAD_SCOPES")
+        );
+        assert_eq!(harness.call(&refresh("")).unwrap().scopes.unwrap().len(), 2);
+    }
+
+    /// HubSpot's page on revocation and its error reference: an uninstall and a deleted account have different errors.
+    #[test]
+    fn an_uninstall_ends_all_grants_and_a_deleted_account_has_its_own_error() {
+        let mut harness = Harness::new();
+        let tokens = harness.install();
+        assert!(harness.emulator.uninstall(62515));
+        assert!(!harness.is_active(tokens.access_token.clone()));
+        assert_eq!(
+            harness.error_codes(&Refresh::new(refresh_token(&tokens))),
+            bad_request("invalid_grant", "BAD_REFRESH_TOKEN")
+        );
+
+        let tokens = harness.install();
+        let code = harness.code("oauth");
+        assert!(harness.emulator.delete_hub(62515));
+        assert!(!harness.is_active(tokens.access_token.clone()));
+        assert!(!harness.is_active(refresh_token(&tokens)));
+        assert_eq!(
+            harness.error_codes(&Refresh::new(refresh_token(&tokens))),
+            bad_request("access_denied", "BAD_HUB")
+        );
+        assert_eq!(harness.error_codes(&ExchangeCode::new(code)), bad_request("access_denied", "BAD_HUB"));
+        assert_eq!(harness.refresh(&tokens).unwrap_err().next_step(), NextStep::Reauthorize);
+
+        assert!(harness.emulator.add_hub(62515, "again.example.com"));
+        assert_eq!(
+            harness.error_codes(&Refresh::new(refresh_token(&tokens))),
+            bad_request("invalid_grant", "BAD_REFRESH_TOKEN")
+        );
+        harness.install();
+    }
+
+    #[test]
+    fn old_codes_tokens_and_grants_are_dropped() {
+        let mut harness = Harness::configured(|settings| settings.rotation = Rotation::Rotate);
+        let mut tokens = harness.install();
+        for _ in 0..500 {
+            harness.wait(60);
+            tokens = harness.refresh(&tokens).unwrap();
+        }
+        let grants = &harness.emulator.state.grants;
+        assert_eq!(grants.access_tokens.count(), 40, "half an hour of lifetime and ten minutes after it");
+        assert_eq!(grants.grants.len(), 1);
+
+        harness.revoke(&tokens);
+        harness.wait(3600);
+        let other = harness.install();
+        let grants = &harness.emulator.state.grants;
+        assert_eq!((grants.access_tokens.count(), grants.grants.len(), grants.code_count()), (1, 1, 1));
+        harness.emulator.uninstall(other.hub_id.unwrap());
+        harness.wait(3600);
+        harness.install();
+        let grants = &harness.emulator.state.grants;
+        assert_eq!((grants.access_tokens.count(), grants.grants.len(), grants.code_count()), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_does_no_harm() {
+        let mut harness = Harness::new();
+        let tokens = harness.install();
+        harness.now = Timestamp::from_secs(0);
+        harness.refresh(&tokens).unwrap();
+        assert!(harness.is_active(tokens.access_token.clone()));
+        harness.now = Timestamp::from_millis(u64::MAX);
+        harness.refresh(&tokens).unwrap();
+        assert!(!harness.is_active(tokens.access_token));
+    }
+
+    fn bad_request(error: &str, code: &str) -> (u16, String, String) {
+        (400, error.to_owned(), code.to_owned())
+    }
+}

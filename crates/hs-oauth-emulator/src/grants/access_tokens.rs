@@ -1,0 +1,51 @@
+//! The access tokens that were issued and not yet forgotten.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hs_oauth_core::{AccessToken, Scopes, Timestamp};
+
+/// How long after its expiry an access token is remembered. Until then it is reported as expired, and as unknown later.
+const REMEMBERED_AFTER_EXPIRY: Duration = Duration::from_secs(600);
+
+#[derive(Default)]
+pub(super) struct AccessTokens {
+    issued: BTreeMap<Arc<str>, IssuedAccessToken>,
+    by_age: VecDeque<Arc<str>>,
+}
+
+pub(super) struct IssuedAccessToken {
+    /// The id of the grant; `None` if the token was issued to the app itself.
+    pub(super) grant: Option<u64>,
+    pub(super) scopes: Scopes,
+    pub(super) expires_at: Timestamp,
+}
+
+impl AccessTokens {
+    pub(super) fn insert(&mut self, token: &AccessToken, issued: IssuedAccessToken) {
+        let key: Arc<str> = token.expose().into();
+        self.by_age.push_back(Arc::clone(&key));
+        self.issued.insert(key, issued);
+    }
+
+    pub(super) fn get(&self, token: &str) -> Option<&IssuedAccessToken> {
+        self.issued.get(token)
+    }
+
+    /// Removes and returns the oldest token if it expired long enough ago to be forgotten.
+    pub(super) fn forget_oldest(&mut self, now: Timestamp) -> Option<IssuedAccessToken> {
+        let oldest = self.by_age.front()?;
+        if self.issued.get(oldest)?.expires_at.plus(REMEMBERED_AFTER_EXPIRY) > now {
+            return None;
+        }
+        let oldest = self.by_age.pop_front()?;
+        self.issued.remove(&oldest)
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        assert_eq!(self.by_age.len(), self.issued.len());
+        self.issued.len()
+    }
+}

@@ -1,0 +1,164 @@
+//! Accepts connections, reads requests, and delivers responses as the emulator says.
+
+use std::fmt;
+use std::net::TcpListener;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, SystemTime};
+
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::watch;
+
+use super::response_body::ResponseBody;
+use crate::delivery::{Cut, Delivery};
+use crate::emulator::Emulator;
+use crate::journal::Mask;
+use crate::routes::MAX_BODY_SIZE;
+use crate::settings::Settings;
+use crate::token_generator::TokenGenerator;
+
+/// How long a client may take to send its headers, and again to send its body.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What all connections share.
+pub(super) struct Shared {
+    emulator: Mutex<Emulator>,
+    pub(super) settings: Settings,
+    /// Makes the fingerprints of masked secrets in log lines.
+    token_generator: TokenGenerator,
+    log: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Shared {
+    pub(super) fn new(settings: Settings, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self {
+            emulator: Mutex::new(Emulator::new(settings.clone())),
+            token_generator: TokenGenerator::new(settings.seed),
+            settings,
+            log: Box::new(log),
+        }
+    }
+
+    /// Locks the emulator. No request is handled while it is locked.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Emulator> {
+        self.emulator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves every connection until `stopped` becomes true.
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+        return;
+    };
+    let accept = async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let _ = stream.set_nodelay(true);
+                    tokio::spawn(serve_connection(stream, Arc::clone(&shared)));
+                }
+                // The process has no file descriptors left, or the client has closed the connection already.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    };
+    let accept = pin!(accept);
+    let stop = pin!(stopped.wait_for(|stop| *stop));
+    first_of(accept, stop).await;
+}
+
+/// Returns as soon as one of the two futures is ready.
+async fn first_of<A: Future, B: Future>(mut a: Pin<&mut A>, mut b: Pin<&mut B>) {
+    std::future::poll_fn(|cx| match a.as_mut().poll(cx).is_ready() || b.as_mut().poll(cx).is_ready() {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
+
+async fn serve_connection(stream: tokio::net::TcpStream, shared: Arc<Shared>) {
+    let service = service_fn(move |request| respond(Arc::clone(&shared), request));
+    // An error ends only this connection, so it is ignored.
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(READ_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// Makes hyper close the connection without a response.
+#[derive(Debug)]
+struct BreakConnection;
+
+async fn respond(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, BreakConnection> {
+    let (head, incoming) = request.into_parts();
+    let (body, is_whole) = match tokio::time::timeout(READ_TIMEOUT, read_body(incoming)).await {
+        Ok(Ok(read)) => read,
+        _ => return Err(BreakConnection),
+    };
+    let mask = Mask { token_generator: &shared.token_generator, settings: &shared.settings };
+    let (method, path) = (mask.public(head.method.as_str()), mask.path(&head.uri));
+    let request = Request::from_parts(head, body);
+
+    let now = SystemTime::now().into();
+    let mut response = shared.lock().handle(now, request);
+    if !is_whole {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let delivery = Delivery::from_response(&response);
+    let status = response.status().as_u16();
+    match delivery.cut {
+        Some(Cut::NoResponse) => (shared.log)(&format!("{method} {path} dropped")),
+        Some(Cut::Body(bytes)) => (shared.log)(&format!("{method} {path} {status} cut after {bytes} bytes")),
+        None => (shared.log)(&format!("{method} {path} {status}")),
+    }
+    tokio::time::sleep(delivery.delay).await;
+    match delivery.cut {
+        Some(Cut::NoResponse) => Err(BreakConnection),
+        Some(Cut::Body(bytes)) => Ok(response.map(|body| ResponseBody::truncated(body, bytes))),
+        None => Ok(response.map(ResponseBody::whole)),
+    }
+}
+
+/// Reads a body and returns it with true. If the body is larger than [`MAX_BODY_SIZE`], returns a body of one byte more
+/// than that with false.
+///
+/// The rest of a larger body is read and thrown away in the background, because some clients read the response only
+/// after they have sent everything.
+async fn read_body(mut incoming: Incoming) -> Result<(Vec<u8>, bool), BreakConnection> {
+    let mut body = Vec::new();
+    let announced_length = incoming.size_hint().lower();
+    while announced_length <= MAX_BODY_SIZE as u64 && body.len() <= MAX_BODY_SIZE {
+        match next_frame(&mut incoming).await {
+            None => return Ok((body, true)),
+            Some(Err(_)) => return Err(BreakConnection),
+            Some(Ok(frame)) => body.extend(frame.into_data().iter().flatten()),
+        }
+    }
+    tokio::spawn(tokio::time::timeout(READ_TIMEOUT, async move {
+        while let Some(Ok(_)) = next_frame(&mut incoming).await {}
+    }));
+    body.resize(MAX_BODY_SIZE + 1, 0);
+    Ok((body, false))
+}
+
+async fn next_frame(incoming: &mut Incoming) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+    std::future::poll_fn(|cx| Pin::new(&mut *incoming).poll_frame(cx)).await
+}
+
+impl fmt::Display for BreakConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection is to break")
+    }
+}
+
+impl std::error::Error for BreakConnection {}

@@ -1,0 +1,69 @@
+//! What the emulator remembers from one request to the next. Every route reads it and changes it.
+
+use std::time::Duration;
+
+use hs_oauth_core::Timestamp;
+
+use crate::consent::tickets::Tickets;
+use crate::faults::Faults;
+use crate::grants::Grants;
+use crate::journal::Journal;
+use crate::settings::{Rotation, Settings};
+use crate::token_generator::TokenGenerator;
+
+/// The versions of the token API that the emulator serves. The path of any other version is an unknown address.
+pub const SERVED_VERSIONS: [&str; 4] = ["v1", "v3", "2026-03", "2026-09"];
+
+/// The settings, and everything that requests and the owner of the emulator have changed since the start.
+pub(crate) struct State {
+    pub(crate) settings: Settings,
+    pub(crate) grants: Grants,
+    pub(crate) token_generator: TokenGenerator,
+    pub(crate) tickets: Tickets,
+    pub(crate) faults: Faults,
+    pub(crate) journal: Journal,
+    pub(crate) rotation: Rotation,
+    pub(crate) removed_versions: Vec<&'static str>,
+    /// How far the emulator's clock is ahead of its caller's.
+    pub(crate) clock_advance: Duration,
+}
+
+impl State {
+    /// Returns a state with one account, no grants, no faults and an empty journal.
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            grants: Grants::new(&settings),
+            token_generator: TokenGenerator::new(settings.seed),
+            tickets: Tickets::default(),
+            faults: Faults::default(),
+            journal: Journal::default(),
+            rotation: settings.rotation,
+            removed_versions: Vec::new(),
+            clock_advance: Duration::ZERO,
+            settings,
+        }
+    }
+
+    /// Returns the time by the emulator's clock, when it is `now` by the caller's.
+    pub(crate) fn emulated_time(&self, now: Timestamp) -> Timestamp {
+        now.plus(self.clock_advance)
+    }
+
+    pub(crate) fn advance_clock(&mut self, by: Duration) {
+        self.clock_advance = self.clock_advance.saturating_add(by);
+    }
+
+    /// Replaces the list of removed versions. Names that are not in [`SERVED_VERSIONS`] are ignored.
+    pub(crate) fn set_removed_versions<V: AsRef<str>>(&mut self, versions: impl IntoIterator<Item = V>) {
+        self.removed_versions = (versions.into_iter())
+            .filter_map(|version| SERVED_VERSIONS.into_iter().find(|served| *served == version.as_ref()))
+            .collect();
+    }
+
+    /// Goes back to the settings. The token generator goes on where it is, so that no token is given out twice.
+    pub(crate) fn reset(&mut self) {
+        let mut fresh = Self::new(self.settings.clone());
+        std::mem::swap(&mut fresh.token_generator, &mut self.token_generator);
+        *self = fresh;
+    }
+}

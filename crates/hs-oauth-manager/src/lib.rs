@@ -1,0 +1,47 @@
+//! What the async and the blocking crate of hs-oauth share: plain structs whose methods take the time.
+//!
+//! **In here**: which bearers a process holds, who renews a token and who waits for it, which renewal begins next, what the end of
+//! a renewal means, and what the application is told; and what both clients make of an exchange. **Not in here**: IO, tasks, threads
+//! and waiting, which are in the drivers of `hs-oauth-async` and `hs-oauth-blocking`; and how one renewal goes, which is core's. This
+//! crate is for those two crates and not for applications: it may change in any version.
+//!
+//! - [`Shared`] is what all clones of a manager share. It ties the parts below together.
+//! - [`Cache`] holds the bearers, and is read without a lock.
+//! - [`SingleFlight`] sees that there is one renewal at a time for each account: the first caller leads, the others follow.
+//! - [`RenewalQueue`] says when renewals begin: their rate, and their order.
+//! - [`Outcome`], [`Finished`] and [`Caller`] say what the end of a renewal means for the cache, for its callers and for the
+//!   application.
+//! - [`UnsavedSet`] and [`SaveRetries`] are about tokens that could not be saved, and when to try again.
+//! - [`Event`] is what the application is told.
+//! - [`identify`] says whose tokens a set is.
+//! - [`Tries`], [`ExchangeError`] and [`SendError`] are about single calls.
+
+mod cache;
+mod clock;
+mod entropy;
+mod event;
+mod exchange;
+mod identity;
+mod outcome;
+mod queue;
+mod save_retries;
+mod shared;
+mod single_flight;
+mod store_call;
+mod unsaved;
+
+pub use cache::{Cache, Cached, Snapshot, access_token, bearer};
+pub use clock::{coarse_now, now};
+pub use entropy::random;
+pub use event::{Event, Listener};
+#[cfg(feature = "tracing")]
+pub use exchange::span;
+pub use exchange::{ExchangeError, SendError, Tries, trace};
+pub use identity::identify;
+pub use outcome::{Caller, Finished, Outcome};
+pub use queue::{Admission, Admitted, MAX_WORKERS, Next, Priority, RenewalQueue};
+pub use save_retries::SaveRetries;
+pub use shared::{Flight, FlightEnd, Replacement, ReplacementGuard, Settings, Shared};
+pub use single_flight::{FlightGuard, FlightResult, Purpose, Role, SingleFlight, State, TaskGuard, Waiting};
+pub use store_call::{catch_panic, is_installed, loaded, panicked, swapped, timed_out};
+pub use unsaved::UnsavedSet;
