@@ -1,4 +1,4 @@
-//! One face for both transports, so that every scenario is written once and run over each.
+//! One interface for both transports, so that a test is written once and runs over each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    /// The same app over reqwest and over ureq.
+    /// Returns a client over reqwest and one over ureq for the same app.
     pub(crate) fn both(app: &App) -> [Self; 2] {
         [
             Self::reqwest(hs_oauth_async::Client::new(app.clone()).unwrap()),
@@ -20,7 +20,7 @@ impl Client {
         ]
     }
 
-    /// An async client with a runtime of its own.
+    /// Returns an async client with a runtime of its own.
     pub(crate) fn reqwest(client: hs_oauth_async::Client) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self::Async(Arc::new(runtime), client)
@@ -33,17 +33,17 @@ impl Client {
         }
     }
 
-    pub(crate) fn retry(self, policy: RetryPolicy) -> Self {
+    pub(crate) fn with_retry_policy(self, policy: RetryPolicy) -> Self {
         match self {
-            Self::Async(runtime, client) => Self::Async(runtime, client.retry(policy)),
-            Self::Blocking(client) => Self::Blocking(client.retry(policy)),
+            Self::Async(runtime, client) => Self::Async(runtime, client.with_retry_policy(policy)),
+            Self::Blocking(client) => Self::Blocking(client.with_retry_policy(policy)),
         }
     }
 
-    pub(crate) fn timeout(self, timeout: Duration) -> Self {
+    pub(crate) fn with_timeout(self, timeout: Duration) -> Self {
         match self {
-            Self::Async(runtime, client) => Self::Async(runtime, client.timeout(timeout)),
-            Self::Blocking(client) => Self::Blocking(client.timeout(timeout)),
+            Self::Async(runtime, client) => Self::Async(runtime, client.with_timeout(timeout)),
+            Self::Blocking(client) => Self::Blocking(client.with_timeout(timeout)),
         }
     }
 

@@ -9,44 +9,58 @@ include!("simulation/mutations.rs");
 fn main() -> Result<(), Box<dyn Error>> {
     let manifest_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("no manifest folder")?);
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or("no output folder")?);
-    let renewal = manifest_dir.join("../crates/hs-oauth-core/src/renewal.rs");
-    println!("cargo::rerun-if-changed={}", renewal.display());
+    let renewal = manifest_dir.join("../crates/hs-oauth-core/src/renewal");
     println!("cargo::rerun-if-changed=simulation/mutations.rs");
 
-    let source = fs::read_to_string(&renewal)?;
-    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
-    let source = without_paths(source);
-    let mut index = String::new();
+    let mut sources = Vec::new();
+    for module in MODULES {
+        let path = renewal.join(format!("{module}.rs"));
+        println!("cargo::rerun-if-changed={}", path.display());
+        let source = fs::read_to_string(&path)?;
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        sources.push((module, with_public_paths(source)));
+    }
+
+    let mut mutants = String::new();
     let mut names = String::new();
     for Mutation { name, from, to } in MUTATIONS {
-        let found = source.matches(from).count();
+        let found: usize = sources.iter().map(|(_, source)| source.matches(from).count()).sum();
         if found != 1 {
             return Err(format!("the text that the mutation {name} replaces is there {found} times").into());
         }
-        let file = out_dir.join(format!("{name}.rs"));
-        fs::write(&file, source.replacen(from, to, 1))?;
-        index += &module(name, &file);
-        names += &format!("    ({name:?}, super::schedules::<{name}::Renewal>),\n");
+        let folder = out_dir.join(name);
+        fs::create_dir_all(&folder)?;
+        for (module, source) in &sources {
+            fs::write(folder.join(format!("{module}.rs")), source.replacen(from, to, 1))?;
+        }
+        fs::write(folder.join("mod.rs"), MODULES.map(|module| format!("pub mod {module};\n")).concat())?;
+        mutants += &declaration(name, &folder.join("mod.rs"));
+        names += &format!("    ({name:?}, super::schedules::<{name}::renew::Renewal>),\n");
     }
-    index += &format!("const MUTANTS: &[(&str, Schedules)] = &[\n{names}];\n");
-    fs::write(out_dir.join("mutants.rs"), index)?;
+    mutants += &format!("const MUTANTS: &[(&str, Schedules)] = &[\n{names}];\n");
+    fs::write(out_dir.join("mutants.rs"), mutants)?;
     Ok(())
 }
 
-/// The mutants live in another crate: what they use of core is what everyone can use.
-fn without_paths(source: &str) -> String {
+/// The mutants are in another crate: what they use of core, but for each other, is what everyone can use.
+fn with_public_paths(source: &str) -> String {
     let mut text = String::new();
     for line in source.lines() {
-        match line.strip_prefix("use crate::").and_then(|rest| rest.split_once("::")) {
-            Some((_module, names)) => text += &format!("use hs_oauth_core::{names}\n"),
-            None => text += &format!("{line}\n"),
-        }
+        let of_renewal = line.strip_prefix("use super::").and_then(|rest| rest.split_once("::"));
+        let of_core = line.strip_prefix("use crate::").and_then(|rest| rest.split_once("::"));
+        text += &match (of_renewal, of_core) {
+            (Some((module, names)), _) if !MODULES.contains(&module) => {
+                format!("use hs_oauth_core::renewal::{names}\n")
+            }
+            (_, Some((_module, names))) => format!("use hs_oauth_core::{names}\n"),
+            _ => format!("{line}\n"),
+        };
     }
     text
 }
 
-fn module(name: &str, file: &Path) -> String {
+fn declaration(name: &str, path: &Path) -> String {
     format!(
-        "#[allow(warnings, clippy::all)]\n#[path = {file:?}]\nmod {name};\nmachine!({name}::Renewal, {name}::Unsaved);\n"
+        "#[allow(warnings, clippy::all)]\n#[path = {path:?}]\nmod {name};\nmachine!({name}::renew::Renewal, {name}::save::UnsavedTokens);\n"
     )
 }

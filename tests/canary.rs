@@ -1,4 +1,4 @@
-//! Marked secrets everywhere, and a search for them in everything that is shown.
+//! Every secret here has a mark, and everything that is shown is searched for it.
 
 use std::error::Error as _;
 use std::io;
@@ -12,9 +12,9 @@ use hs_oauth_core::{
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::both::Client;
-use crate::raw_server::{RawServer, Reply, closed_port};
+use crate::raw_server::{RawServer, Reply, refused_port};
 
-/// In every secret, however it is cut: no other text here has it.
+/// Part of every secret, at its beginning and at its end. No other text here has it.
 const CANARY: &str = "qZx7";
 
 fn secret() -> ClientSecret {
@@ -25,7 +25,7 @@ fn app(base: &str, version: ApiVersion) -> App {
     App::hubspot("client-id", secret())
         .with_redirect_uri("https://example.com/cb")
         .with_api_base(base)
-        .version(version)
+        .with_version(version)
         .build()
         .unwrap()
 }
@@ -47,16 +47,16 @@ fn code() -> AuthorizationCode {
 }
 
 #[track_caller]
-fn clean(shown: &str) {
+fn assert_no_secret_in(shown: &str) {
     assert!(!shown.contains(CANARY), "{shown}");
 }
 
 #[track_caller]
-fn clean_error(error: &Error) {
-    clean(&format!("{error} {error:?} {error:#?}"));
+fn assert_no_secret_in_error(error: &Error) {
+    assert_no_secret_in(&format!("{error} {error:?} {error:#?}"));
     let mut source = error.source();
     while let Some(error) = source {
-        clean(&format!("{error} {error:?}"));
+        assert_no_secret_in(&format!("{error} {error:?}"));
         source = error.source();
     }
 }
@@ -69,11 +69,11 @@ fn no_debug_or_display_form_shows_a_secret() {
         "v".repeat(43)
     ))
     .unwrap();
-    let answer = format!(
+    let body = format!(
         r#"{{"access_token":"{CANARY}","refresh_token":"{CANARY}","id_token":"{CANARY}","token_type":"bearer","expires_in":1,
             "active":true,"hub_id":1,"app_id":1,"client_id":"c","scopes":[],"token":"{CANARY}","signed_access_token":{{"signature":"{CANARY}","newSignature":"{CANARY}"}}}}"#
     );
-    let response = http::Response::new(answer.into_bytes());
+    let response = http::Response::new(body.into_bytes());
     let now = Timestamp::from_secs(0);
     let shown: Vec<Box<dyn std::fmt::Debug>> = vec![
         Box::new(Refresh::new(refresh_token()).read_response(&app, now, &response).unwrap()),
@@ -96,20 +96,26 @@ fn no_debug_or_display_form_shows_a_secret() {
         Box::new(app),
     ];
     for value in shown {
-        clean(&format!("{value:?} {value:#?}"));
+        assert_no_secret_in(&format!("{value:?} {value:#?}"));
     }
 }
 
 #[test]
-fn no_constructor_quotes_what_it_refuses() {
+fn no_error_of_a_constructor_quotes_the_argument() {
     let bad = format!("{CANARY}\n{CANARY}");
-    clean(&format!("{:?}", ClientSecret::new(&bad).map_err(|error| format!("{error} {error:?}"))));
-    clean(&format!("{:?}", CodeVerifier::new(&bad).map_err(|error| format!("{error} {error:?}"))));
+    assert_no_secret_in(&format!(
+        "{:?}",
+        ClientSecret::new(&bad).map_err(|error| format!("{error} {error:?}"))
+    ));
+    assert_no_secret_in(&format!(
+        "{:?}",
+        CodeVerifier::new(&bad).map_err(|error| format!("{error} {error:?}"))
+    ));
     let url = format!("http://{CANARY}:{CANARY}@example.com");
     let error = App::hubspot("id", secret()).with_api_base(url).build().unwrap_err();
-    clean(&format!("{error} {error:?}"));
+    assert_no_secret_in(&format!("{error} {error:?}"));
     let error = serde_json::from_str::<RefreshToken>(&format!("\"{CANARY}\\n\"")).unwrap_err();
-    clean(&error.to_string());
+    assert_no_secret_in(&error.to_string());
 }
 
 #[test]
@@ -124,7 +130,7 @@ fn no_url_header_or_error_of_a_dated_version_holds_a_secret() {
             Introspect::new(refresh_token()).to_http(&app),
             Revoke::new(refresh_token()).to_http(&app),
         ] {
-            clean(&format!("{} {:?}", request.uri(), request.headers()));
+            assert_no_secret_in(&format!("{} {:?}", request.uri(), request.headers()));
             assert!(String::from_utf8(request.into_body()).unwrap().contains(CANARY));
         }
     }
@@ -153,19 +159,20 @@ impl<'w> MakeWriter<'w> for Log {
     }
 }
 
-/// All that `work` says to `tracing` on this thread.
+/// Returns all that `work` writes to `tracing` on this thread.
 pub(crate) fn logged(work: impl FnOnce()) -> String {
     let log = Log::default();
     let subscriber =
         tracing_subscriber::fmt().with_writer(log.clone()).with_max_level(tracing::Level::TRACE).finish();
-    // With just one subscriber, whatever another thread says first, where it is not heard, would never be heard at all.
+    // While there is only one subscriber, tracing remembers for each log line whether the first thread to reach it has one. Another
+    // test's thread has none.
     let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(io::sink).finish());
     tracing::subscriber::with_default(subscriber, work);
     let logged = log.0.lock().unwrap().clone();
     String::from_utf8(logged).unwrap()
 }
 
-/// Every way a call can end, with a server that says back what it was told, and everything logged at TRACE.
+/// Calls end in every way, one server sends the request back in its error response, and everything is logged at TRACE.
 #[test]
 fn no_log_line_and_no_error_chain_shows_a_secret_whatever_the_server_does() {
     let tokens = format!(
@@ -175,33 +182,34 @@ fn no_log_line_and_no_error_chain_shows_a_secret_whatever_the_server_does() {
         r#"{{"access_token":"{CANARY}","refresh_token":"{CANARY}","token_type":"mac","expires_in":"{CANARY}"}}"#
     );
     let replies: [&dyn Fn() -> Reply; 5] = [
-        &|| Reply::answer(200, "", &tokens),
-        &|| Reply::answer(200, "", &broken),
+        &|| Reply::response(200, "", &tokens),
+        &|| Reply::response(200, "", &broken),
         &|| Reply::Echo,
         &|| Reply::Bytes(b"HTTP/1.1 200 X\r\ncontent-length: 9\r\n\r\n{".to_vec()),
-        &|| Reply::answer(307, "location: http://127.0.0.1:1/\r\n", ""),
+        &|| Reply::response(307, "location: http://127.0.0.1:1/\r\n", ""),
     ];
-    // Both HTTP clients and what they stand on say what they do to `log` or to `tracing`.
+    // Both HTTP clients and their dependencies write to `log` or to `tracing`.
     tracing_log::LogTracer::init().unwrap();
     let logged = logged(|| {
         for version in [ApiVersion::V1, ApiVersion::LATEST] {
             for (reply, index) in replies.iter().flat_map(|reply| [(reply, 0), (reply, 1)]) {
                 let server = RawServer::start((0..4).map(|_| reply()).collect());
                 let client = Client::both(&app(&server.url, version)).into_iter().nth(index).unwrap();
-                let client = client.retry(RetryPolicy::NEVER);
+                let client = client.with_retry_policy(RetryPolicy::NEVER);
                 let errors = [
                     client.call(&ExchangeCode::new(code())).err(),
                     client.call(&Refresh::new(refresh_token())).err(),
                     client.call(&Introspect::new(access_token())).err(),
                     client.call(&Revoke::new(refresh_token())).err(),
                 ];
-                errors.iter().flatten().for_each(clean_error);
+                errors.iter().flatten().for_each(assert_no_secret_in_error);
                 assert!(server.requests().concat().contains(CANARY));
             }
-            for client in Client::both(&app(&closed_port(), version)) {
-                let client = client.retry(RetryPolicy::NEVER);
-                clean_error(&client.call(&Introspect::new(access_token())).unwrap_err());
-                clean_error(&client.call(&Refresh::new(refresh_token())).unwrap_err());
+            let (nowhere, _port) = refused_port();
+            for client in Client::both(&app(&nowhere, version)) {
+                let client = client.with_retry_policy(RetryPolicy::NEVER);
+                assert_no_secret_in_error(&client.call(&Introspect::new(access_token())).unwrap_err());
+                assert_no_secret_in_error(&client.call(&Refresh::new(refresh_token())).unwrap_err());
             }
         }
     });
@@ -209,5 +217,5 @@ fn no_log_line_and_no_error_chain_shows_a_secret_whatever_the_server_does() {
         logged.contains("hubspot_oauth") && logged.contains("failed") && logged.contains("answered"),
         "{logged}"
     );
-    clean(&logged);
+    assert_no_secret_in(&logged);
 }

@@ -1,5 +1,5 @@
-//! Every operation, parameter, field and example of the three documents the project was made from: two pages of HubSpot's
-//! reference (`v3` token and introspection) and a community OpenAPI file of `v1`. Examples are byte for byte the documents'.
+//! Every operation, parameter, field and example of three documents: two pages of HubSpot's reference (`v3` token and introspection)
+//! and a community OpenAPI file of `v1`. The examples are the documents' own, byte for byte.
 
 use hs_oauth_core::{
     AccessToken, ApiVersion, App, AuthorizationCode, ClientSecret, Code, CodeVerifier, Endpoint, Error,
@@ -20,7 +20,7 @@ const SENT_AT: Timestamp = Timestamp::from_secs(1_790_000_000);
 fn app(version: ApiVersion) -> App {
     App::hubspot(CLIENT_ID, ClientSecret::new(CLIENT_SECRET).unwrap())
         .with_redirect_uri(REDIRECT_URI)
-        .version(version)
+        .with_version(version)
         .build()
         .unwrap()
 }
@@ -41,7 +41,7 @@ fn exchange(code_verifier: Option<&str>) -> ExchangeCode {
     ))
 }
 
-/// What a request looks like on the wire: method, URL, headers, and the form's fields in any order.
+/// A request as it is sent: method, URL, headers, and the fields of the form, sorted.
 struct Wire {
     method: Method,
     url: String,
@@ -102,7 +102,7 @@ fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs
 }
 
-/// The table of operations: what is sent, to the letter.
+/// A table of all operations and of what is sent for each.
 #[test]
 fn every_operation_of_the_documents_is_sent_as_they_say() {
     let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -110,7 +110,8 @@ fn every_operation_of_the_documents_is_sent_as_they_say() {
     let with = |more: &[(&str, &str)]| fields(&[&client[..], more].concat());
     let v1 = |path: &str| format!("https://api.hubapi.com/oauth/v1/{path}");
     let v3 = |path: &str| format!("https://api.hubapi.com/oauth/v3/{path}");
-    let narrowed = Refresh::new(refresh_token()).scopes("crm.objects.contacts.read oauth".parse().unwrap());
+    let narrowed =
+        Refresh::new(refresh_token()).with_scopes("crm.objects.contacts.read oauth".parse().unwrap());
 
     let rows = [
         // Document 0: POST /oauth/v3/token, with code_verifier and with scope.
@@ -190,7 +191,7 @@ fn every_operation_of_the_documents_is_sent_as_they_say() {
 
 /// Document 2, TokenResponse: its example, and `id_token`, which its example leaves out.
 #[test]
-fn the_token_answer_of_v1_is_read_whole() {
+fn the_token_response_of_v1_is_read_whole() {
     let example = r#"{
         "access_token": "CKDZpunPLhICAQEYs-gDIIGOBii1hQIyGQAf3xBKEgsYjYMJVvlHEz9tFHAwSq1TQAM40s0D",
         "token_type": "bearer",
@@ -213,7 +214,7 @@ fn the_token_answer_of_v1_is_read_whole() {
     assert_eq!(tokens.id_token.unwrap().expose(), "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9...");
 }
 
-/// Document 2, AccessTokenMetadataSuccessExample. Its address hider turned `user` into a list in YAML: both forms are read.
+/// Document 2, AccessTokenMetadataSuccessExample. The page hides e-mail addresses, which made `user` a list in YAML. Both forms are read.
 #[test]
 fn the_access_token_metadata_of_v1_is_read_whole() {
     for (user, read_as) in
@@ -230,9 +231,9 @@ fn the_access_token_metadata_of_v1_is_read_whole() {
             "token_type": "access",
             "expires_in": 1800,
         });
-        let answer =
+        let response =
             read(&Introspect::new(access_token()), ApiVersion::V1, 200, &example.to_string()).unwrap();
-        let Introspection::AccessToken(info) = answer else { panic!("{answer:?}") };
+        let Introspection::AccessToken(info) = response else { panic!("{response:?}") };
         assert_eq!(info.token, access_token());
         assert_eq!((info.app_id, info.hub_id, info.user_id), (456_789, 62_515, Some(123_456)));
         assert_eq!(info.user.as_deref(), read_as);
@@ -258,8 +259,9 @@ fn the_refresh_token_metadata_of_v1_is_read_whole() {
         "user": "[email protected]",
         "scopes": ["contacts", "content"],
     });
-    let answer = read(&Introspect::new(refresh_token()), ApiVersion::V1, 200, &example.to_string()).unwrap();
-    let Introspection::RefreshToken(info) = answer else { panic!("{answer:?}") };
+    let response =
+        read(&Introspect::new(refresh_token()), ApiVersion::V1, 200, &example.to_string()).unwrap();
+    let Introspection::RefreshToken(info) = response else { panic!("{response:?}") };
     assert_eq!(info.token, refresh_token());
     assert_eq!(info.client_id, CLIENT_ID);
     assert_eq!((info.hub_id, info.user_id, info.app_id), (62_515, Some(123_456), None));
@@ -273,9 +275,9 @@ fn a_revocation_of_v1_has_no_content() {
     assert!(read(&Revoke::new(refresh_token()), ApiVersion::V1, 204, "").is_ok());
 }
 
-/// The errors of documents 0 and 2, every field, on every operation they are given for.
+/// The errors of documents 0 and 2 with every field, on every operation that has them.
 #[test]
-fn every_error_example_is_read_whole_and_says_what_to_do() {
+fn every_error_example_is_read_whole_and_has_its_next_step() {
     let unauthorized = r#"{
         "category": "UNAUTHORIZED",
         "correlationId": "aeb5f871-7f07-4993-9211-075dc63e7cbf",
@@ -305,7 +307,7 @@ fn every_error_example_is_read_whole_and_says_what_to_do() {
         "category": "VALIDATION_ERROR",
         "links": {"knowledge-base": "https://www.hubspot.com/products/service/knowledge-base"}
     }"#;
-    // The schema's own examples of Error and ErrorDetail in document 2, all fields at once.
+    // The examples of the schemas Error and ErrorDetail in document 2, with all fields at once.
     let everything = r#"{
         "category": "VALIDATION_ERROR",
         "correlationId": "aeb5f871-7f07-4993-9211-075dc63e7cbf",
@@ -356,7 +358,7 @@ fn every_error_example_is_read_whole_and_says_what_to_do() {
     for (error, example, next_step) in rows {
         let error = error.unwrap();
         assert_eq!(error.next_step(), next_step);
-        // Written again, the error is the example: nothing of it was lost.
+        // The error is written again as the example, so nothing of it was lost.
         let written = error.as_api().unwrap().to_response();
         let (written, example): (Value, Value) =
             (serde_json::from_slice(written.body()).unwrap(), serde_json::from_str(example).unwrap());
@@ -366,7 +368,7 @@ fn every_error_example_is_read_whole_and_says_what_to_do() {
     }
 }
 
-/// Document 2 has a 401 for a lookup of an unknown token; the later versions answer `{"active":false}`. One struct, one meaning.
+/// Document 2 has a 401 for a lookup of an unknown token. The later versions respond with `{"active":false}`. Both mean the same.
 #[test]
 fn a_lookup_of_an_unknown_token_is_inactive_on_every_version() {
     let unauthorized = r#"{"category":"UNAUTHORIZED","correlationId":"aeb5f871-7f07-4993-9211-075dc63e7cbf","message":"Invalid or expired token","subCategory":"INVALID_TOKEN"}"#;
@@ -374,7 +376,7 @@ fn a_lookup_of_an_unknown_token_is_inactive_on_every_version() {
         let lookup = |body| read(&Introspect::new(access_token()), ApiVersion::V1, status, body);
         assert_eq!(lookup(unauthorized).unwrap(), Introspection::Inactive);
         assert!(read(&Revoke::new(refresh_token()), ApiVersion::V1, status, unauthorized).is_ok());
-        // Without that code the status says nothing of the token: a proxy, or a version that was removed.
+        // Without that code the status says nothing of the token: it may come from a proxy, or from a version that was removed.
         for body in
             ["", "<html>", r#"{"message":"no handler for /oauth/v1/access-tokens/x","status":"error"}"#]
         {
@@ -384,15 +386,15 @@ fn a_lookup_of_an_unknown_token_is_inactive_on_every_version() {
     }
     let inactive = r#"{"active":false}"#;
     for version in [ApiVersion::V3, ApiVersion::LATEST] {
-        let answer = read(&Introspect::new(access_token()), version, 200, inactive).unwrap();
-        assert_eq!(answer, Introspection::Inactive);
-        assert!(!answer.is_active());
-        let refused = read(&Introspect::new(access_token()), version, 401, unauthorized).unwrap_err();
-        assert_eq!(refused.as_api().unwrap().sub_category, Some(HubSpotCode::InvalidToken));
+        let response = read(&Introspect::new(access_token()), version, 200, inactive).unwrap();
+        assert_eq!(response, Introspection::Inactive);
+        assert!(!response.is_active());
+        let error = read(&Introspect::new(access_token()), version, 401, unauthorized).unwrap_err();
+        assert_eq!(error.as_api().unwrap().sub_category, Some(HubSpotCode::InvalidToken));
     }
 }
 
-/// Document 1: the whole introspection of an access token, `signed_access_token` and all.
+/// Document 1: the whole introspection of an access token, with `signed_access_token`.
 #[test]
 fn the_introspection_of_v3_is_read_whole() {
     let example = r#"{
@@ -428,10 +430,10 @@ fn the_introspection_of_v3_is_read_whole() {
         "hub_domain": "<string>"
     }"#;
     for version in [ApiVersion::V3, ApiVersion::LATEST] {
-        let answer = read(&Introspect::new(access_token()), version, 200, example).unwrap();
+        let response = read(&Introspect::new(access_token()), version, 200, example).unwrap();
         let expected: Value = serde_json::from_str(example).unwrap();
-        assert_eq!(serde_json::to_value(&answer).unwrap(), expected, "nothing of it was lost");
-        let Introspection::AccessToken(info) = answer else { panic!("{answer:?}") };
+        assert_eq!(serde_json::to_value(&response).unwrap(), expected, "nothing of it was lost");
+        let Introspection::AccessToken(info) = response else { panic!("{response:?}") };
         let signed = info.signed_access_token.unwrap();
         assert_eq!(
             (signed.app_id, signed.expires_at, signed.is_user_level),
@@ -441,17 +443,17 @@ fn the_introspection_of_v3_is_read_whole() {
     }
 }
 
-/// RFC 6749 §5.2 as HubSpot writes it since January 2026, and the older text of the same refusal.
+/// The error of RFC 6749 §5.2 as HubSpot writes it since January 2026, and the older text of the same error.
 #[test]
-fn a_refusal_of_a_refresh_token_ends_the_grant_and_of_a_code_ends_the_authorization() {
+fn invalid_grant_for_a_refresh_token_ends_the_grant_and_for_a_code_ends_the_authorization() {
     let body = r#"{"error":"invalid_grant","error_description":"refresh token is invalid, expired or revoked","status":"BAD_REFRESH_TOKEN","message":"refresh token is invalid, expired or revoked"}"#;
     let old = r#"{"status":"BAD_REFRESH_TOKEN","message":"missing or invalid refresh token"}"#;
     let hub = r#"{"status":"BAD_HUB","message":"missing or unknown hub id","error":"access_denied"}"#;
     for body in [body, old, hub] {
-        let refused = read(&Refresh::new(refresh_token()), ApiVersion::V1, 400, body).unwrap_err();
-        assert_eq!((refused.next_step(), refused.status().unwrap().as_u16()), (NextStep::Reauthorize, 400));
-        assert_eq!(refused.as_api().unwrap().operation, Operation::Refresh);
-        let refused = read(&exchange(None), ApiVersion::V1, 400, body).unwrap_err();
-        assert_eq!(refused.next_step(), NextStep::RestartAuthorization);
+        let error = read(&Refresh::new(refresh_token()), ApiVersion::V1, 400, body).unwrap_err();
+        assert_eq!((error.next_step(), error.status().unwrap().as_u16()), (NextStep::Reauthorize, 400));
+        assert_eq!(error.as_api().unwrap().operation, Operation::Refresh);
+        let error = read(&exchange(None), ApiVersion::V1, 400, body).unwrap_err();
+        assert_eq!(error.next_step(), NextStep::RestartAuthorization);
     }
 }

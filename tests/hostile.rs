@@ -1,8 +1,7 @@
-//! The hostile world: a server, a proxy or a name service that misbehaves in every way we could think of. For each way, over
-//! both transports: the error and its next step, how often and where credentials were sent, and that the tokens held before
-//! still work after.
+//! Servers, proxies and name services that misbehave, in more than 400 ways. Each way is tried over both transports. The tests
+//! look at the error and its next step, at how often and where credentials were sent, and at the tokens that were stored before:
+//! they must still work afterwards.
 
-mod ahead;
 mod body;
 mod callback;
 mod case;
@@ -13,20 +12,36 @@ mod framing;
 mod name_and_port;
 mod proxy;
 mod redirect;
+mod renewal_ahead;
 mod reuse;
 mod server;
+mod setup;
 mod status;
 mod tls;
-mod world;
 
-use case::run;
+use case::{Case, run, run_waiting};
 
-/// Without the statuses from 400 to 599, which are many cases of one kind.
+/// Leaves out the statuses from 400 to 599, which are many cases of one kind.
 #[test]
-#[allow(clippy::print_stdout, reason = "how many cases there are is asked for")]
+#[allow(clippy::print_stdout, reason = "the number of cases is part of the output")]
 fn there_are_more_than_400_cases_and_no_two_have_one_name() {
-    let statuses = status::refusals();
+    let statuses = status::errors();
     assert_eq!(statuses.len(), 200);
+    let cases = cases();
+    let names: Vec<&String> = cases.iter().map(|case| &case.name).collect();
+    let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+    assert_eq!(names.len(), distinct.len(), "{names:?}");
+    println!("{} cases and 200 statuses over each transport", names.len());
+    assert!(names.len() > 400, "{}", names.len());
+}
+
+/// Runs those cases of all modules in which the server lets the client wait.
+#[test]
+fn a_client_that_the_server_lets_wait_gives_up_at_its_own_time_limit() {
+    run_waiting(&cases());
+}
+
+fn cases() -> Vec<Case> {
     let cases = [
         body::cases(),
         compression::cases(),
@@ -39,9 +54,5 @@ fn there_are_more_than_400_cases_and_no_two_have_one_name() {
         status::cases(),
         tls::cases(),
     ];
-    let names: Vec<&String> = cases.iter().flatten().map(|case| &case.name).collect();
-    let distinct: std::collections::BTreeSet<_> = names.iter().collect();
-    assert_eq!(names.len(), distinct.len(), "{names:?}");
-    println!("{} cases and 200 statuses over each transport", names.len());
-    assert!(names.len() > 400, "{}", names.len());
+    cases.into_iter().flatten().collect()
 }

@@ -1,4 +1,4 @@
-//! What no crate can prove alone. One binary; each module is named after what it proves.
+//! Tests that need several crates. They are one binary, and each module is named after what it proves.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 

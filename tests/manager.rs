@@ -1,266 +1,270 @@
-//! The token managers, on both transports, over real sockets: from the install to the disconnect.
+//! The token managers on both transports over real sockets: from the install to the disconnect.
 
 mod budget;
 mod faults;
-pub(crate) mod scene;
+mod relay;
+pub(crate) mod setup;
 mod sharing;
 
 use std::time::Duration;
 
-use hs_oauth_core::renewal::{GrantState, RenewalPolicy, TokenError};
+use hs_oauth_core::renewal::{GrantState, TokenError};
 use hs_oauth_core::{Account, ApiVersion, NextStep, StoreError, StoreErrorKind};
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
 
-use scene::{HUB, Scene, bearer_of, both, both_with, refresh_token, wait_until};
+use relay::Hold;
+use setup::{HUB, Setup, bearer_of, both, both_with, long_times, refresh_token, wait_until};
 
 #[test]
 fn an_installed_account_has_a_bearer_that_works_on_every_version() {
     for version in ["v1", "v3", "2026-09"] {
         let version: ApiVersion = version.parse().unwrap();
         for index in 0..2 {
-            let scene = Scene::new(index, Settings::new([3; 32]), version, RenewalPolicy::new());
-            assert_eq!(scene.manager.install(scene.code()).unwrap(), HUB);
-            let bearer = scene.manager.bearer().unwrap();
-            assert!(bearer.is_sensitive() && scene.works(bearer.clone()));
-            assert_eq!(scene.manager.get(&scene.details()), Some(200));
-            assert_eq!(scene.another().bearer().unwrap(), bearer, "it is in the store");
-            assert_eq!(scene.manager.accounts().unwrap(), [HUB]);
-            scene.expect_event("saved");
-            scene.expect_no_event();
-            assert_eq!((scene.sent(Target::ExchangeCode), scene.sent(Target::Refresh)), (1, 0));
+            let setup = Setup::new(index, Settings::new([3; 32]), version, long_times());
+            assert_eq!(setup.manager.install(setup.code()).unwrap(), HUB);
+            let bearer = setup.manager.bearer().unwrap();
+            assert!(bearer.is_sensitive() && setup.accepts(bearer.clone()));
+            assert_eq!(setup.manager.get(&setup.details_url()), Some(200));
+            assert_eq!(setup.other_process().bearer().unwrap(), bearer, "it is in the store");
+            assert_eq!(setup.manager.accounts().unwrap(), [HUB]);
+            setup.expect_event("saved");
+            setup.expect_no_event();
+            assert_eq!((setup.sent(Target::ExchangeCode), setup.sent(Target::Refresh)), (1, 0));
         }
     }
 }
 
 #[test]
-fn a_bearer_that_is_shown_is_the_one_that_is_handed_out() {
-    both(|scene| {
-        assert!(matches!(scene.manager.lent(), Err(TokenError::NotInstalled)));
-        scene.install_ending_in(1800);
+fn with_bearer_shows_the_bearer_that_bearer_hands_out() {
+    both(|setup| {
+        assert!(matches!(setup.manager.with_bearer(), Err(TokenError::NotInstalled)));
+        setup.install_ending_in(1800);
         for _ in 0..20 {
-            assert_eq!(scene.manager.lent().unwrap(), scene.manager.bearer().unwrap());
+            assert_eq!(setup.manager.with_bearer().unwrap(), setup.manager.bearer().unwrap());
         }
-        let new = scene.manager.refresh_now().unwrap();
+        let new = setup.manager.refresh_now().unwrap();
         for _ in 0..20 {
-            assert_eq!(scene.manager.lent().unwrap(), new);
+            assert_eq!(setup.manager.with_bearer().unwrap(), new);
         }
-        assert!(scene.manager.lent().unwrap().is_sensitive());
-        scene.manager.disconnect().unwrap();
-        assert!(matches!(scene.manager.lent(), Err(TokenError::NotInstalled)));
+        assert!(setup.manager.with_bearer().unwrap().is_sensitive());
+        setup.manager.disconnect().unwrap();
+        assert!(matches!(setup.manager.with_bearer(), Err(TokenError::NotInstalled)));
     });
 }
 
 #[test]
-fn hubspot_is_asked_whose_tokens_are_where_its_answer_does_not_say() {
+fn an_install_looks_the_account_up_where_the_token_response_does_not_name_it() {
     for version in ["v1", "v3", "2026-09"] {
         for index in 0..2 {
             let version = version.parse().unwrap();
-            let scene = Scene::new(index, Settings::new([3; 32]), version, RenewalPolicy::new());
-            scene.do_not_say_whose();
-            assert_eq!(scene.manager.install(scene.code()).unwrap(), HUB);
-            assert!(scene.works(scene.manager.bearer().unwrap()));
-            assert_eq!((scene.store.tokens().hub_id, scene.sent(Target::Introspect)), (Some(HUB.hub_id), 1));
+            let setup = Setup::new(index, Settings::new([3; 32]), version, long_times());
+            setup.omit_account_in_next_response();
+            assert_eq!(setup.manager.install(setup.code()).unwrap(), HUB);
+            assert!(setup.accepts(setup.manager.bearer().unwrap()));
+            assert_eq!((setup.store.tokens().hub_id, setup.sent(Target::Introspect)), (Some(HUB.hub_id), 1));
         }
     }
 }
 
 #[test]
-fn tokens_that_do_not_say_whose_they_are_come_back_and_can_be_installed_by_account() {
+fn tokens_of_an_unknown_account_come_with_the_error_and_can_be_installed_by_account() {
     for index in 0..2 {
-        let scene = Scene::new(index, Settings::new([3; 32]), ApiVersion::V1, RenewalPolicy::new());
-        scene.do_not_say_whose();
-        scene.fault(Fault::status(404).on(Target::Introspect));
-        let error = scene.manager.install(scene.code()).unwrap_err();
+        let setup = Setup::new(index, Settings::new([3; 32]), ApiVersion::V1, long_times());
+        setup.omit_account_in_next_response();
+        setup.fault(Fault::status(404).with_target(Target::Introspect));
+        let error = setup.manager.install(setup.code()).unwrap_err();
         assert!(matches!(error, TokenError::UnknownAccount { error: Some(_), .. }), "{error:?}");
         let tokens = error.tokens().unwrap().clone();
-        scene.manager.install_tokens(HUB, tokens.clone()).unwrap();
-        assert_eq!(scene.manager.bearer().unwrap(), bearer_of(&tokens));
+        setup.manager.install_tokens(HUB, tokens.clone()).unwrap();
+        assert_eq!(setup.manager.bearer().unwrap(), bearer_of(&tokens));
     }
 }
 
-/// A store that is down costs no code.
+/// While the store is down, no code is sent.
 #[test]
-fn an_install_with_the_store_down_leaves_the_code_good() {
-    both(|scene| {
-        scene.store.mishap(|_| Err(StoreError::new(StoreErrorKind::Unavailable)));
-        let code = scene.code();
-        let error = scene.manager.install(code.clone()).unwrap_err();
+fn an_install_while_the_store_is_down_leaves_the_code_unused() {
+    both(|setup| {
+        setup.store.set_fault(|_| Err(StoreError::new(StoreErrorKind::Unavailable)));
+        let code = setup.code();
+        let error = setup.manager.install(code.clone()).unwrap_err();
         assert!(matches!(error, TokenError::Store(_)), "{error:?}");
-        assert!(matches!(scene.manager.accounts(), Err(TokenError::Store(_))));
-        assert_eq!(scene.sent(Target::ExchangeCode), 0);
-        scene.store.heal();
-        assert_eq!(scene.manager.install(code).unwrap(), HUB);
+        assert!(matches!(setup.manager.accounts(), Err(TokenError::Store(_))));
+        assert_eq!(setup.sent(Target::ExchangeCode), 0);
+        setup.store.clear_fault();
+        assert_eq!(setup.manager.install(code).unwrap(), HUB);
     });
 }
 
 #[test]
-fn tokens_that_cannot_be_renewed_are_not_installed_over_others() {
-    both(|scene| {
-        let tokens = scene.install_ending_in(1800);
+fn tokens_without_a_refresh_token_do_not_replace_others() {
+    both(|setup| {
+        let tokens = setup.install_ending_in(1800);
         let mut poor = tokens.clone();
         poor.refresh_token = None;
-        assert!(matches!(scene.manager.install_tokens(HUB, poor), Err(TokenError::NotRenewable)));
-        assert_eq!(scene.store.tokens(), tokens);
+        assert!(matches!(setup.manager.install_tokens(HUB, poor), Err(TokenError::NotRenewable)));
+        assert_eq!(setup.store.tokens(), tokens);
     });
 }
 
 #[test]
-fn an_account_that_is_not_there_has_to_connect_the_app() {
-    both(|scene| {
-        let error = scene.manager.bearer().unwrap_err();
+fn an_account_that_is_not_installed_has_to_connect_the_app() {
+    both(|setup| {
+        let error = setup.manager.bearer().unwrap_err();
         assert!(matches!(error, TokenError::NotInstalled), "{error:?}");
         assert_eq!(error.next_step(), NextStep::Reauthorize);
-        assert!(scene.manager.disconnect().is_ok(), "it counts as disconnected");
-        scene.expect_event("disconnected");
+        assert!(setup.manager.disconnect().is_ok(), "it counts as disconnected");
+        setup.expect_event("disconnected");
     });
 }
 
-/// RENEWAL.md, timing rule 6: nobody waits for a renewal ahead of time.
+/// RENEWAL.md, timing rule 6: no caller waits for a renewal ahead of time.
 #[test]
 fn a_token_is_renewed_ahead_of_its_end_while_callers_go_on_with_it() {
-    both(|scene| {
-        let old = scene.install_ending_in(300);
-        scene.fault(Fault::delay(Duration::from_millis(300)).on(Target::Refresh));
-        assert_eq!(scene.manager.bearer().unwrap(), bearer_of(&old));
-        scene.wait_for_sent(Target::Refresh, 1);
-        assert_eq!(scene.manager.bearer().unwrap(), bearer_of(&old), "nobody waits");
-        scene.expect_event("saved");
-        scene.expect_event("renewed");
-        let new = scene.manager.bearer().unwrap();
-        assert!(new != bearer_of(&old) && scene.works(new.clone()));
-        assert_eq!(bearer_of(&scene.store.tokens()), new);
-        assert_eq!(scene.sent(Target::Refresh), 1);
+    both(|setup| {
+        let old = setup.install_ending_in(300);
+        setup.relay.hold(Hold::Refreshes);
+        assert_eq!(setup.manager.bearer().unwrap(), bearer_of(&old));
+        setup.relay.wait_for_held(1);
+        assert_eq!(setup.manager.bearer().unwrap(), bearer_of(&old), "no caller waits");
+        setup.relay.release();
+        setup.expect_event("saved");
+        setup.expect_event("renewed");
+        let new = setup.manager.bearer().unwrap();
+        assert!(new != bearer_of(&old) && setup.accepts(new.clone()));
+        assert_eq!(bearer_of(&setup.store.tokens()), new);
+        assert_eq!(setup.sent(Target::Refresh), 1);
     });
 }
 
 #[test]
 fn a_token_found_in_the_store_needs_no_request() {
-    both(|scene| {
-        let old = scene.install_ending_in(0);
-        let another = scene.another();
+    both(|setup| {
+        let old = setup.install_ending_in(0);
+        let another = setup.other_process();
         let new = another.bearer().unwrap();
         assert_ne!(new, bearer_of(&old));
-        assert_eq!(scene.manager.bearer().unwrap(), new, "another process has renewed it");
-        assert_eq!(scene.sent(Target::Refresh), 1);
-        scene.expect_no_event();
+        assert_eq!(setup.manager.bearer().unwrap(), new, "another process has renewed it");
+        assert_eq!(setup.sent(Target::Refresh), 1);
+        setup.expect_no_event();
     });
 }
 
 #[test]
 fn a_renewal_can_be_asked_for_at_any_time() {
-    both(|scene| {
-        let old = scene.install_ending_in(1800);
-        let first = scene.manager.refresh_now().unwrap();
+    both(|setup| {
+        let old = setup.install_ending_in(1800);
+        let first = setup.manager.refresh_now().unwrap();
         assert_ne!(first, bearer_of(&old));
-        // With nothing in memory, it is the stored token that is replaced.
-        let second = scene.another().refresh_now().unwrap();
+        // A manager with nothing in memory replaces the stored token.
+        let second = setup.other_process().refresh_now().unwrap();
         assert_ne!(second, first);
-        assert_eq!(scene.sent(Target::Refresh), 2);
+        assert_eq!(setup.sent(Target::Refresh), 2);
     });
 }
 
 /// RENEWAL.md, rule 4.
 #[test]
 fn a_refused_grant_is_gone_once_and_until_a_new_install() {
-    both(|scene| {
-        scene.install_ending_in(1800);
-        scene.hubspot.emulator(|emulator| emulator.uninstall(HUB.hub_id));
-        let error = scene.manager.refresh_now().unwrap_err();
+    both(|setup| {
+        setup.install_ending_in(1800);
+        setup.hubspot.emulator(|emulator| emulator.uninstall(HUB.hub_id));
+        let error = setup.manager.refresh_now().unwrap_err();
         assert!(matches!(error, TokenError::Gone { unsettled: false, refusal: Some(_) }), "{error:?}");
-        scene.expect_event("gone");
-        for manager in [&scene.manager, &scene.another()] {
+        setup.expect_event("gone");
+        for manager in [&setup.manager, &setup.other_process()] {
             let error = manager.bearer().unwrap_err();
             assert!(matches!(error, TokenError::Gone { refusal: None, .. }), "{error:?}");
         }
-        assert!(matches!(scene.manager.refresh_now(), Err(TokenError::Gone { .. })));
-        assert_eq!(scene.sent(Target::Refresh), 1);
-        scene.expect_no_event();
+        assert!(matches!(setup.manager.refresh_now(), Err(TokenError::Gone { .. })));
+        assert_eq!(setup.sent(Target::Refresh), 1);
+        setup.expect_no_event();
 
-        assert_eq!(scene.manager.install(scene.code()).unwrap(), HUB);
-        assert!(scene.works(scene.manager.bearer().unwrap()));
+        assert_eq!(setup.manager.install(setup.code()).unwrap(), HUB);
+        assert!(setup.accepts(setup.manager.bearer().unwrap()));
     });
 }
 
-/// Every process that held the account's tokens hears once that they are gone.
+/// Every process that holds the account's tokens reports once that the grant is gone.
 #[test]
-fn another_process_hears_that_the_grant_is_gone_when_it_next_asks() {
-    both(|scene| {
-        scene.install_ending_in(300);
-        scene.hubspot.emulator(|emulator| emulator.uninstall(HUB.hub_id));
-        assert!(scene.another().refresh_now().is_err());
-        assert!(scene.manager.bearer().is_ok(), "its token may be good for a while");
-        scene.expect_event("gone");
-        assert!(matches!(scene.manager.bearer(), Err(TokenError::Gone { .. })));
-        assert_eq!(scene.sent(Target::Refresh), 1);
+fn another_process_reports_that_the_grant_is_gone_at_its_next_call() {
+    both(|setup| {
+        setup.install_ending_in(300);
+        setup.hubspot.emulator(|emulator| emulator.uninstall(HUB.hub_id));
+        assert!(setup.other_process().refresh_now().is_err());
+        assert!(setup.manager.bearer().is_ok(), "its token may be good for a while");
+        setup.expect_event("gone");
+        assert!(matches!(setup.manager.bearer(), Err(TokenError::Gone { .. })));
+        assert_eq!(setup.sent(Target::Refresh), 1);
     });
 }
 
 #[test]
 fn a_disconnect_revokes_the_grant_and_forgets_it() {
-    both(|scene| {
-        let tokens = scene.install_ending_in(1800);
-        scene.manager.disconnect().unwrap();
-        scene.expect_event("disconnected");
-        assert!(matches!(scene.manager.bearer(), Err(TokenError::NotInstalled)));
-        assert!(matches!(scene.another().bearer(), Err(TokenError::NotInstalled)));
+    both(|setup| {
+        let tokens = setup.install_ending_in(1800);
+        setup.manager.disconnect().unwrap();
+        setup.expect_event("disconnected");
+        assert!(matches!(setup.manager.bearer(), Err(TokenError::NotInstalled)));
+        assert!(matches!(setup.other_process().bearer(), Err(TokenError::NotInstalled)));
         assert!(
-            !scene.client.call(&hs_oauth_core::Introspect::new(refresh_token(&tokens))).unwrap().is_active()
+            !setup.client.call(&hs_oauth_core::Introspect::new(refresh_token(&tokens))).unwrap().is_active()
         );
-        let record = scene.store.stored().record;
+        let record = setup.store.stored().record;
         assert_eq!((record.state, record.tokens, record.revoke), (GrantState::Disconnected, None, None));
-        scene.manager.disconnect().unwrap();
-        assert_eq!(scene.sent(Target::Revoke), 1);
+        setup.manager.disconnect().unwrap();
+        assert_eq!(setup.sent(Target::Revoke), 1);
     });
 }
 
 #[test]
-fn a_revocation_that_failed_is_made_by_the_next_disconnect() {
-    both(|scene| {
-        let tokens = scene.install_ending_in(1800);
-        scene.fault(Fault::status(400).on(Target::Revoke));
-        assert!(matches!(scene.manager.disconnect(), Err(TokenError::Call(_))));
+fn the_next_disconnect_repeats_a_revocation_that_failed() {
+    both(|setup| {
+        let tokens = setup.install_ending_in(1800);
+        setup.fault(Fault::status(400).with_target(Target::Revoke));
+        assert!(matches!(setup.manager.disconnect(), Err(TokenError::Call(_))));
         assert!(
-            matches!(scene.manager.bearer(), Err(TokenError::NotInstalled)),
-            "it is forgotten all the same"
+            matches!(setup.manager.bearer(), Err(TokenError::NotInstalled)),
+            "it is forgotten although the revocation failed"
         );
-        assert_eq!(scene.store.stored().record.revoke, tokens.refresh_token);
-        scene.another().disconnect().unwrap();
-        assert_eq!(scene.store.stored().record.revoke, None);
+        assert_eq!(setup.store.stored().record.revoke, tokens.refresh_token);
+        setup.other_process().disconnect().unwrap();
+        assert_eq!(setup.store.stored().record.revoke, None);
     });
 }
 
 /// RENEWAL.md, C13.
 #[test]
-fn a_disconnect_during_a_renewal_stands_and_what_the_renewal_brings_is_revoked() {
+fn a_disconnect_during_a_renewal_holds_and_the_new_tokens_are_revoked() {
     let mut settings = Settings::new([3; 32]);
     settings.rotation = Rotation::Rotate;
-    both_with(settings, RenewalPolicy::new(), |scene| {
-        scene.install_ending_in(0);
-        scene.fault(Fault::delay(Duration::from_millis(500)).on(Target::Refresh));
-        let manager = scene.manager.clone();
+    both_with(settings, long_times(), |setup| {
+        setup.install_ending_in(0);
+        setup.relay.hold(Hold::Refreshes);
+        let manager = setup.manager.clone();
         let caller = std::thread::spawn(move || manager.bearer());
-        scene.wait_for_sent(Target::Refresh, 1);
-        scene.manager.disconnect().unwrap();
-        assert!(matches!(scene.manager.bearer(), Err(TokenError::NotInstalled)));
+        setup.relay.wait_for_held(1);
+        setup.manager.disconnect().unwrap();
+        setup.relay.release();
+        assert!(matches!(setup.manager.bearer(), Err(TokenError::NotInstalled)));
         assert!(matches!(caller.join().unwrap(), Err(TokenError::NotInstalled)));
-        assert!(scene.manager.shutdown().is_empty());
-        assert_eq!(scene.sent(Target::Revoke), 2);
-        assert_eq!(scene.store.stored().record.state, GrantState::Disconnected);
+        assert!(setup.manager.shutdown().is_empty());
+        assert_eq!(setup.sent(Target::Revoke), 2);
+        assert_eq!(setup.store.stored().record.state, GrantState::Disconnected);
     });
 }
 
 #[test]
-fn users_of_one_hub_are_accounts_of_their_own_in_a_user_level_app() {
+fn in_a_user_level_app_each_user_of_a_hub_is_an_account() {
     for index in 0..2 {
-        let scene = Scene::new(index, Settings::new([3; 32]), ApiVersion::V1, RenewalPolicy::new());
+        let setup = Setup::new(index, Settings::new([3; 32]), ApiVersion::V1, long_times());
         let account = Account::user(HUB.hub_id, 123_456);
         if index == 0 {
-            let client = hs_oauth_async::Client::new(scene.app.clone()).unwrap();
+            let client = hs_oauth_async::Client::new(setup.app.clone()).unwrap();
             let manager = hs_oauth_async::TokenManager::builder(client, hs_oauth_async::MemoryStore::new());
             let manager = manager.with_user_level(true).build();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                assert_eq!(manager.install(scene.code()).await.unwrap(), account);
+                assert_eq!(manager.install(setup.code()).await.unwrap(), account);
                 assert_eq!(
                     format!("Bearer {}", manager.access_token(account).await.unwrap().expose()),
                     manager.bearer(account).await.unwrap().to_str().unwrap()
@@ -268,127 +272,143 @@ fn users_of_one_hub_are_accounts_of_their_own_in_a_user_level_app() {
                 assert!(manager.bearer(HUB).await.is_err());
             });
         } else {
-            let client = hs_oauth_blocking::Client::new(scene.app.clone());
+            let client = hs_oauth_blocking::Client::new(setup.app.clone());
             let manager =
                 hs_oauth_blocking::TokenManager::builder(client, hs_oauth_blocking::MemoryStore::new());
             let manager = manager.with_user_level(true).build();
-            assert_eq!(manager.install(scene.code()).unwrap(), account);
+            assert_eq!(manager.install(setup.code()).unwrap(), account);
             assert!(manager.access_token(account).is_ok() && manager.bearer(HUB).is_err());
         }
     }
 }
 
 #[test]
-fn a_401_is_answered_by_one_renewal_and_one_more_try() {
-    both(|scene| {
-        scene.install_ending_in(1800);
-        scene.fault(Fault::status(401).on(Target::AccountInfo));
-        assert_eq!(scene.manager.get(&scene.details()), Some(200));
-        assert_eq!((scene.sent(Target::AccountInfo), scene.sent(Target::Refresh)), (2, 1));
+fn after_a_401_there_is_one_renewal_and_one_more_try() {
+    both(|setup| {
+        setup.install_ending_in(1800);
+        setup.fault(Fault::status(401).with_target(Target::AccountInfo));
+        assert_eq!(setup.manager.get(&setup.details_url()), Some(200));
+        assert_eq!((setup.sent(Target::AccountInfo), setup.sent(Target::Refresh)), (2, 1));
 
-        scene.fault(Fault::status(401).on(Target::AccountInfo).times(10));
-        assert_eq!(scene.manager.get(&scene.details()), Some(401));
+        setup.fault(Fault::status(401).with_target(Target::AccountInfo).with_count(10));
+        assert_eq!(setup.manager.get(&setup.details_url()), Some(401));
         assert_eq!(
-            (scene.sent(Target::AccountInfo), scene.sent(Target::Refresh)),
+            (setup.sent(Target::AccountInfo), setup.sent(Target::Refresh)),
             (3, 1),
-            "it is not for the token's age"
+            "a new token would not help"
         );
     });
 }
 
-/// A 401 of another API is no proof that the token is over.
+/// A 401 of an API does not prove that the token has ended.
 #[test]
-fn an_api_that_always_says_401_costs_one_renewal_and_not_one_a_call() {
-    both(|scene| {
-        scene.install_ending_in(1800);
-        let old = scene.manager.bearer().unwrap();
-        scene.fault(Fault::status(401).on(Target::AccountInfo).times(100));
+fn an_api_that_always_responds_with_401_causes_one_renewal_and_not_one_for_each_call() {
+    both(|setup| {
+        setup.install_ending_in(1800);
+        let old = setup.manager.bearer().unwrap();
+        setup.fault(Fault::status(401).with_target(Target::AccountInfo).with_count(100));
         for _ in 0..20 {
-            assert_eq!(scene.manager.get(&scene.details()), Some(401));
+            assert_eq!(setup.manager.get(&setup.details_url()), Some(401));
         }
-        assert_eq!((scene.sent(Target::AccountInfo), scene.sent(Target::Refresh)), (21, 1));
-        let new = scene.manager.bearer().unwrap();
+        assert_eq!((setup.sent(Target::AccountInfo), setup.sent(Target::Refresh)), (21, 1));
+        let new = setup.manager.bearer().unwrap();
         assert_ne!(new, old);
-        let error = scene.manager.bearer_after_401(&new).unwrap_err();
+        let error = setup.manager.bearer_after_401(&new).unwrap_err();
         assert!(
             matches!(error, TokenError::BackingOff { wait } if wait <= Duration::from_secs(60)),
             "{error:?}"
         );
-        assert_eq!(scene.manager.bearer_after_401(&old).unwrap(), new, "which is not the rejected one");
-        assert!(scene.manager.refresh_now().is_ok(), "who asks for it gets it");
+        assert_eq!(setup.manager.bearer_after_401(&old).unwrap(), new, "this is not the rejected one");
+        assert!(setup.manager.refresh_now().is_ok(), "a renewal that is asked for is made");
     });
 }
 
 #[test]
-fn a_401_that_no_renewal_can_help_is_given_as_it_is() {
-    both(|scene| {
-        scene.install_ending_in(1800);
-        scene.fault(Fault::status(401).on(Target::AccountInfo).times(10));
-        scene.fault(Fault::status(503).on(Target::Refresh).times(10));
-        assert_eq!(scene.manager.get(&scene.details()), Some(401));
-        assert_eq!((scene.sent(Target::AccountInfo), scene.sent(Target::Refresh)), (1, 1));
+fn a_401_is_returned_if_the_renewal_fails() {
+    both(|setup| {
+        setup.install_ending_in(1800);
+        setup.fault(Fault::status(401).with_target(Target::AccountInfo).with_count(10));
+        setup.fault(Fault::status(503).with_target(Target::Refresh).with_count(10));
+        assert_eq!(setup.manager.get(&setup.details_url()), Some(401));
+        assert_eq!((setup.sent(Target::AccountInfo), setup.sent(Target::Refresh)), (1, 1));
     });
 }
 
 #[test]
-fn a_bearer_goes_to_https_or_loopback_only() {
-    both(|scene| {
-        scene.install_ending_in(1800);
-        assert_eq!(scene.manager.get("http://example.com/"), None);
+fn a_bearer_is_sent_to_https_or_loopback_only() {
+    both(|setup| {
+        setup.install_ending_in(1800);
+        assert_eq!(setup.manager.get("http://example.com/"), None);
     });
 }
 
 #[test]
 fn a_shutdown_waits_for_the_renewal_and_ends_all_others() {
-    both(|scene| {
-        let old = scene.install_ending_in(300);
-        scene.fault(Fault::delay(Duration::from_millis(300)).on(Target::Refresh));
-        assert!(scene.manager.bearer().is_ok());
-        scene.wait_for_sent(Target::Refresh, 1);
-        assert!(scene.manager.shutdown().is_empty());
-        assert_ne!(scene.store.tokens(), old);
-        assert_eq!(scene.manager.bearer().unwrap(), bearer_of(&scene.store.tokens()), "still in memory");
-        assert!(matches!(scene.manager.refresh_now(), Err(TokenError::ShutDown)));
-        assert!(matches!(scene.manager.disconnect(), Err(TokenError::ShutDown)));
-        assert!(matches!(scene.manager.install(scene.code()), Err(TokenError::ShutDown)));
-        assert!(matches!(scene.manager.install_tokens(HUB, old), Err(TokenError::ShutDown)));
-        assert_eq!(scene.sent(Target::Refresh), 1);
+    both(|setup| {
+        let old = setup.install_ending_in(300);
+        setup.relay.hold(Hold::Refreshes);
+        assert!(setup.manager.bearer().is_ok());
+        setup.relay.wait_for_held(1);
+        std::thread::scope(|scope| {
+            let shutdown = scope.spawn(|| (setup.manager.shutdown(), setup.store.tokens()));
+            // Once the shutdown has begun, the manager does not look for an account that is not in memory.
+            let unknown = || setup.manager.bearer_of(Account::hub(99));
+            wait_until(|| matches!(unknown(), Err(TokenError::ShutDown)));
+            assert!(!shutdown.is_finished(), "the renewal is under way");
+            setup.relay.release();
+            let (unsaved, stored) = shutdown.join().unwrap();
+            assert!(unsaved.is_empty() && stored != old);
+        });
+        assert_eq!(setup.manager.bearer().unwrap(), bearer_of(&setup.store.tokens()), "still in memory");
+        assert!(matches!(setup.manager.refresh_now(), Err(TokenError::ShutDown)));
+        assert!(matches!(setup.manager.disconnect(), Err(TokenError::ShutDown)));
+        assert!(matches!(setup.manager.install(setup.code()), Err(TokenError::ShutDown)));
+        assert!(matches!(setup.manager.install_tokens(HUB, old), Err(TokenError::ShutDown)));
+        assert_eq!(setup.sent(Target::Refresh), 1);
     });
 }
 
 #[test]
 fn a_blocking_manager_that_is_dropped_waits_for_the_renewal() {
-    let scene = Scene::new(1, Settings::new([3; 32]), ApiVersion::LATEST, RenewalPolicy::new());
-    let old = scene.install_ending_in(300);
-    scene.fault(Fault::delay(Duration::from_millis(300)).on(Target::Refresh));
-    let store = std::sync::Arc::clone(&scene.store);
-    assert!(scene.manager.bearer().is_ok());
-    scene.wait_for_sent(Target::Refresh, 1);
-    drop(scene.manager);
-    assert_ne!(store.tokens(), old);
+    let setup = Setup::new(1, Settings::new([3; 32]), ApiVersion::LATEST, long_times());
+    let old = setup.install_ending_in(300);
+    setup.relay.hold(Hold::Refreshes);
+    let (store, manager) = (std::sync::Arc::clone(&setup.store), setup.manager);
+    assert!(manager.bearer().is_ok());
+    setup.relay.wait_for_held(1);
+    let (sender, is_dropping) = std::sync::mpsc::channel();
+    let dropped = std::thread::spawn(move || {
+        sender.send(()).unwrap();
+        drop(manager);
+        store.tokens()
+    });
+    is_dropping.recv().unwrap();
+    setup.relay.release();
+    assert_ne!(dropped.join().unwrap(), old);
 }
 
 #[test]
 fn events_come_in_their_order_and_a_callback_that_panics_breaks_nothing() {
-    both(|scene| {
-        scene.install_ending_in(1800);
-        scene.manager.refresh_now().unwrap();
-        scene.fault(Fault::status(400).on(Target::Refresh));
-        scene.manager.refresh_now().unwrap_err();
-        scene.manager.disconnect().unwrap();
-        for event in ["saved", "renewed", "failed", "disconnected"] {
-            scene.expect_event(event);
-        }
-        scene.expect_no_event();
+    both(|setup| {
+        setup.install_ending_in(1800);
+        // The async manager may give a caller the result before it reports the event, so each event is waited for.
+        setup.manager.refresh_now().unwrap();
+        setup.expect_event("saved");
+        setup.expect_event("renewed");
+        setup.fault(Fault::status(400).with_target(Target::Refresh));
+        setup.manager.refresh_now().unwrap_err();
+        setup.expect_event("failed");
+        setup.manager.disconnect().unwrap();
+        setup.expect_event("disconnected");
+        setup.expect_no_event();
     });
     for index in 0..2 {
-        let scene = Scene::new(index, Settings::new([3; 32]), ApiVersion::LATEST, RenewalPolicy::new());
-        let store = std::sync::Arc::clone(&scene.store);
-        let manager =
-            scene::Manager::new(index, &scene.app, store, RenewalPolicy::new(), |_| panic!("callback"));
-        manager.install(scene.code()).unwrap();
+        let setup = Setup::new(index, Settings::new([3; 32]), ApiVersion::LATEST, long_times());
+        let store = std::sync::Arc::clone(&setup.store);
+        let manager = setup::Manager::new(index, &setup.app, store, long_times(), |_| panic!("callback"));
+        manager.install(setup.code()).unwrap();
         manager.refresh_now().unwrap();
-        assert!(scene.works(manager.bearer().unwrap()));
+        assert!(setup.accepts(manager.bearer().unwrap()));
         wait_until(|| format!("{manager:?}").contains("flights: 0"));
     }
 }

@@ -1,19 +1,19 @@
-//! A server that sends exactly the bytes it is told to, one scripted reply a request.
+//! A server that sends exactly the bytes that a test wants, one reply for each request.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub(crate) enum Reply {
-    /// These bytes, then the end of the connection.
+    /// Sends these bytes and ends the connection.
     Bytes(Vec<u8>),
-    /// A whole answer with this body, so much later.
-    Late(Duration, Vec<u8>),
-    /// A refusal with all of the request in its texts.
+    /// Sends a whole response with this body, so long after the request came. The test is sent the time when the request came.
+    Late(Duration, Vec<u8>, Sender<SystemTime>),
+    /// Sends an error response with the whole request in each of its texts.
     Echo,
-    /// These bytes, and then nothing more while the client waits.
+    /// Sends these bytes, and then nothing more while the client waits.
     Stall(Vec<u8>),
 }
 
@@ -23,8 +23,8 @@ pub(crate) struct RawServer {
 }
 
 impl Reply {
-    /// A whole answer with a body.
-    pub(crate) fn answer(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Self {
+    /// Returns a whole response with a body.
+    pub(crate) fn response(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let head = format!(
             "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
@@ -35,24 +35,26 @@ impl Reply {
 }
 
 impl RawServer {
-    /// Gives the replies in turn, one a connection, and then refuses every connection.
+    /// Sends the replies one after the other, one on each connection. Then every connection is refused.
     pub(crate) fn start(replies: Vec<Reply>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (send, requests) = channel();
+        let (sender, requests) = channel();
         thread::spawn(move || {
             for reply in replies {
                 let (mut stream, _) = listener.accept().unwrap();
-                stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                // Every client gives up earlier.
+                stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
                 let (request, _) = read_request(&mut stream);
-                let _ = send.send(request.clone());
+                let _ = sender.send(request.clone());
                 match reply {
                     Reply::Bytes(bytes) => {
                         let _ = stream.write_all(&bytes);
                     }
-                    Reply::Late(delay, body) => {
+                    Reply::Late(delay, body, came) => {
+                        let _ = came.send(SystemTime::now());
                         thread::sleep(delay);
-                        if let Reply::Bytes(bytes) = Reply::answer(200, "", body) {
+                        if let Reply::Bytes(bytes) = Reply::response(200, "", body) {
                             let _ = stream.write_all(&bytes);
                         }
                     }
@@ -61,7 +63,7 @@ impl RawServer {
                         let body = format!(
                             r#"{{"error":{text},"error_description":{text},"message":{text},"category":{text}}}"#
                         );
-                        if let Reply::Bytes(bytes) = Reply::answer(400, "", body) {
+                        if let Reply::Bytes(bytes) = Reply::response(400, "", body) {
                             let _ = stream.write_all(&bytes);
                         }
                     }
@@ -76,19 +78,13 @@ impl RawServer {
         Self { url, requests }
     }
 
-    /// The requests that came, heads and bodies.
+    /// Returns the requests that came since the last call, heads and bodies.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.try_iter().collect()
     }
 }
 
-/// A port on which nobody listens.
-pub(crate) fn closed_port() -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
-
-/// A port on which nobody will listen, or connect from, while the socket is alive.
+/// Returns the URL of a port on which no server can listen while the socket exists.
 pub(crate) fn refused_port() -> (String, socket2::Socket) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
@@ -96,10 +92,10 @@ pub(crate) fn refused_port() -> (String, socket2::Socket) {
     (format!("http://{address}"), socket)
 }
 
-/// What keeps a port from taking more connections.
+/// The sockets that keep a port from taking more connections.
 pub(crate) type BlackHole = (socket2::Socket, Vec<TcpStream>);
 
-/// A port that takes no more connections and refuses none: every attempt hangs while what is given here is alive.
+/// Returns the URL of a port that neither takes nor refuses connections. Every attempt hangs while the returned sockets exist.
 pub(crate) fn black_hole() -> (String, BlackHole) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
@@ -110,12 +106,12 @@ pub(crate) fn black_hole() -> (String, BlackHole) {
     (format!("http://{address}"), (socket, waiting))
 }
 
-/// A request, and whether all of it came.
+/// Reads a request. Returns it and whether it is whole.
 pub(crate) fn read_request(stream: &mut impl Read) -> (String, bool) {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        // A TLS client says hello with this byte, and waits for an answer.
+        // The first byte of a TLS client. It waits for a response after its hello.
         if bytes.first() == Some(&0x16) {
             return (String::new(), false);
         }

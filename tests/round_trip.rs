@@ -1,4 +1,4 @@
-//! What is built is what is read: any request and any answer, and any bytes at all.
+//! Any request and any response that is written is read as the same value. Any other bytes give a result and no panic.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use proptest::option;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// RFC 6749 appendix A: VSCHAR. Every byte a form and a path must escape is among them.
+/// Returns the characters of RFC 6749 appendix A, VSCHAR. All that a form and a path must escape are among them.
 fn printable() -> impl Strategy<Value = String> {
     "[ -~]{1,80}".prop_filter("a path would swallow it", |text| text != "." && text != "..")
 }
@@ -64,7 +64,7 @@ fn app() -> impl Strategy<Value = App> {
         prop_oneof![Just("https://api.hubapi.com"), Just("http://[::1]:80")],
     )
         .prop_map(|(id, credential, version, base)| {
-            App::hubspot(id, credential).version(version).with_api_base(base).build().unwrap()
+            App::hubspot(id, credential).with_version(version).with_api_base(base).build().unwrap()
         })
 }
 
@@ -84,7 +84,7 @@ fn call() -> impl Strategy<Value = Call> {
     prop_oneof![
         exchange().prop_map(Call::ExchangeCode),
         (refresh_token(), scopes())
-            .prop_map(|(token, scopes)| Call::Refresh(Refresh::new(token).scopes(scopes))),
+            .prop_map(|(token, scopes)| Call::Refresh(Refresh::new(token).with_scopes(scopes))),
         scopes().prop_map(|scopes| Call::ClientCredentials(ClientCredentials::new(scopes))),
         access_token().prop_map(|token| Call::Introspect(Introspect::new(token))),
         refresh_token().prop_map(|token| Call::Introspect(Introspect::new(token))),
@@ -131,7 +131,7 @@ fn tokens(sent_at: Timestamp) -> impl Strategy<Value = TokenSet> {
 const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
 proptest! {
-    // The failing input is printed; a file of old failures beside the sources helps nobody.
+    // A failing input is printed. A file of old failures beside the sources is not needed.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
@@ -140,14 +140,14 @@ proptest! {
         let received = Received::read_request(&request).unwrap();
         prop_assert_eq!(received.version, app.version());
         prop_assert_eq!(received.call, call);
-        // The lookups of v1 name no client; everything else does, in its body.
+        // The lookups of v1 name no client. All other requests do, in their bodies.
         if !request.body().is_empty() {
             prop_assert_eq!(received.client.client_id.as_deref(), Some(app.client_id()));
             prop_assert_eq!(&received.client.credential, app.credential());
         }
     }
 
-    /// Secrets travel in bodies only; v1's lookups, which have none, carry their token in the path.
+    /// Secrets are sent in bodies only. The lookups of v1 have no body and send their token in the path.
     #[test]
     fn no_secret_is_in_the_url_of_any_version_but_v1(call in call(), app in app()) {
         let request = built(&call, &app);
@@ -162,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn any_token_answer_is_read_as_the_tokens_it_was_written_from(tokens in tokens(NOW), app in app(), sent in refresh_token()) {
+    fn any_token_response_is_read_as_the_tokens_it_was_written_from(tokens in tokens(NOW), app in app(), sent in refresh_token()) {
         let response = Refresh::to_response(&tokens, app.version());
         prop_assert_eq!(Refresh::new(sent).read_response(&app, NOW, &response).unwrap(), tokens);
     }
@@ -184,11 +184,11 @@ proptest! {
     }
 
     #[test]
-    fn any_refusal_is_read_as_it_was_written(refusal in refusal()) {
+    fn any_error_response_is_read_as_it_was_written(written in api_error()) {
         let app = App::hubspot("id", ClientSecret::new("~").unwrap()).build().unwrap();
-        let response = refusal.to_response();
+        let response = written.to_response();
         let error = Refresh::new(RefreshToken::new("~").unwrap()).read_response(&app, NOW, &response).unwrap_err();
-        prop_assert_eq!(error.as_api(), Some(&refusal));
+        prop_assert_eq!(error.as_api(), Some(&written));
     }
 
     #[test]
@@ -198,7 +198,7 @@ proptest! {
         prop_assert_eq!(&serde_json::from_value::<Record>(serde_json::to_value(&record).unwrap()).unwrap(), &record);
     }
 
-    /// Sessions are kept in JSON and in formats that tell no names.
+    /// Sessions are stored in JSON and in formats without field names.
     #[test]
     fn any_pending_authorization_is_read_as_it_was_written(pending in pending()) {
         let text = serde_json::to_string(&pending).unwrap();
@@ -208,7 +208,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_as_an_answer_give_a_result(status in 100u16..1000, body in body(), retry_after in "[ -~]{0,30}", app in app(), call in call()) {
+    fn any_bytes_as_a_response_give_a_result(status in 100u16..1000, body in body(), retry_after in "[ -~]{0,30}", app in app(), call in call()) {
         let response = Response::builder().status(status).header("retry-after", retry_after).body(body).unwrap();
         let error = match &call {
             Call::ExchangeCode(endpoint) => endpoint.read_response(&app, NOW, &response).err(),
@@ -244,7 +244,7 @@ proptest! {
     }
 }
 
-/// It takes its own fields and leaves the rest, or else the secrets in it would stand in the open beside it.
+/// It takes its own fields only. If it left one to the session, a secret in it would be in the open.
 #[test]
 fn a_pending_authorization_can_be_flattened_into_a_session() {
     #[derive(Serialize, Deserialize)]
@@ -274,18 +274,18 @@ fn a_pending_authorization_can_be_flattened_into_a_session() {
     assert_eq!((strict.user.as_str(), strict.pending), ("u", session.pending));
 }
 
-/// What the fields beside them hold is not ours to judge.
+/// The fields of the session beside it may have any value.
 #[test]
-fn a_pending_authorization_passes_over_whatever_else_stands_there() {
+fn a_pending_authorization_ignores_all_other_fields() {
     for other in ["1e400", r#""\ud800""#, &format!("{}{}", "[".repeat(1000), "]".repeat(1000))] {
         let text = format!(r#"{{"other":{other},"state":"s","redirect_uri":"https://example.com/cb"}}"#);
         assert!(serde_json::from_str::<PendingAuthorization>(&text).is_ok(), "{other}");
     }
 }
 
-/// Only what the two sides reckon each for itself is left out.
+/// Only `expires_at` is left out, which each side computes for itself.
 #[test]
-fn an_answer_has_what_a_later_version_put_into_the_set() {
+fn a_response_has_the_fields_that_a_later_version_put_into_the_set() {
     let text =
         r#"{"access_token":"a","token_type":"bearer","expires_in":1800,"expires_at":1,"audience":["b"]}"#;
     let tokens: TokenSet = serde_json::from_str(text).unwrap();
@@ -327,9 +327,9 @@ fn pending() -> impl Strategy<Value = PendingAuthorization> {
     )
 }
 
-/// A refusal in which nothing has to be taken out or cut: without `~`, the secret of the request, and `%`, by which it could be
-/// escaped.
-fn refusal() -> impl Strategy<Value = ApiError> {
+/// Returns an error from which nothing is taken out when it is read: it has no `~`, which is the secret of the request, and no `%`, with
+/// which that could be escaped.
+fn api_error() -> impl Strategy<Value = ApiError> {
     let plain = || "[ !#$&-}]{0,40}";
     let some = move || option::of(plain());
     let code = || option::of("x[A-Z_]{1,20}");
@@ -342,17 +342,17 @@ fn refusal() -> impl Strategy<Value = ApiError> {
     let codes = (400u16..600, code(), code(), code(), option::of(0u64..86_400));
     let texts = (some(), some(), some(), some(), some(), some(), some(), some());
     (codes, texts, lists(), btree_map(plain(), plain(), 0..3), vec(detail, 0..3)).prop_map(
-        |((status, error, code, sub_category, wait), texts, context, links, errors)| {
-            let mut refusal = ApiError::new(Operation::Refresh, status.try_into().unwrap());
-            refusal.error = error.map(OAuthCode::Other);
-            refusal.code = code.map(HubSpotCode::Other);
-            refusal.sub_category = sub_category.map(HubSpotCode::Other);
-            refusal.retry_after = wait.map(Duration::from_secs);
-            (refusal.error_description, refusal.category, refusal.message, refusal.correlation_id, ..) =
+        |((status, oauth_code, code, sub_category, wait), texts, context, links, errors)| {
+            let mut error = ApiError::new(Operation::Refresh, status.try_into().unwrap());
+            error.error = oauth_code.map(OAuthCode::Other);
+            error.code = code.map(HubSpotCode::Other);
+            error.sub_category = sub_category.map(HubSpotCode::Other);
+            error.retry_after = wait.map(Duration::from_secs);
+            (error.error_description, error.category, error.message, error.correlation_id, ..) =
                 texts.clone();
-            (.., refusal.request_id, refusal.error_type, refusal.policy_name, refusal.group_name) = texts;
-            (refusal.context, refusal.links, refusal.errors) = (context, links, errors);
-            refusal
+            (.., error.request_id, error.error_type, error.policy_name, error.group_name) = texts;
+            (error.context, error.links, error.errors) = (context, links, errors);
+            error
         },
     )
 }
@@ -416,7 +416,7 @@ fn signed_access_token() -> impl Strategy<Value = SignedAccessToken> {
     })
 }
 
-/// Bytes, JSON-like text, and answers that are almost right.
+/// Returns random bytes, text like JSON, and responses that are almost right.
 fn body() -> impl Strategy<Value = Vec<u8>> {
     let almost = r#"{"active":true,"access_token":"a","refresh_token":"r","token_type":"bearer","expires_in":1800,"scopes":["a"],"signed_access_token":{},"errors":[{}],"context":{"a":[]}}"#;
     prop_oneof![

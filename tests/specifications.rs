@@ -1,5 +1,5 @@
-//! HubSpot's own OpenAPI files, walked by machine: each path is one of ours, each parameter is sent or its absence explained,
-//! and a value made from each schema survives being read, to the last property.
+//! HubSpot's own OpenAPI files. For each path there is a request, each parameter is sent or named here as one that is not, and a value
+//! made from each schema is read without losing a property.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ fn files() -> impl Iterator<Item = (ApiVersion, Value)> {
 }
 
 fn app(version: ApiVersion, credential: impl Into<Credential>) -> App {
-    App::hubspot("client-id", credential).version(version).build().unwrap()
+    App::hubspot("client-id", credential).with_version(version).build().unwrap()
 }
 
 fn refresh_token() -> RefreshToken {
@@ -34,7 +34,7 @@ fn access_token() -> AccessToken {
     AccessToken::new("access").unwrap()
 }
 
-/// One request of every kind.
+/// Returns one request of every kind.
 fn requests(version: ApiVersion) -> Vec<Request<Vec<u8>>> {
     let secret = app(version, ClientSecret::new("secret").unwrap());
     let assertion = app(version, ClientAssertion::new("a.b.c").unwrap());
@@ -43,7 +43,7 @@ fn requests(version: ApiVersion) -> Vec<Request<Vec<u8>>> {
         "https://example.com/cb",
         Some(CodeVerifier::new("v".repeat(43)).unwrap()),
     );
-    let refresh = Refresh::new(refresh_token()).scopes("oauth".parse().unwrap());
+    let refresh = Refresh::new(refresh_token()).with_scopes("oauth".parse().unwrap());
     vec![
         ExchangeCode::new(code).to_http(&secret),
         refresh.to_http(&secret),
@@ -99,7 +99,7 @@ fn every_form_parameter_of_the_files_is_sent_and_no_other() {
                 documented.insert((path.clone(), name.clone()));
             }
         }
-        // The same struct is sent on every version: assertions are named in the files of v3 and 2026-03 only.
+        // The same struct is sent on every version. Only the files of v3 and 2026-03 name client assertions.
         if matches!(version.to_string().as_str(), "v1" | "2026-09") {
             sent.retain(|(_, name)| !name.starts_with("client_assertion"));
         }
@@ -107,7 +107,7 @@ fn every_form_parameter_of_the_files_is_sent_and_no_other() {
     }
 }
 
-/// The file of v1 lets `client_secret` and `refresh_token` stand in the query. Secrets do not go into URLs.
+/// The file of v1 allows `client_secret` and `refresh_token` in the query. Secrets do not go into URLs.
 #[test]
 fn no_secret_is_sent_in_a_query() {
     for (version, _) in files() {
@@ -117,7 +117,7 @@ fn no_secret_is_sent_in_a_query() {
     }
 }
 
-/// A value for every property of a schema, each different from all others.
+/// Returns an example of a schema, with a different value for every property.
 fn sample(file: &Value, schema: &Value, next: &mut i64) -> Value {
     if let Some(reference) = schema["$ref"].as_str() {
         let name = reference.rsplit('/').next().unwrap();
@@ -140,15 +140,15 @@ fn sample(file: &Value, schema: &Value, next: &mut i64) -> Value {
     }
 }
 
-fn answer(body: &Value, status: u16) -> Response<Vec<u8>> {
+fn response_of(body: &Value, status: u16) -> Response<Vec<u8>> {
     Response::builder().status(status).body(body.to_string().into_bytes()).unwrap()
 }
 
-/// Reads `body` as the schema's endpoint would, and writes what was read.
+/// Reads `body` as the endpoint of the schema does, and writes what was read.
 fn read_back(version: ApiVersion, schema: &str, body: &Value) -> Result<Value, Error> {
     let app = app(version, ClientSecret::new("secret").unwrap());
     let now = Timestamp::from_secs(0);
-    let response = answer(body, 200);
+    let response = response_of(body, 200);
     let written = match schema {
         "AccessTokenResponse" => {
             serde_json::to_value(Refresh::new(refresh_token()).read_response(&app, now, &response)?).unwrap()
@@ -167,7 +167,7 @@ fn read_back(version: ApiVersion, schema: &str, body: &Value) -> Result<Value, E
         }
         "Error" => {
             let error =
-                Refresh::new(refresh_token()).read_response(&app, now, &answer(body, 400)).unwrap_err();
+                Refresh::new(refresh_token()).read_response(&app, now, &response_of(body, 400)).unwrap_err();
             serde_json::from_slice(error.as_api().unwrap().to_response().body()).unwrap()
         }
         other => panic!("the files have a schema of a new name: {other}"),
@@ -176,8 +176,8 @@ fn read_back(version: ApiVersion, schema: &str, body: &Value) -> Result<Value, E
 }
 
 #[test]
-fn every_property_of_every_schema_survives_being_read() {
-    // Parts of other schemas; a schema without a type is a choice between others.
+fn every_property_of_every_schema_is_read() {
+    // Schemas that are parts of others. A schema without a type is a choice between others.
     let parts = ["ErrorDetail", "SignedAccessToken"];
     let mut rows = 0;
     for (version, file) in files() {
@@ -204,10 +204,10 @@ fn every_property_of_every_schema_survives_being_read() {
     assert!(rows > 140, "the files were read: {rows}");
 }
 
-/// "Success bodies are strict about what is needed": without these no token can be held and no account be named. All else that
-/// the files call required may be absent.
+/// Some properties are needed: without them a token cannot be used, or its account not be named. All others may be absent, even where
+/// the files call them required.
 #[test]
-fn a_missing_property_is_named_if_it_is_needed_and_costs_nothing_if_it_is_not() {
+fn a_missing_property_is_an_error_only_if_it_is_needed() {
     let needed = |schema: &str| -> &[&str] {
         match schema {
             "AccessTokenResponse" => &["access_token", "expires_in", "token_type"],

@@ -1,25 +1,25 @@
-//! Answers of success whose body is not what it should be.
+//! Successful responses whose body is wrong.
 
 use hs_oauth_core::Problem::{self, Empty, Invalid, Missing, NotAnObject, NotJson, Repeated, WrongType};
 
 use super::case::Want::{RescuedTokens, Tokens, Unusable};
 use super::case::{BUG, Case, case};
-use super::world::{NEW, answer, body, say, tokens};
+use super::setup::{NEW, body, respond_with, response, token_response};
 
-/// RFC 8259, RFC 6749 §5.1: what is not one whole JSON object with the fields that are needed is not an answer.
+/// RFC 8259, RFC 6749 §5.1: a token response is one whole JSON object with all the fields that are needed.
 #[test]
-fn a_body_that_is_no_answer_is_named_and_its_refresh_token_kept() {
+fn a_body_that_is_not_a_token_response_is_an_error_and_its_refresh_token_is_kept() {
     super::run(&shapes());
 }
 
 #[test]
-fn a_field_that_cannot_be_is_named_and_the_refresh_token_kept() {
+fn a_field_with_an_impossible_value_is_named_and_the_refresh_token_is_kept() {
     super::run(&fields());
 }
 
-/// RFC 6750 §2.1: whatever else is in a token, it would go into a header.
+/// RFC 6750 §2.1: a token goes into a header, so it may hold only what a header can hold.
 #[test]
-fn a_token_that_could_not_stand_in_a_header_is_no_token() {
+fn a_token_that_cannot_be_sent_in_a_header_is_not_accepted() {
     super::run(&bad_tokens());
 }
 
@@ -28,21 +28,21 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn good(name: &str, body: impl AsRef<[u8]>) -> Case {
-    case(name, say(answer(200, "content-type: application/json\r\n", body)), Tokens, None)
+    case(name, respond_with(response(200, "content-type: application/json\r\n", body)), Tokens, None)
 }
 
-/// Nothing in it can be rescued.
+/// A body from which nothing can be rescued.
 fn bad(name: &str, body: impl AsRef<[u8]>, problems: &[Problem]) -> Case {
-    case(name, say(answer(200, "", body)), Unusable(problems.to_vec()), BUG)
+    case(name, respond_with(response(200, "", body)), Unusable(problems.to_vec()), BUG)
 }
 
-/// The refresh token in it can be.
-fn kept(name: &str, body: impl AsRef<[u8]>, problems: &[Problem]) -> Case {
-    case(name, say(answer(200, "", body)), RescuedTokens(problems.to_vec(), NEW), BUG)
+/// A body from which the refresh token can be rescued.
+fn rescued(name: &str, body: impl AsRef<[u8]>, problems: &[Problem]) -> Case {
+    case(name, respond_with(response(200, "", body)), RescuedTokens(problems.to_vec(), NEW), BUG)
 }
 
 fn shapes() -> Vec<Case> {
-    let all = tokens();
+    let all = token_response();
     let before = |field: &[u8]| [b"{", field, b",", all.strip_prefix('{').unwrap().as_bytes()].concat();
     let nested = |open: &str, count| open.repeat(count);
     let within = |inner: &str| all.replacen('{', &format!(r#"{{"unknown":{inner},"#), 1);
@@ -68,13 +68,13 @@ fn shapes() -> Vec<Case> {
         bad("an empty object", "{}", &missing),
         bad("an empty list", "[]", &[NotAnObject]),
         bad("JSON that ends in a token", all.split_once("-access").unwrap().0, &[NotJson]),
-        kept("JSON that ends behind the tokens", all.split_once(r#","token_type"#).unwrap().0, &[NotJson]),
-        kept("JSON without its last bracket", all.strip_suffix('}').unwrap(), &[NotJson]),
-        kept("JSON twice", format!("{all}{all}"), &[NotJson]),
-        kept("JSON twice, a line each", format!("{all}\n{all}"), &[NotJson]),
-        kept("JSON and a comma", format!("{all},"), &[NotJson]),
-        kept("JSON with a comma too many", all.replace('}', ",}"), &[NotJson]),
-        kept("JSON and a NUL", format!("{all}\0"), &[NotJson]),
+        rescued("JSON that ends behind the tokens", all.split_once(r#","token_type"#).unwrap().0, &[NotJson]),
+        rescued("JSON without its last bracket", all.strip_suffix('}').unwrap(), &[NotJson]),
+        rescued("JSON twice", format!("{all}{all}"), &[NotJson]),
+        rescued("JSON twice, a line each", format!("{all}\n{all}"), &[NotJson]),
+        rescued("JSON and a comma", format!("{all},"), &[NotJson]),
+        rescued("JSON with a comma too many", all.replace('}', ",}"), &[NotJson]),
+        rescued("JSON and a NUL", format!("{all}\0"), &[NotJson]),
         bad("JSON in a callback", format!("callback({all})"), &[NotJson]),
         bad("JSON behind a guard", format!(")]}}',\n{all}"), &[NotJson]),
         bad("JSON in single quotes", all.replace('"', "'"), &[NotJson]),
@@ -92,17 +92,17 @@ fn shapes() -> Vec<Case> {
             "100,000 nested objects for the account",
             behind("1").replace("unknown", "hub_id").replace(":1}", &format!(":{objects}}}")),
         ),
-        kept(
+        rescued(
             "100,000 nested lists for the access token",
             body(&arrays, "1800"),
             &[WrongType("access_token")],
         ),
-        kept(
+        rescued(
             "100,000 nested objects for the lifetime",
             body(r#""qZx7-new-access""#, &objects),
             &[WrongType("expires_in")],
         ),
-        kept(
+        rescued(
             "100,000 nested lists behind the tokens that are not closed",
             behind(&nested("[", 100_000)),
             &[NotJson],
@@ -110,49 +110,49 @@ fn shapes() -> Vec<Case> {
         good("a hundred nested lists", within(&(nested("[", 100) + &nested("]", 100)))),
         good("100,000 unknown fields", within(&format!("[{}1]", "{\"a\":1},".repeat(50_000)))),
         good("an unknown number beyond all bounds", within("1e99999999999")),
-        kept("a field with a number that is none", behind("1e"), &[NotJson]),
+        rescued("a field with a number that is none", behind("1e"), &[NotJson]),
         good("a byte order mark", format!("\u{feff}{all}")),
-        kept("two byte order marks behind the tokens", format!("{all}\u{feff}"), &[NotJson]),
+        rescued("two byte order marks behind the tokens", format!("{all}\u{feff}"), &[NotJson]),
         bad("UTF-16", &utf16, &[NotJson]),
         bad("UTF-16 with a byte order mark", [&b"\xff\xfe"[..], &utf16].concat(), &[NotJson]),
-        kept("a field that is not UTF-8", with_bytes(b"\xff\xfe"), &[NotJson]),
-        kept("a field of overlong UTF-8", with_bytes(b"\xc0\xaf"), &[NotJson]),
-        kept("a field with half of a pair", with_bytes(br"\ud800"), &[NotJson]),
-        kept("a field with a raw line break", with_bytes(b"a\nb"), &[NotJson]),
-        kept("a number beyond all bounds before the tokens", before(br#""user_id":1e400"#), &[NotJson]),
-        kept(
+        rescued("a field that is not UTF-8", with_bytes(b"\xff\xfe"), &[NotJson]),
+        rescued("a field of overlong UTF-8", with_bytes(b"\xc0\xaf"), &[NotJson]),
+        rescued("a field with half of a pair", with_bytes(br"\ud800"), &[NotJson]),
+        rescued("a field with a raw line break", with_bytes(b"a\nb"), &[NotJson]),
+        rescued("a number beyond all bounds before the tokens", before(br#""user_id":1e400"#), &[NotJson]),
+        rescued(
             "a list with such a number before the tokens",
             before(br#""scopes":["oauth",-1e999]"#),
             &[NotJson],
         ),
-        kept("half of a pair before the tokens", before(br#""token_use":"\ud800""#), &[NotJson]),
-        kept("half of a pair in a name before the tokens", before(br#""\udfff":{"a":"b"}"#), &[NotJson]),
-        kept("what is not UTF-8 before the tokens", before(b"\"scope\":\"\xe9\""), &[NotJson]),
+        rescued("half of a pair before the tokens", before(br#""token_use":"\ud800""#), &[NotJson]),
+        rescued("half of a pair in a name before the tokens", before(br#""\udfff":{"a":"b"}"#), &[NotJson]),
+        rescued("what is not UTF-8 before the tokens", before(b"\"scope\":\"\xe9\""), &[NotJson]),
         good("an escaped name", all.replace("access_token", r"\u0061ccess_token")),
         good("unknown fields of all types", within(r#"[null,true,1.5,"x",{"y":[]}]"#)),
         good("a text of 100,000 characters", within(&format!("\"{}\"", "x".repeat(100_000)))),
-        kept(
+        rescued(
             "the access token twice",
             all.replacen('{', r#"{"access_token":"qZx7-other","#, 1),
             &[Repeated("access_token")],
         ),
-        kept(
+        rescued(
             "the refresh token twice",
             all.replacen('{', r#"{"refresh_token":"qZx7-other","#, 1),
             &[Repeated("refresh_token")],
         ),
-        kept(
+        rescued(
             "a refresh token, and then one that is true",
             all.replace('}', r#","refresh_token":true}"#),
             &[Repeated("refresh_token")],
         ),
-        kept(
+        rescued(
             "a refresh token, and then one with a line break",
             all.replace('}', r#","refresh_token":"b\nad"}"#),
             &[Repeated("refresh_token")],
         ),
-        kept("the lifetime twice", all.replacen('{', r#"{"expires_in":1,"#, 1), &[Repeated("expires_in")]),
-        kept(
+        rescued("the lifetime twice", all.replacen('{', r#"{"expires_in":1,"#, 1), &[Repeated("expires_in")]),
+        rescued(
             "the token type twice",
             all.replacen('{', r#"{"token_type":"mac","#, 1),
             &[Repeated("token_type")],
@@ -163,38 +163,38 @@ fn shapes() -> Vec<Case> {
 
 fn fields() -> Vec<Case> {
     let lives = |life: &str| body(r#""qZx7-new-access""#, life);
-    let typed = |kind: &str| tokens().replace(r#""bearer""#, kind);
-    let renewed_by = |token: &str| tokens().replace(&format!("\"{NEW}\""), token);
+    let typed = |kind: &str| token_response().replace(r#""bearer""#, kind);
+    let renewed_by = |token: &str| token_response().replace(&format!("\"{NEW}\""), token);
     let life = |problem: fn(&'static str) -> Problem| [problem("expires_in")];
     let kind = |problem: fn(&'static str) -> Problem| [problem("token_type")];
     vec![
         good("a lifetime of a second", lives("61")),
         good("a lifetime beyond all reason", lives("9223372036854775807")),
-        kept("a lifetime beyond 63 bits", lives("18446744073709551615"), &life(WrongType)),
-        kept("a lifetime beyond 64 bits", lives("99999999999999999999"), &life(WrongType)),
-        kept("a lifetime of nothing", lives("0"), &life(Invalid)),
-        kept("a lifetime of less than nothing", lives("-1800"), &life(Invalid)),
-        kept("a lifetime of minus nothing", lives("-0"), &life(WrongType)),
-        kept("a lifetime with a fraction", lives("1800.5"), &life(WrongType)),
-        kept("a lifetime with an empty fraction", lives("1800.0"), &life(WrongType)),
-        kept("a lifetime with an exponent", lives("1e3"), &life(WrongType)),
-        kept("a lifetime as a text", lives(r#""1800""#), &life(Invalid)),
-        kept("a lifetime in words", lives(r#""half an hour""#), &life(Invalid)),
-        kept("a lifetime that is null", lives("null"), &life(Missing)),
-        kept("a lifetime that is true", lives("true"), &life(WrongType)),
-        kept("a lifetime in a list", lives("[1800]"), &life(WrongType)),
-        kept("no lifetime", tokens().replace(r#","expires_in":1800"#, ""), &life(Missing)),
-        kept("a lifetime that is no JSON", lives("NaN"), &[NotJson]),
-        kept("a lifetime with a leading zero", lives("01800"), &[NotJson]),
+        rescued("a lifetime beyond 63 bits", lives("18446744073709551615"), &life(WrongType)),
+        rescued("a lifetime beyond 64 bits", lives("99999999999999999999"), &life(WrongType)),
+        rescued("a lifetime of nothing", lives("0"), &life(Invalid)),
+        rescued("a lifetime of less than nothing", lives("-1800"), &life(Invalid)),
+        rescued("a lifetime of minus nothing", lives("-0"), &life(WrongType)),
+        rescued("a lifetime with a fraction", lives("1800.5"), &life(WrongType)),
+        rescued("a lifetime with an empty fraction", lives("1800.0"), &life(WrongType)),
+        rescued("a lifetime with an exponent", lives("1e3"), &life(WrongType)),
+        rescued("a lifetime as a text", lives(r#""1800""#), &life(Invalid)),
+        rescued("a lifetime in words", lives(r#""half an hour""#), &life(Invalid)),
+        rescued("a lifetime that is null", lives("null"), &life(Missing)),
+        rescued("a lifetime that is true", lives("true"), &life(WrongType)),
+        rescued("a lifetime in a list", lives("[1800]"), &life(WrongType)),
+        rescued("no lifetime", token_response().replace(r#","expires_in":1800"#, ""), &life(Missing)),
+        rescued("a lifetime that is no JSON", lives("NaN"), &[NotJson]),
+        rescued("a lifetime with a leading zero", lives("01800"), &[NotJson]),
         good("a token type in capitals", typed(r#""BEARER""#)),
-        kept("an unknown token type", typed(r#""mac""#), &kind(Invalid)),
-        kept("a token type that begins well", typed(r#""bearer ""#), &kind(Invalid)),
-        kept("a token type bound to a key", typed(r#""DPoP""#), &kind(Invalid)),
-        kept("an empty token type", typed(r#""""#), &kind(Invalid)),
-        kept("a token type that is null", typed("null"), &kind(Missing)),
-        kept("a token type that is a number", typed("1"), &kind(Invalid)),
-        kept("a token type in a list", typed(r#"["bearer"]"#), &kind(WrongType)),
-        kept("no token type", tokens().replace(r#""token_type":"bearer","#, ""), &kind(Missing)),
+        rescued("an unknown token type", typed(r#""mac""#), &kind(Invalid)),
+        rescued("a token type that begins well", typed(r#""bearer ""#), &kind(Invalid)),
+        rescued("a token type bound to a key", typed(r#""DPoP""#), &kind(Invalid)),
+        rescued("an empty token type", typed(r#""""#), &kind(Invalid)),
+        rescued("a token type that is null", typed("null"), &kind(Missing)),
+        rescued("a token type that is a number", typed("1"), &kind(Invalid)),
+        rescued("a token type in a list", typed(r#"["bearer"]"#), &kind(WrongType)),
+        rescued("no token type", token_response().replace(r#""token_type":"bearer","#, ""), &kind(Missing)),
         bad("a refresh token that is a number", renewed_by("1"), &[Invalid("refresh_token")]),
         bad("a refresh token in an object", renewed_by("{}"), &[WrongType("refresh_token")]),
         bad("an empty refresh token", renewed_by(r#""""#), &[Invalid("refresh_token")]),
@@ -205,12 +205,12 @@ fn fields() -> Vec<Case> {
 
 fn bad_tokens() -> Vec<Case> {
     let token = |name: &str, token: &str, problem: fn(&'static str) -> Problem| {
-        kept(name, body(token, "1800"), &[problem("access_token")])
+        rescued(name, body(token, "1800"), &[problem("access_token")])
     };
     vec![
-        kept(
+        rescued(
             "no token",
-            tokens().replace(r#""access_token":"qZx7-new-access","#, ""),
+            token_response().replace(r#""access_token":"qZx7-new-access","#, ""),
             &[Missing("access_token")],
         ),
         token("a token that is null", "null", Missing),

@@ -1,4 +1,4 @@
-//! The query a browser comes back with, which anyone can make up.
+//! The query with which a browser comes back from the consent page. Anyone can make one up.
 
 use hs_oauth_core::CallbackError::{self, Malformed, Missing, Refused, Repeated, StateMismatch, TooLong};
 use hs_oauth_core::{
@@ -7,14 +7,14 @@ use hs_oauth_core::{
 
 use super::case::{FIX, LATER};
 
-/// The `state` of [`pending`], which has letters of both cases and digits.
+/// The `state` of [`pending`]. It has capital letters, small letters and digits.
 const STATE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-/// In every code, and in no error.
+/// Part of every code, so no error may show it.
 const CODE: &str = "qZx7-code";
 
 struct Case {
     name: &'static str,
-    /// `{state}` and `{code}` stand for the right ones.
+    /// Here `{state}` and `{code}` stand for the right values.
     query: String,
     want: Result<&'static str, CallbackError>,
     next: NextStep,
@@ -42,7 +42,7 @@ fn denied(name: &'static str, query: &str, error: &str, description: Option<&str
     Case { name, query: format!("state={{state}}&{query}"), want: Err(error), next }
 }
 
-/// RFC 6749 §10.12: without the `state` that was sent, whatever else is in the callback is not looked at.
+/// RFC 6749 §10.12: nothing else in the callback counts before its `state` is the one that was sent.
 fn states() -> Vec<Case> {
     let escaped: String = STATE.bytes().map(|byte| format!("%{byte:02x}")).collect();
     vec![
@@ -104,8 +104,8 @@ fn states() -> Vec<Case> {
         ),
         refused("a state by a name in capitals", "code={code}&STATE={state}", Missing("state")),
         refused("a state in a list", "code={code}&state[]={state}", Missing("state")),
-        refused("a refusal without a state", "error=access_denied", Missing("state")),
-        refused("a refusal with another state", "error=access_denied&state=A", StateMismatch),
+        refused("an error without a state", "error=access_denied", Missing("state")),
+        refused("an error with another state", "error=access_denied&state=A", StateMismatch),
         code("a state that is all escapes", format!("code={{code}}&state={escaped}"), CODE),
         refused(
             "a state escaped twice",
@@ -153,7 +153,7 @@ fn codes() -> Vec<Case> {
 }
 
 /// RFC 6749 §4.1.2.1.
-fn refusals() -> Vec<Case> {
+fn errors() -> Vec<Case> {
     use NextStep::RestartAuthorization as Restart;
     vec![
         denied("a person who says no", "error=access_denied", "access_denied", None, Restart),
@@ -165,7 +165,7 @@ fn refusals() -> Vec<Case> {
             Restart,
         ),
         denied("an empty reason", "error=access_denied&error_description=", "access_denied", None, Restart),
-        denied("a refusal and a code", "code={code}&error=access_denied", "access_denied", None, Restart),
+        denied("an error and a code", "code={code}&error=access_denied", "access_denied", None, Restart),
         denied(
             "a reason that breaks the line",
             "error=access_denied&error_description=a%0d%0ab",
@@ -194,8 +194,8 @@ fn refusals() -> Vec<Case> {
             Some("\u{fffd}"),
             Restart,
         ),
-        denied("a refusal nobody knows", "error=teapot", "teapot", None, Restart),
-        denied("a refusal that breaks the line", "error=a%0ab", "a\u{fffd}b", None, Restart),
+        denied("an error nobody knows", "error=teapot", "teapot", None, Restart),
+        denied("an error that breaks the line", "error=a%0ab", "a\u{fffd}b", None, Restart),
         denied("an app that may not", "error=unauthorized_client", "unauthorized_client", None, FIX),
         denied("a scope that is not there", "error=invalid_scope", "invalid_scope", None, FIX),
         denied(
@@ -206,14 +206,14 @@ fn refusals() -> Vec<Case> {
             LATER,
         ),
         denied("a HubSpot that failed", "error=server_error", "server_error", None, LATER),
-        refused("a refusal twice", "state={state}&error=a&error=b", Repeated("error")),
+        refused("an error twice", "state={state}&error=a&error=b", Repeated("error")),
         refused(
             "a reason twice",
             "state={state}&error=a&error_description=b&error_description=c",
             Repeated("error_description"),
         ),
-        code("an empty refusal is none", "state={state}&error=&code={code}", CODE),
-        refused("a reason without a refusal", "state={state}&error_description=x", Missing("code")),
+        code("an empty error is no error", "state={state}&error=&code={code}", CODE),
+        refused("a reason without an error", "state={state}&error_description=x", Missing("code")),
     ]
 }
 
@@ -246,13 +246,14 @@ fn shapes() -> Vec<Case> {
     ]
 }
 
-/// Every callback that is not the right one is refused by its reason, and shows neither state nor code nor verifier.
+/// A wrong callback is refused with the error that names what is wrong. Neither the error nor the code that a right one gives
+/// shows the state, the code or the verifier.
 #[test]
 fn a_callback_that_is_not_the_right_one_gives_no_code() {
     let pending = pending();
     assert_eq!(pending.state().expose(), STATE);
     let verifier = pending.code_verifier().unwrap().expose();
-    let cases: Vec<Case> = [states(), codes(), refusals(), shapes()].into_iter().flatten().collect();
+    let cases: Vec<Case> = [states(), codes(), errors(), shapes()].into_iter().flatten().collect();
     assert!(cases.len() >= 90, "{}", cases.len());
     for Case { name, query, want, next } in cases {
         let query = query.replace("{state}", STATE).replace("{code}", CODE);

@@ -1,4 +1,4 @@
-//! Certificates for servers on this machine, good ones and bad ones, made when they are needed.
+//! Certificates for test servers, good ones and bad ones. Each is made when it is needed.
 
 use std::sync::{Arc, LazyLock};
 
@@ -9,15 +9,15 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// Who signs certificates.
+/// A certificate authority.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub(crate) der: CertificateDer<'static>,
 }
 
-/// The one the tests' clients are told to trust.
+/// The authority that the tests' clients trust.
 pub(crate) static TRUSTED: LazyLock<Authority> = LazyLock::new(|| Authority::new("Trusted"));
-/// One they never heard of.
+/// An authority that no client knows.
 pub(crate) static UNKNOWN: LazyLock<Authority> = LazyLock::new(|| Authority::new("Unknown"));
 
 impl Authority {
@@ -31,12 +31,12 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), der }
     }
 
-    /// A server with a certificate for this name.
+    /// Returns a server with a certificate for this name.
     pub(crate) fn server(&self, name: &str) -> Arc<ServerConfig> {
         self.server_with(name, |_| {})
     }
 
-    /// A server with a certificate in which something was changed.
+    /// Returns a server with a certificate for this name that was changed before it was signed.
     pub(crate) fn server_with(
         &self,
         name: &str,
@@ -47,7 +47,7 @@ impl Authority {
         config(vec![certificate.der().clone()], &key)
     }
 
-    /// A server whose certificate was signed by another server, which nobody allowed to.
+    /// Returns a server whose certificate was signed by another server, which is not an authority.
     pub(crate) fn server_of_a_server(&self, name: &str) -> Arc<ServerConfig> {
         let between_key = KeyPair::generate().unwrap();
         let between_params = params(name, |_| {});
@@ -59,7 +59,7 @@ impl Authority {
     }
 }
 
-/// A server with a certificate that nobody but itself has signed.
+/// Returns a server with a certificate that only the server itself has signed.
 pub(crate) fn self_signed(name: &str) -> Arc<ServerConfig> {
     let key = KeyPair::generate().unwrap();
     config(vec![params(name, |_| {}).self_signed(&key).unwrap().der().clone()], &key)
@@ -87,7 +87,7 @@ fn params(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Certificat
 
 fn config(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    // Two providers are built in, so one has to be named.
+    // rustls is built with two cryptography providers here, so one has to be named.
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
     Arc::new(config.with_single_cert(chain, key).unwrap())

@@ -1,26 +1,26 @@
-//! Compressed answers, and bombs among them, met by clients of the caller's that ask for compression: what counts is how much
-//! comes out.
+//! Compressed responses, some of them decompression bombs. The caller's own HTTP clients ask for compression here. The limit of a
+//! response's size is for what comes out of the decompression.
 
 use std::io::Write;
 
 use flate2::{Compress, Compression, FlushCompress};
-use hs_oauth_core::Problem::{Cut, Empty, NotJson};
+use hs_oauth_core::Problem::{Empty, NotJson, Truncated};
 use hs_oauth_core::TransportErrorKind::{Interrupted, ResponseTooLarge};
 use hs_oauth_core::{MAX_RESPONSE_SIZE, NextStep, TIMEOUT};
 
-use super::case::Want::{self, Refusal, RescuedTokens, Tokens, Transport, Unusable};
+use super::case::Want::{self, ErrorResponse, RescuedTokens, Tokens, Transport, Unusable};
 use super::case::{BUG, Case, FIX, LATER, case_in};
 use super::server::{Script, Server};
-use super::world::{NEW, Side, World, answer, app, say, tokens};
+use super::setup::{NEW, Setup, TransportKind, app, respond_with, response, token_response};
 
 #[test]
-fn a_bomb_goes_off_at_the_limit_of_an_answer() {
+fn a_decompression_bomb_is_read_up_to_the_limit_of_a_response() {
     super::run(&bombs());
 }
 
 /// RFC 9110 §8.4.
 #[test]
-fn a_body_that_was_not_encoded_as_it_says_is_no_answer() {
+fn a_body_that_is_not_encoded_as_its_header_says_is_an_error() {
     super::run(&encodings());
 }
 
@@ -29,24 +29,27 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn case(name: &str, script: Script, want: Want, next: impl Into<Option<NextStep>>) -> Case {
-    let world = move |side: Side| {
+    let setup = move |transport: TransportKind| {
         let server = Server::start(script.clone());
         let app = app(&server.url());
-        let hostile =
-            side.client_with(&app, |http| http.no_proxy().gzip(true).brotli(true).zstd(true), |http| http);
-        World {
-            hostile: hostile.timeout(TIMEOUT),
-            good: side.client(&app),
+        let client = transport.client_with(
+            &app,
+            |http| http.no_proxy().gzip(true).brotli(true).zstd(true),
+            |http| http,
+        );
+        Setup {
+            client: client.with_timeout(TIMEOUT),
+            good_client: transport.client(&app),
             server,
             tls: None,
             others: vec![],
         }
     };
-    case_in(name, world, want, next)
+    case_in(name, setup, want, next)
 }
 
 fn encoded(status: u16, encoding: &str, body: impl AsRef<[u8]>) -> Script {
-    say(answer(status, &format!("content-encoding: {encoding}\r\n"), body))
+    respond_with(response(status, &format!("content-encoding: {encoding}\r\n"), body))
 }
 
 fn gzip(text: &str) -> Vec<u8> {
@@ -61,7 +64,7 @@ fn brotli(text: &str) -> Vec<u8> {
     encoder.into_inner()
 }
 
-/// Blocks as they are (RFC 8878 §3.1.1.2.2), with this and then so many times 128 KiB of spaces.
+/// Returns this text and then `spaces` times 128 KiB of spaces in uncompressed and repeated blocks (RFC 8878 §3.1.1.2.2).
 fn zstd(text: &str, spaces: usize) -> Vec<u8> {
     const RAW: usize = 0;
     const REPEAT: usize = 1;
@@ -69,7 +72,7 @@ fn zstd(text: &str, spaces: usize) -> Vec<u8> {
         let [one, two, three, ..] = (length << 3 | kind << 1 | usize::from(is_last)).to_le_bytes();
         [one, two, three]
     };
-    // The magic number, no checksum and no size, a window of 128 KiB.
+    // The magic number, a header without checksum and size, a window of 128 KiB.
     let mut bytes = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38];
     bytes.extend(block(text.len(), RAW, spaces == 0));
     bytes.extend(text.as_bytes());
@@ -80,7 +83,7 @@ fn zstd(text: &str, spaces: usize) -> Vec<u8> {
     bytes
 }
 
-/// A gibibyte of spaces: a mebibyte that stands for itself, over and over.
+/// Returns a gibibyte of spaces: the same compressed mebibyte 1,024 times.
 fn gzip_bomb() -> Vec<u8> {
     let mut deflate = Compress::new(Compression::best(), false);
     let mut block = Vec::with_capacity(64 * 1024);
@@ -90,22 +93,32 @@ fn gzip_bomb() -> Vec<u8> {
 }
 
 fn bombs() -> Vec<Case> {
-    let much = " ".repeat(16 * MAX_RESPONSE_SIZE);
+    let spaces = " ".repeat(16 * MAX_RESPONSE_SIZE);
     let too_large = |name: &str, script| case(name, script, Transport(ResponseTooLarge), BUG);
     let small = zstd("", 8192);
     vec![
         too_large("a bomb in gzip", encoded(200, "gzip", gzip_bomb())),
-        too_large("a bomb in brotli", encoded(200, "br", brotli(&much))),
-        // ureq does not know zstd: to it these are a few thousand bytes.
+        too_large("a bomb in brotli", encoded(200, "br", brotli(&spaces))),
+        // ureq does not know zstd, so it reads these few thousand bytes as they are.
         too_large("a bomb in zstd", encoded(200, "zstd", &small)).on_blocking(Unusable(vec![NotJson]), BUG),
-        case("a bomb in the gzip of a refusal", encoded(400, "gzip", gzip_bomb()), Refusal(400), FIX),
-        case("a bomb in the brotli of a refusal", encoded(401, "br", brotli(&much)), Refusal(401), FIX),
-        case("a bomb in the zstd of an outage", encoded(503, "zstd", &small), Refusal(503), LATER),
+        case(
+            "a bomb in the gzip of an error response",
+            encoded(400, "gzip", gzip_bomb()),
+            ErrorResponse(400),
+            FIX,
+        ),
+        case(
+            "a bomb in the brotli of an error response",
+            encoded(401, "br", brotli(&spaces)),
+            ErrorResponse(401),
+            FIX,
+        ),
+        case("a bomb in the zstd of an outage", encoded(503, "zstd", &small), ErrorResponse(503), LATER),
     ]
 }
 
 fn encodings() -> Vec<Case> {
-    let body = tokens();
+    let body = token_response();
     let whole = gzip(&body);
     let mut wrong = whole.clone();
     let end = wrong.len() - 8;
@@ -120,10 +133,20 @@ fn encodings() -> Vec<Case> {
         broken("plain tokens that are said to be gzip", encoded(200, "gzip", &body)),
         broken("plain tokens that are said to be brotli", encoded(200, "br", &body)),
         broken("gzip that breaks off", encoded(200, "gzip", &whole[..20])),
-        case("gzip with a wrong sum", encoded(200, "gzip", &wrong), RescuedTokens(vec![Cut], NEW), LATER),
+        case(
+            "gzip with a wrong sum",
+            encoded(200, "gzip", &wrong),
+            RescuedTokens(vec![Truncated], NEW),
+            LATER,
+        ),
         case("no gzip at all", encoded(200, "gzip", ""), Unusable(vec![Empty]), BUG)
             .on_blocking(Transport(Interrupted), LATER),
-        case("gzip that is not said to be", say(answer(200, "", &whole)), Unusable(vec![NotJson]), BUG),
+        case(
+            "gzip that is not said to be",
+            respond_with(response(200, "", &whole)),
+            Unusable(vec![NotJson]),
+            BUG,
+        ),
         case("an unknown encoding", encoded(200, "rot13", "gbxraf"), Unusable(vec![NotJson]), BUG),
         case(
             "gzip in gzip",

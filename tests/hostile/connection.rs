@@ -1,4 +1,4 @@
-//! Connections that are slow, silent, closed or reset, wherever in the answer that happens.
+//! Connections that are slow, silent, closed or reset, at every point of a response.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use hs_oauth_core::NextStep;
 use hs_oauth_core::Problem::Truncated;
 use hs_oauth_core::TransportErrorKind::{Connect, Interrupted, Timeout};
 
-use super::case::Want::{OneOf, Refusal, RescuedTokens, Tokens, Transport};
+use super::case::Want::{ErrorResponse, OneOf, RescuedTokens, Tokens, Transport};
 use super::case::{Case, FIX, LATER, case, endless};
 use super::server::{Act, Script};
-use super::world::{NEW, answer, say, tokens};
+use super::setup::{NEW, respond_with, response, token_response};
 
 #[test]
 fn a_connection_that_dies_or_stalls_costs_one_try_and_no_token() {
@@ -24,14 +24,14 @@ const LONGER: &str = "content-length: 999\r\n";
 const CHUNKED: &str = "HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A head, and as much of the tokens as comes before `cut`, of a body that is said to be longer.
+/// Returns a head that announces a longer body, and of the token response all that comes before `cut`.
 fn up_to(cut: &str) -> Vec<u8> {
-    let tokens = tokens();
+    let tokens = token_response();
     let (before, _) = tokens.split_once(cut).unwrap();
-    cut_answer(200, "", before)
+    partial_response(200, "", before)
 }
 
-fn cut_answer(status: u16, headers: &str, body: &str) -> Vec<u8> {
+fn partial_response(status: u16, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} X\r\n{LONGER}{headers}\r\n{body}").into_bytes()
 }
 
@@ -40,41 +40,42 @@ fn chunk(text: &str) -> String {
 }
 
 fn then(said: impl AsRef<[u8]>, act: Act) -> Script {
-    vec![Act::Read, Act::Say(said.as_ref().to_vec()), act]
+    vec![Act::Read, Act::Send(said.as_ref().to_vec()), act]
 }
 
 fn slow() -> Vec<Case> {
     let stall = |said: &[u8]| then(said, Act::Stall);
     let drip = |said: &[u8], dripped: &[u8], pause| {
-        vec![Act::Read, Act::Say(said.to_vec()), Act::Drip(dripped.to_vec(), pause)]
+        vec![Act::Read, Act::Send(said.to_vec()), Act::SendSlowly(dripped.to_vec(), pause)]
     };
-    let whole = answer(200, "", tokens());
-    let unsized_answer = format!("HTTP/1.1 200 X\r\n\r\n{}", tokens());
-    let late = vec![Act::Read, Act::Drip(whole[..3].to_vec(), SECOND / 3), Act::Say(whole[3..].to_vec())];
+    let whole = response(200, "", token_response());
+    let unsized_response = format!("HTTP/1.1 200 X\r\n\r\n{}", token_response());
+    let late =
+        vec![Act::Read, Act::SendSlowly(whole[..3].to_vec(), SECOND / 3), Act::Send(whole[3..].to_vec())];
     let wait = |seconds| NextStep::RetryAfter(Some(Duration::from_secs(seconds)));
     vec![
         endless("a server that reads nothing and says nothing", vec![Act::Stall], Transport(Timeout), LATER)
-            .requests(0),
+            .with_requests(0),
         endless("a server that says nothing", vec![Act::Read, Act::Stall], Transport(Timeout), LATER),
         endless("a status line that stops", stall(b"HTTP/1.1 2"), Transport(Timeout), LATER),
         endless("headers that stop", stall(b"HTTP/1.1 200 X\r\ncontent-le"), Transport(Timeout), LATER),
         endless("headers without the empty line", stall(b"HTTP/1.1 200 X\r\n"), Transport(Timeout), LATER),
         endless("a head a byte a second", drip(b"", &whole, SECOND), Transport(Timeout), LATER),
-        endless("a head a byte at a time", drip(b"", &whole, SECOND / 20), Transport(Timeout), LATER),
+        endless("a head a byte at a time", drip(b"", &whole, SECOND / 4), Transport(Timeout), LATER),
         endless("a body that does not begin", stall(&up_to("{")), Transport(Timeout), LATER),
         endless("a body a byte a second", drip(&up_to("{"), &whole, SECOND), Transport(Timeout), LATER),
-        endless("a body a byte at a time", drip(&up_to("{"), &whole, SECOND / 20), Transport(Timeout), LATER),
+        endless("a body a byte at a time", drip(&up_to("{"), &whole, SECOND / 4), Transport(Timeout), LATER),
         endless("a body that stops in a token", stall(&up_to("-access")), Transport(Timeout), LATER),
         endless(
             "a body that stops behind the tokens",
             stall(&up_to(r#","token_type"#)),
-            RescuedTokens(vec![Cut], NEW),
+            RescuedTokens(vec![Truncated], NEW),
             LATER,
         ),
         endless(
             "a body of unknown length after which the connection stays open",
-            stall(unsized_answer.as_bytes()),
-            RescuedTokens(vec![Cut], NEW),
+            stall(unsized_response.as_bytes()),
+            RescuedTokens(vec![Truncated], NEW),
             LATER,
         ),
         endless(
@@ -91,43 +92,43 @@ fn slow() -> Vec<Case> {
         ),
         endless(
             "chunks without the last one",
-            stall((CHUNKED.to_owned() + &chunk(&tokens())).as_bytes()),
-            RescuedTokens(vec![Cut], NEW),
+            stall((CHUNKED.to_owned() + &chunk(&token_response())).as_bytes()),
+            RescuedTokens(vec![Truncated], NEW),
             LATER,
         ),
         endless(
-            "a refusal that stops in its body is still that refusal",
-            stall(&cut_answer(403, "", r#"{"mess"#)),
-            Refusal(403),
+            "an error response that stops in its body keeps its status",
+            stall(&partial_response(403, "", r#"{"mess"#)),
+            ErrorResponse(403),
             FIX,
         ),
         endless(
             "a limit that stops in its body is still that limit",
-            stall(&cut_answer(429, "retry-after: 7\r\n", "{")),
-            Refusal(429),
+            stall(&partial_response(429, "retry-after: 7\r\n", "{")),
+            ErrorResponse(429),
             wait(7),
         ),
         endless(
             "an outage that stops in its body is still that outage",
-            stall(&cut_answer(502, "", "<html>")),
-            Refusal(502),
+            stall(&partial_response(502, "", "<html>")),
+            ErrorResponse(502),
             LATER,
         ),
-        case("a whole answer, but late", late, Tokens, None),
+        case("a whole response, but late", late, Tokens, None),
     ]
 }
 
 fn reset() -> Vec<Case> {
     let reset = |said: &[u8]| then(said, Act::Reset);
-    let until_close = format!("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{}", tokens());
-    let chunks = CHUNKED.to_owned() + &chunk(&tokens());
+    let until_close = format!("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{}", token_response());
+    let chunks = CHUNKED.to_owned() + &chunk(&token_response());
     vec![
         case("a reset before the request", vec![Act::Reset], OneOf([Connect, Interrupted]), LATER)
-            .requests(0)
-            .race(),
+            .with_requests(0)
+            .with_race(),
         case("a reset in the request", vec![Act::Peek, Act::Reset], Transport(Interrupted), LATER)
-            .requests(0),
-        case("a reset before the answer", vec![Act::Read, Act::Reset], Transport(Interrupted), LATER),
+            .with_requests(0),
+        case("a reset before the response", vec![Act::Read, Act::Reset], Transport(Interrupted), LATER),
         case("a reset in the status line", reset(b"HTTP/1.1 20"), Transport(Interrupted), LATER),
         case("a reset in the headers", reset(b"HTTP/1.1 200 X\r\ncont"), Transport(Interrupted), LATER),
         case("a reset after the headers", reset(&up_to("{")), Transport(Interrupted), LATER),
@@ -135,13 +136,13 @@ fn reset() -> Vec<Case> {
         case(
             "a reset behind the tokens",
             reset(&up_to(r#","token_type"#)),
-            RescuedTokens(vec![Cut], NEW),
+            RescuedTokens(vec![Truncated], NEW),
             LATER,
         ),
         case(
             "a reset where the body should end with the connection",
             reset(until_close.as_bytes()),
-            RescuedTokens(vec![Cut], NEW),
+            RescuedTokens(vec![Truncated], NEW),
             LATER,
         )
         .on_blocking(Tokens, None),
@@ -151,31 +152,51 @@ fn reset() -> Vec<Case> {
             Transport(Interrupted),
             LATER,
         ),
-        case("a reset before the last chunk", reset(chunks.as_bytes()), RescuedTokens(vec![Cut], NEW), LATER),
-        case("a reset after the whole body", reset(&answer(200, "", tokens())), Tokens, None),
+        case(
+            "a reset before the last chunk",
+            reset(chunks.as_bytes()),
+            RescuedTokens(vec![Truncated], NEW),
+            LATER,
+        ),
+        case("a reset after the whole body", reset(&response(200, "", token_response())), Tokens, None),
         case("a reset after the last chunk", reset((chunks + "0\r\n\r\n").as_bytes()), Tokens, None),
-        case("a reset in the body of a refusal", reset(&cut_answer(401, "", r#"{"mess"#)), Refusal(401), FIX),
+        case(
+            "a reset in the body of an error response",
+            reset(&partial_response(401, "", r#"{"mess"#)),
+            ErrorResponse(401),
+            FIX,
+        ),
     ]
 }
 
 fn closed() -> Vec<Case> {
-    let chunks = CHUNKED.to_owned() + &chunk(&tokens());
-    let until_close = format!("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{}", tokens());
+    let chunks = CHUNKED.to_owned() + &chunk(&token_response());
+    let until_close = format!("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{}", token_response());
     vec![
-        case("an end before the request", vec![], Transport(Interrupted), LATER).requests(0),
-        case("an end before the answer", vec![Act::Read], Transport(Interrupted), LATER),
-        case("an end in the status line", say(b"HTTP/1.1 200"), Transport(Interrupted), LATER),
-        case("an end in the headers", say(b"HTTP/1.1 200 X\r\ncont"), Transport(Interrupted), LATER),
-        case("an end after the headers", say(up_to("{")), Transport(Interrupted), LATER),
-        case("an end in a token", say(up_to("-access")), Transport(Interrupted), LATER),
-        case("an end behind the tokens", say(up_to(r#","token_type"#)), RescuedTokens(vec![Cut], NEW), LATER),
-        case("an end in a chunk", say(CHUNKED.to_owned() + "9\r\n{"), Transport(Interrupted), LATER),
-        case("an end before the last chunk", say(chunks), RescuedTokens(vec![Cut], NEW), LATER),
-        case("an end that is the end of the body", say(until_close), Tokens, None),
+        case("an end before the request", vec![], Transport(Interrupted), LATER).with_requests(0),
+        case("an end before the response", vec![Act::Read], Transport(Interrupted), LATER),
+        case("an end in the status line", respond_with(b"HTTP/1.1 200"), Transport(Interrupted), LATER),
+        case("an end in the headers", respond_with(b"HTTP/1.1 200 X\r\ncont"), Transport(Interrupted), LATER),
+        case("an end after the headers", respond_with(up_to("{")), Transport(Interrupted), LATER),
+        case("an end in a token", respond_with(up_to("-access")), Transport(Interrupted), LATER),
+        case(
+            "an end behind the tokens",
+            respond_with(up_to(r#","token_type"#)),
+            RescuedTokens(vec![Truncated], NEW),
+            LATER,
+        ),
+        case("an end in a chunk", respond_with(CHUNKED.to_owned() + "9\r\n{"), Transport(Interrupted), LATER),
+        case(
+            "an end before the last chunk",
+            respond_with(chunks),
+            RescuedTokens(vec![Truncated], NEW),
+            LATER,
+        ),
+        case("an end that is the end of the body", respond_with(until_close), Tokens, None),
         case(
             "an end in the body of an outage",
-            say(cut_answer(503, "retry-after: 3\r\n", "")),
-            Refusal(503),
+            respond_with(partial_response(503, "retry-after: 3\r\n", "")),
+            ErrorResponse(503),
             NextStep::RetryAfter(Some(Duration::from_secs(3))),
         ),
     ]

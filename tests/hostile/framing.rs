@@ -1,49 +1,49 @@
-//! Answers whose frame is broken: lengths, chunks, headers, interim answers, and what is no HTTP at all.
+//! Responses with broken framing: lengths, chunks, headers and interim responses. And bytes that are not HTTP at all.
 
-use hs_oauth_core::Problem::{Cut, Empty, NotJson};
+use hs_oauth_core::Problem::{Empty, NotJson, Truncated};
 use hs_oauth_core::TransportErrorKind::{Interrupted, ResponseTooLarge, Timeout};
 
-use super::case::Want::{OneOf, Refusal, RescuedTokens, Tokens, Transport, Unusable};
+use super::case::Want::{ErrorResponse, OneOf, RescuedTokens, Tokens, Transport, Unusable};
 use super::case::{BUG, Case, FIX, LATER, case, endless};
 use super::server::{Act, Script};
-use super::world::{NEW, answer, say, tokens};
+use super::setup::{NEW, respond_with, response, token_response};
 
-/// RFC 9112 §6.3: what cannot be told where it ends is not an answer.
+/// RFC 9112 §6.3: a response must say where it ends.
 #[test]
-fn a_length_that_cannot_be_believed_is_not() {
+fn a_response_with_an_impossible_length_is_an_error() {
     super::run(&lengths());
 }
 
 /// RFC 9112 §7.1.
 #[test]
-fn broken_chunks_are_no_answer() {
+fn a_response_in_broken_chunks_is_an_error() {
     super::run(&chunks());
 }
 
 #[test]
-fn whatever_never_ends_is_given_up() {
-    super::run(&endless_answers());
+fn a_response_without_an_end_is_given_up() {
+    super::run(&endless_responses());
 }
 
-/// RFC 9110 §15.2: any number of interim answers may come first.
+/// RFC 9110 §15.2: any number of interim responses may come first.
 #[test]
-fn interim_answers_are_not_the_answer() {
+fn interim_responses_are_passed_over() {
     super::run(&interim());
 }
 
 #[test]
-fn what_is_not_http_is_no_answer() {
+fn bytes_that_are_not_http_are_an_error() {
     super::run(&no_http());
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    [lengths(), chunks(), endless_answers(), interim(), no_http()].into_iter().flatten().collect()
+    [lengths(), chunks(), endless_responses(), interim(), no_http()].into_iter().flatten().collect()
 }
 
-/// An answer with these headers and nothing else to say where it ends.
+/// Returns a response with these headers. Only they, or the end of the connection, say where it ends.
 fn with(headers: &str, body: impl AsRef<[u8]>) -> Script {
     let head = format!("HTTP/1.1 200 X\r\n{headers}connection: close\r\n\r\n");
-    say([head.as_bytes(), body.as_ref()].concat())
+    respond_with([head.as_bytes(), body.as_ref()].concat())
 }
 
 fn chunked(body: impl AsRef<[u8]>) -> Script {
@@ -52,11 +52,11 @@ fn chunked(body: impl AsRef<[u8]>) -> Script {
 
 fn flood(said: &str, flood: impl AsRef<[u8]>) -> Script {
     let flood = flood.as_ref().repeat(8192 / flood.as_ref().len() + 1);
-    vec![Act::Read, Act::Say(said.as_bytes().to_vec()), Act::Flood(flood)]
+    vec![Act::Read, Act::Send(said.as_bytes().to_vec()), Act::Flood(flood)]
 }
 
 fn lengths() -> Vec<Case> {
-    let body = tokens();
+    let body = token_response();
     let length = body.len();
     let says = |value: &str| with(&format!("content-length: {value}\r\n"), &body);
     let broken = |name: &str, script| case(name, script, Transport(Interrupted), LATER);
@@ -78,7 +78,7 @@ fn lengths() -> Vec<Case> {
         broken("a length that is empty", says("")),
         broken("a length beyond 64 bits", says("99999999999999999999999")),
         case("a length far beyond the body", says("18446744073709551615"), Transport(Interrupted), LATER)
-            .on_blocking(RescuedTokens(vec![Cut], NEW), LATER),
+            .on_blocking(RescuedTokens(vec![Truncated], NEW), LATER),
         case(
             "a length and chunks",
             with(
@@ -92,7 +92,7 @@ fn lengths() -> Vec<Case> {
 }
 
 fn chunks() -> Vec<Case> {
-    let body = tokens();
+    let body = token_response();
     let length = body.len();
     let chunk = format!("{length:x}\r\n{body}\r\n");
     let broken = |name: &str, script| case(name, script, Transport(Interrupted), LATER);
@@ -104,18 +104,18 @@ fn chunks() -> Vec<Case> {
         case(
             "a chunk size as large as can be",
             chunked(format!("ffffffffffffffff\r\n{body}")),
-            RescuedTokens(vec![Cut], NEW),
+            RescuedTokens(vec![Truncated], NEW),
             LATER,
         ),
         broken("a chunk longer than its size", chunked(format!("5\r\n{body}\r\n0\r\n\r\n"))),
         case(
             "a chunk shorter than its size",
             chunked(format!("{:x}\r\n{body}\r\n0\r\n\r\n", length + 2)),
-            RescuedTokens(vec![Cut], NEW),
+            RescuedTokens(vec![Truncated], NEW),
             LATER,
         )
-        // ureq drops what it has read since it last looked.
-        .on_blocking(Unusable(vec![Cut]), LATER),
+        // ureq drops what it has read of this chunk.
+        .on_blocking(Unusable(vec![Truncated]), LATER),
         broken("chunks that are not in chunks", chunked(&body)),
         case(
             "an extension to a chunk",
@@ -127,13 +127,13 @@ fn chunks() -> Vec<Case> {
         case(
             "a trailer that is none",
             chunked(format!("{chunk}0\r\n\0\r\n\r\n")),
-            RescuedTokens(vec![Cut], NEW),
+            RescuedTokens(vec![Truncated], NEW),
             LATER,
         )
         .on_blocking(Tokens, None),
         case(
-            "a second answer behind the first",
-            say([answer(200, "", &body), answer(400, "", "{}")].concat()),
+            "a second response behind the first",
+            respond_with([response(200, "", &body), response(400, "", "{}")].concat()),
             Tokens,
             None,
         ),
@@ -153,7 +153,7 @@ fn chunks() -> Vec<Case> {
     ]
 }
 
-fn endless_answers() -> Vec<Case> {
+fn endless_responses() -> Vec<Case> {
     let huge = "HTTP/1.1 200 X\r\ncontent-length: 99999999999\r\n\r\n";
     let chunks = "HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n";
     let many = |count: usize| "x: y\r\n".repeat(count);
@@ -168,7 +168,12 @@ fn endless_answers() -> Vec<Case> {
         too_large("endless chunks", flood(chunks, format!("1000\r\n{}\r\n", " ".repeat(0x1000)))),
         too_large("endless chunks of one byte", flood(&nearly, "1\r\n \r\n")),
         too_large("one endless chunk", flood(&format!("{chunks}ffffffffff\r\n"), " ")),
-        endless("an endless body of a refusal", flood("HTTP/1.1 400 X\r\n\r\n", "{"), Refusal(400), FIX),
+        endless(
+            "an endless body of an error response",
+            flood("HTTP/1.1 400 X\r\n\r\n", "{"),
+            ErrorResponse(400),
+            FIX,
+        ),
         broken("endless headers", flood("HTTP/1.1 200 X\r\n", "x: y\r\n")),
         broken("one endless header", flood("HTTP/1.1 200 X\r\nx: ", "y")),
         broken("an endless header name", flood("HTTP/1.1 200 X\r\n", "y")),
@@ -180,10 +185,15 @@ fn endless_answers() -> Vec<Case> {
         broken("an endless chunk extension", flood(&format!("{chunks}5;"), "x")),
         broken("endless trailers", flood(&format!("{chunks}0\r\n"), "x: y\r\n"))
             .on_blocking(Transport(Timeout), LATER),
-        case("a thousand headers", say(answer(200, &many(1000), tokens())), Transport(Interrupted), LATER),
+        case(
+            "a thousand headers",
+            respond_with(response(200, &many(1000), token_response())),
+            Transport(Interrupted),
+            LATER,
+        ),
         case(
             "a header of a mebibyte",
-            say(answer(200, &format!("x: {}\r\n", "y".repeat(1 << 20)), tokens())),
+            respond_with(response(200, &format!("x: {}\r\n", "y".repeat(1 << 20)), token_response())),
             Transport(Interrupted),
             LATER,
         ),
@@ -191,25 +201,26 @@ fn endless_answers() -> Vec<Case> {
 }
 
 fn interim() -> Vec<Case> {
-    let after = |interim: &str| say([interim.as_bytes(), &answer(200, "", tokens())].concat());
+    let after =
+        |interim: &str| respond_with([interim.as_bytes(), &response(200, "", token_response())].concat());
     let go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     vec![
-        case("a 100 before the answer", after(go_on), Tokens, None),
+        case("a 100 before the response", after(go_on), Tokens, None),
         case("a 100 with headers", after("HTTP/1.1 100 Continue\r\nx: y\r\n\r\n"), Tokens, None)
             .on_blocking(Transport(Interrupted), LATER),
         case("a hundred 100s", after(&go_on.repeat(100)), Tokens, None),
-        case("a 102 before the answer", after("HTTP/1.1 102 Processing\r\n\r\n"), Tokens, None),
+        case("a 102 before the response", after("HTTP/1.1 102 Processing\r\n\r\n"), Tokens, None),
         case(
-            "a 103 before the answer",
+            "a 103 before the response",
             after("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"),
             Tokens,
             None,
         ),
-        case("a 100 and nothing else", say(go_on), Transport(Interrupted), LATER),
-        case("a 103 and nothing else", say("HTTP/1.1 103 X\r\n\r\n"), Transport(Interrupted), LATER),
+        case("a 100 and nothing else", respond_with(go_on), Transport(Interrupted), LATER),
+        case("a 103 and nothing else", respond_with("HTTP/1.1 103 X\r\n\r\n"), Transport(Interrupted), LATER),
         endless(
             "a 100 and silence",
-            vec![Act::Read, Act::Say(go_on.into()), Act::Stall],
+            vec![Act::Read, Act::Send(go_on.into()), Act::Stall],
             Transport(Timeout),
             LATER,
         ),
@@ -217,33 +228,34 @@ fn interim() -> Vec<Case> {
         endless("endless 103s", flood("", "HTTP/1.1 103 X\r\n\r\n"), OneOf([Timeout, Interrupted]), LATER),
         case(
             "a 101 that switches to another protocol",
-            say("HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"),
-            Refusal(101),
+            respond_with("HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"),
+            ErrorResponse(101),
             FIX,
         ),
     ]
 }
 
 fn no_http() -> Vec<Case> {
-    let body = tokens();
+    let body = token_response();
     let length = body.len();
-    let head =
-        |line: &str| say(format!("{line}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"));
-    let header = |line: &str| say(answer(200, &format!("{line}\r\n"), &body));
+    let head = |line: &str| {
+        respond_with(format!("{line}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"))
+    };
+    let header = |line: &str| respond_with(response(200, &format!("{line}\r\n"), &body));
     let broken = |name: &str, script| case(name, script, Transport(Interrupted), LATER);
     vec![
-        broken("tokens and no head, as in HTTP/0.9", say(&body)),
-        broken("the preface of HTTP/2", say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")),
-        broken("a settings frame of HTTP/2", say(b"\0\0\0\x04\0\0\0\0\0")),
-        broken("an alert of TLS", say(b"\x15\x03\x03\x00\x02\x02\x46")),
+        broken("tokens and no head, as in HTTP/0.9", respond_with(&body)),
+        broken("the preface of HTTP/2", respond_with("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")),
+        broken("a settings frame of HTTP/2", respond_with(b"\0\0\0\x04\0\0\0\0\0")),
+        broken("an alert of TLS", respond_with(b"\x15\x03\x03\x00\x02\x02\x46")),
         broken(
             "a hello of TLS",
-            say([&b"\x16\x03\x03\x00\x31\x02\x00\x00\x2d\x03\x03"[..], &[7; 43]].concat()),
+            respond_with([&b"\x16\x03\x03\x00\x31\x02\x00\x00\x2d\x03\x03"[..], &[7; 43]].concat()),
         ),
-        broken("a greeting of SSH", say("SSH-2.0-OpenSSH_9.9\r\n")),
-        broken("a greeting of SMTP", say("220 mail.example.com ESMTP\r\n")),
-        broken("noise", say((0..=255).collect::<Vec<u8>>())),
-        broken("nothing but line ends", say("\r\n\r\n\r\n\r\n")),
+        broken("a greeting of SSH", respond_with("SSH-2.0-OpenSSH_9.9\r\n")),
+        broken("a greeting of SMTP", respond_with("220 mail.example.com ESMTP\r\n")),
+        broken("noise", respond_with((0..=255).collect::<Vec<u8>>())),
+        broken("nothing but line ends", respond_with("\r\n\r\n\r\n\r\n")),
         broken("a status line of ICY", head("ICY 200 OK")),
         broken("a status line of HTTP/2", head("HTTP/2.0 200 OK")),
         broken("a status line of HTTP/3", head("HTTP/3 200 OK")),
@@ -263,14 +275,17 @@ fn no_http() -> Vec<Case> {
         broken("a reason with a NUL", head("HTTP/1.1 200 O\0K")),
         case(
             "line ends without CR",
-            say(format!("HTTP/1.1 200 X\ncontent-length: {length}\nconnection: close\n\n{body}")),
+            respond_with(format!("HTTP/1.1 200 X\ncontent-length: {length}\nconnection: close\n\n{body}")),
             Tokens,
             None,
         ),
-        broken("line ends without LF", say(format!("HTTP/1.1 200 X\rcontent-length: {length}\r\r{body}"))),
+        broken(
+            "line ends without LF",
+            respond_with(format!("HTTP/1.1 200 X\rcontent-length: {length}\r\r{body}")),
+        ),
         case(
             "an empty line before the status line",
-            say([b"\r\n", &answer(200, "", &body)[..]].concat()),
+            respond_with([b"\r\n", &response(200, "", &body)[..]].concat()),
             Tokens,
             None,
         ),

@@ -1,4 +1,4 @@
-//! Names without an address, ports on which nobody listens, and addresses from which nothing comes back.
+//! Names without an address, ports on which no server listens, and addresses from which nothing comes back.
 
 use std::time::Duration;
 
@@ -8,60 +8,60 @@ use hs_oauth_core::TransportErrorKind::{self, Connect, ConnectTimeout, Resolve, 
 use super::case::Want::{self, Transport};
 use super::case::{Case, LATER, case_in};
 use super::server::Server;
-use super::world::{Other, Side, World, app};
+use super::setup::{Other, Setup, TransportKind, app};
 use crate::raw_server::{black_hole, refused_port};
 
 #[test]
-fn no_name_no_port_and_no_answer_are_told_apart() {
+fn a_missing_name_and_a_closed_port_are_different_errors() {
     super::run(&cases());
 }
 
-/// What is tried is elsewhere; the server is for afterwards.
+/// Returns a case in which the client calls another address. The server is there for the good client only.
 fn elsewhere(
     name: &str,
     base: impl Fn() -> String + Send + Sync + 'static,
     failure: TransportErrorKind,
 ) -> Case {
-    let world = move |side: Side| {
+    let setup = move |transport: TransportKind| {
         let server = Server::start(Vec::new());
-        let good = side.client(&app(&server.url()));
-        World { hostile: side.client(&app(&base())), good, server, tls: None, others: Vec::new() }
+        let good_client = transport.client(&app(&server.url()));
+        Setup { client: transport.client(&app(&base())), good_client, server, tls: None, others: Vec::new() }
     };
-    case_in(name, world, Transport(failure), LATER).unsent([0, 0])
+    case_in(name, setup, Transport(failure), LATER).unsent([0, 0])
 }
 
 fn refused(name: &str, base: fn(&str) -> String) -> Case {
-    let world = move |side: Side| {
+    let setup = move |transport: TransportKind| {
         let server = Server::start(Vec::new());
         let (url, port) = refused_port();
-        let good = side.client(&app(&server.url()));
+        let good_client = transport.client(&app(&server.url()));
         let others = vec![Other::Refusing(port)];
-        World { hostile: side.client(&app(&base(&url))), good, server, tls: None, others }
+        Setup { client: transport.client(&app(&base(&url))), good_client, server, tls: None, others }
     };
-    case_in(name, world, Transport(Connect), LATER).unsent([0, 0])
+    case_in(name, setup, Transport(Connect), LATER).unsent([0, 0])
 }
 
 fn hole(name: &str, connect: Duration, timeout: Duration, want: Want) -> Case {
-    let world = move |side: Side| {
+    let setup = move |transport: TransportKind| {
         let server = Server::start(Vec::new());
         let (url, full) = black_hole();
-        let hostile = side
+        let client = transport
             .client_with(
                 &app(&url),
                 |http| http.no_proxy().connect_timeout(connect),
                 |http| http.timeout_connect(Some(connect)),
             )
-            .timeout(timeout);
+            .with_timeout(timeout);
         let others = vec![Other::Silent(full)];
-        World { hostile, good: side.client(&app(&server.url())), server, tls: None, others }
+        Setup { client, good_client: transport.client(&app(&server.url())), server, tls: None, others }
     };
-    case_in(name, world, want, LATER).unsent([0, 0])
+    case_in(name, setup, want, LATER).unsent([0, 0]).with_wait()
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    let (short, long) = (Duration::from_millis(400), Duration::from_secs(15));
+    let (short, long) = (CONNECT_TIMEOUT / 2, Duration::from_secs(60));
     vec![
-        // RFC 6761 §6.4: such a name is never one.
+        // RFC 6761 §6.4: a name in `.invalid` has no address.
         elsewhere("a name without an address", || "https://hubspot.invalid".to_owned(), Resolve),
         elsewhere("a name without an address and a port", || "https://a.b.invalid:8443".to_owned(), Resolve),
         elsewhere("a name that is too long", || format!("https://{}.invalid", "a".repeat(64)), Connect)
@@ -75,8 +75,8 @@ pub(crate) fn cases() -> Vec<Case> {
         hole(
             "a black hole, with less time for all than to connect",
             CONNECT_TIMEOUT,
-            Duration::from_secs(2),
-            // reqwest has one connect timeout for every request.
+            short,
+            // reqwest has the same connect timeout for every request.
             Transport(Timeout),
         )
         .on_blocking(Transport(ConnectTimeout), LATER),

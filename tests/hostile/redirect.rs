@@ -1,24 +1,24 @@
-//! Redirects, which are never followed: the secret goes nowhere else, and no second time to where it went.
+//! Redirects, which are never followed: the secret is sent once, and to no other server.
 
 use hs_oauth_core::{
     ApiVersion, App, ClientSecret, Error, Introspect, RefreshToken, TIMEOUT, TransportErrorKind,
 };
 
-use super::case::Want::{Refusal, Transport};
-use super::case::{Case, FIX, case_in, clean};
+use super::case::Want::{ErrorResponse, Transport};
+use super::case::{Case, FIX, assert_no_secret_in, case_in};
 use super::server::Server;
-use super::world::{MARK, Other, Side, World, answer, app, say, tokens};
+use super::setup::{Other, SECRET_MARK, Setup, TransportKind, app, respond_with, response, token_response};
 
 #[test]
-fn a_redirect_is_followed_to_nowhere() {
+fn no_redirect_is_followed() {
     super::run(&cases());
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    [followed_by_nobody(), followed_by_the_callers_client()].into_iter().flatten().collect()
+    [with_default_clients(), with_clients_that_follow()].into_iter().flatten().collect()
 }
 
-/// Where a redirect may lead. `{here}` and `{there}` are addresses: of the server itself, and of another.
+/// The targets of redirects. `{here}` is the port of the server itself, `{there}` that of another server.
 const TARGETS: [(&str, &str); 20] = [
     ("another port", "location: http://127.0.0.1:{there}/oauth/2026-09/token"),
     ("another host", "location: http://localhost:{there}/oauth/2026-09/token"),
@@ -43,7 +43,7 @@ const TARGETS: [(&str, &str); 20] = [
 ];
 
 fn two_servers() -> (Server, Server) {
-    (Server::start(Vec::new()), Server::start(say(answer(200, "", tokens()))))
+    (Server::start(Vec::new()), Server::start(respond_with(response(200, "", token_response()))))
 }
 
 fn to(target: &str, here: &Server, there: &Server) -> String {
@@ -51,16 +51,19 @@ fn to(target: &str, here: &Server, there: &Server) -> String {
     target.replace("{here}", &port(here)).replace("{there}", &port(there)) + "\r\n"
 }
 
-fn followed_by_nobody() -> Vec<Case> {
+fn with_default_clients() -> Vec<Case> {
     let case = |status: u16, name: &str, target: &'static str| {
-        let world = move |side: Side| {
+        let setup = move |transport: TransportKind| {
             let (server, elsewhere) = two_servers();
-            server.turn(say(answer(status, &to(target, &server, &elsewhere), tokens())), None);
-            let good = side.client(&app(&server.url()));
+            server.set_script(
+                respond_with(response(status, &to(target, &server, &elsewhere), token_response())),
+                None,
+            );
+            let good_client = transport.client(&app(&server.url()));
             let others = vec![Other::Untouched(elsewhere)];
-            World { hostile: good.clone(), good, server, tls: None, others }
+            Setup { client: good_client.clone(), good_client, server, tls: None, others }
         };
-        case_in(format!("a {status} to {name}"), world, Refusal(status), FIX)
+        case_in(format!("a {status} to {name}"), setup, ErrorResponse(status), FIX)
     };
     let everywhere = TARGETS.map(|(name, target)| case(302, name, target));
     let by_others = [301, 303, 307, 308].into_iter().flat_map(|status| {
@@ -71,21 +74,25 @@ fn followed_by_nobody() -> Vec<Case> {
     everywhere.into_iter().chain(by_others).collect()
 }
 
-/// A caller's reqwest client that follows redirects turns a POST into a GET without a body, or cannot send the body again
-/// (RFC 9110 §15.4); ureq is told with each request.
-fn followed_by_the_callers_client() -> Vec<Case> {
+/// A caller's own reqwest client may follow redirects. It then turns a POST into a GET without a body, or cannot send the body again
+/// (RFC 9110 §15.4). ureq gets the setting with each request, so the caller's agent changes nothing.
+fn with_clients_that_follow() -> Vec<Case> {
     [301, 302, 303, 307, 308]
         .map(|status| {
-            let world = move |side: Side| {
+            let setup = move |transport: TransportKind| {
                 let (server, elsewhere) = two_servers();
-                server.turn(say(answer(status, &to(TARGETS[0].1, &server, &elsewhere), "")), None);
+                server.set_script(
+                    respond_with(response(status, &to(TARGETS[0].1, &server, &elsewhere), "")),
+                    None,
+                );
                 let app = app(&server.url());
                 let follow = reqwest::redirect::Policy::limited(10);
-                let hostile = side.client_with(&app, |http| http.redirect(follow).referer(true), |http| http);
+                let client =
+                    transport.client_with(&app, |http| http.redirect(follow).referer(true), |http| http);
                 let others = vec![Other::Blind(elsewhere)];
-                World {
-                    hostile: hostile.timeout(TIMEOUT),
-                    good: side.client(&app),
+                Setup {
+                    client: client.with_timeout(TIMEOUT),
+                    good_client: transport.client(&app),
                     server,
                     tls: None,
                     others,
@@ -93,33 +100,36 @@ fn followed_by_the_callers_client() -> Vec<Case> {
             };
             let name = format!("a {status} to another port that the caller's client may follow");
             match status {
-                ..304 => case_in(name, world, Transport(TransportErrorKind::Redirected), FIX)
-                    .on_blocking(Refusal(status), FIX),
-                _ => case_in(name, world, Refusal(status), FIX),
+                ..304 => case_in(name, setup, Transport(TransportErrorKind::Redirected), FIX)
+                    .on_blocking(ErrorResponse(status), FIX),
+                _ => case_in(name, setup, ErrorResponse(status), FIX),
             }
         })
         .into()
 }
 
-/// On `v1` a lookup is a GET with the token in its path: the request a client would most readily send on, and whose address it
-/// would most readily tell in a `Referer`.
+/// On `v1` a lookup is a GET with the token in its path. HTTP clients follow redirects of a GET most readily, and may send its URL
+/// on as the `Referer`.
 #[test]
-fn a_token_in_a_path_is_not_sent_on_either() {
-    for side in [Side::Async, Side::Blocking] {
+fn a_token_in_a_path_is_not_sent_to_the_target_of_a_redirect() {
+    for transport in [TransportKind::Async, TransportKind::Blocking] {
         for status in [301, 302, 303, 307, 308] {
             for (name, target) in TARGETS {
                 let (server, elsewhere) = two_servers();
-                server.turn(say(answer(status, &to(target, &server, &elsewhere), "")), None);
+                server.set_script(respond_with(response(status, &to(target, &server, &elsewhere), "")), None);
                 let app = App::hubspot("id", ClientSecret::new("qZx7-client-secret").unwrap());
-                let app = app.with_api_base(server.url()).version(ApiVersion::V1).build().unwrap();
+                let app = app.with_api_base(server.url()).with_version(ApiVersion::V1).build().unwrap();
                 let token = RefreshToken::new("qZx7-token").unwrap();
-                let error = side.client(&app).call(&Introspect::new(token)).unwrap_err();
-                assert!(matches!(error, Error::Api(_)), "{side:?}, a {status} to {name}: {error:?}");
+                let error = transport.client(&app).call(&Introspect::new(token)).unwrap_err();
+                assert!(matches!(error, Error::Api(_)), "{transport:?}, a {status} to {name}: {error:?}");
                 assert_eq!(error.next_step(), FIX);
-                clean(&error);
+                assert_no_secret_in(&error);
                 let requests = server.requests();
-                assert!(requests.len() == 1 && requests[0].contains(MARK), "{side:?}, {name}: {requests:?}");
-                assert_eq!(elsewhere.connections(), 0, "{side:?}, a {status} to {name}");
+                assert!(
+                    requests.len() == 1 && requests[0].contains(SECRET_MARK),
+                    "{transport:?}, {name}: {requests:?}"
+                );
+                assert_eq!(elsewhere.connections(), 0, "{transport:?}, a {status} to {name}");
             }
         }
     }

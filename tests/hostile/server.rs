@@ -1,4 +1,4 @@
-//! A server that does to each connection what its script says, until it is told to behave.
+//! A server that follows a script on each connection, until the test gives it another script.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,31 +11,32 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::raw_server::read_request;
 
-/// What a server does to a connection. When the script is over, it closes.
+/// One step of what a server does on a connection. After the last step it closes the connection.
 #[derive(Clone)]
 pub(crate) enum Act {
     /// Reads a whole request.
     Read,
-    /// Reads whatever comes first: a TLS hello, or the beginning of a request.
+    /// Reads once: a TLS hello, or the beginning of a request.
     Peek,
-    Say(Vec<u8>),
-    /// A byte at a time.
-    Drip(Vec<u8>, Duration),
-    /// The same again and again, until the client has had enough.
+    /// Sends these bytes.
+    Send(Vec<u8>),
+    /// Sends these bytes one at a time, each after this pause.
+    SendSlowly(Vec<u8>, Duration),
+    /// Sends these bytes again and again, until the client closes the connection.
     Flood(Vec<u8>),
-    /// Nothing more, while the client waits.
+    /// Sends nothing more while the client waits.
     Stall,
     /// Resets the connection instead of closing it.
     Reset,
-    /// From here on everything goes to another server and back.
+    /// Forwards all that follows to another server, and back.
     Tunnel(SocketAddr),
 }
 
 pub(crate) type Script = Vec<Act>;
 
-/// What a server speaks: its script, and TLS below it.
+/// What a server does on each connection: its script, over TLS if there is any.
 #[derive(Clone, Default)]
-struct Manners {
+struct Behaviour {
     script: Script,
     tls: Option<Arc<ServerConfig>>,
 }
@@ -47,14 +48,18 @@ pub(crate) struct Server {
 
 #[derive(Default)]
 struct Shared {
-    manners: Mutex<Manners>,
+    behaviour: Mutex<Behaviour>,
     connections: AtomicUsize,
     ended: AtomicUsize,
     requests: Mutex<Vec<String>>,
-    /// Everything that came, whole requests or not.
-    heard: Mutex<String>,
+    /// All bytes that came, whether they are whole requests or not.
+    received: Mutex<String>,
+    has_tunneled: AtomicBool,
     is_over: AtomicBool,
 }
+
+/// How long a server waits for a client that neither writes nor reads. Every client gives up earlier.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Server {
     pub(crate) fn start(script: Script) -> Self {
@@ -64,7 +69,8 @@ impl Server {
     pub(crate) fn start_tls(script: Script, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { manners: Mutex::new(Manners { script, tls }), ..Shared::default() });
+        let shared =
+            Arc::new(Shared { behaviour: Mutex::new(Behaviour { script, tls }), ..Shared::default() });
         let server = Self { address, shared: Arc::clone(&shared) };
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -87,62 +93,67 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// From the next connection on.
-    pub(crate) fn turn(&self, script: Script, tls: Option<Arc<ServerConfig>>) {
-        *lock(&self.shared.manners) = Manners { script, tls };
+    /// Sets what the server does from the next connection on.
+    pub(crate) fn set_script(&self, script: Script, tls: Option<Arc<ServerConfig>>) {
+        *lock(&self.shared.behaviour) = Behaviour { script, tls };
     }
 
-    /// How many connections there were since this was last asked.
+    /// Returns how many connections there were since the last call.
     pub(crate) fn connections(&self) -> usize {
         self.shared.connections.swap(0, Ordering::SeqCst)
     }
 
-    /// How many connections are over, on this side.
+    /// Returns how many connections the server is done with.
     pub(crate) fn ended(&self) -> usize {
         self.shared.ended.load(Ordering::SeqCst)
     }
 
-    /// The whole requests that came since this was last asked.
+    /// Returns whether a connection was forwarded to another server.
+    pub(crate) fn has_tunneled(&self) -> bool {
+        self.shared.has_tunneled.load(Ordering::SeqCst)
+    }
+
+    /// Returns the whole requests that came since the last call.
     pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut lock(&self.shared.requests))
     }
 
-    /// Everything that ever came.
-    pub(crate) fn heard(&self) -> String {
-        lock(&self.shared.heard).clone()
+    /// Returns all that ever came.
+    pub(crate) fn received(&self) -> String {
+        lock(&self.shared.received).clone()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts.
+        // Wakes the thread that accepts connections.
         let _ = TcpStream::connect(self.address);
     }
 }
 
 impl Shared {
     fn serve(&self, tcp: TcpStream) {
-        tcp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        tcp.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        tcp.set_write_timeout(Some(PATIENCE)).unwrap();
         tcp.set_nodelay(true).unwrap();
-        let Manners { script, tls } = lock(&self.manners).clone();
+        let Behaviour { script, tls } = lock(&self.behaviour).clone();
         let raw = tcp.try_clone().unwrap();
         match tls {
-            None => self.play(script, tcp, &raw),
+            None => self.follow(script, tcp, &raw),
             Some(config) => {
                 let Ok(session) = ServerConnection::new(config) else { return };
-                self.play(script, StreamOwned::new(session, tcp), &raw);
+                self.follow(script, StreamOwned::new(session, tcp), &raw);
             }
         }
     }
 
-    fn play(&self, script: Script, mut stream: impl Read + Write, tcp: &TcpStream) {
+    fn follow(&self, script: Script, mut stream: impl Read + Write, tcp: &TcpStream) {
         for act in script {
             let done = match act {
                 Act::Read => {
                     let (request, is_whole) = read_request(&mut stream);
-                    lock(&self.heard).push_str(&request);
+                    lock(&self.received).push_str(&request);
                     if is_whole {
                         lock(&self.requests).push(request);
                     }
@@ -151,16 +162,16 @@ impl Shared {
                 Act::Peek => {
                     let mut buffer = [0; 4096];
                     let count = stream.read(&mut buffer).unwrap_or(0);
-                    lock(&self.heard).push_str(&String::from_utf8_lossy(&buffer[..count]));
+                    lock(&self.received).push_str(&String::from_utf8_lossy(&buffer[..count]));
                     (count > 0).then_some(())
                 }
-                Act::Say(bytes) => stream.write_all(&bytes).and_then(|()| stream.flush()).ok(),
-                Act::Drip(bytes, pause) => bytes.iter().try_for_each(|byte| {
+                Act::Send(bytes) => stream.write_all(&bytes).and_then(|()| stream.flush()).ok(),
+                Act::SendSlowly(bytes, pause) => bytes.iter().try_for_each(|byte| {
                     thread::sleep(pause);
                     stream.write_all(&[*byte]).and_then(|()| stream.flush()).ok()
                 }),
                 Act::Flood(bytes) => {
-                    // No faster than the HTTP clients read when they are built without optimization.
+                    // HTTP clients that are built without optimization read no faster than this.
                     while stream.write_all(&bytes).is_ok() {
                         thread::sleep(Duration::from_millis(2));
                     }
@@ -188,6 +199,7 @@ impl Shared {
 
     fn tunnel(&self, stream: &mut impl Read, tcp: &TcpStream, address: SocketAddr) {
         let Ok(mut there) = TcpStream::connect(address) else { return };
+        self.has_tunneled.store(true, Ordering::SeqCst);
         let (mut back_from, mut back_to) = (there.try_clone().unwrap(), tcp.try_clone().unwrap());
         thread::spawn(move || {
             let _ = std::io::copy(&mut back_from, &mut back_to);
@@ -195,7 +207,7 @@ impl Shared {
         });
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = stream.read(&mut buffer) {
-            lock(&self.heard).push_str(&String::from_utf8_lossy(&buffer[..count]));
+            lock(&self.received).push_str(&String::from_utf8_lossy(&buffer[..count]));
             if there.write_all(&buffer[..count]).is_err() {
                 break;
             }

@@ -1,28 +1,28 @@
-//! Every status there is, waits that are asked for in every way, and statuses without what belongs to them.
+//! All statuses, all forms of `Retry-After`, and statuses without the header or body that belongs to them.
 
 use std::time::Duration;
 
 use hs_oauth_core::NextStep;
 use hs_oauth_core::Problem::{Empty, NotJson};
 
-use super::case::Want::{Refusal, Tokens, Unusable};
+use super::case::Want::{ErrorResponse, Tokens, Unusable};
 use super::case::{BUG, Case, FIX, LATER, case};
-use super::world::{answer, say, tokens};
+use super::setup::{respond_with, response, token_response};
 
-/// HubSpot's error table: 423, 429, 477 and 5xx pass; no other status of an unknown body costs an account anything.
+/// HubSpot's error table: 423, 429, 477 and 5xx pass by themselves. No other status with an unknown body ends a grant.
 #[test]
 fn every_status_from_400_to_599_has_its_next_step_and_ends_no_grant() {
-    super::run(&refusals());
+    super::run(&errors());
 }
 
 #[test]
-fn statuses_that_nobody_knows_are_no_answer_and_end_no_grant() {
+fn unusual_statuses_end_no_grant() {
     super::run(&odd());
 }
 
 /// RFC 9110 §10.2.3.
 #[test]
-fn a_wait_is_kept_to_if_it_can_be_read() {
+fn a_retry_after_that_can_be_read_is_kept_to() {
     super::run(&waits());
 }
 
@@ -34,7 +34,7 @@ fn wait(seconds: u64) -> NextStep {
     NextStep::RetryAfter(Some(Duration::from_secs(seconds)))
 }
 
-pub(crate) fn refusals() -> Vec<Case> {
+pub(crate) fn errors() -> Vec<Case> {
     let bodies = ["", "<html>gateway", "{", "[]", r#"{"error":{}}"#, "\0"];
     (400..=599)
         .map(|status| {
@@ -47,8 +47,8 @@ pub(crate) fn refusals() -> Vec<Case> {
             let body = bodies[usize::from(status) % bodies.len()];
             case(
                 format!("the status {status} with {body:?}"),
-                say(answer(status, "", body)),
-                Refusal(status),
+                respond_with(response(status, "", body)),
+                ErrorResponse(status),
                 next,
             )
         })
@@ -56,74 +56,81 @@ pub(crate) fn refusals() -> Vec<Case> {
 }
 
 fn odd() -> Vec<Case> {
-    let body = tokens();
-    let tokens = |status| say(answer(status, "", &body));
-    let gone = |status| say(answer(status, "", r#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#));
+    let body = token_response();
+    let tokens = |status| respond_with(response(status, "", &body));
+    let gone = |status| {
+        respond_with(response(status, "", r#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#))
+    };
     vec![
         case("tokens with a 201", tokens(201), Tokens, None),
         case("tokens with a 203", tokens(203), Tokens, None),
         case(
             "a 204 where a body is due",
-            say("HTTP/1.1 204 X\r\nconnection: close\r\n\r\n"),
+            respond_with("HTTP/1.1 204 X\r\nconnection: close\r\n\r\n"),
             Unusable(vec![Empty]),
             BUG,
         ),
         case("a 204 that has a body all the same", tokens(204), Unusable(vec![Empty]), BUG),
-        case("a 205 where a body is due", say(answer(205, "", "")), Unusable(vec![Empty]), BUG),
+        case("a 205 where a body is due", respond_with(response(205, "", "")), Unusable(vec![Empty]), BUG),
         case(
             "a 206 with a part",
-            say(answer(206, "content-range: bytes 0-4/99\r\n", "{\"acc")),
+            respond_with(response(206, "content-range: bytes 0-4/99\r\n", "{\"acc")),
             Unusable(vec![NotJson]),
             BUG,
         ),
         case("tokens with a 299", tokens(299), Tokens, None),
-        case("a 304 to a POST", say("HTTP/1.1 304 X\r\nconnection: close\r\n\r\n"), Refusal(304), FIX),
-        case("tokens with a 300", tokens(300), Refusal(300), FIX),
-        case("tokens with a 399", tokens(399), Refusal(399), FIX),
-        case("tokens with a 400", tokens(400), Refusal(400), FIX),
-        case("tokens with a 500", tokens(500), Refusal(500), LATER),
-        case("a 600", tokens(600), Refusal(600), LATER),
-        case("a 777", tokens(777), Refusal(777), LATER),
-        case("a 999", tokens(999), Refusal(999), LATER),
-        case("a refused grant by way of a redirect", gone(302), Refusal(302), FIX),
-        case("a refused grant by way of a 423", gone(423), Refusal(423), wait(2)),
-        case("a refused grant by way of a 429", gone(429), Refusal(429), wait(10)),
-        case("a refused grant by way of a 477", gone(477), Refusal(477), LATER),
-        case("a refused grant by way of a 500", gone(500), Refusal(500), LATER),
-        case("a refused grant by way of a 503", gone(503), Refusal(503), LATER),
-        case("a refused grant by way of a 999", gone(999), Refusal(999), LATER),
+        case(
+            "a 304 to a POST",
+            respond_with("HTTP/1.1 304 X\r\nconnection: close\r\n\r\n"),
+            ErrorResponse(304),
+            FIX,
+        ),
+        case("tokens with a 300", tokens(300), ErrorResponse(300), FIX),
+        case("tokens with a 399", tokens(399), ErrorResponse(399), FIX),
+        case("tokens with a 400", tokens(400), ErrorResponse(400), FIX),
+        case("tokens with a 500", tokens(500), ErrorResponse(500), LATER),
+        case("a 600", tokens(600), ErrorResponse(600), LATER),
+        case("a 777", tokens(777), ErrorResponse(777), LATER),
+        case("a 999", tokens(999), ErrorResponse(999), LATER),
+        case("a refused grant with a redirect", gone(302), ErrorResponse(302), FIX),
+        case("a refused grant with a 423", gone(423), ErrorResponse(423), wait(2)),
+        case("a refused grant with a 429", gone(429), ErrorResponse(429), wait(10)),
+        case("a refused grant with a 477", gone(477), ErrorResponse(477), LATER),
+        case("a refused grant with a 500", gone(500), ErrorResponse(500), LATER),
+        case("a refused grant with a 503", gone(503), ErrorResponse(503), LATER),
+        case("a refused grant with a 999", gone(999), ErrorResponse(999), LATER),
         case("a refused grant with a 200", gone(200), Unusable(missing()), BUG),
         case(
             "a refused client",
-            say(answer(401, "", r#"{"error":"invalid_client","status":"BAD_REFRESH_TOKEN"}"#)),
-            Refusal(401),
+            respond_with(response(401, "", r#"{"error":"invalid_client","status":"BAD_REFRESH_TOKEN"}"#)),
+            ErrorResponse(401),
             FIX,
         ),
         case(
             "a login that is asked for",
-            say(answer(401, "www-authenticate: Basic realm=\"x\"\r\n", "")),
-            Refusal(401),
+            respond_with(response(401, "www-authenticate: Basic realm=\"x\"\r\n", "")),
+            ErrorResponse(401),
             FIX,
         ),
         case(
             "a login to a proxy that is asked for",
-            say(answer(407, "proxy-authenticate: Basic realm=\"x\"\r\n", "")),
-            Refusal(407),
+            respond_with(response(407, "proxy-authenticate: Basic realm=\"x\"\r\n", "")),
+            ErrorResponse(407),
             FIX,
         ),
         case(
             "an upgrade that is asked for",
-            say(answer(426, "upgrade: h2c\r\nconnection: upgrade\r\n", "")),
-            Refusal(426),
+            respond_with(response(426, "upgrade: h2c\r\nconnection: upgrade\r\n", "")),
+            ErrorResponse(426),
             FIX,
         ),
         case(
             "a captive portal",
-            say(answer(511, "content-type: text/html\r\n", "<a href=/login>")),
-            Refusal(511),
+            respond_with(response(511, "content-type: text/html\r\n", "<a href=/login>")),
+            ErrorResponse(511),
             LATER,
         ),
-        case("a request that took too long", say(answer(408, "", "")), Refusal(408), FIX),
+        case("a request that took too long", respond_with(response(408, "", "")), ErrorResponse(408), FIX),
     ]
 }
 
@@ -176,8 +183,8 @@ fn waits() -> Vec<Case> {
         ("seconds and garbage", "retry-after: garbage\r\nretry-after: 7", wait(7)),
     ]
     .map(|(name, headers, next)| {
-        let script = say(answer(429, &format!("{headers}\r\n"), ""));
-        case(format!("a wait of {name}"), script, Refusal(429), next)
+        let script = respond_with(response(429, &format!("{headers}\r\n"), ""));
+        case(format!("a wait of {name}"), script, ErrorResponse(429), next)
     })
     .into()
 }

@@ -1,35 +1,35 @@
-//! TLS that cannot be trusted, that is too old, or that is none: the secret stays here. And TLS that can be trusted.
+//! TLS with a certificate that is not trusted, TLS that is too old, and servers that speak no TLS: no secret is sent to them. And
+//! TLS that is trusted.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hs_oauth_core::Problem::Truncated;
 use hs_oauth_core::TransportErrorKind::{Connect, ConnectTimeout, Interrupted, Timeout, Tls};
 use hs_oauth_core::{App, NextStep, TIMEOUT};
 use rustls::ServerConfig;
 
-use super::case::Want::{self, Refusal, RescuedTokens, Tokens, Transport};
-use super::case::{Case, FIX, LATER, case_in};
+use super::case::Want::{self, ErrorResponse, RescuedTokens, Tokens, Transport};
+use super::case::{Case, FIX, LATER, case_in, connect_limit};
 use super::certificates::{TRUSTED, UNKNOWN, expired, for_clients_only, not_yet_valid, self_signed};
 use super::server::{Act, Script, Server};
-use super::world::{NEW, Other, Side, World, answer, app, say, tokens};
+use super::setup::{NEW, Other, Setup, TransportKind, app, respond_with, response, token_response};
 use crate::both::Client;
 
 pub(crate) const HERE: &str = "127.0.0.1";
 
 #[test]
-fn a_certificate_that_is_not_to_be_trusted_is_not() {
+fn a_server_with_a_bad_certificate_gets_no_secret() {
     super::run(&certificates());
 }
 
 /// RFC 8996: TLS 1.0 and 1.1 must not be used.
 #[test]
-fn what_is_no_tls_or_too_old_gets_no_secret() {
+fn a_server_with_old_tls_or_none_gets_no_secret() {
     super::run(&handshakes());
 }
 
 #[test]
-fn a_session_that_is_trusted_is_held_to_the_same_rules() {
+fn the_rules_for_responses_hold_over_trusted_tls_too() {
     super::run(&sessions());
 }
 
@@ -37,9 +37,9 @@ pub(crate) fn cases() -> Vec<Case> {
     [certificates(), handshakes(), sessions()].into_iter().flatten().collect()
 }
 
-/// A client that trusts the tests' authority.
-pub(crate) fn trusting(side: Side, app: &App) -> Client {
-    side.client_with(
+/// Returns a client that trusts the tests' authority.
+pub(crate) fn trusting(transport: TransportKind, app: &App) -> Client {
+    transport.client_with(
         app,
         |http| http.no_proxy().add_root_certificate(reqwest::Certificate::from_der(&TRUSTED.der).unwrap()),
         |http| http.proxy(None).tls_config(trust()),
@@ -55,36 +55,40 @@ fn https(server: &Server, host: &str) -> App {
     app(&format!("https://{host}:{}", server.address.port()))
 }
 
-/// A server that shows what `tls` makes, or speaks no TLS; it behaves once it has a good certificate.
-fn world(
-    side: Side,
+/// Returns a server with `tls`, or without TLS. When it behaves again it has a good certificate.
+fn setup(
+    transport: TransportKind,
     script: Script,
     tls: Option<Arc<ServerConfig>>,
     client: impl FnOnce(&App) -> Client,
     host: &str,
-) -> World {
+) -> Setup {
     let server = Server::start_tls(script, tls);
     let app = https(&server, host);
-    let good = trusting(side, &app);
-    World { hostile: client(&app), good, server, tls: Some(TRUSTED.server(host)), others: Vec::new() }
+    let good_client = trusting(transport, &app);
+    Setup { client: client(&app), good_client, server, tls: Some(TRUSTED.server(host)), others: Vec::new() }
 }
 
 fn refused(name: &str, tls: impl Fn() -> Arc<ServerConfig> + Send + Sync + 'static) -> Case {
-    let script = || say(answer(200, "", tokens()));
-    let world = move |side: Side| world(side, script(), Some(tls()), |app| trusting(side, app), HERE);
-    case_in(name, world, Transport(Tls), LATER).requests(0)
+    let script = || respond_with(response(200, "", token_response()));
+    let setup = move |transport: TransportKind| {
+        setup(transport, script(), Some(tls()), |app| trusting(transport, app), HERE)
+    };
+    case_in(name, setup, Transport(Tls), LATER).with_requests(0)
 }
 
 fn certificates() -> Vec<Case> {
     let by_default = |name: &str, tls: fn() -> Arc<ServerConfig>| {
-        let script = || say(answer(200, "", tokens()));
-        let world = move |side: Side| world(side, script(), Some(tls()), |app| side.client(app), HERE);
-        case_in(name, world, Transport(Tls), LATER).requests(0)
+        let script = || respond_with(response(200, "", token_response()));
+        let setup = move |transport: TransportKind| {
+            setup(transport, script(), Some(tls()), |app| transport.client(app), HERE)
+        };
+        case_in(name, setup, Transport(Tls), LATER).with_requests(0)
     };
     vec![
-        by_default("a certificate of nobody's", || self_signed(HERE)),
+        by_default("a certificate without an authority", || self_signed(HERE)),
         by_default("a certificate of an authority that the system does not know", || TRUSTED.server(HERE)),
-        refused("a certificate of nobody's, where another is trusted", || self_signed(HERE)),
+        refused("a certificate without an authority, where one is trusted", || self_signed(HERE)),
         refused("a certificate of another authority", || UNKNOWN.server(HERE)),
         refused("a certificate for another name", || TRUSTED.server("api.hubapi.com")),
         refused("a certificate for another address", || TRUSTED.server("127.0.0.2")),
@@ -99,14 +103,15 @@ fn certificates() -> Vec<Case> {
 
 fn handshakes() -> Vec<Case> {
     let after = |name: &str, script: Script, want: Want| {
-        let timeout = if want == Transport(Timeout) { Duration::from_secs(1) } else { TIMEOUT };
-        let world = move |side: Side| {
-            world(side, script.clone(), None, |app| trusting(side, app).timeout(timeout), HERE)
+        let waits = want == Transport(Timeout);
+        let setup = move |transport: TransportKind| {
+            let timeout = if waits { connect_limit(transport) } else { TIMEOUT };
+            setup(transport, script.clone(), None, |app| trusting(transport, app).with_timeout(timeout), HERE)
         };
-        case_in(name, world, want, LATER).requests(0)
+        case_in(name, setup, want, LATER).with_requests(0)
     };
     let says = |name: &str, said: &[u8]| {
-        after(name, vec![Act::Peek, Act::Say(said.to_vec()), Act::Stall], Transport(Tls))
+        after(name, vec![Act::Peek, Act::Send(said.to_vec()), Act::Stall], Transport(Tls))
     };
     vec![
         says("a hello of TLS 1.0", &hello([3, 1])),
@@ -115,24 +120,25 @@ fn handshakes() -> Vec<Case> {
         says("an alert that the version is not spoken", b"\x15\x03\x01\x00\x02\x02\x46"),
         says("an alert that the handshake failed", b"\x15\x03\x03\x00\x02\x02\x28"),
         says("an alert that the name is not known", b"\x15\x03\x03\x00\x02\x02\x70"),
-        says("an answer in the clear", &answer(200, "", tokens())),
-        says("a refusal in the clear", &answer(400, "", "plain HTTP was sent to an HTTPS port")),
-        says("a redirect in the clear", &answer(301, "location: http://127.0.0.1:1/\r\n", "")),
+        says("a response in the clear", &response(200, "", token_response())),
+        says("an error response in the clear", &response(400, "", "plain HTTP was sent to an HTTPS port")),
+        says("a redirect in the clear", &response(301, "location: http://127.0.0.1:1/\r\n", "")),
         says("noise in place of a hello", &[0xaa; 600]),
         says("a record that is too long", &[22, 3, 3, 0xff, 0xff, 2, 0, 0, 0]),
         after("silence after the hello", vec![Act::Peek, Act::Stall], Transport(Timeout))
-            .connections([1, 1], [1, 3])
-            .on_blocking(Transport(ConnectTimeout), LATER),
+            .with_connections([1, 1], [1, 3])
+            .on_blocking(Transport(ConnectTimeout), LATER)
+            .with_wait(),
         after("an end after the hello", vec![Act::Peek], Transport(Connect))
-            .connections([1, 1], [3, 1])
+            .with_connections([1, 1], [3, 1])
             .on_blocking(Transport(Interrupted), LATER),
         after("a reset after the hello", vec![Act::Peek, Act::Reset], Transport(Connect))
-            .connections([1, 1], [3, 1])
+            .with_connections([1, 1], [3, 1])
             .on_blocking(Transport(Interrupted), LATER),
     ]
 }
 
-/// A whole ServerHello of such a version, with a cipher that every version knew: AES-128 in CBC mode.
+/// Returns a whole ServerHello of this version, with a cipher that every version knew: AES-128 in CBC mode.
 fn hello([major, minor]: [u8; 2]) -> Vec<u8> {
     let mut bytes = vec![22, major, minor, 0, 42, 2, 0, 0, 38, major, minor];
     bytes.extend([7; 32]);
@@ -141,53 +147,53 @@ fn hello([major, minor]: [u8; 2]) -> Vec<u8> {
 }
 
 fn by(name: &str, host: &'static str, script: Script, want: Want, next: impl Into<Option<NextStep>>) -> Case {
-    let world = move |side: Side| {
+    let setup = move |transport: TransportKind| {
         let tls = Some(TRUSTED.server(host));
-        world(side, script.clone(), tls, |app| trusting(side, app), host)
+        setup(transport, script.clone(), tls, |app| trusting(transport, app), host)
     };
-    case_in(name, world, want, next)
+    case_in(name, setup, want, next)
 }
 
 fn sessions() -> Vec<Case> {
-    let until_close = format!("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{}", tokens());
+    let until_close = format!("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{}", token_response());
     let redirected = |status: u16| {
-        let world = move |side: Side| {
-            let elsewhere = Server::start(say(answer(200, "", tokens())));
-            let script = say(answer(status, &format!("location: {}/\r\n", elsewhere.url()), ""));
+        let setup = move |transport: TransportKind| {
+            let elsewhere = Server::start(respond_with(response(200, "", token_response())));
+            let script = respond_with(response(status, &format!("location: {}/\r\n", elsewhere.url()), ""));
             let tls = Some(TRUSTED.server(HERE));
-            let world = world(side, script, tls, |app| trusting(side, app), HERE);
-            World { others: vec![Other::Untouched(elsewhere)], ..world }
+            let setup = setup(transport, script, tls, |app| trusting(transport, app), HERE);
+            Setup { others: vec![Other::Untouched(elsewhere)], ..setup }
         };
-        case_in(format!("a {status} from https to http"), world, Refusal(status), FIX)
+        case_in(format!("a {status} from https to http"), setup, ErrorResponse(status), FIX)
     };
-    let whole = say(answer(200, "", tokens()));
+    let whole = respond_with(response(200, "", token_response()));
     vec![
-        by("an answer by TLS that is trusted", HERE, whole.clone(), Tokens, None),
-        by("an answer by TLS that is trusted by name", "localhost", whole, Tokens, None),
-        by("a refusal by TLS", HERE, say(answer(403, "", "")), Refusal(403), FIX),
+        by("a response by TLS that is trusted", HERE, whole.clone(), Tokens, None),
+        by("a response by TLS that is trusted by name", "localhost", whole, Tokens, None),
+        by("an error response by TLS", HERE, respond_with(response(403, "", "")), ErrorResponse(403), FIX),
         by(
-            "an end of the session where the answer is due",
+            "an end of the session where the response is due",
             HERE,
             vec![Act::Read],
             Transport(Interrupted),
             LATER,
         ),
         by("a reset in the session", HERE, vec![Act::Read, Act::Reset], Transport(Interrupted), LATER),
-        // RFC 8446 §6.1: without a closing alert the end may be somebody else's.
+        // RFC 8446 §6.1: without a closing alert, an attacker may have cut the session.
         by(
-            "a body that should end with the session, which nobody ended",
+            "a body that ends with the session, without a closing alert",
             HERE,
-            say(until_close),
-            RescuedTokens(vec![Cut], NEW),
+            respond_with(until_close),
+            RescuedTokens(vec![Truncated], NEW),
             LATER,
         )
-        // ureq takes it for the end; JSON says itself where it ends.
+        // ureq takes the cut for the end. JSON shows by itself whether it is whole.
         .on_blocking(Tokens, None),
         by(
             "a length that the session does not reach",
             HERE,
-            say(format!("HTTP/1.1 200 X\r\ncontent-length: 999\r\n\r\n{}", tokens())),
-            RescuedTokens(vec![Cut], NEW),
+            respond_with(format!("HTTP/1.1 200 X\r\ncontent-length: 999\r\n\r\n{}", token_response())),
+            RescuedTokens(vec![Truncated], NEW),
             LATER,
         ),
         redirected(301),

@@ -1,15 +1,18 @@
-//! Stores that fail, a HubSpot that refuses, and what is shown of it.
+//! Stores that fail, error responses of HubSpot, and what errors and logs show of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hs_oauth_core::renewal::{GrantState, RenewalPolicy, TokenError};
+use hs_oauth_core::http::HeaderValue;
+use hs_oauth_core::renewal::{GrantState, TokenError};
 use hs_oauth_core::{AccessToken, ApiVersion, NextStep, RefreshToken, StoreError, StoreErrorKind, TokenSet};
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
 
 use crate::canary::logged;
 
-use super::scene::{HUB, Manager, Scene, Work, bearer_of, both, both_with, hasty, now};
+use super::setup::{
+    HUB, Manager, Operation, Setup, bearer_of, both, both_with, in_parallel, long_times, now, short_lease,
+};
 
 fn strict() -> Settings {
     let mut settings = Settings::new([3; 32]);
@@ -21,163 +24,159 @@ fn down() -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable)
 }
 
+/// Returns the bearer when its tokens can be saved again. A try of the manager itself may have begun while the store still failed.
+fn bearer_of_saved(manager: &Manager) -> HeaderValue {
+    let mut calls = std::iter::repeat_with(|| manager.bearer());
+    calls.find(|call| !matches!(call, Err(TokenError::Unsaved { .. }))).unwrap().unwrap()
+}
+
 /// RENEWAL.md, C16.
 #[test]
 fn tokens_that_cannot_be_saved_come_with_the_error_and_the_next_call_saves_them() {
-    both_with(strict(), hasty(), |scene| {
-        let old = scene.install_ending_in(0);
-        scene.store.mishap(|work| if work == Work::Save { Err(down()) } else { Ok(()) });
-        let error = scene.manager.bearer().unwrap_err();
+    both_with(strict(), short_lease(), |setup| {
+        let old = setup.install_ending_in(0);
+        setup.store.save_nothing();
+        let error = setup.manager.bearer().unwrap_err();
         assert!(matches!(error, TokenError::Unsaved { .. }), "{error:?}");
-        scene.expect_event("failed");
+        setup.expect_event("failed");
         let new = error.tokens().unwrap().clone();
         assert_ne!(new, old);
-        assert_eq!(scene.store.tokens(), old);
+        assert_eq!(setup.store.tokens(), old);
 
-        scene.store.heal();
-        assert_eq!(scene.manager.bearer().unwrap(), bearer_of(&new));
-        assert_eq!(scene.store.tokens(), new);
-        scene.expect_event("saved");
-        scene.manager.shutdown();
-        scene.expect_no_event();
-        assert_eq!(scene.sent(Target::Refresh), 1);
-        assert!(scene.another().refresh_now().is_ok());
+        setup.store.clear_fault();
+        assert_eq!(bearer_of_saved(&setup.manager), bearer_of(&new));
+        assert_eq!(setup.store.tokens(), new);
+        setup.expect_event_after_failures("saved");
+        setup.manager.shutdown();
+        setup.expect_no_event();
+        assert_eq!(setup.sent(Target::Refresh), 1);
+        assert!(setup.other_process().refresh_now().is_ok());
     });
 }
 
 #[test]
-fn tokens_that_could_not_be_saved_are_saved_without_being_asked_for() {
-    both_with(strict(), hasty(), |scene| {
-        scene.install_ending_in(0);
-        scene.store.mishap(|work| if work == Work::Save { Err(down()) } else { Ok(()) });
-        let error = scene.manager.bearer().unwrap_err();
-        scene.expect_event("failed");
-        assert!(format!("{:?}", scene.manager).contains("unsaved: 1"));
-        // The first try of its own.
-        scene.expect_event("failed");
-        scene.store.heal();
-        loop {
-            // It may have tried once more before the store was well.
-            match scene.next_event().as_str() {
-                "failed" => {}
-                event => break assert_eq!(event, "saved"),
-            }
+fn tokens_that_could_not_be_saved_are_saved_later_without_a_call() {
+    both_with(strict(), short_lease(), |setup| {
+        setup.install_ending_in(0);
+        setup.store.save_nothing();
+        let error = setup.manager.bearer().unwrap_err();
+        setup.expect_event("failed");
+        assert!(format!("{:?}", setup.manager).contains("unsaved: 1"));
+        // The first try of the manager itself.
+        setup.expect_event("failed");
+        setup.store.clear_fault();
+        setup.expect_event_after_failures("saved");
+        assert_eq!(&setup.store.tokens(), error.tokens().unwrap());
+        assert!(format!("{:?}", setup.manager).contains("unsaved: 0"));
+        assert_eq!(setup.sent(Target::Refresh), 1);
+    });
+}
+
+#[test]
+fn a_shutdown_tries_to_save_once_more_and_returns_what_it_cannot_save() {
+    in_parallel([(0, false), (0, true), (1, false), (1, true)], |(index, recovers)| {
+        let setup = Setup::new(index, strict(), ApiVersion::LATEST, short_lease());
+        setup.install_ending_in(0);
+        setup.store.save_nothing();
+        let error = setup.manager.bearer().unwrap_err();
+        if recovers {
+            setup.store.clear_fault();
         }
-        assert_eq!(&scene.store.tokens(), error.tokens().unwrap());
-        assert!(format!("{:?}", scene.manager).contains("unsaved: 0"));
-        assert_eq!(scene.sent(Target::Refresh), 1);
-    });
-}
-
-#[test]
-fn a_shutdown_tries_to_save_once_more_and_gives_back_what_it_cannot() {
-    both_with(strict(), hasty(), |scene| {
-        for heal in [false, true] {
-            let scene = match heal {
-                false => &scene,
-                true => &Scene::new(scene.index(), strict(), ApiVersion::LATEST, hasty()),
-            };
-            scene.install_ending_in(0);
-            scene.store.mishap(|work| if work == Work::Save { Err(down()) } else { Ok(()) });
-            let error = scene.manager.bearer().unwrap_err();
-            if heal {
-                scene.store.heal();
-            }
-            let left = scene.manager.shutdown();
-            match heal {
-                false => assert_eq!(left, [(HUB, error.tokens().unwrap().clone())]),
-                true => assert_eq!((left.len(), &scene.store.tokens()), (0, error.tokens().unwrap())),
-            }
+        let left = setup.manager.shutdown();
+        match recovers {
+            false => assert_eq!(left, [(HUB, error.tokens().unwrap().clone())]),
+            true => assert_eq!((left.len(), &setup.store.tokens()), (0, error.tokens().unwrap())),
         }
     });
 }
 
 #[test]
 fn a_token_that_is_still_good_is_handed_out_while_the_store_is_down() {
-    both(|scene| {
-        let tokens = scene.install_ending_in(300);
-        scene.store.mishap(|_| Err(down()));
-        assert_eq!(scene.manager.bearer().unwrap(), bearer_of(&tokens));
-        scene.expect_event("failed");
-        assert_eq!(scene.manager.bearer().unwrap(), bearer_of(&tokens));
-        let error = scene.manager.refresh_now().unwrap_err();
+    both(|setup| {
+        let tokens = setup.install_ending_in(300);
+        setup.store.set_fault(|_| Err(down()));
+        assert_eq!(setup.manager.bearer().unwrap(), bearer_of(&tokens));
+        setup.expect_event("failed");
+        assert_eq!(setup.manager.bearer().unwrap(), bearer_of(&tokens));
+        let error = setup.manager.refresh_now().unwrap_err();
         assert!(matches!(error, TokenError::Store(_)), "not the one to be replaced: {error:?}");
     });
 }
 
-/// RENEWAL.md, rule 5; and the failure is told.
+/// RENEWAL.md, rule 5. The failure is reported as an event too.
 #[test]
-fn a_renewal_ahead_that_fails_is_told_and_costs_nobody_a_token() {
-    both(|scene| {
-        let tokens = scene.install_ending_in(300);
-        scene.fault(Fault::status(503).on(Target::Refresh).times(10));
-        assert_eq!(scene.manager.bearer().unwrap(), bearer_of(&tokens));
-        scene.expect_event("failed");
-        assert_eq!(scene.manager.bearer().unwrap(), bearer_of(&tokens));
-        assert!(matches!(scene.manager.refresh_now(), Err(TokenError::BackingOff { .. })));
-        assert_eq!(scene.sent(Target::Refresh), 1);
+fn a_renewal_ahead_of_time_that_fails_is_reported_and_the_old_token_stays_in_use() {
+    both(|setup| {
+        let tokens = setup.install_ending_in(300);
+        // The wait before the next try is longer than this test takes.
+        setup.fault(Fault::status(503).with_retry_after(600).with_target(Target::Refresh).with_count(10));
+        assert_eq!(setup.manager.bearer().unwrap(), bearer_of(&tokens));
+        setup.expect_event("failed");
+        assert_eq!(setup.manager.bearer().unwrap(), bearer_of(&tokens));
+        assert!(matches!(setup.manager.refresh_now(), Err(TokenError::BackingOff { .. })));
+        assert_eq!(setup.sent(Target::Refresh), 1);
     });
 }
 
 /// RENEWAL.md, C18.
 #[test]
 fn a_misconfiguration_changes_no_accounts_state() {
-    both(|scene| {
-        let tokens = scene.install_ending_in(0);
-        scene.fault(Fault::status(400).on(Target::Refresh));
-        let error = scene.manager.bearer().unwrap_err();
+    both(|setup| {
+        let tokens = setup.install_ending_in(0);
+        setup.fault(Fault::status(400).with_target(Target::Refresh));
+        let error = setup.manager.bearer().unwrap_err();
         assert_eq!(error.next_step(), NextStep::FixConfiguration, "{error:?}");
-        let record = scene.store.stored().record;
+        let record = setup.store.stored().record;
         assert_eq!((record.state, record.tokens, record.unsettled), (GrantState::Live, Some(tokens), false));
-        assert!(matches!(scene.manager.bearer(), Err(TokenError::BackingOff { .. })));
-        assert_eq!(scene.sent(Target::Refresh), 1);
-        scene.store.rewrite(|record| record.retry = None);
-        assert!(scene.manager.bearer().is_ok());
+        assert!(matches!(setup.manager.bearer(), Err(TokenError::BackingOff { .. })));
+        assert_eq!(setup.sent(Target::Refresh), 1);
+        setup.store.rewrite(|record| record.retry = None);
+        assert!(setup.manager.bearer().is_ok());
     });
 }
 
 #[test]
-fn a_store_that_panics_gives_an_error_and_keeps_nobody_waiting() {
-    both(|scene| {
-        scene.install_ending_in(0);
-        scene.store.mishap(|_| panic!("store"));
+fn a_store_that_panics_gives_every_caller_an_error() {
+    both(|setup| {
+        setup.install_ending_in(0);
+        setup.store.set_fault(|_| panic!("store"));
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let error = scene.manager.bearer().unwrap_err();
+                    let error = setup.manager.bearer().unwrap_err();
                     assert!(matches!(error, TokenError::Store(_)), "{error:?}");
                 });
             }
         });
-        assert!(matches!(scene.manager.disconnect(), Err(TokenError::Store(_))));
-        assert!(matches!(scene.manager.accounts(), Err(TokenError::Store(_))));
-        assert!(matches!(scene.manager.install(scene.code()), Err(TokenError::Store(_))));
-        scene.store.heal();
-        assert!(scene.manager.bearer().is_ok());
+        assert!(matches!(setup.manager.disconnect(), Err(TokenError::Store(_))));
+        assert!(matches!(setup.manager.accounts(), Err(TokenError::Store(_))));
+        assert!(matches!(setup.manager.install(setup.code()), Err(TokenError::Store(_))));
+        setup.store.clear_fault();
+        assert!(setup.manager.bearer().is_ok());
     });
 }
 
 #[test]
-fn a_store_that_panics_while_it_saves_takes_no_token_with_it() {
-    both_with(strict(), RenewalPolicy::new(), |scene| {
-        scene.install_ending_in(0);
+fn a_store_that_panics_during_a_save_loses_no_token() {
+    both_with(strict(), long_times(), |setup| {
+        setup.install_ending_in(0);
         let has_panicked = AtomicBool::new(false);
-        scene.store.mishap(move |work| {
-            assert!(work != Work::Save || has_panicked.swap(true, Ordering::SeqCst), "store");
+        setup.store.set_fault(move |operation| {
+            assert!(operation != Operation::Save || has_panicked.swap(true, Ordering::SeqCst), "store");
             Ok(())
         });
-        assert_eq!(scene.manager.bearer().unwrap(), bearer_of(&scene.store.tokens()));
-        assert!(scene.manager.refresh_now().is_ok());
+        assert_eq!(setup.manager.bearer().unwrap(), bearer_of(&setup.store.tokens()));
+        assert!(setup.manager.refresh_now().is_ok());
     });
 }
 
-/// A store of the application's own, async, which panics or never answers.
+/// An async store of the application that panics or never returns.
 #[test]
-fn an_async_store_that_panics_or_hangs_is_a_store_that_fails() {
+fn an_async_store_that_panics_or_hangs_counts_as_a_store_that_fails() {
     struct Bad(AtomicUsize);
 
     #[hs_oauth_async::async_trait]
-    impl hs_oauth_async::TokenStore for Bad {
+    impl hs_oauth_async::AsyncTokenStore for Bad {
         async fn load(
             &self,
             _: hs_oauth_core::Account,
@@ -206,8 +205,8 @@ fn an_async_store_that_panics_or_hangs_is_a_store_that_fails() {
         }
     }
 
-    let scene = Scene::new(0, Settings::new([3; 32]), ApiVersion::LATEST, RenewalPolicy::new());
-    let client = hs_oauth_async::Client::new(scene.app.clone()).unwrap();
+    let setup = Setup::new(0, Settings::new([3; 32]), ApiVersion::LATEST, long_times());
+    let client = hs_oauth_async::Client::new(setup.app.clone()).unwrap();
     let manager = hs_oauth_async::TokenManager::new(client, Bad(AtomicUsize::new(0)));
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
@@ -225,37 +224,38 @@ const CANARY: &str = "qZx7";
 fn neither_debug_nor_errors_nor_log_lines_show_a_secret() {
     let logged = logged(|| {
         for index in 0..2 {
-            let scene = Scene::new(index, Settings::new([3; 32]), ApiVersion::V1, hasty());
+            let setup = Setup::new(index, Settings::new([3; 32]), ApiVersion::V1, short_lease());
             let manager = match index {
-                // On this thread, where the log is.
+                // It runs on this thread, whose log lines are collected.
                 0 => {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                    let client = hs_oauth_async::Client::new(scene.app.clone()).unwrap();
-                    let store = hs_oauth_async::SpawnBlocking::new(Arc::clone(&scene.store));
-                    let manager = hs_oauth_async::TokenManager::builder(client, store).policy(hasty());
+                    let client = hs_oauth_async::Client::new(setup.app.clone()).unwrap();
+                    let store = hs_oauth_async::SpawnBlocking::new(Arc::clone(&setup.store));
+                    let manager =
+                        hs_oauth_async::TokenManager::builder(client, store).with_policy(short_lease());
                     Manager::Async(Arc::new(runtime), manager.build())
                 }
-                _ => scene.manager.clone(),
+                _ => setup.manager.clone(),
             };
             let mut shown = format!("{manager:?} {manager:#?}");
             let mut tokens = TokenSet::new(AccessToken::new(format!("{CANARY}-a")).unwrap(), 1800, now());
             tokens.refresh_token = Some(RefreshToken::new(format!("{CANARY}-r")).unwrap());
             tokens.expires_at = now();
             manager.install_tokens(HUB, tokens).unwrap();
-            let answer = format!(
+            let response = format!(
                 r#"{{"access_token":"{CANARY}-b","refresh_token":"{CANARY}-s","token_type":"bearer","expires_in":1800}}"#
             );
-            scene.fault(Fault::raw_body(answer, "application/json").on(Target::Refresh));
-            scene.store.mishap(|work| if work == Work::Save { Err(down()) } else { Ok(()) });
+            setup.fault(Fault::raw_body(response, "application/json").with_target(Target::Refresh));
+            setup.store.save_nothing();
             let error = manager.bearer().unwrap_err();
             assert!(error.tokens().is_some());
             shown += &format!("{error} {error:?} {error:#?}");
-            scene.store.mishap(|_| Err(down()));
+            setup.store.set_fault(|_| Err(down()));
             let error = manager.disconnect().unwrap_err();
             shown += &format!("{error} {error:?} {manager:?}");
-            scene.store.heal();
-            assert!(manager.bearer().is_ok());
-            scene.store.expire();
+            setup.store.clear_fault();
+            bearer_of_saved(&manager);
+            setup.store.expire();
             let error = manager.refresh_now().unwrap_err();
             assert!(matches!(error, TokenError::Gone { .. }), "no such token: {error:?}");
             shown += &format!("{error} {error:?} {manager:?}");

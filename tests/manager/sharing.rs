@@ -1,23 +1,29 @@
-//! Many callers, many processes, callers who give up.
+//! Many callers, many processes, and callers that give up.
 
+use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hs_oauth_core::renewal::{HolderId, Lease, RenewalPolicy, TokenError};
+use hs_oauth_core::renewal::{HolderId, Lease, TokenError};
 use hs_oauth_core::{Account, Random};
-use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
+use hs_oauth_emulator::{Rotation, Settings, Target};
+use tokio::runtime::Runtime;
 
-use super::scene::{HUB, Manager, Scene, Work, bearer_of, both, both_with, now, wait_until};
+use super::relay::Hold;
+use super::setup::{
+    HUB, Manager, Operation, Setup, bearer_of, both, both_with, in_parallel, long_times, now, wait_until,
+};
 
 /// RENEWAL.md, rule 1.
 #[test]
 fn ten_thousand_tasks_that_want_one_token_at_once_make_one_request() {
-    let scene = Scene::new(0, strict(), hs_oauth_core::ApiVersion::LATEST, RenewalPolicy::new());
-    scene.install_ending_in(0);
-    let Manager::Async(runtime, manager) = &scene.manager else { panic!() };
+    let setup = Setup::new(0, strict(), hs_oauth_core::ApiVersion::LATEST, long_times());
+    setup.install_ending_in(0);
+    let Manager::Async(runtime, manager) = &setup.manager else { panic!() };
     let bearers = runtime.block_on(async {
         let tasks: Vec<_> = (0..10_000)
             .map(|_| {
@@ -31,135 +37,165 @@ fn ten_thousand_tasks_that_want_one_token_at_once_make_one_request() {
         }
         bearers
     });
-    assert!(bearers.iter().all(|bearer| *bearer == bearer_of(&scene.store.tokens())));
-    assert_eq!(scene.sent(Target::Refresh), 1);
+    assert!(bearers.iter().all(|bearer| *bearer == bearer_of(&setup.store.tokens())));
+    assert_eq!(setup.sent(Target::Refresh), 1);
 }
 
 #[test]
 fn two_hundred_threads_that_want_one_token_at_once_make_one_request() {
-    both_with(strict(), RenewalPolicy::new(), |scene| {
-        scene.install_ending_in(0);
-        let bearers = at_once(200, |_| scene.manager.bearer().unwrap());
-        assert!(bearers.iter().all(|bearer| *bearer == bearer_of(&scene.store.tokens())));
-        assert_eq!(scene.sent(Target::Refresh), 1);
+    both_with(strict(), long_times(), |setup| {
+        setup.install_ending_in(0);
+        let bearers = at_once(200, |_| setup.manager.bearer().unwrap());
+        assert!(bearers.iter().all(|bearer| *bearer == bearer_of(&setup.store.tokens())));
+        assert_eq!(setup.sent(Target::Refresh), 1);
     });
 }
 
 #[test]
 fn four_processes_that_share_a_store_make_one_request() {
-    both_with(strict(), RenewalPolicy::new(), |scene| {
-        scene.install_ending_in(0);
-        let processes: Vec<Manager> = (0..4).map(|_| scene.another()).collect();
+    both_with(strict(), long_times(), |setup| {
+        setup.install_ending_in(0);
+        let processes: Vec<Manager> = (0..4).map(|_| setup.other_process()).collect();
         let bearers = at_once(40, |number| processes[number % 4].bearer().unwrap());
-        assert!(bearers.iter().all(|bearer| *bearer == bearer_of(&scene.store.tokens())));
-        assert_eq!(scene.sent(Target::Refresh), 1);
+        assert!(bearers.iter().all(|bearer| *bearer == bearer_of(&setup.store.tokens())));
+        assert_eq!(setup.sent(Target::Refresh), 1);
     });
 }
 
 #[test]
-fn fifty_callers_answered_with_401_make_one_renewal() {
-    both_with(strict(), RenewalPolicy::new(), |scene| {
-        let old = bearer_of(&scene.install_ending_in(1800));
-        let bearers = at_once(50, |_| scene.manager.bearer_after_401(&old).unwrap());
-        assert!(bearers.iter().all(|bearer| *bearer == bearer_of(&scene.store.tokens())));
-        assert_eq!(scene.sent(Target::Refresh), 1);
-        // A late one has the stored token, which is another already.
-        assert_eq!(scene.manager.bearer_after_401(&old).unwrap(), bearers[0]);
-        assert_eq!(scene.sent(Target::Refresh), 1);
+fn fifty_callers_after_a_401_make_one_renewal() {
+    both_with(strict(), long_times(), |setup| {
+        let old = bearer_of(&setup.install_ending_in(1800));
+        let bearers = at_once(50, |_| setup.manager.bearer_after_401(&old).unwrap());
+        assert!(bearers.iter().all(|bearer| *bearer == bearer_of(&setup.store.tokens())));
+        assert_eq!(setup.sent(Target::Refresh), 1);
+        // A later caller gets the stored token, which is another one already.
+        assert_eq!(setup.manager.bearer_after_401(&old).unwrap(), bearers[0]);
+        assert_eq!(setup.sent(Target::Refresh), 1);
     });
 }
 
-/// Who was answered with 401 needs more than one who only wants a token that looks good.
+/// A caller with a rejected token needs another token. A caller without one is content with any token that has not ended.
 #[test]
-fn a_caller_with_a_rejected_token_is_not_put_off_by_a_flight_that_found_just_that() {
-    both(|scene| {
-        let old = bearer_of(&scene.install_ending_in(1800));
-        let manager = scene.another();
-        let gate = Arc::new(Barrier::new(2));
-        let loads = Arc::new(AtomicUsize::new(0));
-        let (at_gate, counted) = (Arc::clone(&gate), Arc::clone(&loads));
-        scene.store.mishap(move |work| {
-            if matches!(work, Work::Load) && counted.fetch_add(1, Ordering::SeqCst) == 0 {
-                at_gate.wait();
-            }
-            Ok(())
-        });
+fn a_caller_with_a_rejected_token_does_not_get_it_from_the_flight_of_another_caller() {
+    both(|setup| {
+        let old = bearer_of(&setup.install_ending_in(1800));
+        let manager = setup.other_process();
+        let first_load = setup.store.pause_at(0);
+        let (sender, is_asking) = channel();
         std::thread::scope(|scope| {
             let first = scope.spawn(|| manager.bearer().unwrap());
-            wait_until(|| loads.load(Ordering::SeqCst) == 1);
-            let second = scope.spawn(|| manager.bearer_after_401(&old).unwrap());
-            // Whether the second is there already or not, it must not end with the old one.
+            wait_until(|| first_load.is_reached());
+            let second = scope.spawn(|| match &manager {
+                Manager::Async(runtime, manager) => runtime.block_on(async {
+                    let mut call = pin!(manager.bearer_after_401(HUB, &old));
+                    let is_pending = poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_pending()));
+                    assert!(is_pending.await, "it waits for the first one's flight");
+                    sender.send(()).unwrap();
+                    call.await.unwrap()
+                }),
+                Manager::Blocking(_) => {
+                    sender.send(()).unwrap();
+                    manager.bearer_after_401(&old).unwrap()
+                }
+            });
+            is_asking.recv().unwrap();
+            // A thread does not show when it waits. In most runs it waits by then, and the test holds if it does not.
             std::thread::sleep(Duration::from_millis(20));
-            gate.wait();
+            drop(first_load);
             assert_eq!(first.join().unwrap(), old);
             assert_ne!(second.join().unwrap(), old);
         });
-        assert_eq!(scene.sent(Target::Refresh), 1);
+        assert_eq!(setup.sent(Target::Refresh), 1);
     });
 }
 
 /// RENEWAL.md, rule 6.
 #[test]
-fn a_caller_who_gives_up_at_any_point_loses_no_rotated_token() {
-    let scene = Scene::new(0, strict(), hs_oauth_core::ApiVersion::LATEST, RenewalPolicy::new());
-    scene.install_ending_in(0);
-    let mut was_ready = false;
-    for polls in 0.. {
-        scene.store.expire();
-        let before = scene.sent(Target::Refresh);
-        let Manager::Async(runtime, manager) = scene.another() else { panic!() };
-        {
-            let _runtime = runtime.enter();
-            let mut caller = pin!(manager.bearer(HUB));
-            let mut context = Context::from_waker(Waker::noop());
-            for _ in 0..polls {
-                match caller.as_mut().poll(&mut context) {
-                    Poll::Ready(bearer) => was_ready = bearer.is_ok(),
-                    Poll::Pending if polls % 2 == 0 => std::thread::sleep(Duration::from_millis(3)),
-                    Poll::Pending => std::thread::yield_now(),
-                }
-                if was_ready {
-                    break;
-                }
-            }
-        }
+fn a_caller_that_gives_up_at_any_point_loses_no_rotated_token() {
+    let setup = Setup::new(0, strict(), hs_oauth_core::ApiVersion::LATEST, long_times());
+    setup.install_ending_in(0);
+    // Gives a caller up at this point, and checks how many requests are made and that the tokens are not lost.
+    let expect = |sent: usize, point: &str, give_up: &dyn Fn(&Runtime, &hs_oauth_async::TokenManager)| {
+        setup.store.expire();
+        let before = setup.sent(Target::Refresh);
+        let Manager::Async(runtime, manager) = setup.other_process() else { panic!() };
+        give_up(&runtime, &manager);
         assert!(runtime.block_on(manager.shutdown()).is_empty());
-        assert_eq!(scene.sent(Target::Refresh) - before, usize::from(polls > 0));
-        let bearer = scene.another().bearer().unwrap();
-        assert!(scene.works(bearer), "after {polls} polls");
-        if was_ready {
-            break;
-        }
-        assert!(polls < 100_000, "it never ended");
+        assert_eq!(setup.sent(Target::Refresh) - before, sent, "{point}");
+        setup.store.clear_fault();
+        let bearer = setup.other_process().bearer().unwrap();
+        assert!(setup.accepts(bearer), "{point}");
+    };
+
+    expect(0, "before it is polled", &|_, manager| drop(manager.bearer(HUB)));
+    expect(1, "during the request", &|runtime, manager| {
+        setup.relay.hold(Hold::Refreshes);
+        assert!(!ends_before(|| setup.relay.held() == 1, runtime, manager.bearer(HUB)));
+        setup.relay.release();
+    });
+    let mut points = 0;
+    let has_ended = AtomicBool::new(false);
+    while !has_ended.load(Ordering::SeqCst) {
+        expect(1, &format!("during operation {points} of the store"), &|runtime, manager| {
+            let pause = setup.store.pause_at(points);
+            let ends = ends_before(|| pause.is_reached(), runtime, manager.bearer(HUB));
+            has_ended.store(ends, Ordering::SeqCst);
+        });
+        points += 1;
     }
-    // Strict rotation: a token that was lost or used twice would have ended the grant.
-    assert!(scene.another().refresh_now().is_ok());
+    assert!(points > 3, "a caller can give up during the load, the lease and the save");
+    // With strict rotation a token that was lost or used twice has ended the grant.
+    assert!(setup.other_process().refresh_now().is_ok());
 }
 
 #[test]
-fn an_install_whose_caller_gives_up_is_finished_all_the_same() {
-    for polls in 1..4 {
-        let scene = Scene::new(0, strict(), hs_oauth_core::ApiVersion::V1, RenewalPolicy::new());
-        let Manager::Async(runtime, manager) = &scene.manager else { panic!() };
-        {
-            let _runtime = runtime.enter();
-            let mut install = pin!(manager.install(scene.code()));
-            for _ in 0..polls {
-                assert!(install.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-            }
-        }
-        runtime.block_on(manager.shutdown());
-        assert!(scene.works(scene.another().bearer().unwrap()));
+fn an_install_is_finished_even_if_its_caller_gives_up() {
+    let installed = |give_up: &dyn Fn(&Setup, &Runtime, &hs_oauth_async::TokenManager)| {
+        let setup = Setup::new(0, strict(), hs_oauth_core::ApiVersion::V1, long_times());
+        let Manager::Async(runtime, manager) = &setup.manager else { panic!() };
+        give_up(&setup, runtime, manager);
+        assert!(runtime.block_on(manager.shutdown()).is_empty());
+        setup.store.clear_fault();
+        assert!(setup.accepts(setup.other_process().bearer().unwrap()));
+    };
+
+    installed(&|setup, runtime, manager| {
+        setup.relay.hold(Hold::Exchanges);
+        assert!(!ends_before(|| setup.relay.held() == 1, runtime, manager.install(setup.code())));
+        setup.relay.release();
+    });
+    let mut points = 0;
+    let has_ended = AtomicBool::new(false);
+    while !has_ended.load(Ordering::SeqCst) {
+        installed(&|setup, runtime, manager| {
+            let pause = setup.store.pause_at(points);
+            let ends = ends_before(|| pause.is_reached(), runtime, manager.install(setup.code()));
+            has_ended.store(ends, Ordering::SeqCst);
+        });
+        points += 1;
     }
+    assert!(points > 3, "a caller can give up during the check, the load and the save");
 }
 
-/// The flight belongs to the runtime of the caller who started it.
+/// Polls `caller` until it ends or `is_reached` holds, then drops it. Returns whether it has ended.
+fn ends_before<F: Future>(is_reached: impl Fn() -> bool, runtime: &Runtime, caller: F) -> bool {
+    let _runtime = runtime.enter();
+    let mut caller = pin!(caller);
+    let mut has_ended = false;
+    wait_until(|| {
+        has_ended = caller.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        has_ended || is_reached()
+    });
+    has_ended
+}
+
+/// The flight runs on the runtime of the caller that started it.
 #[test]
-fn a_runtime_that_ends_amid_a_renewal_leaves_no_one_waiting() {
-    let scene =
-        Scene::new(0, Settings::new([3; 32]), hs_oauth_core::ApiVersion::LATEST, RenewalPolicy::new());
-    scene.install_ending_in(0);
-    let Manager::Async(other, manager) = &scene.manager else { panic!() };
+fn no_caller_waits_for_a_renewal_whose_runtime_has_ended() {
+    let setup = Setup::new(0, Settings::new([3; 32]), hs_oauth_core::ApiVersion::LATEST, long_times());
+    setup.install_ending_in(0);
+    let Manager::Async(other, manager) = &setup.manager else { panic!() };
     let short = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     {
         let _runtime = short.enter();
@@ -173,78 +209,90 @@ fn a_runtime_that_ends_amid_a_renewal_leaves_no_one_waiting() {
     }
     assert!(other.block_on(manager.bearer(HUB)).is_ok(), "the next caller has a runtime");
     let nowhere = pin!(manager.refresh_now(HUB)).poll(&mut Context::from_waker(Waker::noop()));
-    assert!(matches!(nowhere, Poll::Ready(Err(TokenError::NoRuntime))), "not in a runtime, and no panic");
+    assert!(
+        matches!(nowhere, Poll::Ready(Err(TokenError::NoRuntime))),
+        "outside of a runtime there is an error and no panic"
+    );
 }
 
-/// Another process renews the token: this one does not ask the store for every call.
+/// While another process renews the token, this one does not load the record for every call.
 #[test]
-fn callers_beside_another_processs_renewal_hardly_load_the_store() {
-    both(|scene| {
-        let tokens = scene.install_ending_in(300);
-        scene.store.rewrite(|record| {
+fn calls_during_a_renewal_of_another_process_hardly_load_the_store() {
+    const CALLS: usize = 2000;
+    both(|setup| {
+        let tokens = setup.install_ending_in(300);
+        setup.store.rewrite(|record| {
             let holder = HolderId::generate(&mut Random::new([1; 32]));
-            record.lease = Some(Lease::new(holder, now().plus(Duration::from_secs(50))));
+            record.lease = Some(Lease::new(holder, now().plus(Duration::from_secs(90))));
         });
         let loads = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&loads);
-        scene.store.mishap(move |work| {
-            counted.fetch_add(usize::from(matches!(work, Work::Load)), Ordering::SeqCst);
+        setup.store.set_fault(move |operation| {
+            counted.fetch_add(usize::from(operation == Operation::Load), Ordering::SeqCst);
             Ok(())
         });
-        for _ in 0..10_000 {
-            assert_eq!(scene.manager.bearer().unwrap(), bearer_of(&tokens));
+        for _ in 0..CALLS {
+            assert_eq!(setup.manager.bearer().unwrap(), bearer_of(&tokens));
         }
-        scene.manager.shutdown();
+        wait_until(|| loads.load(Ordering::SeqCst) > 0);
+        assert!(setup.manager.shutdown().is_empty());
+        // However long the calls take, there is one load in some seconds.
         let loads = loads.load(Ordering::SeqCst);
-        assert!((1..20).contains(&loads), "{loads}");
-        assert_eq!(scene.sent(Target::Refresh), 0);
+        assert!((1..CALLS / 20).contains(&loads), "{loads}");
+        assert_eq!(setup.sent(Target::Refresh), 0);
     });
 }
 
-/// What a flight brings is not trusted once an account was evicted that may have been its own: the store is asked again, and
-/// HubSpot is not.
+/// The cache counts evictions together for many accounts. After one, it does not trust the result of a flight: the manager loads the
+/// record again, and makes no request.
 #[test]
-fn a_disconnect_of_other_accounts_costs_a_renewal_under_way_no_second_request() {
-    both_with(strict(), RenewalPolicy::new(), |scene| {
-        scene.install_ending_in(1800);
-        let manager = scene.another();
-        scene.fault(Fault::delay(Duration::from_millis(500)).on(Target::Refresh));
+fn a_renewal_during_disconnects_of_other_accounts_makes_one_request() {
+    both_with(strict(), long_times(), |setup| {
+        setup.install_ending_in(1800);
+        let manager = setup.other_process();
+        setup.relay.hold(Hold::Refreshes);
         std::thread::scope(|scope| {
             let caller = scope.spawn(|| manager.refresh_now().unwrap());
-            scene.wait_for_sent(Target::Refresh, 1);
+            setup.relay.wait_for_held(1);
             for hub_id in 0..3000 {
                 manager.disconnect_account(Account::hub(hub_id)).unwrap();
             }
-            assert_eq!(caller.join().unwrap(), bearer_of(&scene.store.tokens()));
+            setup.relay.release();
+            assert_eq!(caller.join().unwrap(), bearer_of(&setup.store.tokens()));
         });
-        assert!(scene.works(manager.bearer().unwrap()));
-        assert_eq!(scene.sent(Target::Refresh), 1);
+        assert!(setup.accepts(manager.bearer().unwrap()));
+        assert_eq!(setup.sent(Target::Refresh), 1);
     });
 }
 
-/// So many renewals ahead of time as there are threads for; the others come with later calls.
+/// As many renewals ahead of time run as there are threads for them. The others begin when one of these has ended.
 #[test]
 fn a_slow_hubspot_does_not_pile_up_threads() {
-    let scene =
-        Scene::new(1, Settings::new([3; 32]), hs_oauth_core::ApiVersion::LATEST, RenewalPolicy::new());
-    let tokens = scene.install_ending_in(1800);
-    let Manager::Blocking(manager) = &scene.manager else { panic!() };
+    let setup = Setup::new(1, Settings::new([3; 32]), hs_oauth_core::ApiVersion::LATEST, long_times());
+    let tokens = setup.install_ending_in(1800);
+    let Manager::Blocking(manager) = &setup.manager else { panic!() };
     let accounts: Vec<_> = (0..20).map(Account::hub).collect();
     for account in &accounts {
         let mut tokens = tokens.clone();
         tokens.expires_at = now().plus(Duration::from_secs(300));
         manager.install_tokens(*account, tokens).unwrap();
     }
-    scene.fault(Fault::delay(Duration::from_millis(500)).on(Target::Refresh).times(20));
+    setup.relay.hold(Hold::Refreshes);
     for account in &accounts {
         assert!(manager.bearer(*account).is_ok());
     }
-    scene.wait_for_sent(Target::Refresh, 8);
-    assert_eq!(scene.sent(Target::Refresh), 8);
+    setup.relay.wait_for_held(8);
+    for sent in 9..=20 {
+        setup.relay.release_one();
+        setup.wait_for_sent(Target::Refresh, sent);
+    }
+    setup.relay.wait_for_held(8);
+    setup.relay.release();
     wait_until(|| {
         accounts.iter().for_each(|account| assert!(manager.bearer(*account).is_ok()));
-        scene.sent(Target::Refresh) == 20
+        setup.relay.held() == 0
     });
+    assert_eq!((setup.relay.most_held(), setup.sent(Target::Refresh)), (8, 20));
 }
 
 fn strict() -> Settings {
@@ -253,19 +301,11 @@ fn strict() -> Settings {
     settings
 }
 
-/// What so many threads get that begin together.
+/// Does `work` on so many threads that begin together, and returns all results.
 fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let (start, work) = (Barrier::new(count), &work);
-    std::thread::scope(|scope| {
-        let start = &start;
-        let threads: Vec<_> = (0..count)
-            .map(|number| {
-                scope.spawn(move || {
-                    start.wait();
-                    work(number)
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    let start = Barrier::new(count);
+    in_parallel(0..count, |number| {
+        start.wait();
+        work(number)
     })
 }

@@ -1,5 +1,7 @@
 //! A bench for single scenarios: runs of named processes go step by step, as far as the test says.
 
+use std::time::Duration;
+
 use hs_oauth_core::renewal::{
     CurrentTokens, Demand, Disconnect, Input, Install, Record, Renewal, RenewalPolicy, Run, Step, Stored,
     Timing, TokenError, UnsavedTokens,
@@ -48,14 +50,14 @@ impl Lab {
         self.policy.timing(&self.tokens())
     }
 
-    pub(super) fn pass(&mut self, duration: std::time::Duration) {
+    pub(super) fn pass(&mut self, duration: Duration) {
         self.now += u64::try_from(duration.as_millis()).unwrap();
     }
 
     /// Past the life of every lease given so far, by every clock.
     pub(super) fn outlive_the_lease(&mut self) {
         let timing = self.timing();
-        self.pass(timing.lease + timing.clock_margin + std::time::Duration::from_secs(1));
+        self.pass(timing.lease + timing.clock_margin + Duration::from_secs(1));
     }
 
     pub(super) fn stored(&self) -> Stored {
@@ -85,7 +87,7 @@ impl Lab {
         self.begin(run, clock)
     }
 
-    pub(super) fn renewal_with(&mut self, unsaved: Unsaved) -> Actor<Renewal> {
+    pub(super) fn renewal_with(&mut self, unsaved: UnsavedTokens) -> Actor<Renewal> {
         let run = Renewal::new(self.policy, self.random(), Demand::Usable).with_unsaved(unsaved);
         self.begin(run, 0)
     }
@@ -112,14 +114,14 @@ impl Lab {
 
     /// The run hears `input`.
     pub(super) fn tell<R: Run>(&self, actor: &mut Actor<R>, input: Input) {
-        self.tell_with_budget(actor, input);
-        if matches!(actor.step, Step::Turn { .. }) {
-            self.tell_with_budget(actor, Input::Turn { waited: false });
+        self.hand_in(actor, input);
+        if matches!(actor.step, Step::Admit { .. }) {
+            self.hand_in(actor, Input::Admit { waited: false });
         }
     }
 
-    /// The same where there is a budget: what comes of a turn is for the test to say.
-    pub(super) fn tell_with_budget<R: Run>(&self, actor: &mut Actor<R>, input: Input) {
+    /// The same where the rate of renewals is limited: what comes of the admission is for the test to say.
+    pub(super) fn hand_in<R: Run>(&self, actor: &mut Actor<R>, input: Input) {
         let now = at(self.now.saturating_add_signed(actor.clock));
         actor.step = actor.run.resume(now, input);
     }
@@ -127,18 +129,19 @@ impl Lab {
     /// What comes of the step that the run wants done, if the world does it at once.
     pub(super) fn act<R: Run>(&mut self, actor: &Actor<R>) -> Input {
         match &actor.step {
-            Step::Load => Input::Loaded(self.store.load(ACCOUNT).unwrap()),
-            Step::Swap { expected, record } => match self.store.swap(ACCOUNT, *expected, record).unwrap() {
+            Step::Load { .. } => Input::Loaded(self.store.load(ACCOUNT).unwrap()),
+            Step::Swap { expected, record, .. } => match self.store.swap(ACCOUNT, *expected, record).unwrap()
+            {
                 Swapped::Stored(version) => Input::Stored(version),
                 Swapped::Conflict => Input::Conflict,
             },
-            Step::Send(refresh) => Input::Answered(self.handle(refresh)),
+            Step::Send { refresh, .. } => Input::Refreshed(self.handle(refresh)),
             Step::Revoke(revoke) => Input::Revoked(self.hubspot.call(self.now, revoke)),
             Step::Sleep(duration) => {
                 self.pass(*duration);
                 Input::Slept
             }
-            Step::Turn { .. } => panic!("it has had its turn"),
+            Step::Admit { .. } => panic!("it has had its turn"),
             Step::Done(_) => panic!("the run has ended"),
         }
     }
@@ -152,7 +155,7 @@ impl Lab {
     /// An answer of HubSpot's that is not one of the emulator's.
     pub(super) fn answer(&self, refresh: &Refresh, status: u16, body: &str) -> Input {
         let response = http::Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap();
-        Input::Answered(refresh.read_response(&self.hubspot.app, at(self.now), &response))
+        Input::Refreshed(refresh.read_response(&self.hubspot.app, at(self.now), &response))
     }
 
     pub(super) fn step<R: Run>(&mut self, actor: &mut Actor<R>) {
@@ -164,7 +167,7 @@ impl Lab {
     pub(super) fn until_send(&mut self, actor: &mut Actor<Renewal>) -> Refresh {
         loop {
             match &actor.step {
-                Step::Send(refresh) => return refresh.clone(),
+                Step::Send { refresh, .. } => return refresh.clone(),
                 Step::Done(result) => panic!("ended without sending: {result:?}"),
                 _ => self.step(actor),
             }
@@ -184,7 +187,7 @@ impl Lab {
     /// Goes on to the end.
     pub(super) fn finish<R: Run>(&mut self, actor: &mut Actor<R>) -> Result<R::Output, TokenError> {
         for _ in 0..1000 {
-            match std::mem::replace(&mut actor.step, Step::Load) {
+            match std::mem::replace(&mut actor.step, Step::Sleep(Duration::ZERO)) {
                 Step::Done(result) => return result,
                 step => actor.step = step,
             }
@@ -195,7 +198,7 @@ impl Lab {
 }
 
 impl Actor<Renewal> {
-    pub(super) fn into_unsaved(self) -> Option<Unsaved> {
+    pub(super) fn into_unsaved(self) -> Option<UnsavedTokens> {
         self.run.into_unsaved()
     }
 }

@@ -36,4 +36,4 @@ macro_rules! machine {
 }
 pub(super) use machine;
 
-machine!(Renewal, Unsaved);
+machine!(Renewal, UnsavedTokens);

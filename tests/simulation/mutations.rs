@@ -1,4 +1,7 @@
-/// A bug to be planted into the renewal: what it is, and the text of `renewal.rs` that it replaces, with what.
+/// The modules of core's renewal that are copied for each mutant.
+const MODULES: [&str; 3] = ["backoff", "renew", "save"];
+
+/// A bug to be planted into the renewal: what it is, and the text of one of the modules that it replaces, with what.
 struct Mutation {
     name: &'static str,
     from: &'static str,
@@ -23,18 +26,18 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "tokens_dropped_on_conflict",
-        from: "(At::Save, Input::Conflict) |",
-        to: "(At::Save, Input::Conflict) => { self.in_hand = None; self.load() }",
+        from: "(State::Save, Input::Conflict) |",
+        to: "(State::Save, Input::Conflict) => { self.pending_save = None; self.load() }",
     },
     Mutation {
         name: "gone_is_final",
-        from: "} else if stored.record.is_same(unsaved.grant, &unsaved.sent) {",
-        to: "} else if stored.record.state == GrantState::Live && stored.record.is_same(unsaved.grant, &unsaved.sent) {",
+        from: "} else if record.is_same(unsaved.grant, &unsaved.sent) {",
+        to: "} else if record.state == GrantState::Live && record.is_same(unsaved.grant, &unsaved.sent) {",
     },
     Mutation {
         name: "grant_not_compared",
-        from: "stored.record.is_same(unsaved.grant, &unsaved.sent)",
-        to: "stored.record.is_same(stored.record.grant, &unsaved.sent)",
+        from: "record.is_same(unsaved.grant, &unsaved.sent)",
+        to: "record.is_same(record.grant, &unsaved.sent)",
     },
     Mutation {
         name: "late_save_frees_the_lease_of_another",
@@ -43,10 +46,10 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "published_before_saved",
-        from: "self.in_hand = Some(InHand { unsaved, until, slept: Duration::ZERO });\n        self.save(leased)",
+        from: "self.pending_save = Some(PendingSave::new(unsaved, until));\n        self.save(leased)",
         to: "let tokens = unsaved.tokens.clone();
-             self.in_hand = Some(InHand { unsaved, until, slept: Duration::ZERO });
-             self.done(Ok(CurrentTokens { tokens, version: leased.version, renewed: true }))",
+             self.pending_save = Some(PendingSave::new(unsaved, until));
+             self.done(Ok(CurrentTokens { tokens, version: leased.version, renewed: true, refresh_error: None }))",
     },
     Mutation {
         name: "any_4xx_is_gone",
@@ -80,8 +83,8 @@ const MUTATIONS: &[Mutation] = &[
         to: "",
     },
     Mutation {
-        name: "a_turn_that_is_not_waited_for_taken_for_a_shutdown",
-        from: "self.no_wait(now, *stored, by)",
-        to: "{ _ = by; self.no_turn(now, *stored) }",
+        name: "a_skipped_admission_taken_for_a_shutdown",
+        from: "self.skipped(now, *stored, deadline)",
+        to: "{ _ = deadline; self.shutting_down(now, *stored) }",
     },
 ];

@@ -30,7 +30,7 @@ pub(super) struct Rules {
     /// The least by which a token handed out must be from its end.
     margin: u64,
     /// Whose tokens these are, by access token.
-    issued_to: HashMap<String, Grant>,
+    issued_to: HashMap<String, GrantId>,
     /// Every access token that was ever stored.
     stored: BTreeSet<String>,
     /// The refresh tokens that HubSpot refused, and when it last did.
@@ -46,7 +46,7 @@ pub(super) struct Rules {
     /// The newest refresh token of each grant, while it is good.
     newest: HashMap<GrantId, String>,
     /// What the store holds: grant and refresh token.
-    held: Option<(Grant, Option<String>)>,
+    held: Option<(GrantId, Option<String>)>,
     pub(super) broken: Option<String>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hs_oauth_core::renewal::{Demand, GrantState, Input, Step, Timing, TokenError};
+use hs_oauth_core::renewal::{Deadline, Demand, GrantState, Input, Step, Timing, TokenError};
 use hs_oauth_core::{NextStep, TransportError, TransportErrorKind};
 use hs_oauth_emulator::Rotation;
 use hs_oauth_emulator::Rotation::{Keep, Rotate, Strict};
@@ -12,7 +12,7 @@ use super::hubspot::HUB;
 use super::lab::{ACCOUNT, Actor, Lab, refresh_token, renewed, store_down};
 
 fn timeout() -> Input {
-    Input::Answered(Err(TransportError::new(TransportErrorKind::Timeout).into()))
+    Input::Refreshed(Err(TransportError::new(TransportErrorKind::Timeout).into()))
 }
 
 /// A has got new tokens and stands still until its lease is over; B has taken over and is about to send.
@@ -41,11 +41,11 @@ fn c1_a_lease_that_came_too_late_is_not_sent_under() {
     let request = lab.until_send(&mut b);
 
     lab.tell(&mut a, stored);
-    assert!(matches!(a.step, Step::Load), "A must not send: {:?}", a.step);
+    assert!(matches!(a.step, Step::Load { .. }), "A must not send: {:?}", a.step);
     lab.step(&mut a);
     assert!(matches!(a.step, Step::Sleep(_)), "A waits for B: {:?}", a.step);
 
-    let answer = Input::Answered(lab.handle(&request));
+    let answer = Input::Refreshed(lab.handle(&request));
     lab.tell(&mut b, answer);
     let tokens = renewed(lab.finish(&mut b));
     assert_eq!(lab.finish(&mut a).unwrap().tokens, tokens);
@@ -62,7 +62,7 @@ fn c2_a_lease_is_taken_over_only_after_the_clock_margin() {
     let stored = lab.act(&a);
     lab.pass(timing.lease - timing.request - timing.save);
     lab.tell(&mut a, stored);
-    assert!(matches!(a.step, Step::Send(_)), "the last moment at which A may send: {:?}", a.step);
+    assert!(matches!(a.step, Step::Send { .. }), "the last moment at which A may send: {:?}", a.step);
 
     lab.pass(timing.request - Duration::from_millis(1));
     let ahead = i64::try_from(timing.clock_margin.as_millis()).unwrap();
@@ -134,7 +134,7 @@ fn c7_a_late_save_leaves_the_lease_of_another_alone() {
     lab.tell(&mut a, answer);
     renewed(lab.finish(&mut a));
     assert_eq!(lab.record().lease, before);
-    assert!(matches!(b.step, Step::Send(_)));
+    assert!(matches!(b.step, Step::Send { .. }));
     let mut next = lab.renewal();
     lab.step(&mut next);
     assert!(matches!(next.step, Step::Sleep(_)), "B may be sending still: {:?}", next.step);
@@ -279,7 +279,7 @@ fn c13_who_drops_a_new_refresh_token_at_a_tombstone_revokes_it() {
     lab.finish(&mut disconnect).unwrap();
     assert!(lab.hubspot.knows(lab.now, refresh_token(&new)), "r0 was revoked, which is not r1");
 
-    lab.tell(&mut a, Input::Answered(Ok(new.clone())));
+    lab.tell(&mut a, Input::Refreshed(Ok(new.clone())));
     assert!(matches!(lab.finish(&mut a), Err(TokenError::NotInstalled)));
     assert!(!lab.hubspot.knows(lab.now, refresh_token(&new)));
     assert_eq!(lab.record().revoke, None);
@@ -375,13 +375,13 @@ fn c16_tokens_that_could_not_be_saved_are_in_the_error_and_the_next_run_saves_th
     lab.until_send(&mut a);
     lab.step(&mut a);
     let error = loop {
-        match std::mem::replace(&mut a.step, Step::Load) {
+        match std::mem::replace(&mut a.step, Step::Sleep(Duration::ZERO)) {
             Step::Done(result) => break result.unwrap_err(),
             Step::Sleep(duration) => {
                 lab.pass(duration);
                 lab.tell(&mut a, Input::Slept);
             }
-            Step::Load | Step::Swap { .. } => lab.tell(&mut a, store_down()),
+            Step::Load { .. } | Step::Swap { .. } => lab.tell(&mut a, store_down()),
             other => panic!("{other:?}"),
         }
     };
@@ -389,7 +389,7 @@ fn c16_tokens_that_could_not_be_saved_are_in_the_error_and_the_next_run_saves_th
     assert_ne!(lab.tokens(), new);
 
     let mut next = lab.renewal_with(a.into_unsaved().unwrap());
-    assert!(matches!(next.step, Step::Load));
+    assert!(matches!(next.step, Step::Load { .. }));
     lab.step(&mut next);
     assert!(matches!(next.step, Step::Swap { .. }), "never send before: {:?}", next.step);
     assert_eq!(renewed(lab.finish(&mut next)), new);
@@ -415,7 +415,10 @@ fn c17_a_lease_swap_whose_answer_was_lost_is_recognised_by_its_holder() {
     // With an effect that lands later: it fails on its version.
     let mut a = lab.renewal();
     lab.until_swap(&mut a);
-    let Step::Swap { expected, record } = std::mem::replace(&mut a.step, Step::Load) else { panic!() };
+    let Step::Swap { expected, record, .. } = std::mem::replace(&mut a.step, Step::Sleep(Duration::ZERO))
+    else {
+        panic!()
+    };
     lab.tell(&mut a, store_down());
     let tokens = renewed(lab.finish(&mut a));
     assert!(matches!(lab.store.swap(ACCOUNT, expected, &record), Ok(hs_oauth_store::Swapped::Conflict)));
@@ -598,7 +601,7 @@ fn always_in_conflict<R: hs_oauth_core::renewal::Run>(
     actor: &mut Actor<R>,
 ) -> Result<R::Output, TokenError> {
     for _ in 0..2_000 {
-        match std::mem::replace(&mut actor.step, Step::Load) {
+        match std::mem::replace(&mut actor.step, Step::Sleep(Duration::ZERO)) {
             Step::Done(result) => return result,
             step @ Step::Swap { .. } => {
                 actor.step = step;
@@ -675,7 +678,7 @@ fn an_outage_is_not_believed_to_last_a_day_but_a_limit_is() {
             super::hubspot::at(lab.now),
             &response.unwrap(),
         );
-        lab.tell(&mut a, Input::Answered(answer));
+        lab.tell(&mut a, Input::Refreshed(answer));
         lab.finish(&mut a).unwrap_err();
         let wait = (lab.record().retry.unwrap().at.as_millis() - lab.now) / 1000;
         assert!((longest..=longest * 11 / 10).contains(&wait), "{status}: {wait} s");
@@ -718,7 +721,7 @@ fn a_retry_after_of_nothing_does_not_switch_the_back_off_off() {
             super::hubspot::at(lab.now),
             &response,
         );
-        lab.tell(&mut a, Input::Answered(answer));
+        lab.tell(&mut a, Input::Refreshed(answer));
         lab.finish(&mut a).unwrap_err();
         let retry = lab.record().retry.unwrap();
         let wait = retry.at.as_millis() - lab.now;
@@ -872,7 +875,7 @@ fn retry_after_is_kept_by_the_whole_fleet_and_the_old_token_is_handed_out_meanwh
         super::hubspot::at(lab.now),
         &response,
     );
-    lab.tell(&mut a, Input::Answered(answer));
+    lab.tell(&mut a, Input::Refreshed(answer));
     assert!(!lab.finish(&mut a).unwrap().renewed);
     let record = lab.record();
     assert!(!record.unsettled, "a 429 is surely no renewal");
@@ -902,8 +905,12 @@ fn before_the_last_moment(lab: &mut Lab) -> Actor<hs_oauth_core::renewal::Renewa
     lab.now = until.as_millis() - 1;
     let mut a = lab.renewal_for(Demand::Usable, 0);
     let loaded = lab.act(&a);
-    lab.tell_with_budget(&mut a, loaded);
-    assert!(matches!(a.step, Step::Turn { by } if by == until), "{:?}", a.step);
+    lab.hand_in(&mut a, loaded);
+    assert!(
+        matches!(a.step, Step::Admit { deadline: Deadline::At(moment) } if moment == until),
+        "{:?}",
+        a.step
+    );
     a
 }
 
@@ -912,15 +919,14 @@ fn before_the_last_moment(lab: &mut Lab) -> Actor<hs_oauth_core::renewal::Renewa
 fn who_does_not_wait_for_a_turn_while_the_old_token_is_good_waits_once_it_is_not() {
     let mut lab = Lab::new(Keep);
     let mut a = before_the_last_moment(&mut lab);
-    lab.tell_with_budget(&mut a, Input::NoWait);
+    lab.hand_in(&mut a, Input::Skip);
     assert!(!lab.finish(&mut a).unwrap().renewed, "the old token will do");
 
     let mut a = before_the_last_moment(&mut lab);
     lab.pass(Duration::from_millis(1));
-    lab.tell_with_budget(&mut a, Input::NoWait);
-    let Step::Turn { by } = a.step else { panic!("{:?}", a.step) };
-    assert_eq!(by.as_millis(), 0, "somebody waits");
-    lab.tell_with_budget(&mut a, Input::Turn { waited: true });
+    lab.hand_in(&mut a, Input::Skip);
+    assert!(matches!(a.step, Step::Admit { deadline: Deadline::Now }), "a caller waits: {:?}", a.step);
+    lab.hand_in(&mut a, Input::Admit { waited: true });
     renewed(lab.finish(&mut a));
 }
 
@@ -930,8 +936,8 @@ fn a_driver_that_will_not_wait_though_there_is_no_old_token_does_not_keep_the_ru
     let mut lab = Lab::new(Keep);
     let mut a = before_the_last_moment(&mut lab);
     lab.pass(Duration::from_millis(1));
-    lab.tell_with_budget(&mut a, Input::NoWait);
-    lab.tell_with_budget(&mut a, Input::NoWait);
+    lab.hand_in(&mut a, Input::Skip);
+    lab.hand_in(&mut a, Input::Skip);
     assert!(matches!(a.step, Step::Done(Err(TokenError::Interrupted))), "{:?}", a.step);
 }
 
@@ -940,11 +946,11 @@ fn a_driver_that_will_not_wait_though_there_is_no_old_token_does_not_keep_the_ru
 fn a_shutdown_is_said_only_of_what_is_shut_down_and_only_if_there_is_no_old_token() {
     let mut lab = Lab::new(Keep);
     let mut a = before_the_last_moment(&mut lab);
-    lab.tell_with_budget(&mut a, Input::NoTurn);
+    lab.hand_in(&mut a, Input::ShuttingDown);
     assert!(!lab.finish(&mut a).unwrap().renewed);
 
     let mut a = before_the_last_moment(&mut lab);
     lab.pass(Duration::from_millis(1));
-    lab.tell_with_budget(&mut a, Input::NoTurn);
+    lab.hand_in(&mut a, Input::ShuttingDown);
     assert!(matches!(a.step, Step::Done(Err(TokenError::ShutDown))), "{:?}", a.step);
 }

@@ -4,6 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::fmt::Write as _;
 
+use hs_oauth_core::renewal::Deadline;
 use hs_oauth_core::renewal::{
     CurrentTokens, Decision, Demand, Disconnect, GrantId, GrantState, HolderId, Input, Install, Record,
     RenewalPolicy, Run, Step, Stored, Timing, TokenError,
@@ -623,14 +624,14 @@ impl<M: Machine> World<M> {
             What::Input(input) => input,
             // As the worst transport would: the life of the token counted from reading the answer.
             What::Answer(refresh, response) => {
-                Input::Answered(refresh.read_response(&self.hubspot.app, clock, &response))
+                Input::Refreshed(refresh.read_response(&self.hubspot.app, clock, &response))
             }
         };
         self.log(|world| format!("run {run} hears: {}", world.describe_input(&input)));
         if let Input::Loaded(stored) = &input {
             running.found.get_or_insert(stored.as_ref().map(|stored| stored.record.grant));
         }
-        running.shut |= matches!(input, Input::NoTurn);
+        running.shut |= matches!(input, Input::ShuttingDown);
         let next = match &mut running.kind {
             Kind::Renewal(machine) => Next::from(machine.resume(clock, input)).renewal(),
             Kind::Install(install) => Next::from(install.resume(clock, input)).ended(),
@@ -653,15 +654,15 @@ impl<M: Machine> World<M> {
                     Event::Deliver { run, turn, what: What::Input(Input::Slept) },
                 );
             }
-            Next::Turn(by) => {
+            Next::Admit(deadline) => {
                 let waited = self.happens(self.faults.crowded);
                 let wait = if waited { self.random.up_to(300 * SECOND) } else { 0 };
-                let is_usable = self.clock(process) < by;
+                let is_usable = matches!(deadline, Deadline::At(moment) if at(self.clock(process)) < moment);
                 let (wait, input) = match waited.then(|| self.random.up_to(9)) {
-                    Some(0) => (wait, Input::NoTurn),
+                    Some(0) => (wait, Input::ShuttingDown),
                     // At once, but a process may stand still before it goes on.
-                    Some(1..=3) if is_usable => (self.stall(), Input::NoWait),
-                    _ => (wait, Input::Turn { waited }),
+                    Some(1..=3) if is_usable => (self.stall(), Input::Skip),
+                    _ => (wait, Input::Admit { waited }),
                 };
                 self.schedule(wait, Event::Deliver { run, turn, what: What::Input(input) });
             }
@@ -784,10 +785,10 @@ impl<M: Machine> World<M> {
         self.requests += 1;
         self.rules.sends(run, grant, sends);
         if self.happens(self.faults.unreachable) {
-            let refused = Input::Answered(Err(TransportError::new(TransportErrorKind::Connect).into()));
+            let refused = Input::Refreshed(Err(TransportError::new(TransportErrorKind::Connect).into()));
             return self.schedule(5, Event::Deliver { run, turn, what: What::Input(refused) });
         }
-        let timeout = Input::Answered(Err(TransportError::new(TransportErrorKind::Timeout).into()));
+        let timeout = Input::Refreshed(Err(TransportError::new(TransportErrorKind::Timeout).into()));
         self.schedule(limit, Event::Deliver { run, turn, what: What::Input(timeout) });
         if self.happens(self.faults.request_lost) {
             return;
@@ -1041,7 +1042,7 @@ impl<M: Machine> World<M> {
             Input::Loaded(Some(stored)) => {
                 format!("version {}: {}", stored.version, self.describe(&stored.record))
             }
-            Input::Answered(answer) => self.describe_answer(answer),
+            Input::Refreshed(answer) => self.describe_answer(answer),
             Input::Loaded(None) => "nothing is stored".to_owned(),
             other => format!("{other:?}"),
         }
@@ -1071,7 +1072,7 @@ impl<M: Machine> World<M> {
 
 enum Next<T> {
     Act(Action),
-    Turn(u64),
+    Admit(Deadline),
     Sleep(u64),
     Done(Result<T, TokenError>),
     Ended,
@@ -1081,7 +1082,7 @@ impl<T> Next<T> {
     fn ended(self) -> Next<CurrentTokens> {
         match self {
             Self::Act(action) => Next::Act(action),
-            Self::Turn(by) => Next::Turn(by),
+            Self::Admit(deadline) => Next::Admit(deadline),
             Self::Sleep(milliseconds) => Next::Sleep(milliseconds),
             Self::Done(_) | Self::Ended => Next::Ended,
         }
@@ -1097,11 +1098,11 @@ impl Next<CurrentTokens> {
 impl<T> From<Step<T>> for Next<T> {
     fn from(step: Step<T>) -> Self {
         match step {
-            Step::Load => Self::Act(Action::Load),
-            Step::Swap { expected, record } => Self::Act(Action::Swap(expected, record)),
-            Step::Send(refresh) => Self::Act(Action::Send(refresh)),
+            Step::Load { .. } => Self::Act(Action::Load),
+            Step::Swap { expected, record, .. } => Self::Act(Action::Swap(expected, record)),
+            Step::Send { refresh, .. } => Self::Act(Action::Send(refresh)),
             Step::Revoke(revoke) => Self::Act(Action::Revoke(revoke)),
-            Step::Turn { by } => Self::Turn(by.as_millis()),
+            Step::Admit { deadline } => Self::Admit(deadline),
             Step::Sleep(duration) => Self::Sleep(millis(duration)),
             Step::Done(result) => Self::Done(result),
         }

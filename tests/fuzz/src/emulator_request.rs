@@ -164,7 +164,7 @@ impl Run {
     /// Our own client reads every answer of the token endpoint as what it is.
     fn client_takes(&mut self, version: &str, request: &Request<Vec<u8>>, answer: &Response<Vec<u8>>) {
         let app = App::hubspot(self.id.as_str(), ClientSecret::new(self.secret.as_str()).expect("a secret"))
-            .version(version.parse().expect("a version"))
+            .with_version(version.parse().expect("a version"))
             .build()
             .expect("an app");
         let refresh = Refresh::new(RefreshToken::new("na1-none").expect("a token"));

@@ -59,7 +59,7 @@ fn style(secrets: [[&'static str; 3]; 2]) -> Style {
     fn pair<E>(secrets: [[&str; 3]; 2], held: &[&str], make: impl Fn(&str, &str) -> E) -> Pair<E> {
         let app = |secret: &str, version| {
             App::hubspot("client-id", ClientSecret::new(secret).expect("a secret"))
-                .version(version)
+                .with_version(version)
                 .build()
                 .expect("an app")
         };

@@ -27,7 +27,7 @@ struct Requests {
 static REQUESTS: LazyLock<Requests> = LazyLock::new(|| {
     let app = |version: &str| {
         App::hubspot("client-id", ClientSecret::new(CLIENT_SECRET).expect("a secret"))
-            .version(version.parse().expect("a version"))
+            .with_version(version.parse().expect("a version"))
             .build()
             .expect("an app")
     };

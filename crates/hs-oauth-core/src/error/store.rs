@@ -40,7 +40,7 @@ impl StoreError {
     }
 
     /// Returns the error of a store that reports one conflict after the other.
-    pub(crate) fn conflicts() -> Self {
+    pub fn conflicts() -> Self {
         Self::with_source(StoreErrorKind::Unavailable, "one conflict after the other")
     }
 

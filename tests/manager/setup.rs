@@ -1,26 +1,33 @@
-//! One face for both managers, a store that can be told to fail, and an emulator behind them.
+//! One interface for both managers, a store that fails or waits when a test wants it to, and an emulator behind them.
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::mpsc::{Receiver, channel};
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use hs_oauth_async::Event;
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{Record, RenewalPolicy, Stored, Timing, TokenError};
 use hs_oauth_core::{
-    Account, ApiVersion, App, AuthorizationCode, Authorize, ClientSecret, Event, ExchangeCode, RefreshToken,
-    StoreError, Timestamp, TokenSet,
+    Account, ApiVersion, App, AuthorizationCode, Authorize, ClientSecret, ExchangeCode, RefreshToken,
+    StoreError, StoreErrorKind, Timestamp, TokenSet,
 };
 use hs_oauth_emulator::{Fault, Server, Settings, Target};
 use hs_oauth_store::{MemoryStore, Swapped, TokenStore};
 
+use super::relay::Relay;
 use crate::both::Client;
 
 pub(crate) const HUB: Account = Account::hub(62_515);
 
-pub(crate) struct Scene {
+pub(crate) struct Setup {
     pub(crate) hubspot: Server,
+    /// Everything that the managers and `client` send goes through it.
+    pub(crate) relay: Relay,
     pub(crate) store: Arc<Store>,
     pub(crate) manager: Manager,
     pub(crate) app: App,
@@ -30,58 +37,66 @@ pub(crate) struct Scene {
     events: Receiver<String>,
 }
 
-/// The same manager over either transport.
+/// A manager on one of the two transports.
 #[derive(Clone)]
 pub(crate) enum Manager {
     Async(Arc<tokio::runtime::Runtime>, hs_oauth_async::TokenManager),
     Blocking(hs_oauth_blocking::TokenManager),
 }
 
-/// Runs `scenario` with each manager, each time against an emulator of its own.
-pub(crate) fn both(scenario: impl Fn(Scene)) {
-    both_with(Settings::new([3; 32]), RenewalPolicy::new(), scenario);
+/// Runs `scenario` with each manager at the same time, each against an emulator of its own.
+pub(crate) fn both(scenario: impl Fn(Setup) + Sync) {
+    both_with(Settings::new([3; 32]), long_times(), scenario);
 }
 
-pub(crate) fn both_with(settings: Settings, policy: RenewalPolicy, scenario: impl Fn(Scene)) {
-    for index in 0..2 {
-        scenario(Scene::new(index, settings.clone(), ApiVersion::LATEST, policy));
-    }
+pub(crate) fn both_with(settings: Settings, policy: RenewalPolicy, scenario: impl Fn(Setup) + Sync) {
+    in_parallel([0, 1], |index| scenario(Setup::new(index, settings.clone(), ApiVersion::LATEST, policy)));
 }
 
-/// Times so short that a test can wait for the end of a lease.
-pub(crate) fn hasty() -> RenewalPolicy {
-    let millis = Duration::from_millis;
+/// Returns the default policy with more time for requests, enough for a slow machine.
+pub(crate) fn long_times() -> RenewalPolicy {
+    let secs = Duration::from_secs;
     let timing = Timing {
-        clock_margin: millis(100),
-        request: millis(1500),
-        save: millis(1000),
-        lease: millis(3500),
-        safety: millis(100),
+        clock_margin: secs(10),
+        request: secs(45),
+        save: secs(30),
+        lease: secs(90),
+        safety: secs(60),
     };
     RenewalPolicy::with_timing(timing).unwrap()
 }
 
-impl Scene {
+/// Returns a policy with so short a lease that a test can wait for its end, and with enough time for requests and saves on a slow
+/// machine.
+pub(crate) fn short_lease() -> RenewalPolicy {
+    let (margin, secs) = (Duration::from_millis(100), Duration::from_secs);
+    let timing =
+        Timing { clock_margin: margin, request: secs(7), save: secs(4), lease: secs(12), safety: margin };
+    RenewalPolicy::with_timing(timing).unwrap()
+}
+
+impl Setup {
     pub(crate) fn new(index: usize, settings: Settings, version: ApiVersion, policy: RenewalPolicy) -> Self {
         let hubspot = Server::start("127.0.0.1:0", settings).unwrap();
         let settings = hubspot.settings();
+        let relay = Relay::start(hubspot.address());
         let app = App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret).unwrap())
             .with_redirect_uri(&settings.redirect_uris[0])
-            .with_api_base(hubspot.url())
+            .with_api_base(relay.url())
             .with_app_base(hubspot.url())
-            .version(version)
+            .with_version(version)
             .build()
             .unwrap();
         let store = Arc::new(Store::default());
-        let client = Client::both(&app).into_iter().nth(index).unwrap();
-        let (tell, events) = channel();
-        let on_event = move |event: &Event<'_>| _ = tell.send(event.name().to_owned());
+        let client = Client::both(&app).into_iter().nth(index).unwrap().with_timeout(PATIENCE);
+        let (sender, events) = channel();
+        let on_event = move |event: &Event<'_>| _ = sender.send(event.name().to_owned());
         let manager = Manager::new(index, &app, Arc::clone(&store), policy, on_event);
-        Self { hubspot, store, manager, app, client, index, policy, events }
+        Self { hubspot, relay, store, manager, app, client, index, policy, events }
     }
 
-    /// Another process: a manager with nothing in memory, over the same store.
-    pub(crate) fn another(&self) -> Manager {
+    /// Returns a manager as another process would have it: over the same store, with nothing in memory.
+    pub(crate) fn other_process(&self) -> Manager {
         Manager::new(self.index, &self.app, Arc::clone(&self.store), self.policy, |_| {})
     }
 
@@ -91,8 +106,8 @@ impl Scene {
         authorization.pending.accept(callback.split_once('?').unwrap().1).unwrap()
     }
 
-    /// Installs tokens whose access token ends so many seconds from now: 300 put it into the time in which it is renewed
-    /// ahead, 0 behind its end.
+    /// Installs tokens whose access token ends after so many seconds. With 300 it is in the part of its life in which it is renewed
+    /// ahead of time. With 0 it has ended.
     pub(crate) fn install_ending_in(&self, seconds: u64) -> TokenSet {
         let mut tokens = self.client.call(&ExchangeCode::new(self.code())).unwrap();
         tokens.expires_at = now().plus(Duration::from_secs(seconds));
@@ -105,7 +120,7 @@ impl Scene {
         self.hubspot.emulator(|emulator| emulator.inject(fault));
     }
 
-    /// How many requests of that kind HubSpot has had.
+    /// Returns how many requests of this kind HubSpot has received.
     pub(crate) fn sent(&self, target: Target) -> usize {
         self.hubspot
             .emulator(|emulator| emulator.journal().filter(|entry| entry.operation == Some(target)).count())
@@ -121,11 +136,14 @@ impl Scene {
         assert_eq!(self.events.recv_timeout(PATIENCE).as_deref(), Ok(name));
     }
 
-    pub(crate) fn next_event(&self) -> String {
-        self.events.recv_timeout(PATIENCE).unwrap()
+    /// Waits for an event. The manager may have tried and failed a few times before it.
+    #[track_caller]
+    pub(crate) fn expect_event_after_failures(&self, name: &str) {
+        let mut events = std::iter::from_fn(|| self.events.recv_timeout(PATIENCE).ok());
+        assert_eq!(events.find(|event| event != "failed").as_deref(), Some(name));
     }
 
-    /// 0 for async, 1 for blocking.
+    /// Returns 0 for the async transport, 1 for the blocking one.
     pub(crate) fn index(&self) -> usize {
         self.index
     }
@@ -135,27 +153,29 @@ impl Scene {
         assert!(self.events.try_recv().is_err());
     }
 
-    /// Makes HubSpot's next answer to a code one that does not say whose the tokens are, as on `v1`.
-    pub(crate) fn do_not_say_whose(&self) {
+    /// Makes HubSpot's next response to a code one that does not name the account, as on `v1`.
+    pub(crate) fn omit_account_in_next_response(&self) {
         let tokens = self.client.call(&ExchangeCode::new(self.code())).unwrap();
-        let answer = serde_json::json!({
+        let response = serde_json::json!({
             "access_token": tokens.access_token,
             "refresh_token": tokens.refresh_token,
             "token_type": "bearer",
             "expires_in": 1800,
         });
-        self.fault(Fault::raw_body(answer.to_string(), "application/json").on(Target::ExchangeCode));
+        self.fault(
+            Fault::raw_body(response.to_string(), "application/json").with_target(Target::ExchangeCode),
+        );
     }
 
-    pub(crate) fn details(&self) -> String {
+    pub(crate) fn details_url(&self) -> String {
         format!("{}/account-info/v3/details", self.hubspot.url())
     }
 
-    /// Whether an API takes the bearer.
-    pub(crate) fn works(&self, bearer: HeaderValue) -> bool {
+    /// Returns whether an API accepts the bearer.
+    pub(crate) fn accepts(&self, bearer: HeaderValue) -> bool {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let answer = agent.get(self.details()).header("authorization", bearer).call().unwrap();
-        answer.status() == 200
+        let response = agent.get(self.details_url()).header("authorization", bearer).call().unwrap();
+        response.status() == 200
     }
 }
 
@@ -180,24 +200,24 @@ impl Manager {
     ) -> Self {
         if index == 0 {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-            let client = hs_oauth_async::Client::new(app.clone()).unwrap();
+            let client = hs_oauth_async::Client::new(app.clone()).unwrap().with_timeout(PATIENCE);
             let mut manager =
                 hs_oauth_async::TokenManager::builder(client, hs_oauth_async::SpawnBlocking::new(store));
             if let Some(per_second) = per_second {
                 manager = manager.with_renewals_per_second(per_second);
             }
-            Self::Async(Arc::new(runtime.unwrap()), manager.policy(policy).on_event(on_event).build())
+            Self::Async(Arc::new(runtime.unwrap()), manager.with_policy(policy).on_event(on_event).build())
         } else {
-            let client = hs_oauth_blocking::Client::new(app.clone());
+            let client = hs_oauth_blocking::Client::new(app.clone()).with_timeout(PATIENCE);
             let mut manager = hs_oauth_blocking::TokenManager::builder(client, store);
             if let Some(per_second) = per_second {
                 manager = manager.with_renewals_per_second(per_second);
             }
-            Self::Blocking(manager.policy(policy).on_event(on_event).build())
+            Self::Blocking(manager.with_policy(policy).on_event(on_event).build())
         }
     }
 
-    /// A manager over this very client.
+    /// Returns a manager over this client.
     pub(crate) fn over(client: &Client, store: Arc<Store>) -> Self {
         match client.clone() {
             Client::Async(runtime, client) => {
@@ -233,8 +253,8 @@ impl Manager {
         }
     }
 
-    /// What the manager shows of the bearer.
-    pub(crate) fn lent(&self) -> Result<HeaderValue, TokenError> {
+    /// Returns the bearer that the manager's `with_bearer` shows.
+    pub(crate) fn with_bearer(&self) -> Result<HeaderValue, TokenError> {
         match self {
             Self::Async(runtime, manager) => runtime.block_on(manager.with_bearer(HUB, HeaderValue::clone)),
             Self::Blocking(manager) => manager.with_bearer(HUB, HeaderValue::clone),
@@ -280,19 +300,19 @@ impl Manager {
         }
     }
 
-    /// The status of a GET; none if it was not sent since it would not be safe.
+    /// Returns the status of a GET with a bearer, or `None` if the manager does not send a bearer to this URL.
     pub(crate) fn get(&self, url: &str) -> Option<u16> {
         match self {
             Self::Async(runtime, manager) => {
                 let request = reqwest::Client::builder().no_proxy().build().unwrap().get(url);
                 match runtime.block_on(manager.send(HUB, request)) {
-                    Ok(answer) => Some(answer.status().as_u16()),
+                    Ok(response) => Some(response.status().as_u16()),
                     Err(hs_oauth_async::SendError::Insecure) => None,
                     Err(error) => panic!("{error:?}"),
                 }
             }
             Self::Blocking(manager) => match manager.send(HUB, http::Request::get(url).body(()).unwrap()) {
-                Ok(answer) => Some(answer.status().as_u16()),
+                Ok(response) => Some(response.status().as_u16()),
                 Err(hs_oauth_blocking::SendError::Insecure) => None,
                 Err(error) => panic!("{error:?}"),
             },
@@ -309,20 +329,20 @@ impl fmt::Debug for Manager {
     }
 }
 
-/// A memory store that asks, before each operation, what is to go wrong.
+/// A memory store with a function of the test that runs before each operation. It can fail, panic or wait.
 #[derive(Default)]
 pub(crate) struct Store {
     records: MemoryStore,
-    mishap: Mutex<Option<Arc<Mishap>>>,
+    fault: Mutex<Option<Arc<StoreFault>>>,
 }
 
-type Mishap = dyn Fn(Work) -> Result<(), StoreError> + Send + Sync;
+type StoreFault = dyn Fn(Account, Operation) -> Result<(), StoreError> + Send + Sync;
 
-/// What the store is asked for.
+/// The kind of a store operation.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Work {
+pub(crate) enum Operation {
     Load,
-    /// A write of other tokens than are stored.
+    /// A write of tokens that are not stored yet.
     Save,
     /// Any other write.
     Swap,
@@ -330,12 +350,45 @@ pub(crate) enum Work {
 }
 
 impl Store {
-    pub(crate) fn mishap(&self, mishap: impl Fn(Work) -> Result<(), StoreError> + Send + Sync + 'static) {
-        *self.mishap.lock().unwrap() = Some(Arc::new(mishap));
+    pub(crate) fn set_fault(
+        &self,
+        fault: impl Fn(Operation) -> Result<(), StoreError> + Send + Sync + 'static,
+    ) {
+        self.before_each(move |_, operation| fault(operation));
     }
 
-    pub(crate) fn heal(&self) {
-        *self.mishap.lock().unwrap() = None;
+    /// Sets a fault that depends on the account too. A list has no account, so it counts as one of [`HUB`].
+    pub(crate) fn before_each(
+        &self,
+        fault: impl Fn(Account, Operation) -> Result<(), StoreError> + Send + Sync + 'static,
+    ) {
+        *self.fault.lock().unwrap() = Some(Arc::new(fault));
+    }
+
+    pub(crate) fn clear_fault(&self) {
+        *self.fault.lock().unwrap() = None;
+    }
+
+    /// Makes every operation fail that would save new tokens.
+    pub(crate) fn save_nothing(&self) {
+        let down = || StoreError::new(StoreErrorKind::Unavailable);
+        self.set_fault(move |operation| if operation == Operation::Save { Err(down()) } else { Ok(()) });
+    }
+
+    /// Stops an operation until the pause is dropped. `index` counts the operations from now on, from 0.
+    pub(crate) fn pause_at(&self, index: usize) -> Pause {
+        let (reach, reached) = sync_channel(1);
+        let (end, ended) = channel();
+        let (ended, count) = (Mutex::new(ended), AtomicUsize::new(0));
+        self.set_fault(move |_| {
+            if count.fetch_add(1, Ordering::SeqCst) == index {
+                reach.send(()).unwrap();
+                // An error: the pause was dropped.
+                let _ = ended.lock().unwrap().recv();
+            }
+            Ok(())
+        });
+        Pause { reached, _end: end }
     }
 
     pub(crate) fn stored(&self) -> Stored {
@@ -346,46 +399,74 @@ impl Store {
         self.stored().record.tokens.unwrap()
     }
 
-    /// Rewrites what is stored.
+    /// Changes the stored record.
     pub(crate) fn rewrite(&self, change: impl FnOnce(&mut Record)) {
         let Stored { version, mut record } = self.stored();
         change(&mut record);
         assert!(matches!(self.records.swap(HUB, Some(version), &record), Ok(Swapped::Stored(_))));
     }
 
-    /// Lets the stored access token end now.
+    /// Makes the stored access token end now.
     pub(crate) fn expire(&self) {
         self.rewrite(|record| record.tokens.as_mut().unwrap().expires_at = now());
     }
 
-    fn may(&self, work: Work) -> Result<(), StoreError> {
-        let mishap = self.mishap.lock().unwrap().clone();
-        mishap.map_or(Ok(()), |mishap| mishap(work))
+    fn before(&self, account: Account, operation: Operation) -> Result<(), StoreError> {
+        let fault = self.fault.lock().unwrap().clone();
+        fault.map_or(Ok(()), |fault| fault(account, operation))
     }
 }
 
 impl TokenStore for Store {
     fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
-        self.may(Work::Load)?;
+        self.before(account, Operation::Load)?;
         self.records.load(account)
     }
 
     fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError> {
         let is_save = |stored: &Stored| record.tokens.is_some() && record.tokens != stored.record.tokens;
-        let work =
-            if self.records.load(account)?.as_ref().is_some_and(is_save) { Work::Save } else { Work::Swap };
-        self.may(work)?;
+        let operation = match self.records.load(account)?.as_ref().is_some_and(is_save) {
+            true => Operation::Save,
+            false => Operation::Swap,
+        };
+        self.before(account, operation)?;
         self.records.swap(account, expected, record)
     }
 
     fn list(&self) -> Result<Vec<Account>, StoreError> {
-        self.may(Work::List)?;
+        self.before(HUB, Operation::List)?;
         self.records.list()
     }
 
     fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
         self.records.remove(account, expected)
     }
+}
+
+/// A pause of a store operation. It ends when this value is dropped.
+pub(crate) struct Pause {
+    reached: Receiver<()>,
+    _end: Sender<()>,
+}
+
+impl Pause {
+    /// Returns whether the operation has begun. Returns true only once.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.reached.try_recv().is_ok()
+    }
+}
+
+/// Does `work` for all items at the same time, each on a thread of its own. Panics if one of them does.
+pub(crate) fn in_parallel<T: Send, R: Send>(
+    items: impl IntoIterator<Item = T>,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let work = &work;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = items.into_iter().map(|item| scope.spawn(move || work(item))).collect();
+        let results: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
+        results.into_iter().map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 pub(crate) fn bearer_of(tokens: &TokenSet) -> HeaderValue {
@@ -401,10 +482,10 @@ pub(crate) fn now() -> Timestamp {
 }
 
 #[track_caller]
-pub(crate) fn wait_until(condition: impl Fn() -> bool) {
+pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < PATIENCE, "waited in vain");
+        assert!(started.elapsed() < PATIENCE, "the condition did not come true");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
