@@ -6,7 +6,7 @@ use serde::de::SeqAccess;
 use serde::{Deserialize, Serialize};
 
 use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
-use crate::json::{Field, Shape};
+use crate::json::{Field, FromJson};
 
 const MAX_SCOPE_SIZE: usize = 1024;
 
@@ -164,14 +164,14 @@ impl IntoIterator for Scopes {
     }
 }
 
-impl Shape<'_> for Scope {
+impl FromJson<'_> for Scope {
     fn from_text(name: &str) -> Option<Self> {
         Some(Self::from_response(name))
     }
 }
 
-impl<'a> Shape<'a> for Scopes {
-    fn from_list<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
+impl<'a> FromJson<'a> for Scopes {
+    fn from_array<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
         let mut scopes = Vec::with_capacity(8);
         while let Some(scope) = list.next_element::<Field<Scope>>()? {
             match scope {

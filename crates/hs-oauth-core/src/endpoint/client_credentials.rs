@@ -26,7 +26,7 @@ impl ClientCredentials {
     }
 
     /// The scopes asked for.
-    pub const fn requested_scopes(&self) -> &Scopes {
+    pub const fn scopes(&self) -> &Scopes {
         &self.scopes
     }
 }

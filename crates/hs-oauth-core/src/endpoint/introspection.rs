@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::signed_access_token::SignedAccessToken;
 use super::token::Token;
 use crate::error::{Error, Operation, ResponseError};
-use crate::json::{self, Field, Problem, Scalar, json_object, needed};
+use crate::json::{self, Field, Problem, Scalar, json_object, required};
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, RefreshToken};
 use crate::token_set::TokenUse;
@@ -123,8 +123,8 @@ pub(super) fn read<B: AsRef<[u8]>>(
     let active = match body.active {
         // A lookup of v1 answers only for a token that is good.
         Scalar::Absent if version == ApiVersion::V1 => Some(true),
-        ref active => active.boolean().or_else(|| {
-            problems.push(Problem::of(active, "active"));
+        ref active => active.as_bool().or_else(|| {
+            problems.push(Problem::of_required(active, "active"));
             None
         }),
     };
@@ -138,7 +138,8 @@ pub(super) fn read<B: AsRef<[u8]>>(
     match introspection {
         Some(introspection) if outcome.is_ok() && problems.is_empty() => Ok(introspection),
         _ => {
-            Err(ResponseError::new(Operation::Introspect, response, json::problems(outcome, problems)).into())
+            Err(ResponseError::new(Operation::Introspect, response, json::all_problems(outcome, problems))
+                .into())
         }
     }
 }
@@ -202,15 +203,15 @@ impl InfoResponse<'_> {
     /// Which kind of token it is, HubSpot says in `token_use`; where it does not, it is the kind asked about.
     #[inline]
     fn info(self, asked: &Token, problems: &mut Vec<Problem>) -> Option<Introspection> {
-        let is_refresh_token = match self.token_use.text().map(TokenUse::from) {
+        let is_refresh_token = match self.token_use.into_text().map(TokenUse::from) {
             Some(TokenUse::RefreshToken) => true,
             Some(TokenUse::AccessToken) => false,
             _ => matches!(asked, Token::Refresh(_)),
         };
         // The token may be left out of the answer, which RFC 7662 §2.2 does not name: it is the one asked about.
-        let token = self.token.text().unwrap_or(Cow::Borrowed(asked.expose()));
-        let hub_id = needed("hub_id", self.hub_id, problems, |value| value.integer());
-        let text = |value: Scalar<'_>| value.text().map(Cow::into_owned);
+        let token = self.token.into_text().unwrap_or(Cow::Borrowed(asked.expose()));
+        let hub_id = required("hub_id", self.hub_id, problems, |value| value.as_integer());
+        let text = |value: Scalar<'_>| value.into_text().map(Cow::into_owned);
         let scopes = match (self.scopes, self.scope) {
             (Field::Read(scopes), _) => Some(scopes),
             (_, Scalar::Text(scope)) => Some(Scopes::from_response_text(&scope)),
@@ -221,14 +222,15 @@ impl InfoResponse<'_> {
             }
         };
         if is_refresh_token {
-            let client_id = needed("client_id", self.client_id, problems, text);
-            let token =
-                needed("token", Scalar::Text(token), problems, |value| RefreshToken::new(value.text()?).ok());
+            let client_id = required("client_id", self.client_id, problems, text);
+            let token = required("token", Scalar::Text(token), problems, |value| {
+                RefreshToken::new(value.into_text()?).ok()
+            });
             return Some(Introspection::RefreshToken(Box::new(RefreshTokenInfo {
                 token: token?,
                 hub_id: hub_id?,
-                user_id: self.user_id.integer(),
-                app_id: self.app_id.integer(),
+                user_id: self.user_id.as_integer(),
+                app_id: self.app_id.as_integer(),
                 client_id: client_id?,
                 scopes: scopes?,
                 token_type: text(self.token_type),
@@ -236,23 +238,24 @@ impl InfoResponse<'_> {
                 hub_domain: text(self.hub_domain),
             })));
         }
-        let app_id = needed("app_id", self.app_id, problems, |value| value.integer());
-        let expires_in = needed("expires_in", self.expires_in, problems, |value| value.integer());
-        let token =
-            needed("token", Scalar::Text(token), problems, |value| AccessToken::new(value.text()?).ok());
+        let app_id = required("app_id", self.app_id, problems, |value| value.as_integer());
+        let expires_in = required("expires_in", self.expires_in, problems, |value| value.as_integer());
+        let token = required("token", Scalar::Text(token), problems, |value| {
+            AccessToken::new(value.into_text()?).ok()
+        });
         Some(Introspection::AccessToken(Box::new(AccessTokenInfo {
             token: token?,
             hub_id: hub_id?,
-            user_id: self.user_id.integer(),
+            user_id: self.user_id.as_integer(),
             app_id: app_id?,
             client_id: text(self.client_id),
             scopes: scopes?,
             expires_in: u64::try_from(expires_in?).unwrap_or(0),
             token_type: text(self.token_type),
-            is_private_distribution: self.is_private_distribution.boolean(),
+            is_private_distribution: self.is_private_distribution.as_bool(),
             user: text(self.user),
             hub_domain: text(self.hub_domain),
-            signed_access_token: self.signed_access_token.read(),
+            signed_access_token: self.signed_access_token.into_value(),
         })))
     }
 }

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde::de::MapAccess;
 
-use crate::json::{self, Scalar, Shape, json_object};
+use crate::json::{self, FromJson, Scalar, json_object};
 use crate::secret::Signature;
 
 /// The signed form of an access token, as HubSpot's own services read it. Scopes and their kin are opaque texts here.
@@ -88,29 +88,29 @@ json_object! {
     }
 }
 
-impl<'a> Shape<'a> for Box<SignedAccessToken> {
+impl<'a> FromJson<'a> for Box<SignedAccessToken> {
     fn from_object<A: MapAccess<'a>>(object: &mut A) -> Result<Option<Self>, A::Error> {
-        let signed: SignedResponse<'a> = json::nested(object)?;
-        let text = |value: Scalar<'_>| value.text().map(Cow::into_owned);
-        let signature = |value: Scalar<'_>| Signature::new(value.text()?).ok();
+        let signed: SignedResponse<'a> = json::read_nested(object)?;
+        let text = |value: Scalar<'_>| value.into_text().map(Cow::into_owned);
+        let signature = |value: Scalar<'_>| Signature::new(value.into_text()?).ok();
         Ok(Some(Self::new(SignedAccessToken {
-            app_id: signed.app_id.integer(),
+            app_id: signed.app_id.as_integer(),
             app_install_id: text(signed.app_install_id),
             audience: text(signed.audience),
-            expires_at: signed.expires_at.integer(),
-            hub_id: signed.hub_id.integer(),
+            expires_at: signed.expires_at.as_integer(),
+            hub_id: signed.hub_id.as_integer(),
             hublet: text(signed.hublet),
-            installing_user_id: signed.installing_user_id.integer(),
-            is_private_distribution: signed.is_private_distribution.boolean(),
-            is_service_account: signed.is_service_account.boolean(),
-            is_user_level: signed.is_user_level.boolean(),
+            installing_user_id: signed.installing_user_id.as_integer(),
+            is_private_distribution: signed.is_private_distribution.as_bool(),
+            is_service_account: signed.is_service_account.as_bool(),
+            is_user_level: signed.is_user_level.as_bool(),
             new_signature: signature(signed.new_signature),
             scope_to_scope_group_pks: text(signed.scope_to_scope_group_pks),
             scopes: text(signed.scopes),
             signature: signature(signed.signature),
             trial_scope_to_scope_group_pks: text(signed.trial_scope_to_scope_group_pks),
             trial_scopes: text(signed.trial_scopes),
-            user_id: signed.user_id.integer(),
+            user_id: signed.user_id.as_integer(),
         })))
     }
 }

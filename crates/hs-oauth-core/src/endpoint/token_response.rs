@@ -1,7 +1,7 @@
 //! The response of the token endpoint (RFC 6749 §5.1), which is the same for every grant.
 
 use crate::error::{Error, Operation, RescuedTokens, ResponseError, TransportError};
-use crate::json::{self, Problem, Scalar, json_object, needed};
+use crate::json::{self, Problem, Scalar, json_object, required};
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::timestamp::Timestamp;
@@ -19,39 +19,40 @@ pub(super) fn read<B: AsRef<[u8]>>(
     let outcome = json::read(response.body().as_ref(), &mut body);
     let mut problems = Vec::new();
 
-    let access_token = needed("access_token", body.access_token, &mut problems, |value| {
-        AccessToken::new(value.text()?).ok()
+    let access_token = required("access_token", body.access_token, &mut problems, |value| {
+        AccessToken::new(value.into_text()?).ok()
     });
     let new_refresh_token = match (body.refresh_token, operation) {
         (Scalar::Absent, Operation::Refresh | Operation::ClientCredentials) => None,
-        (refresh_token, _) => needed("refresh_token", refresh_token, &mut problems, |value| {
-            RefreshToken::new(value.text()?).ok()
+        (refresh_token, _) => required("refresh_token", refresh_token, &mut problems, |value| {
+            RefreshToken::new(value.into_text()?).ok()
         }),
     };
-    let expires_in = needed("expires_in", body.expires_in, &mut problems, |value| {
-        u64::try_from(value.integer()?).ok().filter(|seconds| *seconds > 0)
+    let expires_in = required("expires_in", body.expires_in, &mut problems, |value| {
+        u64::try_from(value.as_integer()?).ok().filter(|seconds| *seconds > 0)
     });
-    let token_type =
-        needed("token_type", body.token_type, &mut problems, |value| TokenType::from_name(&value.text()?));
+    let token_type = required("token_type", body.token_type, &mut problems, |value| {
+        TokenType::from_name(&value.into_text()?)
+    });
 
     match (access_token, token_type, expires_in) {
         (Some(access_token), Some(token_type), Some(expires_in))
             if problems.is_empty() && outcome.is_ok() =>
         {
             let mut tokens = TokenSet::new(access_token, expires_in, sent_at);
-            let scope = body.scope.text();
+            let scope = body.scope.into_text();
             tokens.refresh_token = new_refresh_token.or_else(|| sent.cloned());
             tokens.token_type = token_type;
-            tokens.token_use = body.token_use.text().map(TokenUse::from);
-            tokens.hub_id = body.hub_id.integer();
-            tokens.user_id = body.user_id.integer();
+            tokens.token_use = body.token_use.into_text().map(TokenUse::from);
+            tokens.hub_id = body.hub_id.as_integer();
+            tokens.user_id = body.user_id.as_integer();
             tokens.scopes =
-                (body.scopes.read()).or_else(|| scope.map(|scope| Scopes::from_response_text(&scope)));
-            tokens.id_token = body.id_token.text().and_then(|token| IdToken::new(token).ok());
+                (body.scopes.into_value()).or_else(|| scope.map(|scope| Scopes::from_response_text(&scope)));
+            tokens.id_token = body.id_token.into_text().and_then(|token| IdToken::new(token).ok());
             Ok(tokens)
         }
         (access_token, ..) => {
-            let mut error = ResponseError::new(operation, response, json::problems(outcome, problems));
+            let mut error = ResponseError::new(operation, response, json::all_problems(outcome, problems));
             error.rescued.access_token = access_token;
             error.rescued.refresh_token = new_refresh_token;
             Err(error.into())
@@ -68,8 +69,9 @@ pub(super) fn rescue<B: AsRef<[u8]>>(
     let mut body = TokenResponse::default();
     let _ = json::read(response.body().as_ref(), &mut body);
     let mut error = ResponseError::new(operation, response, vec![Problem::Truncated]);
-    error.rescued.access_token = body.access_token.text().and_then(|token| AccessToken::new(token).ok());
-    error.rescued.refresh_token = body.refresh_token.text().and_then(|token| RefreshToken::new(token).ok());
+    error.rescued.access_token = body.access_token.into_text().and_then(|token| AccessToken::new(token).ok());
+    error.rescued.refresh_token =
+        body.refresh_token.into_text().and_then(|token| RefreshToken::new(token).ok());
     match error.rescued == RescuedTokens::default() {
         true => failure.into(),
         false => error.into(),

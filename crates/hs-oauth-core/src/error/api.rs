@@ -10,12 +10,12 @@ use super::codes::{HubSpotCode, OAuthCode};
 use super::redact::Redact;
 use super::retry_after::retry_after;
 use super::{NextStep, Operation};
-use crate::json::{self, Field, Lists, Shape, Texts, json_object};
+use crate::json::{self, Field, FromJson, ListMap, TextMap, json_object};
 use crate::timestamp::Timestamp;
 
 /// HubSpot's refusal, in either of its two shapes or a mix of both (RFC 6749 §5.2 and HubSpot's own).
 ///
-/// Everything but operation and status may be absent. Codes are open sets. Texts have the request's secrets taken out,
+/// Everything but operation and status may be absent. Codes are open sets. TextMap have the request's secrets taken out,
 /// control characters replaced, and end at 512 characters. The body itself is not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -73,7 +73,7 @@ pub struct ErrorDetail {
     /// The field or place it is in.
     #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
-    /// Lists of values by name.
+    /// ListMap of values by name.
     #[serde(rename = "context", skip_serializing_if = "BTreeMap::is_empty")]
     pub context: BTreeMap<String, Vec<String>>,
 }
@@ -123,14 +123,14 @@ impl ApiError {
         let mut body = ErrorResponse::default();
         let _ = json::read(response.body().as_ref(), &mut body);
         let redact = Redact::new(secrets);
-        let code = body.status.text().filter(|status| status != "error");
+        let code = body.status.into_text().filter(|status| status != "error");
         Self {
             operation,
             status: response.status(),
-            error: body.error.text().map(|code| redact.code(&code, OAuthCode::known, OAuthCode::Other)),
+            error: body.error.into_text().map(|code| redact.code(&code, OAuthCode::known, OAuthCode::Other)),
             error_description: redact.field(body.error_description),
             code: code.map(|code| redact.code(&code, HubSpotCode::known, HubSpotCode::Other)),
-            sub_category: (body.sub_category.text())
+            sub_category: (body.sub_category.into_text())
                 .map(|code| redact.code(&code, HubSpotCode::known, HubSpotCode::Other)),
             category: redact.field(body.category),
             message: redact.field(body.message),
@@ -141,7 +141,7 @@ impl ApiError {
             group_name: redact.field(body.group_name),
             context: redact.context(body.context),
             links: redact.links(body.links),
-            errors: (body.errors.read().into_iter().flatten())
+            errors: (body.errors.into_value().into_iter().flatten())
                 .map(|detail| detail.without_secrets(&redact))
                 .collect(),
             retry_after: retry_after(response.headers(), sent_at),
@@ -265,8 +265,8 @@ json_object! {
             group_name = "groupName",
         }
         others {
-            context: Lists<'a> = "context",
-            links: Texts<'a> = "links",
+            context: ListMap<'a> = "context",
+            links: TextMap<'a> = "links",
             errors: Vec<DetailResponse<'a>> = "errors",
         }
     }
@@ -281,7 +281,7 @@ json_object! {
             location = "in",
         }
         others {
-            context: Lists<'a> = "context",
+            context: ListMap<'a> = "context",
         }
     }
 }
@@ -299,17 +299,17 @@ impl DetailResponse<'_> {
     }
 }
 
-impl<'a> Shape<'a> for DetailResponse<'a> {
+impl<'a> FromJson<'a> for DetailResponse<'a> {
     fn from_object<A: MapAccess<'a>>(object: &mut A) -> Result<Option<Self>, A::Error> {
-        json::nested(object).map(Some)
+        json::read_nested(object).map(Some)
     }
 }
 
-impl<'a> Shape<'a> for Vec<DetailResponse<'a>> {
-    fn from_list<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
+impl<'a> FromJson<'a> for Vec<DetailResponse<'a>> {
+    fn from_array<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
         let mut details = Self::new();
         while let Some(detail) = list.next_element::<Field<DetailResponse<'_>>>()? {
-            details.extend(detail.read());
+            details.extend(detail.into_value());
         }
         Ok(Some(details))
     }

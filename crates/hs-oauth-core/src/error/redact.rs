@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::mem::swap;
 
 use super::encoded_secret::{MIN_ENCODED_LEN, disguises, is_disguised};
-use crate::json::{Field, Lists, Scalar, Texts};
+use crate::json::{Field, ListMap, Scalar, TextMap};
 use crate::text::excerpt;
 
 /// Takes the request's secrets out of what the server says: a server that echoes its input must not get it into a log.
@@ -53,7 +53,7 @@ impl<'s> Redact<'s> {
     }
 
     pub(super) fn field(&self, field: Scalar<'_>) -> Option<String> {
-        field.text().map(|text| self.text(&text))
+        field.into_text().map(|text| self.text(&text))
     }
 
     pub(super) fn code<C>(&self, code: &str, known: fn(&str) -> Option<C>, other: fn(String) -> C) -> C {
@@ -61,18 +61,18 @@ impl<'s> Redact<'s> {
     }
 
     #[inline]
-    pub(super) fn context(&self, context: Field<Lists<'_>>) -> BTreeMap<String, Vec<String>> {
+    pub(super) fn context(&self, context: Field<ListMap<'_>>) -> BTreeMap<String, Vec<String>> {
         let mut lists = BTreeMap::new();
-        for (name, values) in context.read().unwrap_or_default() {
+        for (name, values) in context.into_value().unwrap_or_default() {
             lists.insert(self.text(&name), values.iter().map(|value| self.text(value)).collect());
         }
         lists
     }
 
     #[inline]
-    pub(super) fn links(&self, links: Field<Texts<'_>>) -> BTreeMap<String, String> {
+    pub(super) fn links(&self, links: Field<TextMap<'_>>) -> BTreeMap<String, String> {
         let mut texts = BTreeMap::new();
-        for (name, link) in links.read().unwrap_or_default() {
+        for (name, link) in links.into_value().unwrap_or_default() {
             texts.insert(self.text(&name), self.text(&link));
         }
         texts
