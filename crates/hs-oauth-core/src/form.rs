@@ -1,6 +1,6 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::text::all;
+use crate::text::all_bytes;
 
 /// Everything but RFC 3986's unreserved characters is escaped: right in a query, in a form body and in a path segment
 /// alike, and a space becomes `%20`, as HubSpot's own SDKs write it.
@@ -19,7 +19,7 @@ pub(crate) fn push(form: &mut String, name: &str, value: &str) {
 
 /// Appends `value`, escaped.
 pub(crate) fn push_value(form: &mut String, value: &str) {
-    if all(value, is_unreserved) {
+    if all_bytes(value, is_unreserved) {
         // As nearly all are.
         return form.push_str(value);
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use subtle::ConstantTimeEq;
 
 use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
-use crate::text::all;
+use crate::text::all_bytes;
 
 /// The most bytes a secret may have. HubSpot's access tokens grow (512 characters must fit); a token of v1 travels in
 /// a URL, where each byte may take three, and a URL ends at 64 KiB.
@@ -244,7 +244,7 @@ pub(crate) fn check(text: &str, allowed: impl Fn(u8) -> bool) -> Result<(), Inva
         "" => Err(InvalidArgumentKind::Missing),
         "." | ".." => Err(InvalidArgumentKind::DotSegment),
         _ if text.len() > MAX_SECRET_SIZE => Err(InvalidArgumentKind::TooLong { limit: MAX_SECRET_SIZE }),
-        _ if all(text, &allowed) => Ok(()),
+        _ if all_bytes(text, &allowed) => Ok(()),
         _ => Err(InvalidArgumentKind::Character {
             at: text.bytes().position(|byte| !allowed(byte)).unwrap_or(text.len()),
         }),

@@ -1,7 +1,7 @@
 /// Text from outside, fit to be shown: control characters are replaced, so that it can neither forge a log line nor steer a
 /// terminal. Every text in an error of this crate went through it, and ends at 512 characters.
 pub fn printable(text: &str) -> String {
-    if all(text, |byte| matches!(byte, b' '..=b'~')) {
+    if all_bytes(text, |byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();
     }
     text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
@@ -17,7 +17,7 @@ pub(crate) fn excerpt(text: &str) -> String {
 }
 
 /// Whether all bytes are allowed. Looks at sixteen at once: without a way out half-way, the compiler makes one step of it.
-pub(crate) fn all(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
+pub(crate) fn all_bytes(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
     let each = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & allowed(*byte));
     let bytes = text.as_bytes();
     match bytes.last_chunk::<16>() {

@@ -9,7 +9,7 @@ use serde::de::{
 
 use super::text::Text;
 use crate::secret::is_printable;
-use crate::text::all;
+use crate::text::all_bytes;
 
 /// A field whose value is a boolean, an integer or a string.
 #[derive(Debug, Default, PartialEq)]
@@ -47,7 +47,7 @@ impl<'a> Scalar<'a> {
     fn repeat(&mut self, later: Self) {
         let is_replaced = match (&*self, &later) {
             (Self::Text(text), Self::Text(later)) => {
-                text.is_empty() || !later.is_empty() && all(later, is_printable)
+                text.is_empty() || !later.is_empty() && all_bytes(later, is_printable)
             }
             (Self::Text(text), _) => text.is_empty(),
             _ => !later.is_blank(),
