@@ -335,7 +335,7 @@ mod tests {
         );
         assert_eq!(
             refused("canary\0").to_string(),
-            "`access_token` has a character at byte 6 that may not stand in it"
+            "`access_token` has a character at byte 6 that is not allowed"
         );
         assert!(AccessToken::new("a".repeat(512)).is_ok());
     }

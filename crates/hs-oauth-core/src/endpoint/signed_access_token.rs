@@ -1,3 +1,5 @@
+//! The object `signed_access_token` in the response of an introspection.
+
 use std::borrow::Cow;
 
 use serde::Serialize;
@@ -6,29 +8,31 @@ use serde::de::MapAccess;
 use crate::json::{self, FromJson, Scalar, json_object};
 use crate::secret::Signature;
 
-/// The signed form of an access token, as HubSpot's own services read it. Scopes and their kin are opaque texts here.
+/// The signed form of an access token, which HubSpot's own services read.
+///
+/// Every field may be absent. The scopes and what belongs to them are opaque strings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SignedAccessToken {
-    /// The app.
+    /// The id of the app.
     #[serde(rename = "appId", skip_serializing_if = "Option::is_none")]
     pub app_id: Option<i64>,
-    /// This install of the app.
+    /// The id of this install of the app.
     #[serde(rename = "appInstallId", skip_serializing_if = "Option::is_none")]
     pub app_install_id: Option<String>,
-    /// Whom the token is for.
+    /// The audience that the token is meant for.
     #[serde(rename = "audience", skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
-    /// When the token expires; in milliseconds since 1970 on the wire.
+    /// The time at which the token expires, in milliseconds since 1970.
     #[serde(rename = "expiresAt", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
-    /// The account.
+    /// The hub id of the account.
     #[serde(rename = "hubId", skip_serializing_if = "Option::is_none")]
     pub hub_id: Option<i64>,
-    /// The data centre, such as `na1`.
+    /// The data centre of the account, such as `na1`.
     #[serde(rename = "hublet", skip_serializing_if = "Option::is_none")]
     pub hublet: Option<String>,
-    /// The person who installed the app.
+    /// The user id of the person who installed the app.
     #[serde(rename = "installingUserId", skip_serializing_if = "Option::is_none")]
     pub installing_user_id: Option<i64>,
     /// Whether the app is distributed privately.
@@ -40,25 +44,25 @@ pub struct SignedAccessToken {
     /// Whether the token acts for a person rather than for the account.
     #[serde(rename = "isUserLevel", skip_serializing_if = "Option::is_none")]
     pub is_user_level: Option<bool>,
-    /// The signature in its newer form.
+    /// The signature of the token in its newer form.
     #[serde(rename = "newSignature", skip_serializing_if = "Option::is_none")]
     pub new_signature: Option<Signature>,
-    /// Opaque.
+    /// HubSpot's `scopeToScopeGroupPks`, an opaque string.
     #[serde(rename = "scopeToScopeGroupPks", skip_serializing_if = "Option::is_none")]
     pub scope_to_scope_group_pks: Option<String>,
-    /// Opaque.
+    /// The scopes, as an opaque string.
     #[serde(rename = "scopes", skip_serializing_if = "Option::is_none")]
     pub scopes: Option<String>,
-    /// The signature.
+    /// The signature of the token.
     #[serde(rename = "signature", skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
-    /// Opaque.
+    /// HubSpot's `trialScopeToScopeGroupPks`, an opaque string.
     #[serde(rename = "trialScopeToScopeGroupPks", skip_serializing_if = "Option::is_none")]
     pub trial_scope_to_scope_group_pks: Option<String>,
-    /// Opaque.
+    /// The trial scopes, as an opaque string.
     #[serde(rename = "trialScopes", skip_serializing_if = "Option::is_none")]
     pub trial_scopes: Option<String>,
-    /// The person the token acts for.
+    /// The user id of the person that the token acts for.
     #[serde(rename = "userId", skip_serializing_if = "Option::is_none")]
     pub user_id: Option<i64>,
 }

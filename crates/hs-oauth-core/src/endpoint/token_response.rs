@@ -7,8 +7,8 @@ use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::timestamp::Timestamp;
 use crate::token_set::{TokenSet, TokenType, TokenUse};
 
-/// Reads the body of a successful answer. `sent` is the refresh token of the request, which stays good if the answer
-/// brings no other.
+/// Reads the body of a successful response. `sent` is the refresh token of the request, which stays valid if the response has no
+/// other.
 pub(super) fn read<B: AsRef<[u8]>>(
     operation: Operation,
     sent: Option<&RefreshToken>,
@@ -60,7 +60,7 @@ pub(super) fn read<B: AsRef<[u8]>>(
     }
 }
 
-/// The error for a successful answer of which only a part came: with the tokens in it, or `failure` if there are none.
+/// Returns the error for a successful response that did not arrive whole: one with the tokens in it, or `failure` if it has none.
 pub(super) fn rescue<B: AsRef<[u8]>>(
     operation: Operation,
     response: &http::Response<B>,
@@ -119,27 +119,27 @@ mod tests {
         }
     }
 
-    /// RFC 6749 §6: the answer may bring a new refresh token, or none.
+    /// RFC 6749 §6: the response may have a new refresh token, or none.
     #[test]
-    fn a_refresh_replaces_the_token_if_a_new_one_comes_and_preserves_it_if_none_does() {
-        let answer =
+    fn a_refresh_replaces_the_refresh_token_if_the_response_has_one_and_preserves_it_otherwise() {
+        let response =
             |token: &str| format!(r#"{{"access_token":"a",{token}"token_type":"bearer","expires_in":1800}}"#);
-        let kept = |token| {
-            read(Operation::Refresh, &answer(token)).unwrap().refresh_token.unwrap().expose().to_owned()
+        let refreshed = |token| {
+            read(Operation::Refresh, &response(token)).unwrap().refresh_token.unwrap().expose().to_owned()
         };
-        assert_eq!(kept(r#""refresh_token":"new","#), "new");
-        assert_eq!(kept(r#""refresh_token":null,"#), "sent");
-        assert_eq!(kept(""), "sent");
+        assert_eq!(refreshed(r#""refresh_token":"new","#), "new");
+        assert_eq!(refreshed(r#""refresh_token":null,"#), "sent");
+        assert_eq!(refreshed(""), "sent");
         assert_eq!(
-            problems(Operation::Refresh, &answer(r#""refresh_token":"","#)),
+            problems(Operation::Refresh, &response(r#""refresh_token":"","#)),
             [Problem::Invalid("refresh_token")]
         );
-        assert_eq!(problems(Operation::ExchangeCode, &answer("")), [Problem::Missing("refresh_token")]);
-        assert_eq!(read(Operation::ClientCredentials, &answer("")).unwrap().refresh_token, None);
+        assert_eq!(problems(Operation::ExchangeCode, &response("")), [Problem::Missing("refresh_token")]);
+        assert_eq!(read(Operation::ClientCredentials, &response("")).unwrap().refresh_token, None);
     }
 
     #[test]
-    fn a_token_ends_as_long_after_the_request_was_sent_as_hubspot_says() {
+    fn a_token_expires_as_long_after_the_request_was_sent_as_hubspot_says() {
         let tokens =
             read(Operation::Refresh, r#"{"access_token":"a","token_type":"Bearer","expires_in":1800}"#)
                 .unwrap();
@@ -148,9 +148,9 @@ mod tests {
         assert_eq!(read(Operation::Refresh, &huge).unwrap().expires_at, Timestamp::from_secs(1000 + 86_400));
     }
 
-    /// RFC 6749 §5.1, and §7.1 on types that are not understood.
+    /// RFC 6749 §5.1, and §7.1 on token types that the client does not understand.
     #[test]
-    fn every_needed_field_is_named_with_what_is_wrong_with_it() {
+    fn an_error_names_each_required_field_and_what_is_wrong_with_it() {
         let (missing, wrong, invalid) = (Problem::Missing, Problem::WrongType, Problem::Invalid);
         for (field, value, problem) in [
             ("access_token", "null", missing as fn(&'static str) -> Problem),
@@ -180,9 +180,9 @@ mod tests {
         }
     }
 
-    /// A refresh token that replaced another exists nowhere but in this answer.
+    /// A refresh token that replaced another exists nowhere but in this response.
     #[test]
-    fn an_answer_that_cannot_be_used_gives_back_the_tokens_it_had() {
+    fn the_error_of_a_response_that_cannot_be_used_holds_the_tokens_in_it() {
         for body in [
             r#"{"access_token":"a","refresh_token":"new","token_type":"mac","expires_in":1800}"#,
             r#"{"access_token":"a","refresh_token":"new","token_type":"bearer","expires_in":18"#,
@@ -200,22 +200,22 @@ mod tests {
     }
 
     #[test]
-    fn what_came_of_a_cut_answer_is_searched_for_tokens() {
-        let cut = |body: &str| {
+    fn a_truncated_response_is_searched_for_tokens() {
+        let truncated = |body: &str| {
             let response = Response::new(body.as_bytes().to_vec());
             rescue(Operation::Refresh, &response, TransportError::new(TransportErrorKind::Timeout))
         };
-        let error = cut(r#"{"refresh_token":"new","access_tok"#);
+        let error = truncated(r#"{"refresh_token":"new","access_tok"#);
         assert_eq!(error.rescued_refresh_token().unwrap().expose(), "new");
         assert_eq!(error.next_step(), crate::error::NextStep::RetryAfter(None));
         assert!(error.to_string().contains("refresh token"), "{error}");
         for body in [r#"{"refresh_token":"ne"#, ""] {
-            assert!(matches!(cut(body), Error::Transport(_)), "{body}");
+            assert!(matches!(truncated(body), Error::Transport(_)), "{body}");
         }
     }
 
     #[test]
-    fn an_optional_field_of_the_wrong_type_costs_only_itself() {
+    fn an_optional_field_of_the_wrong_type_costs_no_other_field() {
         let body = r#"{"access_token":"a","refresh_token":"r","token_type":"bearer","expires_in":1800,
             "hub_id":"62515","user_id":1.5,"scopes":"oauth","token_use":7,"id_token":[]}"#;
         let tokens = read(Operation::Refresh, body).unwrap();
@@ -223,9 +223,9 @@ mod tests {
         assert_eq!((tokens.token_use, tokens.id_token), (None, None));
     }
 
-    /// RFC 6749 §5.1: other servers give scopes as one text.
+    /// RFC 6749 §5.1: other servers send the scopes as one string.
     #[test]
-    fn scopes_are_a_list_or_else_a_text() {
+    fn scopes_are_an_array_or_else_a_string() {
         let scopes = |field: &str| {
             let body = format!(r#"{{"access_token":"a","token_type":"bearer","expires_in":1,{field}}}"#);
             read(Operation::Refresh, &body).unwrap().scopes.unwrap().to_string()
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_set_is_read_back_under_hubspots_names() {
+    fn a_stored_token_set_has_hubspots_field_names_and_is_read_back() {
         let body = r#"{"access_token":"a","refresh_token":"r","token_type":"bearer","expires_in":1800,"token_use":"access_token",
             "hub_id":62515,"user_id":7,"scopes":["oauth"],"id_token":"e.y.J"}"#;
         let tokens = read(Operation::Refresh, body).unwrap();
