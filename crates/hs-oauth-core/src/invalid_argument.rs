@@ -56,11 +56,6 @@ pub enum InvalidArgumentKind {
         /// What is wrong with the times.
         &'static str,
     ),
-    /// The token set lacks the refresh token, or the hub id or user id that it belongs to.
-    Tokens(
-        /// The part that is missing.
-        &'static str,
-    ),
 }
 
 impl InvalidArgument {
@@ -91,7 +86,6 @@ impl fmt::Display for InvalidArgumentKind {
                 f.write_str("is not an account: use a hub's number, or a hub's and a user's such as 62515-7")
             }
             Self::Timing(rule) => write!(f, "has {rule}"),
-            Self::Tokens(missing) => write!(f, "has no {missing}"),
         }
     }
 }
