@@ -217,4 +217,14 @@ mod tests {
         assert_eq!(serde_json::to_string(&scopes).unwrap(), r#"["oauth","crm.read","content"]"#);
         assert_eq!("".parse::<Scopes>().unwrap(), Scopes::NONE);
     }
+
+    #[test]
+    fn scopes_are_stored_as_an_array_of_names() {
+        let scopes: Scopes = "oauth crm.objects.contacts.read".parse().unwrap();
+        for (scopes, text) in [(scopes, r#"["oauth","crm.objects.contacts.read"]"#), (Scopes::NONE, "[]")] {
+            assert_eq!(serde_json::to_string(&scopes).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Scopes>(text).unwrap(), scopes);
+        }
+        assert_eq!(serde_json::to_string(&Scope::new("oauth").unwrap()).unwrap(), r#""oauth""#);
+    }
 }

@@ -170,4 +170,59 @@ mod tests {
         }
         assert!(serde_json::from_value::<TokenType>(json!("mac")).is_err());
     }
+
+    fn minimal() -> TokenSet {
+        TokenSet::new(AccessToken::new("CK-1").unwrap(), 1800, Timestamp::from_secs(1_790_000_000))
+    }
+
+    #[test]
+    fn the_stored_form_of_a_full_set_is_this_text() {
+        let tokens = TokenSet {
+            refresh_token: Some(RefreshToken::new("na1-2").unwrap()),
+            token_use: Some(TokenUse::AccessToken),
+            hub_id: Some(62515),
+            user_id: Some(7),
+            scopes: Some("oauth crm.objects.contacts.read".parse().unwrap()),
+            id_token: Some(IdToken::new("e.y.J").unwrap()),
+            unknown: serde_json::from_str(r#"{"later":{"a":[1.50,null]}}"#).unwrap(),
+            ..minimal()
+        };
+        let text = concat!(
+            r#"{"access_token":"CK-1","expires_in":1800,"expires_at":1790001800000,"refresh_token":"na1-2","#,
+            r#""token_type":"bearer","token_use":"access_token","hub_id":62515,"user_id":7,"#,
+            r#""scopes":["oauth","crm.objects.contacts.read"],"id_token":"e.y.J","later":{"a":[1.5,null]}}"#,
+        );
+        assert_eq!(serde_json::to_string(&tokens).unwrap(), text);
+        assert_eq!(serde_json::from_str::<TokenSet>(text).unwrap(), tokens);
+    }
+
+    #[test]
+    fn the_stored_form_of_a_minimal_set_is_this_text() {
+        let text = concat!(
+            r#"{"access_token":"CK-1","expires_in":1800,"expires_at":1790001800000,"refresh_token":null,"#,
+            r#""token_type":"bearer","token_use":null,"hub_id":null,"user_id":null,"scopes":null,"id_token":null}"#,
+        );
+        assert_eq!(serde_json::to_string(&minimal()).unwrap(), text);
+        assert_eq!(serde_json::from_str::<TokenSet>(text).unwrap(), minimal());
+    }
+
+    #[test]
+    fn a_token_type_is_stored_in_lower_case() {
+        assert_eq!(serde_json::to_string(&TokenType::Bearer).unwrap(), r#""bearer""#);
+    }
+
+    #[test]
+    fn a_token_use_is_stored_as_hubspot_writes_it() {
+        for (token_use, name) in [
+            (TokenUse::AccessToken, "access_token"),
+            (TokenUse::RefreshToken, "refresh_token"),
+            (TokenUse::ClientCredentials, "client_credentials"),
+            (TokenUse::Other("a \"new\" use".to_owned()), r#"a \"new\" use"#),
+        ] {
+            let text = format!("\"{name}\"");
+            assert_eq!(serde_json::to_string(&token_use).unwrap(), text);
+            assert_eq!(serde_json::from_str::<TokenUse>(&text).unwrap(), token_use);
+        }
+        assert!(serde_json::from_str::<TokenUse>("7").is_err());
+    }
 }

@@ -257,3 +257,111 @@ impl InfoResponse<'_> {
         })))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Signature;
+
+    fn access_token_info() -> AccessTokenInfo {
+        AccessTokenInfo {
+            token: AccessToken::new("CK-1").unwrap(),
+            hub_id: 62515,
+            user_id: None,
+            app_id: 1,
+            client_id: None,
+            scopes: "oauth crm.objects.contacts.read".parse().unwrap(),
+            expires_in: 1754,
+            token_type: None,
+            is_private_distribution: None,
+            user: None,
+            hub_domain: None,
+            signed_access_token: None,
+        }
+    }
+
+    fn refresh_token_info() -> RefreshTokenInfo {
+        RefreshTokenInfo {
+            token: RefreshToken::new("na1-2").unwrap(),
+            hub_id: 62515,
+            user_id: None,
+            app_id: None,
+            client_id: "client".to_owned(),
+            scopes: Scopes::NONE,
+            token_type: None,
+            user: None,
+            hub_domain: None,
+        }
+    }
+
+    #[test]
+    fn the_serialized_form_of_an_inactive_token_is_this_text() {
+        assert_eq!(serde_json::to_string(&Introspection::Inactive).unwrap(), r#"{"active":false}"#);
+    }
+
+    #[test]
+    fn the_serialized_form_of_an_access_token_is_this_text() {
+        let signed = SignedAccessToken {
+            app_id: Some(1),
+            signature: Some(Signature::new("sig").unwrap()),
+            ..SignedAccessToken::default()
+        };
+        let info = AccessTokenInfo {
+            user_id: Some(7),
+            client_id: Some("client".to_owned()),
+            token_type: Some("bearer".to_owned()),
+            is_private_distribution: Some(false),
+            user: Some("someone@example.com".to_owned()),
+            hub_domain: Some("example.com".to_owned()),
+            signed_access_token: Some(Box::new(signed)),
+            ..access_token_info()
+        };
+        let fields = concat!(
+            r#""token":"CK-1","hub_id":62515,"user_id":7,"app_id":1,"client_id":"client","#,
+            r#""scopes":["oauth","crm.objects.contacts.read"],"expires_in":1754,"token_type":"bearer","#,
+            r#""is_private_distribution":false,"user":"someone@example.com","hub_domain":"example.com","#,
+            r#""signed_access_token":{"appId":1,"signature":"sig"}"#,
+        );
+        assert_eq!(serde_json::to_string(&info).unwrap(), format!("{{{fields}}}"));
+        assert_eq!(
+            serde_json::to_string(&Introspection::AccessToken(Box::new(info))).unwrap(),
+            format!(r#"{{"active":true,"token_use":"access_token",{fields}}}"#)
+        );
+        assert_eq!(
+            serde_json::to_string(&Introspection::AccessToken(Box::new(access_token_info()))).unwrap(),
+            concat!(
+                r#"{"active":true,"token_use":"access_token","token":"CK-1","hub_id":62515,"app_id":1,"#,
+                r#""scopes":["oauth","crm.objects.contacts.read"],"expires_in":1754}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn the_serialized_form_of_a_refresh_token_is_this_text() {
+        let info = RefreshTokenInfo {
+            user_id: Some(7),
+            app_id: Some(1),
+            scopes: "oauth".parse().unwrap(),
+            token_type: Some("bearer".to_owned()),
+            user: Some("someone@example.com".to_owned()),
+            hub_domain: Some("example.com".to_owned()),
+            ..refresh_token_info()
+        };
+        let fields = concat!(
+            r#""token":"na1-2","hub_id":62515,"user_id":7,"app_id":1,"client_id":"client","scopes":["oauth"],"#,
+            r#""token_type":"bearer","user":"someone@example.com","hub_domain":"example.com""#,
+        );
+        assert_eq!(serde_json::to_string(&info).unwrap(), format!("{{{fields}}}"));
+        assert_eq!(
+            serde_json::to_string(&Introspection::RefreshToken(Box::new(info))).unwrap(),
+            format!(r#"{{"active":true,"token_use":"refresh_token",{fields}}}"#)
+        );
+        assert_eq!(
+            serde_json::to_string(&Introspection::RefreshToken(Box::new(refresh_token_info()))).unwrap(),
+            concat!(
+                r#"{"active":true,"token_use":"refresh_token","token":"na1-2","hub_id":62515,"#,
+                r#""client_id":"client","scopes":[]}"#,
+            )
+        );
+    }
+}

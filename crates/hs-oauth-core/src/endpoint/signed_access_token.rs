@@ -118,3 +118,41 @@ impl<'a> FromJson<'a> for Box<SignedAccessToken> {
         })))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_serialized_form_is_this_text() {
+        let signed = SignedAccessToken {
+            app_id: Some(1),
+            app_install_id: Some("install".to_owned()),
+            audience: Some("all".to_owned()),
+            expires_at: Some(1_790_001_800_000),
+            hub_id: Some(62515),
+            hublet: Some("na1".to_owned()),
+            installing_user_id: Some(7),
+            is_private_distribution: Some(false),
+            is_service_account: Some(false),
+            is_user_level: Some(true),
+            new_signature: Some(Signature::new("new").unwrap()),
+            scope_to_scope_group_pks: Some("AQ".to_owned()),
+            scopes: Some("BQ".to_owned()),
+            signature: Some(Signature::new("old").unwrap()),
+            trial_scope_to_scope_group_pks: Some("CQ".to_owned()),
+            trial_scopes: Some("DQ".to_owned()),
+            user_id: Some(8),
+        };
+        assert_eq!(
+            serde_json::to_string(&signed).unwrap(),
+            concat!(
+                r#"{"appId":1,"appInstallId":"install","audience":"all","expiresAt":1790001800000,"hubId":62515,"#,
+                r#""hublet":"na1","installingUserId":7,"isPrivateDistribution":false,"isServiceAccount":false,"#,
+                r#""isUserLevel":true,"newSignature":"new","scopeToScopeGroupPks":"AQ","scopes":"BQ","#,
+                r#""signature":"old","trialScopeToScopeGroupPks":"CQ","trialScopes":"DQ","userId":8}"#,
+            )
+        );
+        assert_eq!(serde_json::to_string(&SignedAccessToken::default()).unwrap(), "{}");
+    }
+}

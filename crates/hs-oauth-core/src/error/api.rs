@@ -347,4 +347,20 @@ mod tests {
             read(Operation::Refresh, 302, "").to_string().contains("a redirect, which is never followed")
         );
     }
+
+    #[test]
+    fn the_serialized_form_of_a_detail_is_this_text() {
+        let detail = ErrorDetail {
+            message: Some("bad".to_owned()),
+            code: Some("INVALID".to_owned()),
+            sub_category: Some("FINER".to_owned()),
+            location: Some("scope".to_owned()),
+            context: BTreeMap::from([("names".to_owned(), vec!["a".to_owned(), "b".to_owned()])]),
+        };
+        assert_eq!(
+            serde_json::to_string(&detail).unwrap(),
+            r#"{"message":"bad","code":"INVALID","subCategory":"FINER","in":"scope","context":{"names":["a","b"]}}"#
+        );
+        assert_eq!(serde_json::to_string(&ErrorDetail::default()).unwrap(), "{}");
+    }
 }

@@ -262,3 +262,93 @@ fn with_body(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::error::Operation;
+    use crate::timestamp::Timestamp;
+
+    fn text(response: Response<Vec<u8>>) -> String {
+        String::from_utf8(response.into_body()).unwrap()
+    }
+
+    #[test]
+    fn the_body_of_a_full_error_response_is_this_text() {
+        let owned = |text: &str| Some(text.to_owned());
+        let error = ApiError {
+            operation: Operation::Refresh,
+            status: StatusCode::BAD_REQUEST,
+            error: Some(OAuthCode::InvalidGrant),
+            error_description: owned("refresh token is invalid"),
+            code: Some(HubSpotCode::BadRefreshToken),
+            sub_category: Some(HubSpotCode::Other("SOMETHING_NEW".to_owned())),
+            category: owned("VALIDATION_ERROR"),
+            message: owned("bad \"token\""),
+            correlation_id: owned("c-1"),
+            request_id: owned("r-1"),
+            error_type: owned("RATE_LIMIT"),
+            policy_name: owned("DAILY"),
+            group_name: owned("group"),
+            context: BTreeMap::from([("names".to_owned(), vec!["a".to_owned()])]),
+            links: BTreeMap::from([("docs".to_owned(), "https://example.com".to_owned())]),
+            errors: vec![ErrorDetail { message: owned("bad"), ..ErrorDetail::default() }],
+            retry_after: Some(Duration::from_secs(5)),
+        };
+        let response = error.to_response();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(response.headers()[RETRY_AFTER], "5");
+        assert_eq!(
+            text(response),
+            concat!(
+                r#"{"error":"invalid_grant","error_description":"refresh token is invalid","#,
+                r#""status":"BAD_REFRESH_TOKEN","subCategory":"SOMETHING_NEW","category":"VALIDATION_ERROR","#,
+                r#""message":"bad \"token\"","correlationId":"c-1","requestId":"r-1","errorType":"RATE_LIMIT","#,
+                r#""policyName":"DAILY","groupName":"group","context":{"names":["a"]},"#,
+                r#""links":{"docs":"https://example.com"},"errors":[{"message":"bad"}]}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn the_body_of_an_error_response_without_fields_is_an_empty_object() {
+        assert_eq!(text(ApiError::new(Operation::Refresh, StatusCode::NOT_FOUND).to_response()), "{}");
+    }
+
+    #[test]
+    fn the_bodies_of_token_responses_are_these_texts() {
+        let sent_at = Timestamp::from_secs(1_790_000_000);
+        let mut tokens = TokenSet::new(AccessToken::new("CK-1").unwrap(), 1800, sent_at);
+        assert_eq!(
+            text(ClientCredentials::to_response(&tokens, ApiVersion::LATEST)),
+            r#"{"access_token":"CK-1","token_type":"bearer","expires_in":1800}"#
+        );
+        tokens.refresh_token = Some(RefreshToken::new("na1-2").unwrap());
+        tokens.token_use = Some(TokenUse::AccessToken);
+        tokens.hub_id = Some(62515);
+        tokens.user_id = Some(7);
+        tokens.scopes = Some("oauth".parse().unwrap());
+        tokens.id_token = Some(IdToken::new("e.y.J").unwrap());
+        assert!(tokens.unknown.insert("later", &true));
+        assert_eq!(
+            text(Refresh::to_response(&tokens, ApiVersion::V1)),
+            concat!(
+                r#"{"access_token":"CK-1","refresh_token":"na1-2","token_type":"bearer","expires_in":1800,"#,
+                r#""token_use":"access_token","hub_id":62515,"user_id":7,"scopes":["oauth"],"id_token":"e.y.J","#,
+                r#""later":true}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn v1_responds_to_an_unknown_token_with_this_error() {
+        let response = Introspect::to_response(&Introspection::Inactive, ApiVersion::V1);
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(
+            text(response),
+            r#"{"subCategory":"INVALID_TOKEN","category":"UNAUTHORIZED","message":"Invalid or expired token"}"#
+        );
+    }
+}
