@@ -1,6 +1,11 @@
 //! The five endpoints of HubSpot's OAuth API, one file each.
 //!
 //! A value of an endpoint's type is a request. The same value reads the response.
+//!
+//! - `exchange_code`, `refresh` and `client_credentials` request tokens. `token_response` reads the response of all three.
+//! - `introspect` asks about a token. `introspection` reads the response, and `signed_access_token` one object in it. `token` has
+//!   the argument.
+//! - `revoke` revokes a refresh token.
 
 mod client_credentials;
 mod exchange_code;

@@ -3,6 +3,14 @@
 //! [`Error`] is the error of a call. It is one of [`ApiError`] (an error response), [`ResponseError`] (a success whose body cannot
 //! be used) and [`TransportError`] (no complete response). [`StoreError`] is the error of a token store. Each of them has a
 //! [`NextStep`].
+//!
+//! The files:
+//! - `api`: [`ApiError`] and its next step. `api_body` reads it from a response, `codes` has its codes, and `retry_after` reads the
+//!   `Retry-After` header.
+//! - `redact`: [`Redact`], which removes the request's secrets from texts. `encoded_secret` finds secrets that are encoded.
+//! - `response`: [`ResponseError`].
+//! - `transport`: [`TransportError`].
+//! - `store`: [`StoreError`].
 
 mod api;
 mod api_body;

@@ -2,8 +2,8 @@
 
 /// Returns the text with its control characters replaced by `U+FFFD`, so that it can neither forge a log line nor control a terminal.
 ///
-/// Characters that change the direction of text are replaced too. Every text in an error of this crate has gone through this
-/// function, and ends after 512 characters.
+/// Line separators and characters that change the direction of text are replaced too. Every text from outside in an error of this crate
+/// has gone through this function, and has at most 512 characters.
 pub fn printable(text: &str) -> String {
     if all_bytes(text, |byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();

@@ -65,7 +65,7 @@ pub struct TokenSet {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub enum TokenType {
-    /// A bearer token (RFC 6750): whoever has it may use it.
+    /// A bearer token: any party that has it can use it (RFC 6750 §1.2).
     #[default]
     #[serde(rename = "bearer")]
     Bearer,
@@ -149,6 +149,7 @@ impl From<Cow<'_, str>> for TokenUse {
     }
 }
 
+// Not derived: upper and lower case are the same here.
 impl<'de> Deserialize<'de> for TokenType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = Cow::<str>::deserialize(deserializer)?;

@@ -12,8 +12,8 @@ use super::{NextStep, Operation};
 
 /// An error response of HubSpot's, in either of its two shapes or a mix of both (RFC 6749 §5.2 and HubSpot's own).
 ///
-/// Every field but `operation` and `status` may be absent. Codes are open sets. In every text, the request's secrets are removed
-/// and control characters are replaced, and it ends after 512 characters. The body itself is not kept.
+/// Every field but `operation` and `status` may be absent. Codes are open sets. Every text is without the request's secrets and
+/// without control characters, and has at most 512 characters. The body itself is not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiError {
@@ -78,7 +78,7 @@ pub struct ErrorDetail {
 /// What a code is about, whatever the request asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Meaning {
-    /// The grant is not accepted, or the authorization code that stands for it.
+    /// The grant is not accepted, be it a refresh token or an authorization code.
     Grant,
     /// The authorization code is not accepted. This says nothing about a refresh token.
     Code,

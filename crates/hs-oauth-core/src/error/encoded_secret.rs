@@ -8,8 +8,8 @@ use crate::text::all_bytes;
 
 /// Returns whether `text` contains one of `secrets` in an encoded form.
 ///
-/// That is a secret with escapes of URLs, forms or JSON, up to [`MAX_DECODE_ROUNDS`] times, or one of `encoded_forms`, the result of
-/// [`encoded_forms`]. That result is computed only if it is needed.
+/// It finds secrets that were escaped as in URLs, forms or JSON, up to [`MAX_DECODE_ROUNDS`] times. It also finds `encoded_forms`,
+/// which is the result of the function [`encoded_forms`] and is requested only if the text needs it.
 pub(super) fn has_encoded_secret<'s>(
     text: &str,
     mut secrets: impl Iterator<Item = &'s str>,

@@ -61,7 +61,7 @@ impl<'s> Redact<'s> {
         field.into_text().map(|text| self.text(&text))
     }
 
-    /// Returns a known code as it is, and another one without secrets.
+    /// Returns a known code as it is. Removes the secrets from an unknown one.
     pub(super) fn code<C>(&self, code: &str, known: fn(&str) -> Option<C>, other: fn(String) -> C) -> C {
         known(code).unwrap_or_else(|| other(self.text(code)))
     }

@@ -160,7 +160,7 @@ impl<'a> Visitor<'a> for Slot<'_, Scalar<'a>> {
     }
 }
 
-/// Reads an object to its end. Returns the integer if the object stands for a number.
+/// Reads an object to its end. Returns the integer if the object represents a number.
 ///
 /// With `serde_json`'s feature `arbitrary_precision`, a number arrives as an object with one key. Any crate in a build may enable
 /// that feature for all.
