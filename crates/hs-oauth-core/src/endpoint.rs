@@ -1,5 +1,11 @@
-//! The five things HubSpot's OAuth API does, one file each. A value of any of them is a request; the same value reads the
-//! answer.
+//! The five endpoints of HubSpot's OAuth API, one file each.
+//!
+//! A value of an endpoint's type is a request. The same value reads the response.
+//!
+//! - `exchange_code`, `refresh` and `client_credentials` request tokens. `token_response` reads the response of all three.
+//! - `introspect` asks about a token. `introspection` reads the response, and `signed_access_token` one object in it. `token` has
+//!   the argument.
+//! - `revoke` revokes a refresh token.
 
 mod client_credentials;
 mod exchange_code;
@@ -28,7 +34,10 @@ use crate::error::{ApiError, Error, Operation, TransportError};
 use crate::form;
 use crate::timestamp::Timestamp;
 
-/// A request to HubSpot's OAuth API and the reading of its answer: `to_http`, move the bytes, `read_response`.
+/// A request to HubSpot's OAuth API, and the way to read its response.
+///
+/// [`to_http`](Self::to_http) builds the HTTP request, any HTTP client sends it, and [`read_response`](Self::read_response) reads
+/// the HTTP response.
 ///
 /// ```
 /// use hs_oauth_core::{App, ClientSecret, Endpoint, Refresh, RefreshToken, Timestamp};
@@ -46,19 +55,21 @@ use crate::timestamp::Timestamp;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Endpoint {
-    /// What a successful answer is read as.
+    /// The type that a successful response is read as.
     type Output;
 
-    /// What this does, for errors and logs, and for the rules of repeating it.
+    /// The operation, for errors and logs, and for the decision whether it may be repeated.
     const OPERATION: Operation;
 
-    /// Builds the request for the app's version. The body and, on `v1`, the path hold secrets; headers do not.
+    /// Builds the HTTP request for the app's API version.
+    ///
+    /// The body holds secrets, and so may the path on `v1`. The headers hold none.
     fn to_http(&self, app: &App) -> Request<Vec<u8>>;
 
-    /// Reads the answer to that request. `sent_at` is the time just before the request was sent.
+    /// Reads the response to that request. `sent_at` is the time just before the request was sent.
     ///
     /// # Errors
-    /// [`Error::Api`] if the status is not 200 to 299, [`Error::Response`] if it is and the body is not what was asked for.
+    /// [`Error::Api`] if the status is not 200 to 299. [`Error::Response`] if it is, but the body cannot be used.
     fn read_response<B: AsRef<[u8]>>(
         &self,
         app: &App,
@@ -66,11 +77,13 @@ pub trait Endpoint {
         response: &Response<B>,
     ) -> Result<Self::Output, Error>;
 
-    /// Reads what there is of an answer that did not arrive whole: its status, and as much of the body as came.
+    /// Reads a response that did not arrive whole: its status, and as much of the body as arrived.
+    ///
+    /// `failure` is the error that the transport would return otherwise.
     ///
     /// # Errors
-    /// As [`Endpoint::read_response`] if the status is not 200 to 299. Else [`Error::Response`] if tokens stand in what came (one that
-    /// replaced the refresh token sent exists nowhere else), or `failure`.
+    /// The errors of [`Endpoint::read_response`] if the status is not 200 to 299. Otherwise [`Error::Response`] if the body holds
+    /// tokens, since a refresh token that replaced the one sent exists nowhere else. Otherwise `failure`.
     fn read_partial_response<B: AsRef<[u8]>>(
         &self,
         app: &App,
@@ -85,10 +98,12 @@ pub trait Endpoint {
     }
 }
 
-/// A POST with a form of `fixed` (`name=value`, needing no escapes), the app's credentials and `fields`.
+/// Returns a POST request with a form of `fixed`, the app's credentials and `fields`.
+///
+/// `fixed` is empty, or is `name=value` and needs no escapes.
 fn post(uri: Uri, app: &App, fixed: &str, fields: &[(&str, &str)]) -> Request<Vec<u8>> {
     let client = app.client_form();
-    // The room is made at once: a body that grows leaves copies of the secrets behind.
+    // The whole capacity is reserved at once, since a body that grows leaves copies of the secrets in memory.
     let room = fields.iter().map(|(name, value)| form::room_for(name, value)).sum::<usize>();
     let mut body = String::with_capacity(fixed.len() + 1 + client.len() + room);
     for part in [fixed, client] {
@@ -106,8 +121,8 @@ fn post(uri: Uri, app: &App, fixed: &str, fields: &[(&str, &str)]) -> Request<Ve
     request
 }
 
-/// A request of `v1` whose only argument is in its path.
-fn bare(method: Method, uri: Uri) -> Request<Vec<u8>> {
+/// Returns a request of `v1` whose only argument is in its path.
+fn request_without_body(method: Method, uri: Uri) -> Request<Vec<u8>> {
     request(method, uri, Vec::new())
 }
 
@@ -115,15 +130,14 @@ fn request(method: Method, uri: Uri, body: Vec<u8>) -> Request<Vec<u8>> {
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = uri;
-    // One more than there are here: a transport says who it is.
+    // There is room for the `User-Agent` of a transport.
     let mut headers = HeaderMap::with_capacity(3);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     *request.headers_mut() = headers;
     request
 }
 
-/// Reads an answer without success. `secrets` are what the request held beside the app's credential;
-/// an empty one stands for none.
+/// Reads an error response. `secrets` are the secrets of the request besides the app's credential. Empty ones are ignored.
 fn error_response<B: AsRef<[u8]>>(
     operation: Operation,
     app: &App,
@@ -131,6 +145,6 @@ fn error_response<B: AsRef<[u8]>>(
     sent_at: Timestamp,
     response: &Response<B>,
 ) -> ApiError {
-    let [one, two] = secrets;
-    ApiError::read(operation, response, sent_at, [one, two, app.credential_text().unwrap_or("")])
+    let [first, second] = secrets;
+    ApiError::read(operation, response, sent_at, [first, second, app.credential_text().unwrap_or("")])
 }

@@ -1,6 +1,19 @@
-//! What can go wrong with a call, and what to do about it.
+//! What can go wrong with a call to HubSpot or to a token store, and what to do about it.
+//!
+//! [`Error`] is the error of a call. It is one of [`ApiError`] (an error response), [`ResponseError`] (a success whose body cannot
+//! be used) and [`TransportError`] (no complete response). [`StoreError`] is the error of a token store. Each of them has a
+//! [`NextStep`].
+//!
+//! The files:
+//! - `api`: [`ApiError`] and its next step. `api_body` reads it from a response, `codes` has its codes, and `retry_after` reads the
+//!   `Retry-After` header.
+//! - `redact`: [`Redact`], which removes the request's secrets from texts. `encoded_secret` finds secrets that are encoded.
+//! - `response`: [`ResponseError`].
+//! - `transport`: [`TransportError`].
+//! - `store`: [`StoreError`].
 
 mod api;
+mod api_body;
 mod codes;
 mod encoded_secret;
 mod redact;
@@ -21,17 +34,17 @@ pub use transport::{TransportError, TransportErrorKind};
 
 use crate::secret::{AccessToken, RefreshToken};
 
-/// Why a call gave no result. [`Error::next_step`] says what to do about it.
+/// The reason why a call to HubSpot gave no result. [`Error::next_step`] says what to do about it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// HubSpot refused the request.
+    /// HubSpot sent an error response: the status is not 200 to 299.
     #[error(transparent)]
     Api(Box<ApiError>),
-    /// The status says success, but the body is not what was asked for. It may hold tokens: see [`ResponseError::rescued`].
+    /// The status is a success, but the body cannot be used. It may hold tokens: see [`ResponseError::rescued`].
     #[error(transparent)]
     Response(Box<ResponseError>),
-    /// No whole response came. The transports make this error.
+    /// No complete response arrived. The transports make this error.
     #[error(transparent)]
     Transport(#[from] TransportError),
 }
@@ -40,37 +53,37 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NextStep {
-    /// The account's grant is gone. Stop, and ask the account to connect the app again; never retry.
+    /// The account's grant is gone. Do not retry. Ask the account to connect the app again.
     Reauthorize,
-    /// The authorization code is spent or the callback was not accepted. Send the browser to the consent page again.
+    /// The authorization code was used up, or the callback was not accepted. Send the browser to the consent page again.
     RestartAuthorization,
-    /// The app is set up wrongly, or HubSpot changed. Fix the app; the stored grants stay good.
+    /// The app is configured wrongly, or HubSpot's API changed. Fix the app. The stored grants stay valid.
     FixConfiguration,
-    /// Nothing is wrong with app or grant. Wait this long, or for a time of your own choosing if there is none, and try
-    /// again.
+    /// Nothing is wrong with the app or the grant. Wait this long, then try again. With `None`, the caller chooses how long to
+    /// wait.
     RetryAfter(Option<Duration>),
-    /// The answer is not HubSpot's OAuth API as it is documented. Look at the address; if it is HubSpot's, report a bug.
+    /// The response is not what HubSpot's OAuth API is documented to send. Check the address. If it is HubSpot's, report a bug.
     ReportBug,
 }
 
-/// What a call was to do.
+/// What a call asks HubSpot to do: one value for each [`Endpoint`](crate::Endpoint).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
-    /// [`ExchangeCode`](crate::ExchangeCode).
+    /// The exchange of an authorization code for tokens: [`ExchangeCode`](crate::ExchangeCode).
     ExchangeCode,
-    /// [`Refresh`](crate::Refresh).
+    /// The refresh of an access token: [`Refresh`](crate::Refresh).
     Refresh,
-    /// [`ClientCredentials`](crate::ClientCredentials).
+    /// The request for a token of the app itself: [`ClientCredentials`](crate::ClientCredentials).
     ClientCredentials,
-    /// [`Introspect`](crate::Introspect).
+    /// The introspection of a token: [`Introspect`](crate::Introspect).
     Introspect,
-    /// [`Revoke`](crate::Revoke).
+    /// The revocation of a refresh token: [`Revoke`](crate::Revoke).
     Revoke,
 }
 
 impl Error {
-    /// What to do next.
+    /// Returns what to do next.
     pub fn next_step(&self) -> NextStep {
         match self {
             Self::Api(error) => error.next_step(),
@@ -79,7 +92,7 @@ impl Error {
         }
     }
 
-    /// HubSpot's refusal, if that is what this is.
+    /// Returns HubSpot's error response, or `None` if this is another error.
     pub fn as_api(&self) -> Option<&ApiError> {
         match self {
             Self::Api(error) => Some(error),
@@ -87,7 +100,7 @@ impl Error {
         }
     }
 
-    /// The status of the answer, if there was one.
+    /// Returns the HTTP status of the response, or `None` if no complete response arrived.
     pub fn status(&self) -> Option<http::StatusCode> {
         match self {
             Self::Api(error) => Some(error.status),
@@ -96,8 +109,9 @@ impl Error {
         }
     }
 
-    /// The refresh token that stood in an answer which could otherwise not be used. If the old one was replaced, this is
-    /// the only copy: store it.
+    /// Returns the refresh token in a response that could otherwise not be used.
+    ///
+    /// Store it: if it replaces the one that was sent, this is its only copy.
     pub fn rescued_refresh_token(&self) -> Option<&RefreshToken> {
         match self {
             Self::Response(error) => error.rescued.refresh_token.as_ref(),
@@ -105,7 +119,7 @@ impl Error {
         }
     }
 
-    /// The access token that stood in an answer which could otherwise not be used.
+    /// Returns the access token in a response that could otherwise not be used.
     pub fn rescued_access_token(&self) -> Option<&AccessToken> {
         match self {
             Self::Response(error) => error.rescued.access_token.as_ref(),
@@ -127,7 +141,7 @@ impl From<ResponseError> for Error {
 }
 
 impl NextStep {
-    /// The step's name for programs: `reauthorize`, `restart_authorization`, `fix_configuration`, `retry_after` or
+    /// Returns the step's name for programs: `reauthorize`, `restart_authorization`, `fix_configuration`, `retry_after` or
     /// `report_bug`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -141,7 +155,7 @@ impl NextStep {
 }
 
 impl fmt::Display for NextStep {
-    /// The step as an instruction.
+    /// Writes the step as an instruction to a person.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Reauthorize => "ask the account to connect the app again",
@@ -155,8 +169,8 @@ impl fmt::Display for NextStep {
 }
 
 impl Operation {
-    /// The operation's name for programs and logs: `exchange_code`, `refresh`, `client_credentials`, `introspect` or
-    /// `revoke`.
+    /// Returns the operation's name for programs and logs: `exchange_code`, `refresh`, `client_credentials`, `introspect`
+    /// or `revoke`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ExchangeCode => "exchange_code",
@@ -169,7 +183,7 @@ impl Operation {
 }
 
 impl fmt::Display for Operation {
-    /// The operation in words, fit to stand after "to".
+    /// Writes the operation in words that can follow "to".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ExchangeCode => "exchange the authorization code",

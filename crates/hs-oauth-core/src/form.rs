@@ -1,13 +1,16 @@
+//! Form encoding, which serves queries, form bodies and path segments alike.
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::text::all;
+use crate::text::all_bytes;
 
-/// Everything but RFC 3986's unreserved characters is escaped: right in a query, in a form body and in a path segment
-/// alike, and a space becomes `%20`, as HubSpot's own SDKs write it.
+/// The characters to escape: all but the unreserved ones of RFC 3986 §2.3.
+///
+/// This is correct in a query, in a form body and in a path segment. A space becomes `%20`, as HubSpot's own SDKs write it.
 pub(crate) const UNRESERVED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Appends `name=value`, after a `&` unless it is the first. `name` needs no escaping.
+/// Appends `name=value`, preceded by `&` unless the form is empty. `name` must need no escapes.
 pub(crate) fn push(form: &mut String, name: &str, value: &str) {
     if !form.is_empty() {
         form.push('&');
@@ -17,10 +20,10 @@ pub(crate) fn push(form: &mut String, name: &str, value: &str) {
     push_value(form, value);
 }
 
-/// Appends `value`, escaped.
+/// Appends `value` with escapes.
 pub(crate) fn push_value(form: &mut String, value: &str) {
-    if all(value, is_unreserved) {
-        // As nearly all are.
+    if all_bytes(value, is_unreserved) {
+        // Nearly all values need no escapes.
         return form.push_str(value);
     }
     for piece in utf8_percent_encode(value, UNRESERVED) {
@@ -28,14 +31,16 @@ pub(crate) fn push_value(form: &mut String, value: &str) {
     }
 }
 
-/// RFC 3986 §2.3. Without a way out half-way, so that it can be asked of many bytes at once.
+/// Returns whether the byte is an unreserved character of RFC 3986 §2.3.
+///
+/// There are no branches, so that the compiler can check many bytes at once.
 fn is_unreserved(byte: u8) -> bool {
     let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
     let is_digit = byte.wrapping_sub(b'0') < 10;
     is_letter | is_digit | (byte == b'-') | (byte == b'.') | (byte == b'_') | (byte == b'~')
 }
 
-/// The most bytes [`push`] appends.
+/// Returns the largest number of bytes that [`push`] appends for these.
 pub(crate) fn room_for(name: &str, value: &str) -> usize {
     name.len() + 3 * value.len() + 2
 }

@@ -1,14 +1,16 @@
+//! The error of constructors.
+
 use std::fmt;
 
-/// A value a constructor did not take: which argument, and what is wrong with it.
+/// The error of a constructor that does not accept an argument: which one, and what is wrong with it.
 ///
-/// Never holds the value itself, which may be a secret.
+/// It never holds the value itself, which may be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{argument}` {kind}")]
 #[non_exhaustive]
 pub struct InvalidArgument {
-    /// The argument, by the name HubSpot or the constructor gives it: `client_id`, `redirect_uri`, or the name of an
-    /// environment variable when [`App::from_env`](crate::App::from_env) read it.
+    /// The name of the argument, such as `client_id` or `redirect_uri`. It is HubSpot's name or that of the constructor's parameter.
+    /// For [`App::from_env`](crate::App::from_env), it is the name of the environment variable.
     pub argument: &'static str,
     /// What is wrong with the value.
     pub kind: InvalidArgumentKind,
@@ -18,45 +20,40 @@ pub struct InvalidArgument {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidArgumentKind {
-    /// There is no value, or an empty one.
+    /// The value is missing or empty.
     Missing,
-    /// The value has more bytes than `limit`.
+    /// The value is longer than `limit` bytes.
     TooLong {
-        /// The most bytes this argument may have.
+        /// The largest number of bytes that this argument may have.
         limit: usize,
     },
-    /// The value has a byte that may not stand in it, at offset `at` (counted in bytes from 0).
+    /// The value has a character that is not allowed in it.
     Character {
-        /// Where the byte is.
+        /// The offset of the character, in bytes from 0.
         at: usize,
     },
-    /// The value is `.` or `..`, which a URL path would swallow.
+    /// The value is `.` or `..`, which clients and servers remove from a URL path (RFC 3986 §5.2.4).
     DotSegment,
     /// The value is not an absolute `http` or `https` URL.
     NotAUrl,
-    /// The URL is plain `http` and its host is not loopback, so credentials would cross a network in the clear.
+    /// The URL is plain `http` and its host is not a loopback address, so credentials would cross a network unencrypted.
     NotHttps,
-    /// The URL has a part that may not be there.
+    /// The URL has a part that is not allowed.
     UrlPart(
-        /// The part: `a user name or password`, `a query`, `a fragment`, or parameters HubSpot adds itself.
+        /// The part: `a user name or password`, `a query`, `a fragment`, or parameters that HubSpot adds itself.
         &'static str,
     ),
-    /// The value is none of the version names: `v1`, `v3` or a month such as `2026-09`.
+    /// The value is not an API version: `v1`, `v3` or a month such as `2026-09`.
     NotAVersion,
     /// The value is not 43 to 128 unreserved characters (RFC 7636 §4.1).
     NotACodeVerifier,
     /// The environment variable's value is not UTF-8.
     NotUnicode,
-    /// The text is not an account: a hub's number, or a hub's and a user's with a dash between.
+    /// The value is not an account: a hub id, or a hub id and a user id with a dash between them.
     NotAnAccount,
-    /// With times like these a renewal is not safe.
+    /// The times are such that a renewal would not be safe.
     Timing(
-        /// What is wrong with them.
-        &'static str,
-    ),
-    /// The tokens have no refresh token, or do not say whose they are.
-    Tokens(
-        /// What is missing.
+        /// What is wrong with the times.
         &'static str,
     ),
 }
@@ -66,6 +63,7 @@ impl InvalidArgument {
         Self { argument, kind }
     }
 
+    /// Returns the same error for an argument of another name.
     pub(crate) const fn named(self, argument: &'static str) -> Self {
         Self { argument, kind: self.kind }
     }
@@ -76,11 +74,11 @@ impl fmt::Display for InvalidArgumentKind {
         match self {
             Self::Missing => f.write_str("is missing or empty"),
             Self::TooLong { limit } => write!(f, "is longer than {limit} bytes"),
-            Self::Character { at } => write!(f, "has a character at byte {at} that may not stand in it"),
-            Self::DotSegment => f.write_str("is only dots, which a URL path would swallow"),
+            Self::Character { at } => write!(f, "has a character at byte {at} that is not allowed"),
+            Self::DotSegment => f.write_str("is `.` or `..`, which cannot be part of a URL path"),
             Self::NotAUrl => f.write_str("is not an absolute http or https URL"),
             Self::NotHttps => f.write_str("must be https (plain http is for loopback hosts only)"),
-            Self::UrlPart(part) => write!(f, "has {part}, which may not be there"),
+            Self::UrlPart(part) => write!(f, "has {part}, which is not allowed"),
             Self::NotAVersion => f.write_str("is not an API version: use v1, v3 or a month such as 2026-09"),
             Self::NotACodeVerifier => f.write_str("is not a code verifier: 43 to 128 of A-Z a-z 0-9 - . _ ~"),
             Self::NotUnicode => f.write_str("is not UTF-8"),
@@ -88,7 +86,6 @@ impl fmt::Display for InvalidArgumentKind {
                 f.write_str("is not an account: use a hub's number, or a hub's and a user's such as 62515-7")
             }
             Self::Timing(rule) => write!(f, "has {rule}"),
-            Self::Tokens(missing) => write!(f, "has no {missing}"),
         }
     }
 }

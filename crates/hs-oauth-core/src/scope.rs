@@ -1,3 +1,5 @@
+//! Scopes, the permissions of a grant.
+
 use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
@@ -6,21 +8,21 @@ use serde::de::SeqAccess;
 use serde::{Deserialize, Serialize};
 
 use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
-use crate::json::{Field, Shape};
+use crate::json::{Field, FromJson};
 
 const MAX_SCOPE_SIZE: usize = 1024;
 
-/// One permission, by the name HubSpot's developer pages give it: `crm.objects.contacts.read`, `oauth`.
+/// One permission, named as in HubSpot's documentation: `oauth`, `crm.objects.contacts.read`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Scope(String);
 
 impl Scope {
-    /// Takes the name of a scope.
+    /// Returns the scope of this name.
     ///
     /// # Errors
-    /// [`InvalidArgument`] naming `scope` if it is empty, longer than 1024 bytes, or has a space, a quote, a backslash
-    /// or anything but visible ASCII (RFC 6749 §3.3).
+    /// [`InvalidArgument`] for `scope` if the name is empty, is longer than 1024 bytes, or has a quote, a backslash or a character
+    /// that is not visible ASCII (RFC 6749 §3.3).
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidArgument> {
         let name = name.into();
         let kind = if name.is_empty() {
@@ -37,12 +39,12 @@ impl Scope {
         Err(InvalidArgument::new("scope", kind))
     }
 
-    /// A scope HubSpot said was granted, kept as it was said.
+    /// Returns a scope of a response. Its name is not checked.
     pub(crate) fn from_response(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 
-    /// The name.
+    /// Returns the name of the scope.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -62,8 +64,10 @@ impl FromStr for Scope {
     }
 }
 
-/// Scopes in the order they were given; those an app asks for each once, those HubSpot granted as it said them. Written and read with single spaces between them (RFC 6749 §3.3);
-/// serialized as a list, as HubSpot's answers have them.
+/// An ordered list of scopes.
+///
+/// Scopes that an app requests are each in it once. Scopes that HubSpot granted are in it as HubSpot sent them. As text, the names have
+/// single spaces between them (RFC 6749 §3.3). Serialized, they are an array, as in HubSpot's responses.
 ///
 /// ```
 /// let scopes: hs_oauth_core::Scopes = "oauth crm.objects.contacts.read".parse()?;
@@ -75,35 +79,35 @@ impl FromStr for Scope {
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
-    /// No scope.
+    /// The empty list of scopes.
     pub const NONE: Self = Self(Vec::new());
 
-    /// Whether there is none.
+    /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// Returns the number of scopes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether the scope of this name is among them.
+    /// Returns whether the scope of this name is in the list.
     pub fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|scope| scope.0 == name)
     }
 
-    /// The scopes one after the other.
+    /// Returns an iterator over the scopes, in their order.
     pub fn iter(&self) -> std::slice::Iter<'_, Scope> {
         self.0.iter()
     }
 
-    /// Scopes HubSpot said were granted, kept as they were said.
+    /// Returns the scopes of a response, as HubSpot sent them.
     pub(crate) const fn from_response(scopes: Vec<Scope>) -> Self {
         Self(scopes)
     }
 
-    /// The same, from a text with spaces between them.
+    /// Returns the scopes of a response that has them as one string with spaces between the names.
     pub(crate) fn from_response_text(names: &str) -> Self {
         Self(names.split_ascii_whitespace().map(Scope::from_response).collect())
     }
@@ -124,7 +128,10 @@ impl fmt::Display for Scopes {
 impl FromStr for Scopes {
     type Err = InvalidArgument;
 
-    /// Reads names with white space between them; no name at all is [`Scopes::NONE`].
+    /// Reads names with white space between them. Each scope is in the result once. A text without names gives [`Scopes::NONE`].
+    ///
+    /// # Errors
+    /// The errors of [`Scope::new`], for the first name that is not one of a scope.
     fn from_str(names: &str) -> Result<Self, InvalidArgument> {
         names.split_ascii_whitespace().map(Scope::new).collect()
     }
@@ -140,7 +147,7 @@ impl FromIterator<Scope> for Scopes {
 
 impl Extend<Scope> for Scopes {
     fn extend<I: IntoIterator<Item = Scope>>(&mut self, scopes: I) {
-        // By a set, not by a search: what is read here may have come from outside, and be long.
+        // A set, since a search would be slow for a long list, and the list may come from outside.
         let mut seen: HashSet<Scope> = self.0.iter().cloned().collect();
         self.0.extend(scopes.into_iter().filter(|scope| seen.insert(scope.clone())));
     }
@@ -164,14 +171,14 @@ impl IntoIterator for Scopes {
     }
 }
 
-impl Shape<'_> for Scope {
+impl FromJson<'_> for Scope {
     fn from_text(name: &str) -> Option<Self> {
         Some(Self::from_response(name))
     }
 }
 
-impl<'a> Shape<'a> for Scopes {
-    fn from_list<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
+impl<'a> FromJson<'a> for Scopes {
+    fn from_array<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
         let mut scopes = Vec::with_capacity(8);
         while let Some(scope) = list.next_element::<Field<Scope>>()? {
             match scope {
@@ -189,7 +196,7 @@ mod tests {
 
     /// RFC 6749 §3.3.
     #[test]
-    fn a_scope_is_visible_ascii_without_quote_and_backslash() {
+    fn a_scope_is_visible_ascii_without_quotes_and_backslashes() {
         assert!(Scope::new("crm.objects.contacts.read").is_ok());
         assert!(Scope::new("https://example.com/scope").is_ok());
         for name in ["", "a b", "a\"b", "a\\b", "a\nb", "é"] {
@@ -198,16 +205,26 @@ mod tests {
     }
 
     #[test]
-    fn many_scopes_cost_no_more_each_than_a_few() {
+    fn a_hundred_thousand_scopes_are_read_without_delay() {
         let many = (0..100_000).map(|number| format!("s{number} ")).collect::<String>();
         assert_eq!(many.parse::<Scopes>().unwrap().len(), 100_000);
     }
 
     #[test]
-    fn scopes_keep_their_order_and_lose_their_doubles() {
+    fn scopes_keep_their_order_and_lose_their_duplicates() {
         let scopes: Scopes = " oauth  crm.read\toauth content ".parse().unwrap();
         assert_eq!(scopes.to_string(), "oauth crm.read content");
         assert_eq!(serde_json::to_string(&scopes).unwrap(), r#"["oauth","crm.read","content"]"#);
         assert_eq!("".parse::<Scopes>().unwrap(), Scopes::NONE);
+    }
+
+    #[test]
+    fn scopes_are_stored_as_an_array_of_names() {
+        let scopes: Scopes = "oauth crm.objects.contacts.read".parse().unwrap();
+        for (scopes, text) in [(scopes, r#"["oauth","crm.objects.contacts.read"]"#), (Scopes::NONE, "[]")] {
+            assert_eq!(serde_json::to_string(&scopes).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Scopes>(text).unwrap(), scopes);
+        }
+        assert_eq!(serde_json::to_string(&Scope::new("oauth").unwrap()).unwrap(), r#""oauth""#);
     }
 }

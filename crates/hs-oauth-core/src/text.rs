@@ -1,13 +1,17 @@
-/// Text from outside, fit to be shown: control characters are replaced, so that it can neither forge a log line nor steer a
-/// terminal. Every text in an error of this crate went through it, and ends at 512 characters.
+//! Texts from outside, and checks of their bytes.
+
+/// Returns the text with its control characters replaced by `U+FFFD`, so that it can neither forge a log line nor control a terminal.
+///
+/// Line separators and characters that change the direction of text are replaced too. Every text from outside in an error of this crate
+/// has gone through this function, and has at most 512 characters.
 pub fn printable(text: &str) -> String {
-    if all(text, |byte| matches!(byte, b' '..=b'~')) {
+    if all_bytes(text, |byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();
     }
-    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_control(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// As much of a text from outside as an error keeps.
+/// Returns the part of a text from outside that an error keeps: at most [`MAX_EXCERPT_LEN`] characters, made [`printable`].
 pub(crate) fn excerpt(text: &str) -> String {
     if text.len() <= MAX_EXCERPT_LEN {
         return printable(text);
@@ -16,21 +20,24 @@ pub(crate) fn excerpt(text: &str) -> String {
     printable(text.get(..end).unwrap_or(text))
 }
 
-/// Whether all bytes are allowed. Looks at sixteen at once: without a way out half-way, the compiler makes one step of it.
-pub(crate) fn all(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
+/// Returns whether all bytes of the text are allowed.
+///
+/// It checks sixteen bytes at a time. Within the sixteen there is no early exit, so that the compiler can check them in one step.
+pub(crate) fn all_bytes(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
     let each = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & allowed(*byte));
     let bytes = text.as_bytes();
     match bytes.last_chunk::<16>() {
-        // The last sixteen are the rest, and some of what was seen before.
+        // The last sixteen bytes hold the rest, and some bytes that were checked before.
         Some(rest) => bytes.as_chunks::<16>().0.iter().all(|chunk| each(chunk)) && each(rest),
         None => each(bytes),
     }
 }
 
+/// The largest number of characters that an error keeps of a text from outside.
 const MAX_EXCERPT_LEN: usize = 512;
 
-/// Control characters, and those that change the direction of what follows.
-fn steers(c: char) -> bool {
+/// Returns whether this is a control character, a line separator, or a character that changes the direction of text.
+fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,100 +1,107 @@
+//! The tokens of a grant.
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::json::UnknownFields;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::timestamp::Timestamp;
 
-/// The tokens of one grant: what HubSpot said, and when the access token ends.
+/// The tokens of one grant, as HubSpot sent them, and the time at which the access token expires.
 ///
-/// Serialized under HubSpot's own field names, with `expires_at` in milliseconds since 1970, and with null for what HubSpot did not
-/// say. The tokens are in the clear.
+/// It is serialized with HubSpot's own field names, with `expires_at` in milliseconds since 1970, and with null for a field that
+/// HubSpot did not send. The tokens in it are in the clear.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(expecting = "a set of tokens")]
 #[non_exhaustive]
 pub struct TokenSet {
-    /// The token that a HubSpot API takes as `Authorization: Bearer …`.
+    /// The token that HubSpot's APIs accept as `Authorization: Bearer …`.
     #[serde(rename = "access_token")]
     pub access_token: AccessToken,
-    /// The life of the access token in seconds, at least 1. HubSpot gives 1800.
+    /// The lifetime of the access token in seconds, at least 1. HubSpot sends 1800.
     #[serde(rename = "expires_in")]
     pub expires_in: u64,
-    /// The moment the access token ends: `expires_in` after the request was **sent**, so that a slow response cannot make the token
-    /// look fresher than it is.
+    /// The time at which the access token expires.
     ///
-    /// It is at most a day later. HubSpot's tokens live half an hour, and a token that never seems to end is never renewed.
+    /// It is `expires_in` after the request was **sent**, so that a slow response cannot make the token look fresher than it is. It
+    /// is at most one day after that: HubSpot's tokens live half an hour, and a token that never seems to expire is never renewed.
     #[serde(rename = "expires_at")]
     pub expires_at: Timestamp,
-    /// The token that the next access token is requested with. Absent with client credentials. If HubSpot's response to a refresh
-    /// has none, this is the one that was sent (RFC 6749 §6).
+    /// The token that the next access token is requested with.
+    ///
+    /// It is absent with client credentials. If the response to a refresh has none, this is the one that was sent (RFC 6749 §6).
     #[serde(rename = "refresh_token", default)]
     pub refresh_token: Option<RefreshToken>,
-    /// How the access token is used.
+    /// The type of the access token, which says how it is used.
     #[serde(rename = "token_type", default)]
     pub token_type: TokenType,
-    /// What the token is for. `v1` does not say.
+    /// The purpose of the token. Absent on `v1`.
     #[serde(rename = "token_use", default)]
     pub token_use: Option<TokenUse>,
-    /// The account. `v1` may not say.
+    /// The hub id of the account. May be absent on `v1`.
     #[serde(rename = "hub_id", default)]
     pub hub_id: Option<i64>,
-    /// The person who installed the app.
+    /// The user id of the person who installed the app.
     #[serde(rename = "user_id", default)]
     pub user_id: Option<i64>,
-    /// The scopes that were granted, if HubSpot says so. `v1` may not say.
+    /// The scopes that were granted. May be absent on `v1`.
     #[serde(rename = "scopes", default)]
     pub scopes: Option<Scopes>,
-    /// The ID token, if the `openid` scope was granted.
+    /// The ID token. Present if the scope `openid` was granted.
     #[serde(rename = "id_token", default)]
     pub id_token: Option<IdToken>,
-    /// Fields that a later version of this library wrote into the stored set. Unknown fields of a response do not come here.
+    /// Fields that a later version of this library wrote into the stored set. Unknown fields of a response are not among them.
     #[serde(flatten)]
     pub unknown: UnknownFields,
 }
 
-/// How an access token is used (RFC 6749 §7.1).
+/// The type of an access token, which says how it is used (RFC 6749 §7.1).
 ///
-/// A response with any other type is an error, since the token must not be used.
+/// A response with another type is an error, since a client must not use a token whose type it does not understand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub enum TokenType {
-    /// As a bearer token (RFC 6750).
+    /// A bearer token: any party that has it can use it (RFC 6750 §1.2).
     #[default]
     #[serde(rename = "bearer")]
     Bearer,
 }
 
-/// What a token is for. An open set.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+/// The purpose of a token. This is an open set.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "Cow<'_, str>")]
 #[non_exhaustive]
 pub enum TokenUse {
-    /// `access_token`: acts for an account.
+    /// The token is an access token for an account. Written `access_token`.
+    #[serde(rename = "access_token")]
     AccessToken,
-    /// `refresh_token`. Only introspection says this.
+    /// The token is a refresh token. Written `refresh_token`. Only introspection says this.
+    #[serde(rename = "refresh_token")]
     RefreshToken,
-    /// `client_credentials`: acts for the app itself.
+    /// The token is an access token for the app itself. Written `client_credentials`.
+    #[serde(rename = "client_credentials")]
     ClientCredentials,
-    /// A use that this release has no name for.
+    /// A purpose that this release has no name for, as HubSpot writes it.
+    #[serde(untagged)]
     Other(String),
 }
 
-/// The longest life that an access token is believed to have.
-const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest lifetime that an access token is assumed to have.
+const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl TokenSet {
-    /// Returns a set with what every response has. The other fields are for the caller to fill in.
+    /// Returns a set with the fields that every response has. The caller fills in the other fields.
     ///
-    /// `expires_in` is in seconds, `sent_at` is the time just before the request was sent.
+    /// `expires_in` is in seconds. `sent_at` is the time just before the request was sent.
     pub fn new(access_token: AccessToken, expires_in: u64, sent_at: Timestamp) -> Self {
         Self {
             access_token,
             expires_in,
-            expires_at: sent_at.plus(Duration::from_secs(expires_in).min(MAX_LIFE)),
+            expires_at: sent_at.plus(Duration::from_secs(expires_in).min(MAX_LIFETIME)),
             refresh_token: None,
             token_type: TokenType::Bearer,
             token_use: None,
@@ -106,21 +113,21 @@ impl TokenSet {
         }
     }
 
-    /// Returns whether access token and refresh token are the same in both sets.
+    /// Returns whether both sets have the same access token and the same refresh token.
     pub fn has_same_tokens(&self, other: &Self) -> bool {
         self.access_token == other.access_token && self.refresh_token == other.refresh_token
     }
 }
 
 impl TokenType {
-    /// Returns the type of that name, in upper or lower case (RFC 6749 §5.1).
+    /// Returns the type of this name, in upper or lower case (RFC 6749 §5.1), or `None` if it is unknown.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         name.eq_ignore_ascii_case("bearer").then_some(Self::Bearer)
     }
 }
 
 impl TokenUse {
-    /// Returns the use as HubSpot writes it.
+    /// Returns the purpose as HubSpot writes it.
     pub fn as_str(&self) -> &str {
         match self {
             Self::AccessToken => "access_token",
@@ -142,12 +149,7 @@ impl From<Cow<'_, str>> for TokenUse {
     }
 }
 
-impl Serialize for TokenUse {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
+// Not derived: upper and lower case are the same here.
 impl<'de> Deserialize<'de> for TokenType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = Cow::<str>::deserialize(deserializer)?;
@@ -168,5 +170,60 @@ mod tests {
             assert_eq!(serde_json::from_value::<TokenType>(json!(name)).unwrap(), TokenType::Bearer);
         }
         assert!(serde_json::from_value::<TokenType>(json!("mac")).is_err());
+    }
+
+    fn minimal() -> TokenSet {
+        TokenSet::new(AccessToken::new("CK-1").unwrap(), 1800, Timestamp::from_secs(1_790_000_000))
+    }
+
+    #[test]
+    fn the_stored_form_of_a_full_set_is_this_text() {
+        let tokens = TokenSet {
+            refresh_token: Some(RefreshToken::new("na1-2").unwrap()),
+            token_use: Some(TokenUse::AccessToken),
+            hub_id: Some(62515),
+            user_id: Some(7),
+            scopes: Some("oauth crm.objects.contacts.read".parse().unwrap()),
+            id_token: Some(IdToken::new("e.y.J").unwrap()),
+            unknown: serde_json::from_str(r#"{"later":{"a":[1.50,null]}}"#).unwrap(),
+            ..minimal()
+        };
+        let text = concat!(
+            r#"{"access_token":"CK-1","expires_in":1800,"expires_at":1790001800000,"refresh_token":"na1-2","#,
+            r#""token_type":"bearer","token_use":"access_token","hub_id":62515,"user_id":7,"#,
+            r#""scopes":["oauth","crm.objects.contacts.read"],"id_token":"e.y.J","later":{"a":[1.5,null]}}"#,
+        );
+        assert_eq!(serde_json::to_string(&tokens).unwrap(), text);
+        assert_eq!(serde_json::from_str::<TokenSet>(text).unwrap(), tokens);
+    }
+
+    #[test]
+    fn the_stored_form_of_a_minimal_set_is_this_text() {
+        let text = concat!(
+            r#"{"access_token":"CK-1","expires_in":1800,"expires_at":1790001800000,"refresh_token":null,"#,
+            r#""token_type":"bearer","token_use":null,"hub_id":null,"user_id":null,"scopes":null,"id_token":null}"#,
+        );
+        assert_eq!(serde_json::to_string(&minimal()).unwrap(), text);
+        assert_eq!(serde_json::from_str::<TokenSet>(text).unwrap(), minimal());
+    }
+
+    #[test]
+    fn a_token_type_is_stored_in_lower_case() {
+        assert_eq!(serde_json::to_string(&TokenType::Bearer).unwrap(), r#""bearer""#);
+    }
+
+    #[test]
+    fn a_token_use_is_stored_as_hubspot_writes_it() {
+        for (token_use, name) in [
+            (TokenUse::AccessToken, "access_token"),
+            (TokenUse::RefreshToken, "refresh_token"),
+            (TokenUse::ClientCredentials, "client_credentials"),
+            (TokenUse::Other("a \"new\" use".to_owned()), r#"a \"new\" use"#),
+        ] {
+            let text = format!("\"{name}\"");
+            assert_eq!(serde_json::to_string(&token_use).unwrap(), text);
+            assert_eq!(serde_json::from_str::<TokenUse>(&text).unwrap(), token_use);
+        }
+        assert!(serde_json::from_str::<TokenUse>("7").is_err());
     }
 }

@@ -10,22 +10,22 @@ use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 use crate::version::Resource;
 
-/// Gets an access token for the app itself, for APIs that act for no account, such as the webhooks journal. There is no
-/// refresh token: when it ends, ask again.
+/// The request for an access token of the app itself.
 ///
-/// HubSpot's files name this grant for `v1`, `v3` and `2026-03`.
+/// Such a token is for APIs that act for no account, such as the webhooks journal. It comes without a refresh token: when it
+/// expires, request another. HubSpot's OpenAPI files list this grant type for `v1`, `v3` and `2026-03`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCredentials {
     scopes: Scopes,
 }
 
 impl ClientCredentials {
-    /// Asks for these scopes.
+    /// Returns a request for these scopes.
     pub const fn new(scopes: Scopes) -> Self {
         Self { scopes }
     }
 
-    /// The scopes asked for.
+    /// Returns the requested scopes.
     pub const fn scopes(&self) -> &Scopes {
         &self.scopes
     }

@@ -11,22 +11,22 @@ use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 use crate::version::Resource;
 
-/// Exchanges an authorization code for a grant's first tokens.
+/// The exchange of an authorization code for the first tokens of a grant.
 ///
-/// A code is good once and for a short time: this may be sent again only if the request surely never left. After any other
-/// failure that says "try again", the code may prove to be spent; then the authorization has to be started again.
+/// A code can be used once, and only for a short time. So this request may be repeated only if it is certain that it was never sent.
+/// After any other error that says to try again, the code may turn out to be used up. Then the authorization must be started again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExchangeCode {
     code: AuthorizationCode,
 }
 
 impl ExchangeCode {
-    /// Exchanges `code`.
+    /// Returns a request that exchanges `code`.
     pub const fn new(code: AuthorizationCode) -> Self {
         Self { code }
     }
 
-    /// The code to be exchanged.
+    /// Returns the code to exchange.
     pub const fn code(&self) -> &AuthorizationCode {
         &self.code
     }

@@ -5,25 +5,25 @@ use http::{Method, Request, Response};
 
 use super::introspection::{self, Introspection};
 use super::token::Token;
-use super::{Endpoint, bare, error_response, post};
+use super::{Endpoint, error_response, post, request_without_body};
 use crate::app::App;
 use crate::error::{Error, Operation};
 use crate::timestamp::Timestamp;
 use crate::version::{ApiVersion, Resource};
 
-/// Asks HubSpot about a token: whether it is good, and whose it is.
+/// The introspection of a token: whether it is valid, and which account it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Introspect {
     token: Token,
 }
 
 impl Introspect {
-    /// Asks about this token.
+    /// Returns a request that asks about this token.
     pub fn new(token: impl Into<Token>) -> Self {
         Self { token: token.into() }
     }
 
-    /// The token asked about.
+    /// Returns the token that the request asks about.
     pub const fn token(&self) -> &Token {
         &self.token
     }
@@ -37,10 +37,10 @@ impl Endpoint for Introspect {
     fn to_http(&self, app: &App) -> Request<Vec<u8>> {
         match (app.version(), &self.token) {
             (ApiVersion::V1, Token::Access(token)) => {
-                bare(Method::GET, app.uri(Resource::AccessToken(token.expose())))
+                request_without_body(Method::GET, app.uri(Resource::AccessToken(token.expose())))
             }
             (ApiVersion::V1, Token::Refresh(token)) => {
-                bare(Method::GET, app.uri(Resource::RefreshToken(token.expose())))
+                request_without_body(Method::GET, app.uri(Resource::RefreshToken(token.expose())))
             }
             (_, token) => {
                 let fields = [("token", token.expose()), ("token_type_hint", token.type_hint())];

@@ -8,53 +8,52 @@ use serde::{Serialize, Serializer};
 use super::signed_access_token::SignedAccessToken;
 use super::token::Token;
 use crate::error::{Error, Operation, ResponseError};
-use crate::json::{self, Field, Problem, Scalar, json_object, needed};
+use crate::json::{self, Field, Problem, Scalar, json_object, required};
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, RefreshToken};
 use crate::token_set::TokenUse;
 use crate::version::ApiVersion;
 
-/// What HubSpot knows of a token.
+/// The result of an introspection.
 ///
-/// Serialized under HubSpot's own field names, as a current version would have answered; the token in it stands there in
-/// the clear.
+/// It is serialized as the response of a current API version, with HubSpot's own field names. The token in it is in the clear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Introspection {
-    /// The token is unknown, expired or revoked; HubSpot says no more.
+    /// The token is unknown, expired or revoked. HubSpot does not say which.
     Inactive,
-    /// A good access token.
+    /// The token is a valid access token.
     AccessToken(Box<AccessTokenInfo>),
-    /// A good refresh token.
+    /// The token is a valid refresh token.
     RefreshToken(Box<RefreshTokenInfo>),
 }
 
-/// What HubSpot knows of an access token.
+/// What HubSpot says about a valid access token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AccessTokenInfo {
-    /// The token itself.
+    /// The token that was asked about.
     #[serde(rename = "token")]
     pub token: AccessToken,
-    /// The account.
+    /// The hub id of the account.
     #[serde(rename = "hub_id")]
     pub hub_id: i64,
-    /// The person who installed the app.
+    /// The user id of the person who installed the app.
     #[serde(rename = "user_id", skip_serializing_if = "Option::is_none")]
     pub user_id: Option<i64>,
-    /// The app.
+    /// The id of the app.
     #[serde(rename = "app_id")]
     pub app_id: i64,
-    /// The app's client id. `v1` does not say.
+    /// The client id of the app. Absent on `v1`.
     #[serde(rename = "client_id", skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// What was granted.
+    /// The scopes that were granted.
     #[serde(rename = "scopes")]
     pub scopes: Scopes,
-    /// Seconds until the token expires; 0 if it has, or if HubSpot says a negative number.
+    /// The number of seconds until the token expires. It is 0 if HubSpot sends a negative number.
     #[serde(rename = "expires_in")]
     pub expires_in: u64,
-    /// `bearer`; on `v1` `access`.
+    /// HubSpot's name of the token type: `bearer`, or on `v1` `access`.
     #[serde(rename = "token_type", skip_serializing_if = "Option::is_none")]
     pub token_type: Option<String>,
     /// Whether the app is distributed privately.
@@ -63,49 +62,49 @@ pub struct AccessTokenInfo {
     /// The e-mail address of the person who installed the app.
     #[serde(rename = "user", skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The account's own website, not a host of HubSpot's.
+    /// The domain of the account's own website, not a host of HubSpot's.
     #[serde(rename = "hub_domain", skip_serializing_if = "Option::is_none")]
     pub hub_domain: Option<String>,
-    /// The signed form of the token.
+    /// The signed form of the token, which HubSpot's own services read.
     #[serde(rename = "signed_access_token", skip_serializing_if = "Option::is_none")]
     pub signed_access_token: Option<Box<SignedAccessToken>>,
 }
 
-/// What HubSpot knows of a refresh token.
+/// What HubSpot says about a valid refresh token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RefreshTokenInfo {
-    /// The token itself.
+    /// The token that was asked about.
     #[serde(rename = "token")]
     pub token: RefreshToken,
-    /// The account.
+    /// The hub id of the account.
     #[serde(rename = "hub_id")]
     pub hub_id: i64,
-    /// The person who installed the app.
+    /// The user id of the person who installed the app.
     #[serde(rename = "user_id", skip_serializing_if = "Option::is_none")]
     pub user_id: Option<i64>,
-    /// The app. `v1` does not say.
+    /// The id of the app. Absent on `v1`.
     #[serde(rename = "app_id", skip_serializing_if = "Option::is_none")]
     pub app_id: Option<i64>,
-    /// The app's client id.
+    /// The client id of the app.
     #[serde(rename = "client_id")]
     pub client_id: String,
-    /// What was granted.
+    /// The scopes that were granted.
     #[serde(rename = "scopes")]
     pub scopes: Scopes,
-    /// What HubSpot calls the token; on `v1` often absent.
+    /// HubSpot's name of the token type. Often absent on `v1`.
     #[serde(rename = "token_type", skip_serializing_if = "Option::is_none")]
     pub token_type: Option<String>,
     /// The e-mail address of the person who installed the app.
     #[serde(rename = "user", skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The account's own website, not a host of HubSpot's.
+    /// The domain of the account's own website, not a host of HubSpot's.
     #[serde(rename = "hub_domain", skip_serializing_if = "Option::is_none")]
     pub hub_domain: Option<String>,
 }
 
 impl Introspection {
-    /// Whether the token is good.
+    /// Returns whether the token is valid.
     pub const fn is_active(&self) -> bool {
         !matches!(self, Self::Inactive)
     }
@@ -121,10 +120,10 @@ pub(super) fn read<B: AsRef<[u8]>>(
     let outcome = json::read(response.body().as_ref(), &mut body);
     let mut problems = Vec::new();
     let active = match body.active {
-        // A lookup of v1 answers only for a token that is good.
+        // A lookup on `v1` succeeds only for a valid token.
         Scalar::Absent if version == ApiVersion::V1 => Some(true),
-        ref active => active.boolean().or_else(|| {
-            problems.push(Problem::of(active, "active"));
+        ref active => active.as_bool().or_else(|| {
+            problems.push(Problem::of_required(active, "active"));
             None
         }),
     };
@@ -132,13 +131,14 @@ pub(super) fn read<B: AsRef<[u8]>>(
         return Ok(Introspection::Inactive);
     }
     let introspection = match active {
-        Some(_) => body.info(asked, &mut problems),
+        Some(_) => body.into_introspection(asked, &mut problems),
         None => None,
     };
     match introspection {
         Some(introspection) if outcome.is_ok() && problems.is_empty() => Ok(introspection),
         _ => {
-            Err(ResponseError::new(Operation::Introspect, response, json::problems(outcome, problems)).into())
+            Err(ResponseError::new(Operation::Introspect, response, json::all_problems(outcome, problems))
+                .into())
         }
     }
 }
@@ -149,28 +149,25 @@ impl Serialize for Introspection {
         struct Body<'i> {
             #[serde(rename = "active")]
             active: bool,
-            #[serde(rename = "token_use", skip_serializing_if = "Option::is_none")]
-            token_use: Option<&'static str>,
             #[serde(flatten)]
-            access_token: Option<&'i AccessTokenInfo>,
-            #[serde(flatten)]
-            refresh_token: Option<&'i RefreshTokenInfo>,
+            info: Option<Info<'i>>,
         }
 
-        let mut body =
-            Body { active: self.is_active(), token_use: None, access_token: None, refresh_token: None };
-        match self {
-            Self::Inactive => {}
-            Self::AccessToken(info) => {
-                body.token_use = Some("access_token");
-                body.access_token = Some(info);
-            }
-            Self::RefreshToken(info) => {
-                body.token_use = Some("refresh_token");
-                body.refresh_token = Some(info);
-            }
+        #[derive(Serialize)]
+        #[serde(tag = "token_use")]
+        enum Info<'i> {
+            #[serde(rename = "access_token")]
+            AccessToken(&'i AccessTokenInfo),
+            #[serde(rename = "refresh_token")]
+            RefreshToken(&'i RefreshTokenInfo),
         }
-        body.serialize(serializer)
+
+        let info = match self {
+            Self::Inactive => None,
+            Self::AccessToken(info) => Some(Info::AccessToken(info)),
+            Self::RefreshToken(info) => Some(Info::RefreshToken(info)),
+        };
+        Body { active: self.is_active(), info }.serialize(serializer)
     }
 }
 
@@ -199,18 +196,20 @@ json_object! {
 }
 
 impl InfoResponse<'_> {
-    /// Which kind of token it is, HubSpot says in `token_use`; where it does not, it is the kind asked about.
+    /// Reads the description of a valid token.
+    ///
+    /// `token_use` says which kind of token it is. If HubSpot does not send it, the token is of the kind that was asked about.
     #[inline]
-    fn info(self, asked: &Token, problems: &mut Vec<Problem>) -> Option<Introspection> {
-        let is_refresh_token = match self.token_use.text().map(TokenUse::from) {
+    fn into_introspection(self, asked: &Token, problems: &mut Vec<Problem>) -> Option<Introspection> {
+        let is_refresh_token = match self.token_use.into_text().map(TokenUse::from) {
             Some(TokenUse::RefreshToken) => true,
             Some(TokenUse::AccessToken) => false,
             _ => matches!(asked, Token::Refresh(_)),
         };
-        // The token may be left out of the answer, which RFC 7662 §2.2 does not name: it is the one asked about.
-        let token = self.token.text().unwrap_or(Cow::Borrowed(asked.expose()));
-        let hub_id = needed("hub_id", self.hub_id, problems, |value| value.integer());
-        let text = |value: Scalar<'_>| value.text().map(Cow::into_owned);
+        // The response may lack the token, since RFC 7662 §2.2 does not define such a field. Then it is the one asked about.
+        let token = self.token.into_text().unwrap_or(Cow::Borrowed(asked.expose()));
+        let hub_id = required("hub_id", self.hub_id, problems, |value| value.as_integer());
+        let text = |value: Scalar<'_>| value.into_text().map(Cow::into_owned);
         let scopes = match (self.scopes, self.scope) {
             (Field::Read(scopes), _) => Some(scopes),
             (_, Scalar::Text(scope)) => Some(Scopes::from_response_text(&scope)),
@@ -221,14 +220,15 @@ impl InfoResponse<'_> {
             }
         };
         if is_refresh_token {
-            let client_id = needed("client_id", self.client_id, problems, text);
-            let token =
-                needed("token", Scalar::Text(token), problems, |value| RefreshToken::new(value.text()?).ok());
+            let client_id = required("client_id", self.client_id, problems, text);
+            let token = required("token", Scalar::Text(token), problems, |value| {
+                RefreshToken::new(value.into_text()?).ok()
+            });
             return Some(Introspection::RefreshToken(Box::new(RefreshTokenInfo {
                 token: token?,
                 hub_id: hub_id?,
-                user_id: self.user_id.integer(),
-                app_id: self.app_id.integer(),
+                user_id: self.user_id.as_integer(),
+                app_id: self.app_id.as_integer(),
                 client_id: client_id?,
                 scopes: scopes?,
                 token_type: text(self.token_type),
@@ -236,23 +236,132 @@ impl InfoResponse<'_> {
                 hub_domain: text(self.hub_domain),
             })));
         }
-        let app_id = needed("app_id", self.app_id, problems, |value| value.integer());
-        let expires_in = needed("expires_in", self.expires_in, problems, |value| value.integer());
-        let token =
-            needed("token", Scalar::Text(token), problems, |value| AccessToken::new(value.text()?).ok());
+        let app_id = required("app_id", self.app_id, problems, |value| value.as_integer());
+        let expires_in = required("expires_in", self.expires_in, problems, |value| value.as_integer());
+        let token = required("token", Scalar::Text(token), problems, |value| {
+            AccessToken::new(value.into_text()?).ok()
+        });
         Some(Introspection::AccessToken(Box::new(AccessTokenInfo {
             token: token?,
             hub_id: hub_id?,
-            user_id: self.user_id.integer(),
+            user_id: self.user_id.as_integer(),
             app_id: app_id?,
             client_id: text(self.client_id),
             scopes: scopes?,
             expires_in: u64::try_from(expires_in?).unwrap_or(0),
             token_type: text(self.token_type),
-            is_private_distribution: self.is_private_distribution.boolean(),
+            is_private_distribution: self.is_private_distribution.as_bool(),
             user: text(self.user),
             hub_domain: text(self.hub_domain),
-            signed_access_token: self.signed_access_token.read(),
+            signed_access_token: self.signed_access_token.into_value(),
         })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Signature;
+
+    fn access_token_info() -> AccessTokenInfo {
+        AccessTokenInfo {
+            token: AccessToken::new("CK-1").unwrap(),
+            hub_id: 62515,
+            user_id: None,
+            app_id: 1,
+            client_id: None,
+            scopes: "oauth crm.objects.contacts.read".parse().unwrap(),
+            expires_in: 1754,
+            token_type: None,
+            is_private_distribution: None,
+            user: None,
+            hub_domain: None,
+            signed_access_token: None,
+        }
+    }
+
+    fn refresh_token_info() -> RefreshTokenInfo {
+        RefreshTokenInfo {
+            token: RefreshToken::new("na1-2").unwrap(),
+            hub_id: 62515,
+            user_id: None,
+            app_id: None,
+            client_id: "client".to_owned(),
+            scopes: Scopes::NONE,
+            token_type: None,
+            user: None,
+            hub_domain: None,
+        }
+    }
+
+    #[test]
+    fn the_serialized_form_of_an_inactive_token_is_this_text() {
+        assert_eq!(serde_json::to_string(&Introspection::Inactive).unwrap(), r#"{"active":false}"#);
+    }
+
+    #[test]
+    fn the_serialized_form_of_an_access_token_is_this_text() {
+        let signed = SignedAccessToken {
+            app_id: Some(1),
+            signature: Some(Signature::new("sig").unwrap()),
+            ..SignedAccessToken::default()
+        };
+        let info = AccessTokenInfo {
+            user_id: Some(7),
+            client_id: Some("client".to_owned()),
+            token_type: Some("bearer".to_owned()),
+            is_private_distribution: Some(false),
+            user: Some("someone@example.com".to_owned()),
+            hub_domain: Some("example.com".to_owned()),
+            signed_access_token: Some(Box::new(signed)),
+            ..access_token_info()
+        };
+        let fields = concat!(
+            r#""token":"CK-1","hub_id":62515,"user_id":7,"app_id":1,"client_id":"client","#,
+            r#""scopes":["oauth","crm.objects.contacts.read"],"expires_in":1754,"token_type":"bearer","#,
+            r#""is_private_distribution":false,"user":"someone@example.com","hub_domain":"example.com","#,
+            r#""signed_access_token":{"appId":1,"signature":"sig"}"#,
+        );
+        assert_eq!(serde_json::to_string(&info).unwrap(), format!("{{{fields}}}"));
+        assert_eq!(
+            serde_json::to_string(&Introspection::AccessToken(Box::new(info))).unwrap(),
+            format!(r#"{{"active":true,"token_use":"access_token",{fields}}}"#)
+        );
+        assert_eq!(
+            serde_json::to_string(&Introspection::AccessToken(Box::new(access_token_info()))).unwrap(),
+            concat!(
+                r#"{"active":true,"token_use":"access_token","token":"CK-1","hub_id":62515,"app_id":1,"#,
+                r#""scopes":["oauth","crm.objects.contacts.read"],"expires_in":1754}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn the_serialized_form_of_a_refresh_token_is_this_text() {
+        let info = RefreshTokenInfo {
+            user_id: Some(7),
+            app_id: Some(1),
+            scopes: "oauth".parse().unwrap(),
+            token_type: Some("bearer".to_owned()),
+            user: Some("someone@example.com".to_owned()),
+            hub_domain: Some("example.com".to_owned()),
+            ..refresh_token_info()
+        };
+        let fields = concat!(
+            r#""token":"na1-2","hub_id":62515,"user_id":7,"app_id":1,"client_id":"client","scopes":["oauth"],"#,
+            r#""token_type":"bearer","user":"someone@example.com","hub_domain":"example.com""#,
+        );
+        assert_eq!(serde_json::to_string(&info).unwrap(), format!("{{{fields}}}"));
+        assert_eq!(
+            serde_json::to_string(&Introspection::RefreshToken(Box::new(info))).unwrap(),
+            format!(r#"{{"active":true,"token_use":"refresh_token",{fields}}}"#)
+        );
+        assert_eq!(
+            serde_json::to_string(&Introspection::RefreshToken(Box::new(refresh_token_info()))).unwrap(),
+            concat!(
+                r#"{"active":true,"token_use":"refresh_token","token":"na1-2","hub_id":62515,"#,
+                r#""client_id":"client","scopes":[]}"#,
+            )
+        );
     }
 }

@@ -11,10 +11,10 @@ use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 use crate::version::Resource;
 
-/// Gets a new access token for a grant.
+/// The refresh of a grant's access token.
 ///
-/// The answer's refresh token replaces the one sent; if the answer has none, the one sent stays good, and is in the
-/// [`TokenSet`] again.
+/// The refresh token of the response replaces the one that was sent. If the response has none, the one that was sent stays valid,
+/// and the [`TokenSet`] holds it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refresh {
     refresh_token: RefreshToken,
@@ -22,24 +22,24 @@ pub struct Refresh {
 }
 
 impl Refresh {
-    /// Refreshes with this token, for all that was granted.
+    /// Returns a request with this refresh token, for all scopes that were granted.
     pub const fn new(refresh_token: RefreshToken) -> Self {
         Self { refresh_token, scopes: Scopes::NONE }
     }
 
-    /// Asks for fewer scopes than were granted.
+    /// Requests these scopes only. They must be among those that were granted (RFC 6749 §6).
     #[must_use]
     pub fn with_scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
         self
     }
 
-    /// The token to be sent.
+    /// Returns the refresh token to send.
     pub const fn refresh_token(&self) -> &RefreshToken {
         &self.refresh_token
     }
 
-    /// The scopes asked for; none means all that was granted.
+    /// Returns the requested scopes. An empty list means all scopes that were granted.
     pub const fn scopes(&self) -> &Scopes {
         &self.scopes
     }

@@ -2,29 +2,29 @@
 
 use http::{Method, Request, Response};
 
-use super::{Endpoint, bare, error_response, post};
+use super::{Endpoint, error_response, post, request_without_body};
 use crate::app::App;
 use crate::error::{Error, Operation, TransportError};
 use crate::secret::RefreshToken;
 use crate::timestamp::Timestamp;
 use crate::version::{ApiVersion, Resource};
 
-/// Revokes a refresh token, and with it the grant. Access tokens already given live on until they expire, and the app
-/// stays installed.
+/// The revocation of a refresh token, and with it of the grant.
 ///
-/// A token HubSpot does not know counts as revoked (RFC 7009 §2.2), on `v1` too.
+/// Access tokens that were already issued stay valid until they expire, and the app stays installed. A token that HubSpot does not
+/// know counts as revoked (RFC 7009 §2.2), on `v1` too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revoke {
     refresh_token: RefreshToken,
 }
 
 impl Revoke {
-    /// Revokes this token.
+    /// Returns a request that revokes this token.
     pub const fn new(refresh_token: RefreshToken) -> Self {
         Self { refresh_token }
     }
 
-    /// The token to be revoked.
+    /// Returns the token to revoke.
     pub const fn refresh_token(&self) -> &RefreshToken {
         &self.refresh_token
     }
@@ -38,7 +38,7 @@ impl Endpoint for Revoke {
     fn to_http(&self, app: &App) -> Request<Vec<u8>> {
         let token = self.refresh_token.expose();
         match app.version() {
-            ApiVersion::V1 => bare(Method::DELETE, app.uri(Resource::RefreshToken(token))),
+            ApiVersion::V1 => request_without_body(Method::DELETE, app.uri(Resource::RefreshToken(token))),
             _ => {
                 let fields = [("token", token), ("token_type_hint", "refresh_token")];
                 post(app.uri(Resource::Revoke), app, "", &fields)
@@ -55,14 +55,15 @@ impl Endpoint for Revoke {
         if response.status().is_success() {
             return Ok(());
         }
-        let refusal =
+        let error =
             error_response(Self::OPERATION, app, [self.refresh_token.expose(), ""], sent_at, response);
         match app.version() {
-            ApiVersion::V1 if refusal.is_unknown_token() => Ok(()),
-            _ => Err(refusal.into()),
+            ApiVersion::V1 if error.is_unknown_token() => Ok(()),
+            _ => Err(error.into()),
         }
     }
-    /// The status is the whole answer (RFC 7009 §2.2).
+
+    /// Reads the status alone, since the body of the response has no meaning (RFC 7009 §2.2).
     fn read_partial_response<B: AsRef<[u8]>>(
         &self,
         app: &App,

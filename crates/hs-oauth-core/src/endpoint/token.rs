@@ -1,6 +1,8 @@
+//! A token of either kind, for introspection.
+
 use crate::secret::{AccessToken, RefreshToken};
 
-/// A token of either kind.
+/// An access token or a refresh token, for [`Introspect`](crate::Introspect).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {
     /// An access token.
@@ -10,7 +12,7 @@ pub enum Token {
 }
 
 impl Token {
-    /// The text itself. Whoever calls this answers for where it goes.
+    /// Returns the secret text. The caller is responsible for where it goes.
     pub fn expose(&self) -> &str {
         match self {
             Self::Access(token) => token.expose(),
@@ -18,7 +20,7 @@ impl Token {
         }
     }
 
-    /// What the token is, as a `token_type_hint` says it (RFC 7009 §2.1).
+    /// Returns the value of the parameter `token_type_hint` for this token (RFC 7009 §2.1).
     pub const fn type_hint(&self) -> &'static str {
         match self {
             Self::Access(_) => "access_token",

@@ -1,14 +1,14 @@
 //! The response of the token endpoint (RFC 6749 §5.1), which is the same for every grant.
 
 use crate::error::{Error, Operation, RescuedTokens, ResponseError, TransportError};
-use crate::json::{self, Problem, Scalar, json_object, needed};
+use crate::json::{self, Problem, Scalar, json_object, required};
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::timestamp::Timestamp;
 use crate::token_set::{TokenSet, TokenType, TokenUse};
 
-/// Reads the body of a successful answer. `sent` is the refresh token of the request, which stays good if the answer
-/// brings no other.
+/// Reads the body of a successful response. `sent` is the refresh token of the request, which stays valid if the response has no
+/// other.
 pub(super) fn read<B: AsRef<[u8]>>(
     operation: Operation,
     sent: Option<&RefreshToken>,
@@ -19,39 +19,40 @@ pub(super) fn read<B: AsRef<[u8]>>(
     let outcome = json::read(response.body().as_ref(), &mut body);
     let mut problems = Vec::new();
 
-    let access_token = needed("access_token", body.access_token, &mut problems, |value| {
-        AccessToken::new(value.text()?).ok()
+    let access_token = required("access_token", body.access_token, &mut problems, |value| {
+        AccessToken::new(value.into_text()?).ok()
     });
     let new_refresh_token = match (body.refresh_token, operation) {
         (Scalar::Absent, Operation::Refresh | Operation::ClientCredentials) => None,
-        (refresh_token, _) => needed("refresh_token", refresh_token, &mut problems, |value| {
-            RefreshToken::new(value.text()?).ok()
+        (refresh_token, _) => required("refresh_token", refresh_token, &mut problems, |value| {
+            RefreshToken::new(value.into_text()?).ok()
         }),
     };
-    let expires_in = needed("expires_in", body.expires_in, &mut problems, |value| {
-        u64::try_from(value.integer()?).ok().filter(|seconds| *seconds > 0)
+    let expires_in = required("expires_in", body.expires_in, &mut problems, |value| {
+        u64::try_from(value.as_integer()?).ok().filter(|seconds| *seconds > 0)
     });
-    let token_type =
-        needed("token_type", body.token_type, &mut problems, |value| TokenType::from_name(&value.text()?));
+    let token_type = required("token_type", body.token_type, &mut problems, |value| {
+        TokenType::from_name(&value.into_text()?)
+    });
 
     match (access_token, token_type, expires_in) {
         (Some(access_token), Some(token_type), Some(expires_in))
             if problems.is_empty() && outcome.is_ok() =>
         {
             let mut tokens = TokenSet::new(access_token, expires_in, sent_at);
-            let scope = body.scope.text();
+            let scope = body.scope.into_text();
             tokens.refresh_token = new_refresh_token.or_else(|| sent.cloned());
             tokens.token_type = token_type;
-            tokens.token_use = body.token_use.text().map(TokenUse::from);
-            tokens.hub_id = body.hub_id.integer();
-            tokens.user_id = body.user_id.integer();
+            tokens.token_use = body.token_use.into_text().map(TokenUse::from);
+            tokens.hub_id = body.hub_id.as_integer();
+            tokens.user_id = body.user_id.as_integer();
             tokens.scopes =
-                (body.scopes.read()).or_else(|| scope.map(|scope| Scopes::from_response_text(&scope)));
-            tokens.id_token = body.id_token.text().and_then(|token| IdToken::new(token).ok());
+                (body.scopes.into_value()).or_else(|| scope.map(|scope| Scopes::from_response_text(&scope)));
+            tokens.id_token = body.id_token.into_text().and_then(|token| IdToken::new(token).ok());
             Ok(tokens)
         }
         (access_token, ..) => {
-            let mut error = ResponseError::new(operation, response, json::problems(outcome, problems));
+            let mut error = ResponseError::new(operation, response, json::all_problems(outcome, problems));
             error.rescued.access_token = access_token;
             error.rescued.refresh_token = new_refresh_token;
             Err(error.into())
@@ -59,7 +60,7 @@ pub(super) fn read<B: AsRef<[u8]>>(
     }
 }
 
-/// The error for a successful answer of which only a part came: with the tokens in it, or `failure` if there are none.
+/// Returns the error for a successful response that did not arrive whole: one with the tokens in it, or `failure` if it has none.
 pub(super) fn rescue<B: AsRef<[u8]>>(
     operation: Operation,
     response: &http::Response<B>,
@@ -68,8 +69,9 @@ pub(super) fn rescue<B: AsRef<[u8]>>(
     let mut body = TokenResponse::default();
     let _ = json::read(response.body().as_ref(), &mut body);
     let mut error = ResponseError::new(operation, response, vec![Problem::Truncated]);
-    error.rescued.access_token = body.access_token.text().and_then(|token| AccessToken::new(token).ok());
-    error.rescued.refresh_token = body.refresh_token.text().and_then(|token| RefreshToken::new(token).ok());
+    error.rescued.access_token = body.access_token.into_text().and_then(|token| AccessToken::new(token).ok());
+    error.rescued.refresh_token =
+        body.refresh_token.into_text().and_then(|token| RefreshToken::new(token).ok());
     match error.rescued == RescuedTokens::default() {
         true => failure.into(),
         false => error.into(),
@@ -117,27 +119,27 @@ mod tests {
         }
     }
 
-    /// RFC 6749 §6: the answer may bring a new refresh token, or none.
+    /// RFC 6749 §6: the response may have a new refresh token, or none.
     #[test]
-    fn a_refresh_replaces_the_token_if_a_new_one_comes_and_preserves_it_if_none_does() {
-        let answer =
+    fn a_refresh_replaces_the_refresh_token_if_the_response_has_one_and_preserves_it_otherwise() {
+        let response =
             |token: &str| format!(r#"{{"access_token":"a",{token}"token_type":"bearer","expires_in":1800}}"#);
-        let kept = |token| {
-            read(Operation::Refresh, &answer(token)).unwrap().refresh_token.unwrap().expose().to_owned()
+        let refreshed = |token| {
+            read(Operation::Refresh, &response(token)).unwrap().refresh_token.unwrap().expose().to_owned()
         };
-        assert_eq!(kept(r#""refresh_token":"new","#), "new");
-        assert_eq!(kept(r#""refresh_token":null,"#), "sent");
-        assert_eq!(kept(""), "sent");
+        assert_eq!(refreshed(r#""refresh_token":"new","#), "new");
+        assert_eq!(refreshed(r#""refresh_token":null,"#), "sent");
+        assert_eq!(refreshed(""), "sent");
         assert_eq!(
-            problems(Operation::Refresh, &answer(r#""refresh_token":"","#)),
+            problems(Operation::Refresh, &response(r#""refresh_token":"","#)),
             [Problem::Invalid("refresh_token")]
         );
-        assert_eq!(problems(Operation::ExchangeCode, &answer("")), [Problem::Missing("refresh_token")]);
-        assert_eq!(read(Operation::ClientCredentials, &answer("")).unwrap().refresh_token, None);
+        assert_eq!(problems(Operation::ExchangeCode, &response("")), [Problem::Missing("refresh_token")]);
+        assert_eq!(read(Operation::ClientCredentials, &response("")).unwrap().refresh_token, None);
     }
 
     #[test]
-    fn a_token_ends_as_long_after_the_request_was_sent_as_hubspot_says() {
+    fn a_token_expires_as_long_after_the_request_was_sent_as_hubspot_says() {
         let tokens =
             read(Operation::Refresh, r#"{"access_token":"a","token_type":"Bearer","expires_in":1800}"#)
                 .unwrap();
@@ -146,9 +148,9 @@ mod tests {
         assert_eq!(read(Operation::Refresh, &huge).unwrap().expires_at, Timestamp::from_secs(1000 + 86_400));
     }
 
-    /// RFC 6749 §5.1, and §7.1 on types that are not understood.
+    /// RFC 6749 §5.1, and §7.1 on token types that the client does not understand.
     #[test]
-    fn every_needed_field_is_named_with_what_is_wrong_with_it() {
+    fn an_error_names_each_required_field_and_what_is_wrong_with_it() {
         let (missing, wrong, invalid) = (Problem::Missing, Problem::WrongType, Problem::Invalid);
         for (field, value, problem) in [
             ("access_token", "null", missing as fn(&'static str) -> Problem),
@@ -178,9 +180,9 @@ mod tests {
         }
     }
 
-    /// A refresh token that replaced another exists nowhere but in this answer.
+    /// A refresh token that replaced another exists nowhere but in this response.
     #[test]
-    fn an_answer_that_cannot_be_used_gives_back_the_tokens_it_had() {
+    fn the_error_of_a_response_that_cannot_be_used_holds_the_tokens_in_it() {
         for body in [
             r#"{"access_token":"a","refresh_token":"new","token_type":"mac","expires_in":1800}"#,
             r#"{"access_token":"a","refresh_token":"new","token_type":"bearer","expires_in":18"#,
@@ -198,22 +200,22 @@ mod tests {
     }
 
     #[test]
-    fn what_came_of_a_cut_answer_is_searched_for_tokens() {
-        let cut = |body: &str| {
+    fn a_truncated_response_is_searched_for_tokens() {
+        let truncated = |body: &str| {
             let response = Response::new(body.as_bytes().to_vec());
             rescue(Operation::Refresh, &response, TransportError::new(TransportErrorKind::Timeout))
         };
-        let error = cut(r#"{"refresh_token":"new","access_tok"#);
+        let error = truncated(r#"{"refresh_token":"new","access_tok"#);
         assert_eq!(error.rescued_refresh_token().unwrap().expose(), "new");
         assert_eq!(error.next_step(), crate::error::NextStep::RetryAfter(None));
         assert!(error.to_string().contains("refresh token"), "{error}");
         for body in [r#"{"refresh_token":"ne"#, ""] {
-            assert!(matches!(cut(body), Error::Transport(_)), "{body}");
+            assert!(matches!(truncated(body), Error::Transport(_)), "{body}");
         }
     }
 
     #[test]
-    fn an_optional_field_of_the_wrong_type_costs_only_itself() {
+    fn an_optional_field_of_the_wrong_type_costs_no_other_field() {
         let body = r#"{"access_token":"a","refresh_token":"r","token_type":"bearer","expires_in":1800,
             "hub_id":"62515","user_id":1.5,"scopes":"oauth","token_use":7,"id_token":[]}"#;
         let tokens = read(Operation::Refresh, body).unwrap();
@@ -221,9 +223,9 @@ mod tests {
         assert_eq!((tokens.token_use, tokens.id_token), (None, None));
     }
 
-    /// RFC 6749 §5.1: other servers give scopes as one text.
+    /// RFC 6749 §5.1: other servers send the scopes as one string.
     #[test]
-    fn scopes_are_a_list_or_else_a_text() {
+    fn scopes_are_an_array_or_else_a_string() {
         let scopes = |field: &str| {
             let body = format!(r#"{{"access_token":"a","token_type":"bearer","expires_in":1,{field}}}"#);
             read(Operation::Refresh, &body).unwrap().scopes.unwrap().to_string()
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_set_is_read_back_under_hubspots_names() {
+    fn a_stored_token_set_has_hubspots_field_names_and_is_read_back() {
         let body = r#"{"access_token":"a","refresh_token":"r","token_type":"bearer","expires_in":1800,"token_use":"access_token",
             "hub_id":62515,"user_id":7,"scopes":["oauth"],"id_token":"e.y.J"}"#;
         let tokens = read(Operation::Refresh, body).unwrap();

@@ -1,59 +1,56 @@
+//! Error responses, and what to do about each.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
 use serde::Serialize;
-use serde::de::{MapAccess, SeqAccess};
 
 use super::codes::{HubSpotCode, OAuthCode};
-use super::redact::Redact;
-use super::retry_after::retry_after;
 use super::{NextStep, Operation};
-use crate::json::{self, Field, Lists, Shape, Texts, json_object};
-use crate::timestamp::Timestamp;
 
-/// HubSpot's refusal, in either of its two shapes or a mix of both (RFC 6749 §5.2 and HubSpot's own).
+/// An error response of HubSpot's, in either of its two shapes or a mix of both (RFC 6749 §5.2 and HubSpot's own).
 ///
-/// Everything but operation and status may be absent. Codes are open sets. Texts have the request's secrets taken out,
-/// control characters replaced, and end at 512 characters. The body itself is not kept.
+/// Every field but `operation` and `status` may be absent. Codes are open sets. Every text is without the request's secrets and
+/// without control characters, and has at most 512 characters. The body itself is not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiError {
-    /// What was refused.
+    /// What the request asked for.
     pub operation: Operation,
-    /// The HTTP status. 300 to 399 is a redirect, which is never followed.
+    /// The HTTP status. A status of 300 to 399 is a redirect, which is never followed.
     pub status: StatusCode,
-    /// `error`: the code of RFC 6749.
+    /// The error code of RFC 6749, from `error`.
     pub error: Option<OAuthCode>,
-    /// `error_description`.
+    /// The explanation that goes with it, from `error_description`.
     pub error_description: Option<String>,
-    /// `status` in the body, where HubSpot puts its own code; its other use, `"error"`, is left out.
+    /// HubSpot's own code, from `status` in the body. The value `"error"`, which is not a code, is left out.
     pub code: Option<HubSpotCode>,
-    /// `subCategory`, where newer endpoints put that code.
+    /// HubSpot's own code, from `subCategory`, where newer endpoints put it.
     pub sub_category: Option<HubSpotCode>,
-    /// `category`, such as `VALIDATION_ERROR` or `RATE_LIMITS`.
+    /// The kind of error, from `category`, such as `VALIDATION_ERROR` or `RATE_LIMITS`.
     pub category: Option<String>,
-    /// `message`, for people.
+    /// The explanation for people, from `message`.
     pub message: Option<String>,
-    /// `correlationId`: what HubSpot's support asks for.
+    /// The id that HubSpot's support asks for, from `correlationId`.
     pub correlation_id: Option<String>,
-    /// `requestId`.
+    /// The id of the request, from `requestId`.
     pub request_id: Option<String>,
-    /// `errorType`, such as `RATE_LIMIT`.
+    /// The type of error, from `errorType`, such as `RATE_LIMIT`.
     pub error_type: Option<String>,
-    /// `policyName`: which rate limit was hit, `DAILY` or `TEN_SECONDLY_ROLLING`.
+    /// The rate limit that was exceeded, from `policyName`: `DAILY` or `TEN_SECONDLY_ROLLING`.
     pub policy_name: Option<String>,
-    /// `groupName` of the rate limit.
+    /// The group of that rate limit, from `groupName`.
     pub group_name: Option<String>,
-    /// `context`: lists of values by name.
+    /// Lists of values by name, from `context`.
     pub context: BTreeMap<String, Vec<String>>,
-    /// `links`: addresses of documentation by name.
+    /// Addresses of documentation by name, from `links`.
     pub links: BTreeMap<String, String>,
-    /// `errors`: the single faults.
+    /// The single faults, from `errors`.
     pub errors: Vec<ErrorDetail>,
-    /// How long the `Retry-After` header asks to wait (RFC 9110 §10.2.3), at most 24 hours. A date counts from the answer's
-    /// own `Date`.
+    /// The time that the `Retry-After` header asks to wait (RFC 9110 §10.2.3), at most 24 hours. A date counts from the `Date` of the
+    /// response.
     pub retry_after: Option<Duration>,
 }
 
@@ -61,36 +58,36 @@ pub struct ApiError {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ErrorDetail {
-    /// What is wrong, for people.
+    /// The explanation for people.
     #[serde(rename = "message", skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// A code for it.
+    /// The fault's code.
     #[serde(rename = "code", skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// A finer code.
+    /// The fault's more specific code.
     #[serde(rename = "subCategory", skip_serializing_if = "Option::is_none")]
     pub sub_category: Option<String>,
-    /// The field or place it is in.
+    /// The field or place that the fault is in, from `in`.
     #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
-    /// Lists of values by name.
+    /// Lists of values by name, from `context`.
     #[serde(rename = "context", skip_serializing_if = "BTreeMap::is_empty")]
     pub context: BTreeMap<String, Vec<String>>,
 }
 
-/// What a code says, before it is known what was asked for.
+/// What a code is about, whatever the request asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Meaning {
-    /// The grant, or the code standing for it, is not accepted.
+    /// The grant is not accepted, be it a refresh token or an authorization code.
     Grant,
-    /// The code is not accepted; says nothing of a refresh token.
+    /// The authorization code is not accepted. This says nothing about a refresh token.
     Code,
-    /// The app is set up wrongly.
+    /// The app is configured wrongly.
     Configuration,
 }
 
 impl ApiError {
-    /// A refusal with nothing but a status to it.
+    /// Returns an error response with this status and no other field.
     pub fn new(operation: Operation, status: StatusCode) -> Self {
         Self {
             operation,
@@ -113,43 +110,10 @@ impl ApiError {
         }
     }
 
-    /// Reads a refusal. Cannot fail: what cannot be read is not there. `secrets` are what the request held.
-    pub(crate) fn read<B: AsRef<[u8]>>(
-        operation: Operation,
-        response: &http::Response<B>,
-        sent_at: Timestamp,
-        secrets: [&str; 3],
-    ) -> Self {
-        let mut body = ErrorResponse::default();
-        let _ = json::read(response.body().as_ref(), &mut body);
-        let redact = Redact::new(secrets);
-        let code = body.status.text().filter(|status| status != "error");
-        Self {
-            operation,
-            status: response.status(),
-            error: body.error.text().map(|code| redact.code(&code, OAuthCode::known, OAuthCode::Other)),
-            error_description: redact.field(body.error_description),
-            code: code.map(|code| redact.code(&code, HubSpotCode::known, HubSpotCode::Other)),
-            sub_category: (body.sub_category.text())
-                .map(|code| redact.code(&code, HubSpotCode::known, HubSpotCode::Other)),
-            category: redact.field(body.category),
-            message: redact.field(body.message),
-            correlation_id: redact.field(body.correlation_id),
-            request_id: redact.field(body.request_id),
-            error_type: redact.field(body.error_type),
-            policy_name: redact.field(body.policy_name),
-            group_name: redact.field(body.group_name),
-            context: redact.context(body.context),
-            links: redact.links(body.links),
-            errors: (body.errors.read().into_iter().flatten())
-                .map(|detail| detail.without_secrets(&redact))
-                .collect(),
-            retry_after: retry_after(response.headers(), sent_at),
-        }
-    }
-
-    /// Whether the grant is refused, whatever was asked for: the refresh token is gone, or the account is. On a refresh the next
-    /// step then is to reauthorize; on a revocation there is nothing left to revoke.
+    /// Returns whether HubSpot says that the grant is gone, because the refresh token or the account no longer exists.
+    ///
+    /// This does not depend on the operation. After a refresh, the next step is to reauthorize. After a revocation, nothing is left to
+    /// revoke.
     pub fn refuses_grant(&self) -> bool {
         let status = self.status.as_u16();
         self.status.is_client_error()
@@ -157,24 +121,26 @@ impl ApiError {
             && self.meaning() == Some(Meaning::Grant)
     }
 
-    /// What to do next. The HTTP status decides for 3xx, 423, 429, 477 and 5xx; else the first of `error`, `status` and
-    /// `subCategory` that has a known code; else a 4xx is the app's fault, never the account's.
+    /// Returns what to do next.
+    ///
+    /// The HTTP status decides if it is 3xx, 423, 429, 477 or 5xx. Otherwise the first code with a known meaning decides, in the
+    /// order `error`, `status`, `subCategory`. Without one, a 4xx is the fault of the app and never that of the account.
     pub fn next_step(&self) -> NextStep {
         match self.status.as_u16() {
             429 => {
                 NextStep::RetryAfter(Some(self.retry_after.unwrap_or(match self.policy_name.as_deref() {
-                    // It ends at midnight in the account's time zone, which is not known here: looking once an hour burns no
-                    // tries worth having.
+                    // This limit resets at midnight in the account's time zone, which is not known here. One try an hour wastes
+                    // few.
                     Some("DAILY") => Duration::from_secs(60 * 60),
                     _ => Duration::from_secs(10),
                 })))
             }
             423 => {
-                let least = Duration::from_secs(2);
-                NextStep::RetryAfter(Some(self.retry_after.map_or(least, |wait| wait.max(least))))
+                let min_wait = Duration::from_secs(2);
+                NextStep::RetryAfter(Some(self.retry_after.map_or(min_wait, |wait| wait.max(min_wait))))
             }
             477 | 500.. => NextStep::RetryAfter(self.retry_after),
-            // A redirect is no word of HubSpot's OAuth API, whatever its body says.
+            // HubSpot's OAuth API sends no redirects, so the body does not count.
             ..400 => NextStep::FixConfiguration,
             _ => match (self.meaning(), self.operation) {
                 (Some(Meaning::Grant), Operation::Refresh) => NextStep::Reauthorize,
@@ -186,8 +152,9 @@ impl ApiError {
         }
     }
 
-    /// Whether this says that the token asked about is unknown, as `v1` does for a lookup. The status alone does not: a 404
-    /// is also what a wrong address answers, or a version that was removed.
+    /// Returns whether this says that the token in the request is unknown, as `v1` does for a lookup.
+    ///
+    /// The status alone does not say so: a wrong address or a version that was removed has a 404 too.
     pub(crate) fn is_unknown_token(&self) -> bool {
         let is_code =
             |code: &HubSpotCode| matches!(code, HubSpotCode::InvalidToken | HubSpotCode::BadRefreshToken);
@@ -195,6 +162,7 @@ impl ApiError {
             && (self.sub_category.iter().chain(&self.code)).any(is_code)
     }
 
+    /// Returns the meaning of the first code that has a known one, in the order `error`, `status`, `subCategory`.
     fn meaning(&self) -> Option<Meaning> {
         let error = self.error.as_ref().and_then(|error| match error {
             OAuthCode::InvalidGrant | OAuthCode::AccessDenied => Some(Meaning::Grant),
@@ -249,77 +217,12 @@ impl fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
-json_object! {
-    struct ErrorResponse<'a> {
-        scalars {
-            error = "error",
-            error_description = "error_description",
-            status = "status",
-            sub_category = "subCategory",
-            category = "category",
-            message = "message",
-            correlation_id = "correlationId",
-            request_id = "requestId",
-            error_type = "errorType",
-            policy_name = "policyName",
-            group_name = "groupName",
-        }
-        others {
-            context: Lists<'a> = "context",
-            links: Texts<'a> = "links",
-            errors: Vec<DetailResponse<'a>> = "errors",
-        }
-    }
-}
-
-json_object! {
-    struct DetailResponse<'a> {
-        scalars {
-            message = "message",
-            code = "code",
-            sub_category = "subCategory",
-            location = "in",
-        }
-        others {
-            context: Lists<'a> = "context",
-        }
-    }
-}
-
-impl DetailResponse<'_> {
-    #[inline]
-    fn without_secrets(self, redact: &Redact<'_>) -> ErrorDetail {
-        ErrorDetail {
-            message: redact.field(self.message),
-            code: redact.field(self.code),
-            sub_category: redact.field(self.sub_category),
-            location: redact.field(self.location),
-            context: redact.context(self.context),
-        }
-    }
-}
-
-impl<'a> Shape<'a> for DetailResponse<'a> {
-    fn from_object<A: MapAccess<'a>>(object: &mut A) -> Result<Option<Self>, A::Error> {
-        json::nested(object).map(Some)
-    }
-}
-
-impl<'a> Shape<'a> for Vec<DetailResponse<'a>> {
-    fn from_list<A: SeqAccess<'a>>(list: &mut A) -> Result<Option<Self>, A::Error> {
-        let mut details = Self::new();
-        while let Some(detail) = list.next_element::<Field<DetailResponse<'_>>>()? {
-            details.extend(detail.read());
-        }
-        Ok(Some(details))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http::Response;
 
     use super::*;
+    use crate::timestamp::Timestamp;
 
     const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
@@ -374,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn error_is_read_before_status_and_status_before_sub_category() {
+    fn error_counts_before_status_and_status_before_sub_category() {
         for (body, next) in [
             (r#"{"error":"invalid_client","status":"BAD_REFRESH_TOKEN"}"#, NextStep::FixConfiguration),
             (r#"{"error":"invalid_grant","status":"BAD_CLIENT_ID"}"#, NextStep::Reauthorize),
@@ -386,22 +289,23 @@ mod tests {
         }
     }
 
-    /// "An unknown error must never mass-revoke customers."
+    /// An unknown error must never disconnect customers.
     #[test]
-    fn no_status_ends_a_grant_by_itself_and_a_passing_one_outranks_any_code() {
+    fn no_status_ends_a_grant_by_itself_and_a_temporary_one_counts_before_any_code() {
         let gone = r#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#;
         for status in 300..=599 {
-            let passing = matches!(status, 423 | 429 | 477 | 500..);
+            let temporary = matches!(status, 423 | 429 | 477 | 500..);
             for body in ["", "<html>", "{}", "{\"error\":{}}"] {
                 let next = step(Operation::Refresh, status, body);
-                assert_eq!(matches!(next, NextStep::RetryAfter(_)), passing, "{status}");
-                assert_eq!(next == NextStep::FixConfiguration, !passing, "{status}");
+                assert_eq!(matches!(next, NextStep::RetryAfter(_)), temporary, "{status}");
+                assert_eq!(next == NextStep::FixConfiguration, !temporary, "{status}");
             }
             let next = step(Operation::Refresh, status, gone);
-            assert_eq!(next == NextStep::Reauthorize, !passing && status >= 400, "{status}");
+            assert_eq!(next == NextStep::Reauthorize, !temporary && status >= 400, "{status}");
         }
     }
 
+    /// Returns the wait that the next step names, in seconds.
     fn wait(status: u16, headers: &[(&str, &str)], body: &str) -> Option<u64> {
         let mut response = Response::builder().status(status);
         for (name, value) in headers {
@@ -415,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn each_passing_status_has_its_own_wait() {
+    fn each_temporary_status_has_its_own_wait() {
         let daily = r#"{"errorType":"RATE_LIMIT","policyName":"DAILY"}"#;
         let rolling = r#"{"errorType":"RATE_LIMIT","policyName":"TEN_SECONDLY_ROLLING"}"#;
         assert_eq!(wait(429, &[], rolling), Some(10));
@@ -431,81 +335,8 @@ mod tests {
         }
     }
 
-    /// RFC 9110 §10.2.3.
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_anything_else_is_not_there() {
-        let date = ("date", "Sat, 21 Nov 2026 12:00:00 GMT");
-        for (value, seconds) in [
-            ("120", Some(120)),
-            (" 7 ", Some(7)),
-            ("0", Some(0)),
-            ("86401", Some(86_400)),
-            ("99999999999999999999999999", Some(86_400)),
-            ("Sat, 21 Nov 2026 12:00:30 GMT", Some(30)),
-            ("Saturday, 21-Nov-26 12:00:30 GMT", Some(30)),
-            ("Sat, 21 Nov 2026 11:00:00 GMT", Some(0)),
-            ("Sun, 21 Nov 2100 12:00:00 GMT", Some(86_400)),
-            ("-5", None),
-            ("1.5", None),
-            ("+5", None),
-            ("", None),
-            ("soon", None),
-            ("Sat, 41 Nov 2026 12:00:00 GMT", None),
-        ] {
-            assert_eq!(wait(503, &[date, ("retry-after", value)], ""), seconds, "{value:?}");
-        }
-        assert_eq!(
-            wait(503, &[("retry-after", "5"), ("retry-after", "9"), ("retry-after", "x")], ""),
-            Some(9)
-        );
-    }
-
-    #[test]
-    fn a_date_counts_from_the_senders_clock_where_the_answer_has_no_date() {
-        let now = httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(1_790_000_045));
-        assert_eq!(wait(503, &[("retry-after", &now)], ""), Some(45));
-    }
-
-    /// A server that echoes what it got must not put it into a log.
-    #[test]
-    fn the_requests_secrets_are_taken_out_of_everything_that_is_kept() {
-        let echo = r#"{"error":"s3cret/x","error_description":"bad s3cret/x","status":"NA s3cret/x","message":"na1-token and s3cret%2Fx",
-            "category":"s3cret/x","subCategory":"na1-token","correlationId":"na1-token","requestId":"na1-token","errorType":"na1-token",
-            "policyName":"na1-token","groupName":"na1-token","context":{"na1-token":["s3cret/x"]},"links":{"na1-token":"s3cret/x"},
-            "errors":[{"message":"na1-token","code":"na1-token","subCategory":"na1-token","in":"na1-token","context":{"a":["na1-token"]}}]}"#;
-        let error = read(Operation::Refresh, 400, echo);
-        let shown = format!("{error} {error:?}");
-        assert!(!shown.contains("s3cret") && !shown.contains("na1-token"), "{shown}");
-        assert_eq!(error.message.as_deref(), Some("[redacted]"));
-    }
-
-    #[test]
-    fn a_secret_is_found_however_it_is_escaped_and_whole_where_one_holds_another() {
-        let told = |secrets, message: &str| {
-            let body = serde_json::json!({ "message": message }).to_string();
-            let response = Response::builder().status(400).body(body).unwrap();
-            ApiError::read(Operation::Refresh, &response, NOW, secrets).message.unwrap()
-        };
-        let secrets = ["a/b c", "", ""];
-        for echo in ["a%2Fb%20c", "a%2fb+c", "a/b+c", "%61%2Fb c", "code=a%2Fb+c&x=1"] {
-            assert_eq!(told(secrets, echo), "[redacted]", "{echo}");
-        }
-        assert_eq!(told(secrets, "100% of a + b"), "100% of a + b");
-        let escaped = "\\u006b".repeat(16);
-        assert_eq!(told(["kkkkkkkkkkkkkkkk", "b", ""], &escaped), "[redacted]", "with a code of one letter");
-        assert_eq!(told(["short", "short-and-long", ""], "is short-and-long"), "is [redacted]");
-    }
-
-    #[test]
-    fn texts_can_neither_forge_a_log_line_nor_flood_one() {
-        let body = format!(r#"{{"message":"a\r\nb\u001b[31m\u202ec{}"}}"#, "x".repeat(10_000));
-        let message = read(Operation::Refresh, 400, &body).message.unwrap();
-        assert!(message.starts_with("a\u{fffd}\u{fffd}b\u{fffd}[31m\u{fffd}cxx"), "{message}");
-        assert_eq!(message.chars().count(), 512);
-    }
-
-    #[test]
-    fn an_error_tells_what_happened_and_what_to_do() {
+    fn the_message_says_what_happened_and_what_to_do() {
         let body = r#"{"error":"invalid_grant","error_description":"refresh token is invalid","status":"BAD_REFRESH_TOKEN","correlationId":"c-1"}"#;
         assert_eq!(
             read(Operation::Refresh, 400, body).to_string(),
@@ -515,5 +346,21 @@ mod tests {
         assert!(
             read(Operation::Refresh, 302, "").to_string().contains("a redirect, which is never followed")
         );
+    }
+
+    #[test]
+    fn the_serialized_form_of_a_detail_is_this_text() {
+        let detail = ErrorDetail {
+            message: Some("bad".to_owned()),
+            code: Some("INVALID".to_owned()),
+            sub_category: Some("FINER".to_owned()),
+            location: Some("scope".to_owned()),
+            context: BTreeMap::from([("names".to_owned(), vec!["a".to_owned(), "b".to_owned()])]),
+        };
+        assert_eq!(
+            serde_json::to_string(&detail).unwrap(),
+            r#"{"message":"bad","code":"INVALID","subCategory":"FINER","in":"scope","context":{"names":["a","b"]}}"#
+        );
+        assert_eq!(serde_json::to_string(&ErrorDetail::default()).unwrap(), "{}");
     }
 }

@@ -1,23 +1,29 @@
-//! The codes in a refusal: open sets, so that one HubSpot adds tomorrow is kept.
+//! The codes in an error response. They are open sets: a code that HubSpot adds later is preserved as text.
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// Declares an open set of codes.
 macro_rules! codes {
     ($(#[$doc:meta])* $name:ident { $($(#[$code_doc:meta])* $code:ident = $text:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
         #[non_exhaustive]
         pub enum $name {
-            $($(#[$code_doc])* #[doc = concat!("`", $text, "`")] $code,)*
-            /// A code this release has no name for.
+            $(
+                $(#[$code_doc])*
+                #[doc = concat!("Written `", $text, "`.")]
+                #[serde(rename = $text)]
+                $code,
+            )*
+            /// A code that this release has no name for, as HubSpot writes it.
+            #[serde(untagged)]
             Other(String),
         }
 
         impl $name {
-            /// The code as HubSpot writes it.
+            /// Returns the code as HubSpot writes it.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$code => $text,)*
@@ -25,6 +31,7 @@ macro_rules! codes {
                 }
             }
 
+            /// Returns the code of this name, or `None` if this release has no name for it.
             pub(super) fn known(code: &str) -> Option<Self> {
                 match code {
                     $($text => Some(Self::$code),)*
@@ -44,45 +51,80 @@ macro_rules! codes {
                 f.write_str(self.as_str())
             }
         }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
-            }
-        }
     };
 }
 
 codes! {
-    /// An error code of RFC 6749 §4.1.2.1 and §5.2.
+    /// An error code of RFC 6749 §4.1.2.1 and §5.2, from the field `error`.
     OAuthCode {
+        /// The request lacks a parameter, has an invalid one, or is malformed in another way.
         InvalidRequest = "invalid_request",
+        /// The client is unknown, or did not authenticate as it must.
         InvalidClient = "invalid_client",
+        /// The authorization code or the refresh token is invalid, expired, revoked, or issued to another client.
         InvalidGrant = "invalid_grant",
+        /// The client is not authorized to make this kind of request.
         UnauthorizedClient = "unauthorized_client",
+        /// The server does not support this `grant_type`.
         UnsupportedGrantType = "unsupported_grant_type",
+        /// A requested scope is invalid or unknown, or more than what was granted.
         InvalidScope = "invalid_scope",
+        /// The person or the server denied the request.
         AccessDenied = "access_denied",
+        /// The server does not support this `response_type`.
         UnsupportedResponseType = "unsupported_response_type",
+        /// The server met an unexpected condition.
         ServerError = "server_error",
+        /// The server is overloaded or under maintenance.
         TemporarilyUnavailable = "temporarily_unavailable",
     }
 }
 
 codes! {
-    /// A code of HubSpot's own, found in `status` or `subCategory`.
+    /// A code of HubSpot's own, from the field `status` or `subCategory`.
     HubSpotCode {
+        /// The refresh token is missing, invalid, expired or revoked.
         BadRefreshToken = "BAD_REFRESH_TOKEN",
+        /// The authorization code is not accepted.
         BadAuthCode = "BAD_AUTH_CODE",
+        /// The authorization code has expired.
         ExpiredAuthCode = "EXPIRED_AUTH_CODE",
+        /// The redirect URI is not the one that the authorization code was issued for.
         MismatchRedirectUriAuthCode = "MISMATCH_REDIRECT_URI_AUTH_CODE",
+        /// The redirect URI is not accepted.
         BadRedirectUri = "BAD_REDIRECT_URI",
+        /// The PKCE code verifier is not accepted.
         BadCodeVerifier = "BAD_CODE_VERIFIER",
+        /// The client id is not accepted.
         BadClientId = "BAD_CLIENT_ID",
+        /// The client secret is not accepted.
         BadClientSecret = "BAD_CLIENT_SECRET",
+        /// The `grant_type` is not accepted.
         BadGrantType = "BAD_GRANT_TYPE",
+        /// The requested scopes are not accepted.
         BadScopes = "BAD_SCOPES",
+        /// The account is missing or unknown, for example because it was deleted.
         BadHub = "BAD_HUB",
+        /// The token is invalid or has expired. `v1` says this of an unknown token.
         InvalidToken = "INVALID_TOKEN",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_serialized_as_hubspot_writes_it() {
+        for text in ["invalid_grant", "temporarily_unavailable", "something_new"] {
+            let code = OAuthCode::from(text);
+            assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{text}\""));
+            assert_eq!(code.as_str(), text);
+        }
+        for text in ["BAD_REFRESH_TOKEN", "INVALID_TOKEN", "SOMETHING_NEW"] {
+            let code = HubSpotCode::from(text);
+            assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{text}\""));
+            assert_eq!(code.as_str(), text);
+        }
     }
 }

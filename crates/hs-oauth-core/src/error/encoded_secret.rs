@@ -1,83 +1,90 @@
-//! Secrets in a server's words that stand there in other letters than their own.
+//! The search for secrets that a server repeats in an encoded form.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::percent_decode_str;
 
-use crate::text::all;
+use crate::text::all_bytes;
 
-/// Whether one of the secrets stands in the text escaped, as URLs, forms and JSON do it and however often, or as one of
-/// [`disguises`], which are asked for if they are needed.
-pub(super) fn is_disguised<'d>(
+/// Returns whether `text` contains one of `secrets` in an encoded form.
+///
+/// It finds secrets that were escaped as in URLs, forms or JSON, up to [`MAX_DECODE_ROUNDS`] times. It also finds `encoded_forms`,
+/// which is the result of the function [`encoded_forms`] and is requested only if the text needs it.
+pub(super) fn has_encoded_secret<'s>(
     text: &str,
-    mut secrets: impl Iterator<Item = &'d str>,
-    disguises: impl FnOnce() -> &'d [String],
+    mut secrets: impl Iterator<Item = &'s str>,
+    encoded_forms: impl FnOnce() -> &'s [String],
 ) -> bool {
-    if all(text, is_of_prose) {
+    if all_bytes(text, is_prose) {
         return false;
     }
-    if all(text, |byte| !matches!(byte, b'%' | b'+' | b'\\')) {
-        return text.len() >= MIN_ENCODED_LEN && holds_one(&[text.to_owned()], disguises());
+    if all_bytes(text, |byte| !matches!(byte, b'%' | b'+' | b'\\')) {
+        return text.len() >= MIN_ENCODED_LEN && contains_any(&[text.to_owned()], encoded_forms());
     }
-    let readings = readings(text);
-    secrets.any(|secret| readings.iter().any(|text| text.contains(secret)))
-        || holds_one(&readings, disguises())
+    let decodings = decodings(text);
+    secrets.any(|secret| decodings.iter().any(|text| text.contains(secret)))
+        || contains_any(&decodings, encoded_forms())
 }
 
-/// What these look like, from 16 characters on, in another case, as hexadecimal digits or as base64; and a half that has 16. All
-/// [`folded`].
-pub(super) fn disguises<'s>(secrets: impl Iterator<Item = &'s str>) -> Vec<String> {
-    let mut disguises = Vec::new();
+/// Returns the forms in which these secrets may appear: in another case, as hexadecimal digits, as base64, and as one half of the
+/// secret.
+///
+/// A secret or half of fewer than [`MIN_ENCODED_LEN`] characters is left out. All forms are [`normalized`].
+pub(super) fn encoded_forms<'s>(secrets: impl Iterator<Item = &'s str>) -> Vec<String> {
+    let mut forms = Vec::new();
     for secret in secrets.filter(|secret| secret.len() >= MIN_ENCODED_LEN) {
-        disguises.extend([secret.to_owned(), secret.bytes().map(|byte| format!("{byte:02x}")).collect()]);
-        // Base64 depends on how many bytes stand before, and its last letter on what comes after: all three ways, in whole groups.
+        forms.extend([secret.to_owned(), secret.bytes().map(|byte| format!("{byte:02x}")).collect()]);
+        // The base64 of a secret inside a longer text depends on how many bytes precede it, modulo 3. Only whole groups of three
+        // bytes are taken, because the last characters of a partial group depend on the bytes that follow.
         for before in 0..3 {
             let groups = secret.as_bytes().get(before..).unwrap_or_default().as_chunks::<3>().0;
-            disguises.push(URL_SAFE_NO_PAD.encode(groups.as_flattened()));
+            forms.push(URL_SAFE_NO_PAD.encode(groups.as_flattened()));
         }
         if secret.len() >= 2 * MIN_ENCODED_LEN {
             let half = secret.len() / 2;
-            disguises
-                .extend([secret.get(..half), secret.get(half..)].into_iter().flatten().map(str::to_owned));
+            forms.extend([secret.get(..half), secret.get(half..)].into_iter().flatten().map(str::to_owned));
         }
     }
-    disguises.iter().map(|disguise| folded(disguise)).collect()
+    forms.iter().map(|form| normalized(form)).collect()
 }
 
-fn holds_one(readings: &[String], disguises: &[String]) -> bool {
-    let mut folded = readings.iter().map(|text| folded(text));
-    folded.any(|text| disguises.iter().any(|disguise| text.contains(disguise)))
+/// Returns whether one of `texts`, once [`normalized`], contains one of `encoded_forms`.
+fn contains_any(texts: &[String], encoded_forms: &[String]) -> bool {
+    let mut texts = texts.iter().map(|text| normalized(text));
+    texts.any(|text| encoded_forms.iter().any(|form| text.contains(form)))
 }
 
-/// As the messages of HubSpot's that are met most: nothing that was escaped or encoded is without digits and capitals. In a form that
-/// can be asked of many bytes at once.
-fn is_of_prose(byte: u8) -> bool {
+/// Returns whether this byte appears in plain prose, as most of HubSpot's messages are.
+///
+/// Escaped or encoded text has digits or capitals, so a text of such bytes alone holds none. There are no branches, so that the
+/// compiler can check many bytes at once.
+fn is_prose(byte: u8) -> bool {
     (byte.wrapping_sub(b'a') < 26) | (byte == b' ') | (byte == b',') | (byte == b'.')
 }
 
-/// What has fewer characters may stand in a text by chance.
+/// The least length of an encoded form to search for, in bytes. A shorter one may appear in a text by chance.
 pub(super) const MIN_ENCODED_LEN: usize = 16;
 
-/// Who escapes a text more often than that hides it on purpose.
-const ROUNDS: usize = 3;
+/// The number of times that escapes are undone. A text that was escaped more often was hidden on purpose.
+const MAX_DECODE_ROUNDS: usize = 3;
 
-/// The text, and what becomes of it when its escapes are undone.
-fn readings(text: &str) -> Vec<String> {
-    let mut readings = Vec::new();
+/// Returns the text, and what it becomes each time its escapes are undone.
+fn decodings(text: &str) -> Vec<String> {
+    let mut decodings = Vec::new();
     for mut reading in [text.to_owned(), text.replace('+', " ")] {
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_DECODE_ROUNDS {
             let next = without_backslashes(&percent_decode_str(&reading).decode_utf8_lossy());
             if next == reading {
                 break;
             }
-            readings.push(std::mem::replace(&mut reading, next));
+            decodings.push(std::mem::replace(&mut reading, next));
         }
-        readings.push(reading);
+        decodings.push(reading);
     }
-    readings
+    decodings
 }
 
-/// Undoes the escapes of a JSON text (RFC 8259 §7).
+/// Undoes the escapes of a JSON string (RFC 8259 §7).
 fn without_backslashes(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -97,8 +104,8 @@ fn without_backslashes(text: &str) -> String {
     plain
 }
 
-/// In small letters, and in one alphabet of base64's two.
-fn folded(text: &str) -> String {
+/// Returns the text in lower case, with both alphabets of base64 made one.
+fn normalized(text: &str) -> String {
     text.to_ascii_lowercase().replace('+', "-").replace('/', "_")
 }
 
@@ -108,17 +115,17 @@ mod tests {
 
     const SECRET: &str = "na1-6f18f26a-3e95-4d95-A6E5-3d5c6e5c9e5a";
 
-    fn looks_disguised(text: &str, secrets: &[&str]) -> bool {
-        let disguises = disguises(secrets.iter().copied());
-        is_disguised(text, secrets.iter().copied(), || &disguises)
+    fn is_found_among(text: &str, secrets: &[&str]) -> bool {
+        let encoded_forms = encoded_forms(secrets.iter().copied());
+        has_encoded_secret(text, secrets.iter().copied(), || &encoded_forms)
     }
 
     fn is_found(text: &str) -> bool {
-        looks_disguised(text, &[SECRET, "a/b c"])
+        is_found_among(text, &[SECRET, "a/b c"])
     }
 
     #[test]
-    fn a_secret_is_found_in_whatever_letters_it_stands() {
+    fn a_secret_is_found_in_every_encoding() {
         let json: String = SECRET.bytes().map(|byte| format!("\\u{:04x}", byte)).collect();
         let hex: String = SECRET.bytes().map(|byte| format!("{byte:02X}")).collect();
         let (first, last) = SECRET.split_at(20);
@@ -151,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_secret_is_left_alone() {
+    fn a_text_without_a_secret_is_not_taken_for_one_with_a_secret() {
         for text in [
             "",
             "refresh token is invalid, expired or revoked",
@@ -165,6 +172,6 @@ mod tests {
         ] {
             assert!(!is_found(text), "{text}");
         }
-        assert!(!looks_disguised("THE CLIENT SECRET: S3CRET", &["s3cret"]));
+        assert!(!is_found_among("THE CLIENT SECRET: S3CRET", &["s3cret"]));
     }
 }

@@ -1,3 +1,5 @@
+//! Successful responses whose body cannot be used.
+
 use std::fmt;
 
 use http::StatusCode;
@@ -6,32 +8,31 @@ use super::{NextStep, Operation};
 use crate::json::Problem;
 use crate::secret::{AccessToken, RefreshToken};
 
-/// A successful status with a body that is not what was asked for.
+/// The error of a response with a successful status whose body cannot be used.
 ///
-/// Holds no part of the body but the tokens that could be read out of it, which print as `[redacted]`.
+/// It holds no part of the body but the tokens that could be read from it. They print as `[redacted]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResponseError {
-    /// What was asked for.
+    /// What the call asked for.
     pub operation: Operation,
-    /// The status, 200 to 299.
+    /// The HTTP status, 200 to 299.
     pub status: StatusCode,
-    /// The answer's media type without parameters, if it is one of the usual.
+    /// The media type of the response, without parameters. `None` if it is missing or an unusual one.
     pub content_type: Option<String>,
     /// Everything that is wrong with the body.
     pub problems: Vec<Problem>,
-    /// The tokens that could be read all the same. Boxed with the error; a token that replaced another exists nowhere
-    /// else.
+    /// The tokens that could be read nevertheless. A refresh token that replaced another exists nowhere else.
     pub rescued: RescuedTokens,
 }
 
-/// The tokens in an answer that could otherwise not be used.
+/// The tokens in a response that could otherwise not be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RescuedTokens {
-    /// The access token.
+    /// The access token, if it could be read.
     pub access_token: Option<AccessToken>,
-    /// The refresh token.
+    /// The refresh token, if it could be read.
     pub refresh_token: Option<RefreshToken>,
 }
 
@@ -47,8 +48,10 @@ impl ResponseError {
         }
     }
 
-    /// [`NextStep::ReportBug`], unless the body did not arrive whole: then try again, with the refresh token in
-    /// [`ResponseError::rescued`] if there is one.
+    /// Returns what to do next.
+    ///
+    /// This is [`NextStep::ReportBug`] unless the body did not arrive whole. In that case it is [`NextStep::RetryAfter`]: try again,
+    /// with the refresh token in [`ResponseError::rescued`] if there is one.
     pub fn next_step(&self) -> NextStep {
         match self.problems.contains(&Problem::Truncated) {
             true => NextStep::RetryAfter(None),
@@ -57,7 +60,7 @@ impl ResponseError {
     }
 }
 
-/// The media types that tell something. Any other name may be an echo of the request.
+/// The media types that are shown. Any other may be an echo of the request, and so hold a secret.
 const MEDIA_TYPES: [&str; 12] = [
     "application/javascript",
     "application/json",
@@ -73,6 +76,7 @@ const MEDIA_TYPES: [&str; 12] = [
     "text/xml",
 ];
 
+/// Returns the media type in a `Content-Type` header if it is one of [`MEDIA_TYPES`].
 fn media_type(content_type: &str) -> Option<String> {
     let media_type = content_type.split(';').next()?.trim();
     let known = MEDIA_TYPES.into_iter().find(|known| known.eq_ignore_ascii_case(media_type))?;
@@ -105,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_media_type_is_shown_if_it_is_no_echo() {
+    fn only_a_usual_media_type_is_shown_since_another_may_be_an_echo_of_the_request() {
         assert_eq!(media_type(" Text/HTML ; charset=utf-8").as_deref(), Some("text/html"));
         assert_eq!(media_type("application/json").as_deref(), Some("application/json"));
         for echo in

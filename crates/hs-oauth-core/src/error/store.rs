@@ -1,37 +1,43 @@
+//! Errors of token stores.
+
 use std::fmt;
 use std::sync::Arc;
 
 use super::NextStep;
 
-/// A store that did not do what it was asked. A store makes it; core decides what it means.
+/// The error of a token store that could not do what was asked. Stores make it with [`StoreError::new`] or
+/// [`StoreError::with_source`].
 #[derive(Clone, Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What is wrong with a store.
+/// What is wrong with a token store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// It does not answer, or not in time. A write may have taken effect, or may still do so.
+    /// The store does not answer, or not in time. A write may have taken effect, or may still do so.
     Unavailable,
-    /// What it holds of the account cannot be read.
+    /// The store's record of the account is damaged and cannot be read.
     Damaged,
-    /// What it holds of the account was written by a newer version of this library, or is sealed with a key that is not
-    /// at hand.
+    /// The store's record of the account cannot be read by this program. It was written by a newer version of this library, or is
+    /// encrypted with a key that is not available.
     Unreadable,
-    /// It refuses to work as it is set up: no permission, or others could read it.
+    /// The store cannot be used as it is configured, for example because a permission is missing, or because others could read
+    /// it.
     Refused,
 }
 
 impl StoreError {
-    /// A failure without more to tell.
+    /// Returns an error of this kind without a source.
     pub const fn new(kind: StoreErrorKind) -> Self {
         Self { kind, source: None }
     }
 
-    /// A failure and what the store said. `source` is shown with the error: it must hold no secret.
+    /// Returns an error of this kind with the error that caused it.
+    ///
+    /// `source` is part of the error's message, so it must hold no secret.
     pub fn with_source(
         kind: StoreErrorKind,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -44,12 +50,12 @@ impl StoreError {
         Self::with_source(StoreErrorKind::Unavailable, "one conflict after the other")
     }
 
-    /// What is wrong.
+    /// Returns what is wrong with the store.
     pub const fn kind(&self) -> StoreErrorKind {
         self.kind
     }
 
-    /// What to do next: wait for a store that does not answer, else look after it.
+    /// Returns what to do next: try again later if the store is unavailable; otherwise fix the store.
     pub const fn next_step(&self) -> NextStep {
         match self.kind {
             StoreErrorKind::Unavailable => NextStep::RetryAfter(None),
@@ -61,7 +67,7 @@ impl StoreError {
 }
 
 impl StoreErrorKind {
-    /// The failure's name for programs and logs: `unavailable`, `damaged`, `unreadable` or `refused`.
+    /// Returns the kind's name for programs and logs: `unavailable`, `damaged`, `unreadable` or `refused`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unavailable => "unavailable",
@@ -93,5 +99,5 @@ impl fmt::Display for StoreErrorKind {
     }
 }
 
-// The source is part of the message, so it is not given a second time.
+// Not derived: the source is part of the message, so `source` does not return it a second time.
 impl std::error::Error for StoreError {}

@@ -1,50 +1,55 @@
+//! Errors of the exchange with HubSpot that left no complete response.
+
 use std::fmt;
 use std::sync::Arc;
 
 use super::NextStep;
 
-/// An exchange that ended without a whole answer. A transport makes it; core decides what it means.
+/// The error of an exchange that ended without a complete response. Transports make it with [`TransportError::new`] or
+/// [`TransportError::with_source`].
 #[derive(Clone, Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
-/// Where an exchange ended.
+/// The way in which an exchange ended without a complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// The host's name has no address.
+    /// The host's name could not be resolved to an address. The request was never sent.
     Resolve,
-    /// No connection. The request never left.
+    /// No connection could be made. The request was never sent.
     Connect,
-    /// The network says that the host cannot be reached; it may say so after the request was sent.
+    /// The network reports that the host cannot be reached. It may report this after the request was sent.
     Unreachable,
-    /// No TLS session that can be trusted: a certificate that is not, no common version, or what answers does not speak TLS.
-    /// An HTTP client may also say so of a session that broke later, when the server may have acted.
+    /// No trusted TLS session could be made: the certificate is not trusted, there is no common version, or the server does not
+    /// speak TLS. An HTTP client may also report this for a session that broke later, when the server may have acted.
     Tls,
-    /// No connection within the connect timeout. The request never left.
+    /// No connection was made within the connect timeout. The request was never sent.
     ConnectTimeout,
-    /// No whole answer within the total timeout. The server may have acted.
+    /// No complete response arrived within the total timeout. The server may have acted.
     Timeout,
-    /// The connection broke, or what came is not HTTP. The server may have acted.
+    /// The connection broke, or the response is not HTTP. The server may have acted.
     Interrupted,
-    /// The answer is larger than the transport takes. The server has acted.
+    /// The response is larger than the transport accepts. The server has acted.
     ResponseTooLarge,
-    /// The HTTP client followed a redirect, which it must not: the credentials may have gone to another address.
+    /// The HTTP client followed a redirect, which it must not do. The credentials may have gone to another address.
     Redirected,
-    /// The HTTP client could not be set up, or did not take the request. It never left.
+    /// The HTTP client could not be set up or did not accept the request. The request was never sent.
     Client,
 }
 
 impl TransportError {
-    /// A failure without more to tell.
+    /// Returns an error of this kind without a source.
     pub const fn new(kind: TransportErrorKind) -> Self {
         Self { kind, source: None }
     }
 
-    /// A failure and what the HTTP client said. Whoever prints an error with its sources shows `source`: it must hold no URL,
-    /// since a URL of `v1` holds a token.
+    /// Returns an error of this kind with the HTTP client's error as its source.
+    ///
+    /// A program that prints an error with its sources shows `source`. So `source` must hold no URL, since a URL of `v1` holds a
+    /// token.
     pub fn with_source(
         kind: TransportErrorKind,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -52,12 +57,13 @@ impl TransportError {
         Self { kind, source: Some(Arc::from(source.into())) }
     }
 
-    /// Where the exchange ended.
+    /// Returns the way in which the exchange ended.
     pub const fn kind(&self) -> TransportErrorKind {
         self.kind
     }
 
-    /// What to do next: wait and try again where the network failed, else look at what answered.
+    /// Returns what to do next: try again later if the network failed. Otherwise [`NextStep::ReportBug`] for a response that is too
+    /// large, and [`NextStep::FixConfiguration`] if the HTTP client is at fault.
     pub const fn next_step(&self) -> NextStep {
         match self.kind {
             TransportErrorKind::Resolve
@@ -74,8 +80,8 @@ impl TransportError {
 }
 
 impl TransportErrorKind {
-    /// The failure's name for programs and logs: `resolve`, `connect`, `unreachable`, `tls`, `connect_timeout`, `timeout`, `interrupted`,
-    /// `answer_too_large`, `redirected` or `client`.
+    /// Returns the kind's name for programs and logs: `resolve`, `connect`, `unreachable`, `tls`, `connect_timeout`, `timeout`,
+    /// `interrupted`, `answer_too_large`, `redirected` or `client`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Resolve => "resolve",
@@ -91,7 +97,7 @@ impl TransportErrorKind {
         }
     }
 
-    /// Whether the request surely never reached the server, so that even an authorization code may be sent again.
+    /// Returns whether it is certain that the request was never sent, so that even an authorization code may be sent again.
     pub const fn surely_unsent(self) -> bool {
         matches!(self, Self::Resolve | Self::Connect | Self::ConnectTimeout | Self::Client)
     }
@@ -120,6 +126,7 @@ impl fmt::Display for TransportErrorKind {
     }
 }
 
+// Not derived: the derived `source` would be the `Arc`, and callers could not downcast it to the HTTP client's error.
 impl std::error::Error for TransportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|source| source as _)

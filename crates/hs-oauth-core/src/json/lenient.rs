@@ -1,5 +1,6 @@
-//! Reads a JSON object so that one bad field costs that field and not the rest. A value of the wrong type, a field that is
-//! there twice and a text that breaks off half-way leave everything else read.
+//! Reads a JSON object so that one bad field does not cost the rest.
+//!
+//! A value of the wrong type, a repeated field or a body that breaks off leaves the other fields readable.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,15 +12,17 @@ use super::problem::Problem;
 use super::salvage::salvage;
 use super::scalar::Slot;
 
-/// Reads a body. What comes out beside an object that could not be read whole is what stood before the break, and the texts that
-/// are found after it.
+/// Reads the JSON object in `body` into the fields of `object`.
+///
+/// Fields are filled even if this returns a problem. If the body is not valid JSON, `object` holds the fields before the error
+/// and the strings that were found after it.
 pub(crate) fn read<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) -> Result<(), Problem> {
     let mut repeated = None;
-    // RFC 8259 §8.1 lets a reader ignore a byte order mark.
+    // RFC 8259 §8.1 allows a reader to ignore a byte order mark.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let visitor = ObjectVisitor { object, repeated: &mut repeated };
-    // Checking the whole for UTF-8 at once is cheaper than each string. What is not UTF-8 harms nothing in a value that is passed
-    // over, so such a body is read all the same.
+    // One check of the whole body for UTF-8 is cheaper than one for each string. A body that is not UTF-8 is read all the
+    // same: bad bytes do no harm in a value that is skipped.
     let outcome = match std::str::from_utf8(body) {
         Ok(text) => parse(serde_json::Deserializer::from_str(text), visitor),
         Err(_) => parse(serde_json::Deserializer::from_slice(body), visitor),
@@ -36,6 +39,7 @@ pub(crate) fn read<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) -> Result<
     }
 }
 
+/// Reads one whole JSON text, with nothing after it.
 fn parse<'a, R: serde_json::de::Read<'a>, O: Object<'a>>(
     mut json: serde_json::Deserializer<R>,
     visitor: ObjectVisitor<'_, O>,
@@ -44,11 +48,11 @@ fn parse<'a, R: serde_json::de::Read<'a>, O: Object<'a>>(
     json.end()
 }
 
-/// Reads a nested object field by field.
-pub(crate) fn nested<'a, O: Object<'a>, A: MapAccess<'a>>(map: &mut A) -> Result<O, A::Error> {
+/// Reads a nested object field by field, as [`read`] does. Repeated fields in it are not reported.
+pub(crate) fn read_nested<'a, O: Object<'a>, A: MapAccess<'a>>(map: &mut A) -> Result<O, A::Error> {
     let mut object = O::default();
     while let Some(key) = map.next_key_seed(KeySeed::<O>(PhantomData))? {
-        value(&mut object, key, map)?;
+        read_value(&mut object, key, map)?;
     }
     Ok(object)
 }
@@ -67,16 +71,16 @@ impl<'a, O: Object<'a>> Visitor<'a> for ObjectVisitor<'_, O> {
 
     fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<(), A::Error> {
         while let Some(key) = object.next_key_seed(KeySeed::<O>(PhantomData))? {
-            if let Some(key) = value(self.object, key, &mut object)? {
-                *self.repeated = Some(key);
+            if let Some(name) = read_value(self.object, key, &mut object)? {
+                *self.repeated = Some(name);
             }
         }
         Ok(())
     }
 }
 
-/// Reads the value that stands under `key`, and gives the key's name if it stood there before.
-fn value<'a, O: Object<'a>, A: MapAccess<'a>>(
+/// Reads the value of the field `key`, or skips it if the key is unknown. Returns the field's name if it had a value already.
+fn read_value<'a, O: Object<'a>, A: MapAccess<'a>>(
     object: &mut O,
     key: Option<O::Key>,
     map: &mut A,
@@ -88,12 +92,12 @@ fn value<'a, O: Object<'a>, A: MapAccess<'a>>(
             map.next_value_seed(Slot(scalar))?;
             repeated
         }
-        None => object.other(key, map)?,
+        None => object.read_other(key, map)?,
     };
     Ok(repeated.then(|| O::name(key)))
 }
 
-/// Reads a key as what it stands for.
+/// Reads a key as the field that it names, or `None` if the object has no such field.
 struct KeySeed<O>(PhantomData<O>);
 
 impl<'a, O: Object<'a>> DeserializeSeed<'a> for KeySeed<O> {
@@ -120,7 +124,7 @@ impl<'a, O: Object<'a>> Visitor<'a> for KeySeed<O> {
 mod tests {
     use serde::Deserialize;
 
-    use super::super::{Field, Scalar, Texts, json_object};
+    use super::super::{Field, Scalar, TextMap, json_object};
     use super::*;
     use crate::scope::Scopes;
 
@@ -132,7 +136,7 @@ mod tests {
         }
         others {
             scopes: Scopes = "scopes",
-            links: Texts<'a> = "links",
+            links: TextMap<'a> = "links",
         }
     }
     }
@@ -144,46 +148,47 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_the_wrong_type_costs_only_itself() {
+    fn a_field_of_the_wrong_type_costs_no_other_field() {
         let (read, outcome) =
             sample(br#"{"text":["email protected"],"number":"1","scopes":{"a":[1]},"links":{"a":"b","c":[[]]},"x":{}}"#);
         assert_eq!(outcome, Ok(()));
-        assert_eq!((read.text, read.number.text().as_deref()), (Scalar::Other, Some("1")));
-        assert!(matches!(read.scopes, Field::Wrong));
-        assert_eq!(read.links.read(), Some(vec![("a".into(), "b".into())]));
+        assert_eq!((read.text, read.number.into_text().as_deref()), (Scalar::Other, Some("1")));
+        assert!(matches!(read.scopes, Field::WrongType));
+        assert_eq!(read.links.into_value(), Some(vec![("a".into(), "b".into())]));
     }
 
     #[test]
-    fn null_is_as_good_as_absent() {
+    fn null_counts_as_absent() {
         let (read, outcome) = sample(br#"{"text":null,"scopes":null}"#);
         assert_eq!(outcome, Ok(()));
         assert!(read.text.is_absent() && read.scopes.is_absent());
     }
 
     #[test]
-    fn what_stood_before_a_break_is_kept() {
+    fn the_fields_before_a_break_are_read() {
         let (read, outcome) = sample(br#"{"text":"kept","number":17,"scopes":["a","b"#);
         assert_eq!(outcome, Err(Problem::NotJson));
-        assert_eq!((read.text.text().as_deref(), read.number.integer()), (Some("kept"), Some(17)));
+        assert_eq!((read.text.into_text().as_deref(), read.number.as_integer()), (Some("kept"), Some(17)));
     }
 
-    /// The refresh token may stand after it, and exist nowhere else.
+    /// A refresh token may come after such a value, and exist nowhere else.
     #[test]
-    fn what_is_not_utf_8_costs_nothing_where_nobody_looks() {
+    fn bytes_that_are_not_utf_8_do_no_harm_in_values_that_are_skipped() {
         for junk in [&b"\"\xe9\""[..], b"[1,\"\xe9\"]", b"{\"a\":{\"\xe9\":1}}"] {
             let body = [b"{\"junk\":", junk, b",\"text\":\"kept\",\"links\":{\"a\":\"b\"}}"].concat();
             let (read, outcome) = sample(&body);
             assert_eq!(outcome, Ok(()), "{body:?}");
-            assert_eq!(read.text.text().as_deref(), Some("kept"), "{body:?}");
-            assert_eq!(read.links.read(), Some(vec![("a".into(), "b".into())]), "{body:?}");
+            assert_eq!(read.text.into_text().as_deref(), Some("kept"), "{body:?}");
+            assert_eq!(read.links.into_value(), Some(vec![("a".into(), "b".into())]), "{body:?}");
         }
         let (read, outcome) = sample(b"{\"number\":7,\"text\":\"\xe9\"}");
-        assert_eq!((read.number.integer(), outcome), (Some(7), Err(Problem::NotJson)));
+        assert_eq!((read.number.as_integer(), outcome), (Some(7), Err(Problem::NotJson)));
     }
 
-    /// RFC 8259 §6 sets no bounds to numbers, and §8.2 allows half a surrogate: readers differ, and ours takes neither.
+    /// RFC 8259 §6 sets no limit to numbers, and §8.2 allows half of a surrogate pair. Readers differ here; `serde_json` accepts
+    /// neither.
     #[test]
-    fn texts_that_stand_after_what_no_reader_takes_are_found() {
+    fn strings_after_invalid_json_are_found() {
         for wrong in [
             &b"\"number\":1e400"[..],
             b"\"number\":-1e999",
@@ -201,7 +206,7 @@ mod tests {
             let body = [b" {", wrong, b", \"te\\u0078t\" :\t\"ke\\u0070t\" ,\"number\":\"7\"}"].concat();
             let (read, outcome) = sample(&body);
             assert_eq!(outcome, Err(Problem::NotJson), "{}", body.escape_ascii());
-            assert_eq!(read.text.text().as_deref(), Some("kept"), "{}", body.escape_ascii());
+            assert_eq!(read.text.into_text().as_deref(), Some("kept"), "{}", body.escape_ascii());
         }
         for body in [
             &b"{\"number\":1e400,\"text\":\"cut"[..],
@@ -223,15 +228,15 @@ mod tests {
     fn a_repeated_field_is_named() {
         let (read, outcome) = sample(br#"{"text":"a","text":"b"}"#);
         assert_eq!(outcome, Err(Problem::Repeated("text")));
-        assert_eq!(read.text.text().as_deref(), Some("b"));
+        assert_eq!(read.text.into_text().as_deref(), Some("b"));
         for nothing in ["null", "\"\"", "[]", "true", "7", "\"b\\nad\""] {
             let body = format!(r#"{{"text":"a","text":{nothing}}}"#);
-            assert_eq!(sample(body.as_bytes()).0.text.text().as_deref(), Some("a"), "{nothing}");
+            assert_eq!(sample(body.as_bytes()).0.text.into_text().as_deref(), Some("a"), "{nothing}");
         }
     }
 
     #[test]
-    fn a_body_that_is_no_object_says_so() {
+    fn a_body_that_is_not_an_object_is_reported_as_what_it_is() {
         let nested = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
         for (body, problem) in [
             (&b""[..], Problem::Empty),
@@ -255,13 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_passed_over() {
+    fn a_byte_order_mark_is_skipped() {
         let (read, outcome) = sample(b"\xef\xbb\xbf{\"number\":1}");
-        assert_eq!((read.number.integer(), outcome), (Some(1), Ok(())));
+        assert_eq!((read.number.as_integer(), outcome), (Some(1), Ok(())));
     }
 
     #[test]
-    fn numbers_are_whole_and_fit_64_bits_or_are_something_else() {
+    fn a_number_that_is_not_an_integer_of_64_bits_is_of_the_wrong_type() {
         for (json, number) in [
             ("9223372036854775807", Some(i64::MAX)),
             ("-1", Some(-1)),
@@ -271,12 +276,12 @@ mod tests {
             ("1e400", None),
         ] {
             let body = format!("{{\"number\":{json}}}");
-            assert_eq!(sample(body.as_bytes()).0.number.integer(), number, "{json}");
+            assert_eq!(sample(body.as_bytes()).0.number.as_integer(), number, "{json}");
         }
     }
 
     #[test]
-    fn a_number_is_read_with_arbitrary_precision_switched_on_elsewhere_in_the_build() {
+    fn a_number_is_read_when_another_crate_enables_arbitrary_precision() {
         let entry = std::iter::once(("$serde_json::private::Number", "1800"));
         let map = serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(entry);
         assert_eq!(Scalar::deserialize(map).unwrap(), Scalar::Integer(1800));

@@ -1,29 +1,31 @@
-//! JSON objects that know their fields.
+//! Structs that declare which fields of a JSON object we know.
 
 use serde::de::MapAccess;
 
 use super::Scalar;
 
-/// A JSON object that knows its fields. Implemented by [`json_object!`].
+/// A struct with the known fields of a JSON object. [`json_object!`] implements it.
 pub(crate) trait Object<'a>: Default {
-    /// One of the fields.
+    /// One of the known fields.
     type Key: Copy;
 
-    /// The field of that name.
+    /// Returns the field of this name, or `None` if it is unknown.
     fn key(name: &str) -> Option<Self::Key>;
 
-    /// Its name.
+    /// Returns the name of a field.
     fn name(key: Self::Key) -> &'static str;
 
-    /// Where it is kept, if it is a scalar.
+    /// Returns the place of a field's value if the field is a [`Scalar`].
     fn scalar(&mut self, key: Self::Key) -> Option<&mut Scalar<'a>>;
 
-    /// Reads the value of one that is none, and tells whether it was there before.
-    fn other<A: MapAccess<'a>>(&mut self, key: Self::Key, object: &mut A) -> Result<bool, A::Error>;
+    /// Reads the value of a field that is not a [`Scalar`]. Returns whether the field had a value already.
+    fn read_other<A: MapAccess<'a>>(&mut self, key: Self::Key, object: &mut A) -> Result<bool, A::Error>;
 }
 
-/// Declares the fields of a JSON object: first those that are a [`Scalar`], `field = "key"`, then those that are a [`Field`],
-/// `field: T = "key"`.
+/// Declares a struct with the known fields of a JSON object.
+///
+/// `scalars` lists the fields that are a [`Scalar`], as `field = "key"`. `others` lists those that are a
+/// [`Field<T>`](super::Field), as `field: T = "key"`.
 macro_rules! json_object {
     ($(#[$doc:meta])* struct $name:ident<$a:lifetime> {
         scalars { $($scalar:ident = $scalar_key:literal,)* }
@@ -69,7 +71,7 @@ macro_rules! json_object {
                     }
                 }
 
-                fn other<A: serde::de::MapAccess<$a>>(
+                fn read_other<A: serde::de::MapAccess<$a>>(
                     &mut self,
                     key: Key,
                     object: &mut A,

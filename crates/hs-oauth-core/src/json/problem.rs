@@ -1,32 +1,35 @@
+//! What is wrong with the body of a response.
+
 use std::fmt;
 
 use super::scalar::Scalar;
 
-/// What is wrong with the body of an answer.
+/// One thing that is wrong with the body of a successful response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// There is no body.
+    /// The body is empty.
     Empty,
-    /// The body did not arrive whole: the connection broke, the time was up, or it is too large.
+    /// The body did not arrive whole: the connection broke, the time was up, or the body is too large.
     Truncated,
-    /// The body is not one whole JSON text.
+    /// The body is not one complete JSON text.
     NotJson,
     /// The body is JSON, but not an object.
     NotAnObject,
-    /// A field stands there more than once.
+    /// The field appears more than once.
     Repeated(&'static str),
-    /// A needed field is not there, or null.
+    /// The required field is missing or null.
     Missing(&'static str),
-    /// A needed field has another type than it should.
+    /// The field has a value of the wrong type.
     WrongType(&'static str),
-    /// A field's value cannot be: a token with a line break, a lifetime of zero, a token type other than `bearer`.
+    /// The field has an invalid value, such as a token with a line break, a lifetime of zero, or a token type other than
+    /// `bearer`.
     Invalid(&'static str),
 }
 
 impl Problem {
-    /// Says what is wrong with `value` as the value of a needed field that could not be read.
-    pub(crate) fn of(value: &Scalar<'_>, field: &'static str) -> Self {
+    /// Returns what is wrong with `value`, given that it is not acceptable as the value of the required field `field`.
+    pub(crate) fn of_required(value: &Scalar<'_>, field: &'static str) -> Self {
         match value {
             Scalar::Absent => Self::Missing(field),
             Scalar::Bool(_) | Scalar::Other => Self::WrongType(field),
@@ -34,7 +37,7 @@ impl Problem {
         }
     }
 
-    /// The field it is about, by HubSpot's name for it; none if it is the whole body.
+    /// Returns HubSpot's name of the field that this is about, or `None` if it is about the whole body.
     pub const fn field(&self) -> Option<&'static str> {
         match self {
             Self::Empty | Self::Truncated | Self::NotJson | Self::NotAnObject => None,
@@ -44,7 +47,7 @@ impl Problem {
         }
     }
 
-    /// The field that is missing, if that is the problem.
+    /// Returns HubSpot's name of the missing field, or `None` if this is another problem.
     pub const fn missing(&self) -> Option<&'static str> {
         match self {
             Self::Missing(field) => Some(field),
@@ -53,8 +56,10 @@ impl Problem {
     }
 }
 
-/// Everything that is wrong with a body. Fields that are missing because the body broke off are not worth naming.
-pub(crate) fn problems(outcome: Result<(), Problem>, mut fields: Vec<Problem>) -> Vec<Problem> {
+/// Joins the outcome of [`read`](super::read) and the problems of single fields.
+///
+/// If the body itself is bad, missing fields are left out: they may be missing only because the body broke off.
+pub(crate) fn all_problems(outcome: Result<(), Problem>, mut fields: Vec<Problem>) -> Vec<Problem> {
     if let Err(problem) = outcome {
         fields.retain(|field| !matches!(field, Problem::Missing(_)));
         fields.insert(0, problem);
@@ -62,14 +67,14 @@ pub(crate) fn problems(outcome: Result<(), Problem>, mut fields: Vec<Problem>) -
     fields
 }
 
-/// Reads a field the caller cannot do without, or notes what is wrong with it.
-pub(crate) fn needed<'a, T>(
+/// Reads the value of a required field. If `read` returns `None`, adds what is wrong with the field to `problems`.
+pub(crate) fn required<'a, T>(
     name: &'static str,
     value: Scalar<'a>,
     problems: &mut Vec<Problem>,
     read: impl FnOnce(Scalar<'a>) -> Option<T>,
 ) -> Option<T> {
-    let problem = Problem::of(&value, name);
+    let problem = Problem::of_required(&value, name);
     let read = read(value);
     if read.is_none() {
         problems.push(problem);
@@ -87,7 +92,7 @@ impl fmt::Display for Problem {
             Self::Repeated(field) => write!(f, "`{field}` is there twice"),
             Self::Missing(field) => write!(f, "`{field}` is missing"),
             Self::WrongType(field) => write!(f, "`{field}` is of the wrong type"),
-            Self::Invalid(field) => write!(f, "`{field}` has a value that cannot be"),
+            Self::Invalid(field) => write!(f, "`{field}` has an invalid value"),
         }
     }
 }

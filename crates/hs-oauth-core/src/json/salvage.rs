@@ -1,11 +1,14 @@
-//! Finds texts in an object that no JSON reader takes whole.
+//! The search for strings in an object that is not valid JSON.
 
 use super::object::Object;
 use super::scalar::Scalar;
 use super::text::Text;
 
-/// Looks for texts in an object that no JSON reader takes whole: a number without bounds, half a surrogate or a byte that is not
-/// UTF-8 ends the reading, and a token that stands after it may exist nowhere else.
+/// Fills the scalar fields of `object` that are still absent with the strings that `body` has for them.
+///
+/// A JSON reader stops at the first error, such as a number that is too large, half of a surrogate pair, or a byte that is not
+/// UTF-8. A token after that place may exist nowhere else. So this looks for `"key": "value"` in the outermost object and
+/// ignores everything else. It stops at a string that does not end.
 #[cold]
 pub(super) fn salvage<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) {
     let mut rest = body.trim_ascii_start();
@@ -20,7 +23,7 @@ pub(super) fn salvage<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) {
             b'{' | b'[' => (depth, key) = (depth.saturating_add(1), None),
             b'}' | b']' => depth = depth.saturating_sub(1),
             b'"' => {
-                let Some((text, after)) = end_of_text(after).and_then(|end| whole.split_at_checked(end))
+                let Some((text, after)) = text_length(after).and_then(|end| whole.split_at_checked(end))
                 else {
                     return;
                 };
@@ -47,8 +50,8 @@ pub(super) fn salvage<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) {
     }
 }
 
-/// Where a text ends whose opening quote is passed, counted from that quote and with the closing one.
-fn end_of_text(after: &[u8]) -> Option<usize> {
+/// Returns the length of a string with both its quotes, given what follows the opening quote. Returns `None` if it has no end.
+fn text_length(after: &[u8]) -> Option<usize> {
     let mut escaped = false;
     let end = after.iter().position(|byte| {
         let is_end = *byte == b'"' && !escaped;

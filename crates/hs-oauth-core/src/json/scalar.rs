@@ -1,3 +1,5 @@
+//! Fields that hold a string, an integer or a boolean, and the filling of fields.
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -7,16 +9,19 @@ use serde::de::{
 
 use super::text::Text;
 use crate::secret::is_printable;
-use crate::text::all;
+use crate::text::all_bytes;
 
-/// A JSON scalar, or the fact that something else stands there.
+/// A field whose value is a boolean, an integer or a string.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) enum Scalar<'a> {
+    /// The field is missing or null.
     #[default]
     Absent,
     Bool(bool),
+    /// An integer that fits 64 bits.
     Integer(i64),
     Text(Cow<'a, str>),
+    /// Another number, an array or an object.
     Other,
 }
 
@@ -25,6 +30,7 @@ impl<'a> Scalar<'a> {
         matches!(self, Self::Absent)
     }
 
+    /// Returns whether the value is of no use: absent, an empty string, or of another type.
     pub(crate) fn is_blank(&self) -> bool {
         match self {
             Self::Absent | Self::Other => true,
@@ -33,36 +39,42 @@ impl<'a> Scalar<'a> {
         }
     }
 
+    /// Takes a later value of the same field if it is worth more than the present one.
+    ///
+    /// Of two values, one may be a token and the other not. So a string that is not empty is replaced only by another one that can
+    /// be a token. An empty string is replaced by any value, and everything else by any value that is not blank.
     #[cold]
     fn repeat(&mut self, later: Self) {
-        let gives_way = match (&*self, &later) {
-            // The one may be the token that the other is not.
+        let is_replaced = match (&*self, &later) {
             (Self::Text(text), Self::Text(later)) => {
-                text.is_empty() || !later.is_empty() && all(later, is_printable)
+                text.is_empty() || !later.is_empty() && all_bytes(later, is_printable)
             }
             (Self::Text(text), _) => text.is_empty(),
             _ => !later.is_blank(),
         };
-        if gives_way {
+        if is_replaced {
             *self = later;
         }
     }
 
-    pub(crate) fn text(self) -> Option<Cow<'a, str>> {
+    /// Returns the value if it is a string.
+    pub(crate) fn into_text(self) -> Option<Cow<'a, str>> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    pub(crate) fn integer(&self) -> Option<i64> {
+    /// Returns the value if it is an integer that fits 64 bits.
+    pub(crate) fn as_integer(&self) -> Option<i64> {
         match self {
             Self::Integer(integer) => Some(*integer),
             _ => None,
         }
     }
 
-    pub(crate) fn boolean(&self) -> Option<bool> {
+    /// Returns the value if it is a boolean.
+    pub(crate) fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
             _ => None,
@@ -78,8 +90,10 @@ impl<'a> Deserialize<'a> for Scalar<'a> {
     }
 }
 
-/// Where a value is read into. A value that was read before it is replaced by the later one, but never by nothing, and a text by
-/// nothing but a text.
+/// The place of a field's value, to read a value into.
+///
+/// If the field is repeated, the later value replaces the earlier one unless it is worth less: null never replaces a value, and
+/// nothing but a string replaces a string that is not empty.
 pub(crate) struct Slot<'s, T>(pub(crate) &'s mut T);
 
 impl<'a> DeserializeSeed<'a> for Slot<'_, Scalar<'a>> {
@@ -136,7 +150,7 @@ impl<'a> Visitor<'a> for Slot<'_, Scalar<'a>> {
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<(), A::Error> {
-        drain_list(&mut list)?;
+        drain_array(&mut list)?;
         self.put(Scalar::Other)
     }
 
@@ -146,8 +160,10 @@ impl<'a> Visitor<'a> for Slot<'_, Scalar<'a>> {
     }
 }
 
-/// Gives a number, if that is what the object stands for: with serde_json's feature `arbitrary_precision`, which any crate in a build
-/// may switch on for all, one arrives as an object with one key.
+/// Reads an object to its end. Returns the integer if the object represents a number.
+///
+/// With `serde_json`'s feature `arbitrary_precision`, a number arrives as an object with one key. Any crate in a build may enable
+/// that feature for all.
 fn drain_object<'a, A: MapAccess<'a>>(object: &mut A) -> Result<Option<i64>, A::Error> {
     let mut number = None;
     while let Some(Text(key)) = object.next_key()? {
@@ -160,7 +176,8 @@ fn drain_object<'a, A: MapAccess<'a>>(object: &mut A) -> Result<Option<i64>, A::
     Ok(number)
 }
 
-pub(super) fn drain_list<'a, A: SeqAccess<'a>>(list: &mut A) -> Result<(), A::Error> {
+/// Reads an array to its end.
+pub(super) fn drain_array<'a, A: SeqAccess<'a>>(list: &mut A) -> Result<(), A::Error> {
     while list.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
 }

@@ -1,9 +1,11 @@
+//! Strings that are borrowed where possible.
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// A text as serde reads it: borrowed from what is read where it stands there unescaped. (serde's own `Cow` always copies.)
+/// A JSON string. It is borrowed from the input unless it has escapes; serde's own `Cow` is always a copy.
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 impl<'a> Deserialize<'a> for Text<'a> {

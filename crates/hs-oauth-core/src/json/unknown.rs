@@ -1,3 +1,5 @@
+//! Fields of a stored object that a later version of this library wrote.
+
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -6,19 +8,19 @@ use serde_json::{Map, Value};
 
 /// The fields of a stored object that this version of the library does not know.
 ///
-/// A later version wrote them. A renewal keeps them as they are; an install or a disconnect begins without them. `Debug` shows
-/// their names only, since a value may be a secret.
+/// A later version wrote them. A renewal writes them back unchanged; an install or a disconnect starts without them. `Debug`
+/// shows their names only, since a value may be a secret.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnknownFields(Map<String, Value>);
 
 impl UnknownFields {
-    /// Returns whether there is no unknown field.
+    /// Returns whether there are no unknown fields.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Reads the field of this name as a `T`. Returns `None` if there is no such field or if it is no `T`.
+    /// Reads the field of this name as a `T`. Returns `None` if there is no such field, or if it cannot be read as a `T`.
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         T::deserialize(self.0.get(name)?).ok()
     }
@@ -28,10 +30,10 @@ impl UnknownFields {
         self.0.contains_key(name)
     }
 
-    /// Sets a field, for a layer above a store that keeps something of its own in the record. Returns whether `value` can be
-    /// written as JSON; if it cannot, nothing is set.
+    /// Sets a field and returns `true`, or returns `false` and sets nothing if `value` cannot be written as JSON.
     ///
-    /// The name must not be one that the object itself has: the object could not be read back.
+    /// This is for a layer above a store that keeps data of its own in the record. The name must not be that of a known field
+    /// of the object, or the object could not be read back.
     pub fn insert(&mut self, name: &str, value: &impl Serialize) -> bool {
         match serde_json::to_value(value) {
             Ok(value) => {
