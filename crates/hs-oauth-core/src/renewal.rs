@@ -11,12 +11,18 @@
 mod backoff;
 mod disconnect;
 mod error;
+mod gone;
 mod install;
+mod lease;
+mod loaded;
 mod policy;
 mod record;
 mod renew;
+mod requirements;
+mod response;
 mod run;
 mod save;
+mod store_calls;
 
 pub use disconnect::Disconnect;
 pub use error::TokenError;

@@ -41,6 +41,17 @@ pub(super) fn store_wait(random: &mut Random, failed_attempts: u32) -> Duration 
     random.backoff(FIRST_WAIT, failed_attempts, MAX_WAIT)
 }
 
+/// Returns how long the record's back-off still lasts. A back-off that ends too far in the future was written by a wrong clock, and does
+/// not count.
+pub(super) fn remaining_backoff(now: Timestamp, record: &Record, clock_margin: Duration) -> Option<Duration> {
+    let retry = record.retry.as_ref()?;
+    let legal = retry.at <= now.plus(MAX_RETRY + clock_margin);
+    if retry.at > now && legal {
+        return Some(retry.at.since(now));
+    }
+    None
+}
+
 /// Returns when the fleet may send the next refresh: after a growing wait, and not before HubSpot asked to.
 pub(super) fn next_retry(now: Timestamp, record: &Record, error: &Error, random: &mut Random) -> Retry {
     let before = record.retry.as_ref().map_or(0, |retry| retry.failures);
@@ -79,4 +90,4 @@ const FIRST_MISCONFIGURED: Duration = Duration::from_secs(60);
 const MAX_MISCONFIGURED: Duration = Duration::from_secs(15 * 60);
 
 /// The longest wait that HubSpot asks for. If the back-off in a record ends later than that, a clock was wrong.
-pub(super) const MAX_RETRY: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_RETRY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::backoff::store_wait;
 use super::record::{GrantId, GrantState, HolderId, Record, Retry, Stored};
+use super::store_calls::StoreCalls;
 use crate::error::Error;
 use crate::random::Random;
 use crate::secret::RefreshToken;
@@ -37,9 +37,9 @@ pub(super) enum Comparison {
     /// The record has the new tokens: the save took effect, and its result was lost.
     Saved,
     /// The record still has the grant and the tokens that were sent. The new ones may be saved over it.
-    Unchanged,
+    Unchanged(Stored),
     /// The record has another grant or newer tokens. The new ones are dropped.
-    Superseded,
+    Superseded(Stored),
     /// The account was disconnected. The new tokens are dropped, and this refresh token, if it is a new one, is revoked.
     Disconnected { revoke: Option<RefreshToken> },
 }
@@ -52,14 +52,22 @@ impl UnsavedTokens {
 }
 
 impl PendingSave {
-    /// Tokens that were issued under a lease that ends at that moment.
-    pub(super) fn new(unsaved: UnsavedTokens, until: Timestamp) -> Self {
+    /// Returns the tokens that HubSpot issued to `holder` for the tokens `sent` of the record `leased`.
+    pub(super) fn new(
+        leased: &Record,
+        holder: HolderId,
+        sent: TokenSet,
+        tokens: TokenSet,
+        partial: Option<Box<(Error, Retry)>>,
+    ) -> Self {
+        let until = leased.lease.as_ref().map_or(Timestamp::from_millis(0), |lease| lease.until);
+        let unsaved = UnsavedTokens { grant: leased.grant, sent, tokens, holder, partial };
         Self { unsaved, until, slept: Duration::ZERO }
     }
 
-    /// Tokens that an earlier run could not save. Its lease is not counted on.
+    /// Returns tokens that an earlier run could not save. The lease of that run may be over, so it allows no further tries.
     pub(super) fn again(unsaved: UnsavedTokens) -> Self {
-        Self::new(unsaved, Timestamp::from_millis(0))
+        Self { unsaved, until: Timestamp::from_millis(0), slept: Duration::ZERO }
     }
 
     /// Returns the record with the new tokens in it. `owns_lease`: the record's lease is the one they were issued under.
@@ -78,35 +86,34 @@ impl PendingSave {
     }
 
     /// Compares the tokens with what is stored after a save that conflicted or failed.
-    pub(super) fn compare(&self, stored: Option<&Stored>) -> Comparison {
+    pub(super) fn compare(&self, stored: Option<Stored>) -> Comparison {
         let unsaved = &self.unsaved;
-        let Some(Stored { record, .. }) =
-            stored.filter(|stored| stored.record.state != GrantState::Disconnected)
-        else {
+        let Some(stored) = stored.filter(|stored| stored.record.state != GrantState::Disconnected) else {
             let dropped = unsaved.tokens.refresh_token.clone();
             return Comparison::Disconnected { revoke: dropped.filter(|_| unsaved.has_new_refresh_token()) };
         };
+        let record = &stored.record;
         if record.state == GrantState::Live && record.is_same(unsaved.grant, &unsaved.tokens) {
             Comparison::Saved
         } else if record.is_same(unsaved.grant, &unsaved.sent) {
-            Comparison::Unchanged
+            Comparison::Unchanged(stored)
         } else {
-            Comparison::Superseded
+            Comparison::Superseded(stored)
         }
     }
 
-    /// Returns how long to wait before the next try, or `None` if the time of the lease is over. `lease` is its whole length.
+    /// Returns how long to wait before the next try, or `None` if the time for it is over. `lease` is the length of a whole lease.
     pub(super) fn next_wait(
         &mut self,
         now: Timestamp,
         lease: Duration,
+        store: &StoreCalls,
         random: &mut Random,
-        failed_attempts: u32,
     ) -> Option<Duration> {
         if now >= self.until || self.slept >= lease {
             return None;
         }
-        let wait = store_wait(random, failed_attempts);
+        let wait = store.next_wait(random);
         self.slept += wait;
         Some(wait)
     }
