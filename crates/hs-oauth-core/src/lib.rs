@@ -63,12 +63,13 @@ pub mod server;
 mod text;
 mod timestamp;
 mod token_set;
+mod url;
 mod version;
 
 pub use http;
 
 pub use account::Account;
-pub use app::{App, AppBuilder, Credential, may_carry_credentials};
+pub use app::{App, AppBuilder, Credential};
 pub use authorize::{Authorization, AuthorizationUrl, Authorize, Randomness};
 #[cfg(feature = "os-random")]
 pub use authorize::{BeginError, RandomnessError};
@@ -94,4 +95,5 @@ pub use secret::{
 pub use text::printable;
 pub use timestamp::Timestamp;
 pub use token_set::{TokenSet, TokenType, TokenUse};
+pub use url::may_carry_credentials;
 pub use version::{ApiVersion, ReleaseMonth};
