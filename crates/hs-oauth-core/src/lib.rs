@@ -70,9 +70,9 @@ pub use http;
 
 pub use account::Account;
 pub use app::{App, AppBuilder, Credential};
-pub use authorize::{Authorization, AuthorizationUrl, Authorize, Randomness};
 #[cfg(feature = "os-random")]
-pub use authorize::{BeginError, RandomnessError};
+pub use authorize::BeginError;
+pub use authorize::{Authorization, AuthorizationUrl, Authorize, Randomness};
 pub use callback::{AuthorizationCode, CallbackError, MAX_CALLBACK_SIZE, PendingAuthorization};
 pub use endpoint::{
     AccessTokenInfo, ClientCredentials, Endpoint, ExchangeCode, Introspect, Introspection, Refresh,
@@ -86,6 +86,8 @@ pub use invalid_argument::{InvalidArgument, InvalidArgumentKind};
 pub use json::{Problem, UnknownFields};
 pub use limits::{CONNECT_TIMEOUT, MAX_RESPONSE_SIZE, STORE_TIMEOUT, TIMEOUT};
 pub use random::Random;
+#[cfg(feature = "os-random")]
+pub use random::RandomnessError;
 pub use retry::RetryPolicy;
 pub use scope::{Scope, Scopes};
 pub use secret::{

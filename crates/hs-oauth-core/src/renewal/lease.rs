@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::backoff::HolderWait;
+use super::id::HolderId;
 use super::policy::RenewalPolicy;
-use super::record::{HolderId, Lease, Record};
+use super::record::{Lease, Record};
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::backoff::{HolderWait, remaining_backoff};
 use super::error::TokenError;
+use super::id::HolderId;
 use super::lease;
-use super::record::{GrantState, HolderId, Stored};
+use super::record::{GrantState, Stored};
 use super::requirements::Requirements;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::timestamp::Timestamp;

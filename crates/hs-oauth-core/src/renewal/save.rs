@@ -1,8 +1,9 @@
-//! How new tokens get into the store, and what becomes of them if they do not (RENEWAL.md, "save" and "compare").
+//! How new tokens are saved, and what is done with them if a save fails (RENEWAL.md, "save").
 
 use std::time::Duration;
 
-use super::record::{GrantId, GrantState, HolderId, Record, Retry, Stored};
+use super::id::{GrantId, HolderId};
+use super::record::{GrantState, Record, Retry, Stored};
 use super::store_calls::StoreCalls;
 use crate::error::Error;
 use crate::random::Random;
@@ -16,9 +17,9 @@ pub struct UnsavedTokens {
     pub(super) grant: GrantId,
     pub(super) sent: TokenSet,
     pub(super) tokens: TokenSet,
-    /// The holder of the lease under which HubSpot issued them. That lease may still be in the record.
+    /// The holder of the lease under which they were requested. That lease may still be in the record.
     pub(super) holder: HolderId,
-    /// Set if nothing but the refresh token of a response could be used: why, and when the next refresh may be sent.
+    /// Set if only the refresh token of the response could be used: the reason, and when the next refresh may be sent.
     pub(super) partial: Option<Box<(Error, Retry)>>,
 }
 
@@ -26,9 +27,9 @@ pub struct UnsavedTokens {
 #[derive(Debug)]
 pub(super) struct PendingSave {
     pub(super) unsaved: UnsavedTokens,
-    /// The end of the lease under which they were issued. Until then the run tries to save them.
+    /// The end of the lease under which they were requested. Until then the run tries to save them.
     until: Timestamp,
-    /// How long the run has slept between tries. The clock may have been set back meanwhile.
+    /// How long the run has slept between its tries. It counts too, since the clock may have been set back meanwhile.
     slept: Duration,
 }
 
@@ -45,7 +46,7 @@ pub(super) enum Comparison {
 }
 
 impl UnsavedTokens {
-    /// Returns the tokens.
+    /// Returns the tokens that HubSpot issued.
     pub fn tokens(&self) -> &TokenSet {
         &self.tokens
     }
@@ -70,7 +71,8 @@ impl PendingSave {
         Self { unsaved, until: Timestamp::from_millis(0), slept: Duration::ZERO }
     }
 
-    /// Returns the record with the new tokens in it. `owns_lease`: the record's lease is the one they were issued under.
+    /// Returns the record with the new tokens in it. `owns_lease` says that the record's lease is the one under which they were
+    /// requested.
     pub(super) fn written_into(&self, mut record: Record, owns_lease: bool) -> Record {
         record.state = GrantState::Live;
         record.tokens = Some(self.unsaved.tokens.clone());
