@@ -1,4 +1,4 @@
-//! How long a renewal waits: for another's lease, before it asks the store again, and before the next refresh may be sent.
+//! How long a renewal waits: for the holder of a lease, before it calls the store again, and before the next refresh may be sent.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl HolderWait {
         }
     }
 
-    /// Returns the next wait for this holder and adds it up. The wait is at most one millisecond longer than `max`.
+    /// Returns the next wait for this holder and adds it to the time waited. It is at most one millisecond longer than `max`.
     pub(super) fn next(&mut self, holder: HolderId, max: Duration, random: &mut Random) -> Duration {
         if self.holder != Some(holder) {
             *self = Self { holder: Some(holder), ..Self::default() };

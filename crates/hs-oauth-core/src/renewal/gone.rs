@@ -40,3 +40,40 @@ impl PendingMark {
         same && stored.record.state == GrantState::Live
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+
+    use crate::error::{ApiError, Operation};
+    use crate::random::Random;
+    use crate::renewal::GrantId;
+    use crate::secret::{AccessToken, RefreshToken};
+    use crate::timestamp::Timestamp;
+    use crate::token_set::TokenSet;
+
+    fn tokens(access: &str, refresh: &str) -> TokenSet {
+        let mut tokens = TokenSet::new(AccessToken::new(access).unwrap(), 1800, Timestamp::from_secs(1000));
+        tokens.refresh_token = Some(RefreshToken::new(refresh).unwrap());
+        tokens
+    }
+
+    /// RENEWAL.md, rule 3.
+    #[test]
+    fn only_a_live_record_with_the_grant_and_the_tokens_that_were_sent_is_marked() {
+        let mut random = Random::new([7; 32]);
+        let grant = GrantId::generate(&mut random);
+        let stored = |grant, tokens| Stored { version: 2, record: Record::new(grant, tokens) };
+        let refusal = ApiError::new(Operation::Refresh, StatusCode::BAD_REQUEST);
+        let pending = PendingMark::new(stored(grant, tokens("a", "r")), refusal.into());
+
+        assert!(pending.applies_to(&stored(grant, tokens("a", "r"))));
+        assert!(!pending.applies_to(&stored(grant, tokens("b", "r"))));
+        assert!(!pending.applies_to(&stored(grant, tokens("a", "s"))));
+        assert!(!pending.applies_to(&stored(GrantId::generate(&mut random), tokens("a", "r"))));
+        let gone = Stored { version: 3, record: pending.marked() };
+        assert_eq!(gone.record.state, GrantState::Gone);
+        assert!(!pending.applies_to(&gone));
+    }
+}

@@ -9,9 +9,9 @@ use crate::token_set::TokenSet;
 
 /// When tokens are renewed, and how long each part of a renewal may take.
 ///
-/// A token is renewed in the last quarter of its life, while it is still handed out. The exact moment lies in the first quarter of that
-/// time. It depends on the text of the token, so that tokens issued together are not renewed together. Within the safety margin before
-/// its end a token is not handed out any more.
+/// A token is renewed in the last quarter of its life, while it is still handed out. The renewal begins in the first quarter of that time,
+/// at a moment that depends on the text of the token, so that tokens issued together are not renewed together. Within the safety margin
+/// before its end, a token is not handed out any more.
 ///
 /// The times are those for HubSpot's tokens, which live half an hour. For tokens that live less than about twenty minutes they are
 /// shortened in proportion.
@@ -45,7 +45,8 @@ pub struct Timing {
     pub save: Duration,
     /// The length of a lease, which is the right of one run to send one request. By default 60 seconds.
     pub lease: Duration,
-    /// The last part of a token's life, in which it is not handed out: the clock margin and the longest API call. By default 60 seconds.
+    /// The safety margin: the last part of a token's life, in which it is not handed out. It covers the clock margin and the longest API
+    /// call. By default 60 seconds.
     pub safety: Duration,
 }
 
@@ -72,7 +73,7 @@ pub struct Schedule {
     pub usable_until: Timestamp,
 }
 
-/// The shortest times, however short tokens live. A machine under load needs them.
+/// The shortest times for tokens of any life. A machine under load needs this much.
 const MIN_TIMING: Timing = Timing {
     clock_margin: Duration::from_millis(100),
     request: Duration::from_secs(1),
@@ -148,8 +149,7 @@ impl RenewalPolicy {
     /// Returns the times for tokens that live as long as these.
     pub fn timing(&self, tokens: &TokenSet) -> Timing {
         let full = self.timing;
-        // The time between the start of the renewal and the end of the token, at the least; and the time that replacing a dead holder
-        // takes, with a twentieth to spare.
+        // A token is renewed at least this long before its end. Replacing a dead holder must fit into it, with a twentieth to spare.
         let min_window = window(life(tokens)) * 3 / 4;
         let needed = (full.lease + full.clock_margin) * 2 + full.request + full.safety;
         let scale = (min_window.as_secs_f64() / (needed.as_secs_f64() * 1.05)).min(1.0);

@@ -31,7 +31,7 @@ use crate::token_set::TokenSet;
 pub struct Renewal {
     requirements: Requirements,
     random: Random,
-    /// The name under which the run holds a lease.
+    /// The identifier under which the run holds a lease.
     holder: HolderId,
     is_admitted: bool,
     has_sent: bool,
@@ -48,17 +48,32 @@ pub struct Renewal {
 enum State {
     Start,
     Load,
+    /// It sleeps before it loads.
     Wait,
-    Admit { stored: Box<Stored>, deadline: Deadline },
+    Admit {
+        stored: Box<Stored>,
+        deadline: Deadline,
+    },
     Take(Box<Record>),
-    Send { leased: Box<Stored>, sent_at: Timestamp },
+    Send {
+        leased: Box<Stored>,
+        sent_at: Timestamp,
+    },
     Save,
+    /// It loads the record to compare it with the tokens that it could not save.
     Compare,
+    /// It sleeps before it compares.
     CompareLater,
     Mark(PendingMark),
+    /// It sleeps before it checks.
     MarkLater(PendingMark),
+    /// It loads the record to check that the mark still applies.
     MarkCheck(PendingMark),
-    Release { tokens: Box<TokenSet>, error: Error },
+    Release {
+        tokens: Box<TokenSet>,
+        error: Error,
+    },
+    /// It releases its lease before it begins anew.
     Restart,
     Revoke,
     Done,
@@ -95,6 +110,7 @@ impl Renewal {
         self.pending_save.map(|pending| pending.unsaved)
     }
 
+    /// Does what the loaded record asks for.
     fn loaded(&mut self, now: Timestamp, stored: Option<Stored>) -> Next {
         if let Some(tokens) = stored.as_ref().and_then(|stored| stored.record.tokens.as_ref()) {
             self.requirements.reject_first(tokens);
@@ -137,13 +153,14 @@ impl Renewal {
         }
     }
 
+    /// Takes the lease of the record, if the run may still send a refresh.
     fn take(&mut self, now: Timestamp, stored: Stored) -> Next {
         let Stored { version, record } = stored;
         if self.has_sent {
             // The stored tokens are not those that were sent, and they have expired already. Another run has to renew them.
             return self.done(Err(TokenError::BackingOff { wait: Duration::ZERO }));
         }
-        if self.store.are_exhausted() {
+        if self.store.has_failed_too_often() {
             let error = TokenError::Store(StoreError::new(StoreErrorKind::Unavailable));
             return self.found_or(now, record.tokens, error);
         }
@@ -164,7 +181,7 @@ impl Renewal {
     fn not_taken(&mut self, now: Timestamp, record: Record, error: StoreError) -> Next {
         self.store.note_failure();
         let max = self.requirements.policy.longest_timing().lease;
-        if self.store.are_exhausted() || self.store.have_lasted(now, max) {
+        if self.store.has_failed_too_often() || self.store.has_lasted(now, max) {
             return self.found_or(now, record.tokens, TokenError::Store(error));
         }
         let wait = self.store.next_wait(&mut self.random);
@@ -182,6 +199,7 @@ impl Renewal {
         Step::Send { refresh: Refresh::new(token), timeout }
     }
 
+    /// Does what the response to the refresh asks for.
     fn received(
         &mut self,
         now: Timestamp,
@@ -204,6 +222,7 @@ impl Renewal {
         }
     }
 
+    /// Saves the pending tokens over this record.
     fn save(&mut self, over: Stored) -> Next {
         let Some(pending) = self.pending_save.as_ref() else { return self.load(State::Load) };
         let owns_lease = lease::is_held_by(&over.record, self.holder);
@@ -217,7 +236,7 @@ impl Renewal {
         };
         match unsaved.partial {
             Some(partial) => self.found_or(now, Some(unsaved.tokens), partial.0.into()),
-            // Saved so late that they have expired already.
+            // They were saved so late that they have expired already.
             None if !self.requirements.is_usable(now, &unsaved.tokens) => {
                 // The holder may be that of an earlier run, whose tokens this one has saved.
                 self.holder = HolderId::generate(&mut self.random);
@@ -232,6 +251,7 @@ impl Renewal {
         }
     }
 
+    /// Does with the pending tokens what the stored record asks for, after their save failed.
     fn compared(&mut self, now: Timestamp, stored: Option<Stored>) -> Next {
         let Some(pending) = self.pending_save.as_ref() else { return self.loaded(now, stored) };
         match pending.compare(stored) {
@@ -280,7 +300,7 @@ impl Renewal {
 
     fn not_marked(&mut self, pending: PendingMark, error: StoreError) -> Next {
         self.store.note_failure();
-        if self.store.are_exhausted() {
+        if self.store.has_failed_too_often() {
             // "Gone" is not stored, so it is not returned. HubSpot refuses the next run too, which costs one request and no account.
             return self.done(Err(TokenError::Store(error)));
         }

@@ -32,7 +32,8 @@ impl Requirements {
         !rejected && self.policy.decide(now, tokens) != Decision::RenewNow
     }
 
-    /// Returns whether the tokens may be handed out and need no renewal.
+    /// Returns whether the tokens may be handed out and need no renewal. Tokens that replace a rejected one need none, however short they
+    /// live.
     pub(super) fn is_fresh(&self, now: Timestamp, tokens: &TokenSet) -> bool {
         let fresh = self.policy.decide(now, tokens) == Decision::Use || self.demand != Demand::Usable;
         self.is_usable(now, tokens) && fresh

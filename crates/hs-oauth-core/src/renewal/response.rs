@@ -85,3 +85,52 @@ fn failure(error: &Error) -> Failure {
         _ => Failure::Other { unsettled: true },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+
+    use crate::error::{ApiError, Operation, TransportError, TransportErrorKind};
+    use crate::secret::{AccessToken, RefreshToken};
+
+    fn tokens(access: &str, refresh: &str) -> TokenSet {
+        let mut tokens = TokenSet::new(AccessToken::new(access).unwrap(), 1800, Timestamp::from_secs(1000));
+        tokens.refresh_token = Some(RefreshToken::new(refresh).unwrap());
+        tokens
+    }
+
+    #[test]
+    fn a_refresh_is_settled_only_if_hubspot_surely_did_not_act() {
+        let api =
+            |status| Error::from(ApiError::new(Operation::Refresh, StatusCode::from_u16(status).unwrap()));
+        let transport = |kind| Error::from(TransportError::new(kind));
+        for (error, expected) in [
+            (api(429), false),
+            (api(403), false),
+            (api(500), true),
+            (api(503), true),
+            (transport(TransportErrorKind::Resolve), false),
+            (transport(TransportErrorKind::Connect), false),
+            (transport(TransportErrorKind::Timeout), true),
+            (transport(TransportErrorKind::Interrupted), true),
+        ] {
+            let unsettled = matches!(failure(&error), Failure::Other { unsettled: true });
+            assert!(!matches!(failure(&error), Failure::Refused), "{error}");
+            assert_eq!(unsettled, expected, "{error}");
+        }
+    }
+
+    /// RENEWAL.md, timing rule 5.
+    #[test]
+    fn new_tokens_live_from_sending_and_keep_what_the_response_did_not_repeat() {
+        let mut old = tokens("a", "r");
+        (old.hub_id, old.user_id) = (Some(62515), Some(7));
+        let mut new = tokens("b", "s");
+        (new.refresh_token, new.user_id) = (None, Some(8));
+        let new = succeed(&old, new, Timestamp::from_secs(990));
+        assert_eq!(new.expires_at, Timestamp::from_secs(990 + 1800));
+        assert_eq!(new.refresh_token, old.refresh_token);
+        assert_eq!((new.hub_id, new.user_id), (Some(62515), Some(8)));
+    }
+}

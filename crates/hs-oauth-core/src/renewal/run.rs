@@ -10,7 +10,7 @@ use crate::secret::AccessToken;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 
-/// One run of a protocol: a [`Renewal`](crate::renewal::Renewal), an [`Install`](crate::renewal::Install) or a
+/// A renewal, an install or a disconnect in progress: [`Renewal`](crate::renewal::Renewal), [`Install`](crate::renewal::Install) or
 /// [`Disconnect`](crate::renewal::Disconnect).
 ///
 /// The driver takes the first step from [`start`](Run::start), does it, and passes its result to [`resume`](Run::resume), which returns

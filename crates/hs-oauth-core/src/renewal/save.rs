@@ -126,3 +126,59 @@ impl UnsavedTokens {
         self.tokens.refresh_token != self.sent.refresh_token
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::AccessToken;
+
+    fn tokens(access: &str, refresh: &str) -> TokenSet {
+        let mut tokens = TokenSet::new(AccessToken::new(access).unwrap(), 1800, Timestamp::from_secs(1000));
+        tokens.refresh_token = Some(RefreshToken::new(refresh).unwrap());
+        tokens
+    }
+
+    fn pending(random: &mut Random) -> (PendingSave, Record) {
+        let leased = Record::new(GrantId::generate(random), tokens("a", "r"));
+        let holder = HolderId::generate(random);
+        (PendingSave::new(&leased, holder, tokens("a", "r"), tokens("b", "s"), None), leased)
+    }
+
+    #[test]
+    fn the_stored_record_decides_what_is_done_with_tokens_that_could_not_be_saved() {
+        let random = &mut Random::new([7; 32]);
+        let (pending, leased) = pending(random);
+        let compare = |record: &Record| pending.compare(Some(Stored { version: 2, record: record.clone() }));
+        assert!(matches!(compare(&leased), Comparison::Unchanged(_)));
+        let gone = Record { state: GrantState::Gone, ..leased.clone() };
+        assert!(matches!(compare(&gone), Comparison::Unchanged(_)));
+        let saved = pending.written_into(leased.clone(), true);
+        assert!(matches!(compare(&saved), Comparison::Saved));
+        let newer = Record { tokens: Some(tokens("c", "t")), ..leased.clone() };
+        assert!(matches!(compare(&newer), Comparison::Superseded(_)));
+        let installed = Record { grant: GrantId::generate(random), ..leased };
+        assert!(matches!(compare(&installed), Comparison::Superseded(_)));
+
+        let tombstone = Record::tombstone(GrantId::generate(random), None);
+        let new_token = RefreshToken::new("s").unwrap();
+        for comparison in [compare(&tombstone), pending.compare(None)] {
+            let Comparison::Disconnected { revoke } = comparison else { panic!("it is disconnected") };
+            assert_eq!(revoke.as_ref(), Some(&new_token));
+        }
+    }
+
+    /// RENEWAL.md, scenario C7.
+    #[test]
+    fn a_save_removes_only_the_lease_of_its_own_run() {
+        let random = &mut Random::new([7; 32]);
+        let (pending, mut record) = pending(random);
+        record.lease =
+            Some(crate::renewal::Lease::new(HolderId::generate(random), Timestamp::from_secs(1060)));
+        record.unsettled = true;
+        let under_another = pending.written_into(record.clone(), false);
+        assert!(under_another.lease.is_some() && under_another.unsettled);
+        let under_own = pending.written_into(record, true);
+        assert!(under_own.lease.is_none() && !under_own.unsettled);
+        assert_eq!(under_own.tokens, Some(tokens("b", "s")));
+    }
+}

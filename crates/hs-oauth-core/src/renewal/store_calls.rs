@@ -75,12 +75,12 @@ impl StoreCalls {
     }
 
     /// Returns whether so many attempts have failed that the run gives up.
-    pub(super) fn are_exhausted(&self) -> bool {
+    pub(super) fn has_failed_too_often(&self) -> bool {
         self.failed_attempts >= MAX_FAILED_ATTEMPTS
     }
 
     /// Returns whether the run has lasted for `limit`. A store that fails slowly uses up this time long before the attempts.
-    pub(super) fn have_lasted(&self, now: Timestamp, limit: Duration) -> bool {
+    pub(super) fn has_lasted(&self, now: Timestamp, limit: Duration) -> bool {
         now >= self.began.plus(limit)
     }
 
