@@ -1,37 +1,40 @@
+//! The account that tokens belong to.
+
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
 use crate::token_set::TokenSet;
 
-/// Whose tokens: a HubSpot account (hub), and for user-level apps also the user in it.
+/// The account that tokens belong to: a HubSpot account (hub), and for user-level apps also one of its users.
 ///
-/// Written as `62515`, or `62515-7` with a user; so it is in JSON, too, and in the names of files and rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// It is written as `62515`, or as `62515-7` with a user. This is its form in JSON, too, and in the names of files and rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub struct Account {
-    /// HubSpot's number for the account.
+    /// The number that HubSpot gave the account.
     pub hub_id: i64,
-    /// HubSpot's number for the user, if each user of an account has tokens of their own.
+    /// The number that HubSpot gave the user, if each user of an account has tokens of their own.
     pub user_id: Option<i64>,
 }
 
 impl Account {
-    /// A whole account, as apps installed once for everyone have it.
+    /// Returns a whole account, for apps that are installed once for all its users.
     pub const fn hub(hub_id: i64) -> Self {
         Self { hub_id, user_id: None }
     }
 
-    /// One user in an account, for apps that each user connects.
+    /// Returns one user of an account, for apps that each user connects.
     pub const fn user(hub_id: i64, user_id: i64) -> Self {
         Self { hub_id, user_id: Some(user_id) }
     }
 
-    /// The account these tokens are for; with the user in it if `user_level`. None if HubSpot did not say: on `v1`, ask
-    /// [`Introspect`](crate::Introspect).
+    /// Returns the account of these tokens, with its user if `user_level`.
+    ///
+    /// Returns `None` if HubSpot did not name it. On `v1`, [`Introspect`](crate::Introspect) asks for it.
     pub fn from_tokens(tokens: &TokenSet, user_level: bool) -> Option<Self> {
         match user_level {
             false => tokens.hub_id.map(Self::hub),
@@ -52,10 +55,13 @@ impl fmt::Display for Account {
 impl FromStr for Account {
     type Err = InvalidArgument;
 
-    /// Reads what `Display` writes, and nothing else: one account has one name.
+    /// Reads what `Display` writes, and nothing else, so that an account has exactly one name.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`] naming `account` if the text is anything else.
     fn from_str(text: &str) -> Result<Self, InvalidArgument> {
         let invalid = InvalidArgument::new("account", InvalidArgumentKind::NotAnAccount);
-        // A dash at the very start is a sign.
+        // A dash at the very start is a minus sign.
         let dash = text.char_indices().skip(1).find(|(_, character)| *character == '-').map(|(at, _)| at);
         let account = match dash.and_then(|at| text.split_at_checked(at)) {
             None => Self::hub(text.parse().map_err(|_| invalid)?),
@@ -71,15 +77,17 @@ impl FromStr for Account {
     }
 }
 
-impl Serialize for Account {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl TryFrom<String> for Account {
+    type Error = InvalidArgument;
+
+    fn try_from(text: String) -> Result<Self, InvalidArgument> {
+        text.parse()
     }
 }
 
-impl<'de> Deserialize<'de> for Account {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+impl From<Account> for String {
+    fn from(account: Account) -> Self {
+        account.to_string()
     }
 }
 
@@ -90,7 +98,19 @@ mod tests {
     use crate::timestamp::Timestamp;
 
     #[test]
-    fn an_account_is_read_back_from_its_text_and_from_no_other() {
+    fn an_account_is_stored_as_its_name() {
+        let json = |account: Account| serde_json::to_string(&account).unwrap();
+        assert_eq!(json(Account::hub(62515)), r#""62515""#);
+        assert_eq!(json(Account::user(62515, 7)), r#""62515-7""#);
+        assert_eq!(json(Account::user(-1, -2)), r#""-1--2""#);
+        let error = |json| serde_json::from_str::<Account>(json).unwrap_err().to_string();
+        assert_eq!(error("7"), "invalid type: integer `7`, expected a string at line 1 column 1");
+        let text = "`account` is not an account: use a hub's number, or a hub's and a user's such as 62515-7";
+        assert_eq!(error(r#""a""#), text);
+    }
+
+    #[test]
+    fn an_account_is_read_from_its_name_and_from_no_other_text() {
         for account in
             [Account::hub(62515), Account::user(62515, 7), Account::user(-1, -2), Account::hub(i64::MIN)]
         {
@@ -117,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_an_accounts_or_for_user_level_apps_a_users_in_it() {
+    fn tokens_belong_to_an_account_or_for_user_level_apps_to_one_of_its_users() {
         let mut tokens = TokenSet::new(AccessToken::new("a").unwrap(), 1800, Timestamp::from_secs(0));
         tokens.user_id = Some(7);
         assert_eq!((Account::from_tokens(&tokens, false), Account::from_tokens(&tokens, true)), (None, None));

@@ -1,4 +1,4 @@
-//! The way to a first token: the URL a browser is sent to, what the application keeps meanwhile, and the callback.
+//! The authorization URL, to which the application sends a browser.
 
 use std::fmt;
 
@@ -6,10 +6,12 @@ use crate::app::App;
 use crate::callback::PendingAuthorization;
 use crate::form;
 use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
+#[cfg(feature = "os-random")]
+use crate::random::RandomnessError;
 use crate::scope::Scopes;
 use crate::secret::{CodeVerifier, State};
 
-/// What an application asks an account for. [`Authorize::begin`] makes the URL of it.
+/// What an application asks an account for. [`Authorize::begin`] makes the authorization URL.
 ///
 /// ```
 /// use hs_oauth_core::{App, Authorize, ClientSecret};
@@ -31,43 +33,45 @@ pub struct Authorize {
     pkce: bool,
 }
 
-/// An authorization under way.
+/// An authorization that has begun.
 #[derive(Clone, Debug)]
 pub struct Authorization {
-    /// Where to send the browser.
+    /// The URL to send the browser to.
     pub url: AuthorizationUrl,
-    /// What to keep, in that browser's session, until it comes back.
+    /// What the application stores in the browser's session until the callback.
     pub pending: PendingAuthorization,
 }
 
-/// The address of HubSpot's consent page, with everything the app asks for in it. Displays as the URL; its `Debug` form
-/// leaves the query out, which holds the `state`.
+/// The address of HubSpot's consent page, with everything that the app asks for.
+///
+/// `Display` shows the whole URL. `Debug` leaves out the query, since it has the `state` in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AuthorizationUrl(String);
 
-/// The random bytes an authorization is made of. Each may be used once.
+/// The random bytes for the `state` and the code verifier of one authorization. They must not be used twice.
 pub struct Randomness([[u8; 32]; 2]);
 
 impl Authorize {
-    /// Asks for these scopes. All must be granted or the install fails. An MCP auth app sends none: there HubSpot decides.
+    /// Asks for these scopes. If one of them cannot be granted, the install fails. An MCP auth app sends no scopes, since HubSpot decides
+    /// them.
     pub const fn new(scopes: Scopes) -> Self {
         Self { scopes, optional_scopes: Scopes::NONE, hub_id: None, pkce: true }
     }
 
-    /// Asks for these besides; HubSpot leaves out those the account cannot grant.
+    /// Asks for these scopes, too. HubSpot leaves out those that the account cannot grant.
     pub fn with_optional_scopes(mut self, scopes: Scopes) -> Self {
         self.optional_scopes = scopes;
         self
     }
 
-    /// Preselects the account.
+    /// Preselects an account on the consent page.
     pub const fn with_hub_id(mut self, hub_id: i64) -> Self {
         self.hub_id = Some(hub_id);
         self
     }
 
-    /// Leaves PKCE out. Only for an app whose exchange is done by software that cannot send a `code_verifier`; an MCP
-    /// auth app has it all the same.
+    /// Leaves PKCE (RFC 7636) out. This is only for an app whose code is exchanged by software that cannot send a `code_verifier`. An MCP
+    /// auth app uses PKCE all the same.
     pub const fn without_pkce(mut self) -> Self {
         self.pkce = false;
         self
@@ -76,13 +80,13 @@ impl Authorize {
     /// Begins an authorization with random bytes from the operating system.
     ///
     /// # Errors
-    /// [`BeginError`] if the app has no redirect URI or the operating system gives no random bytes.
+    /// [`BeginError`] if the app has no redirect URI, or if the operating system gives no random bytes.
     #[cfg(feature = "os-random")]
     pub fn begin(&self, app: &App) -> Result<Authorization, BeginError> {
         Ok(self.begin_with(app, Randomness::from_os()?)?)
     }
 
-    /// Begins an authorization with the random bytes given.
+    /// Begins an authorization with these random bytes.
     ///
     /// # Errors
     /// [`InvalidArgument`] naming `redirect_uri` if the app has none.
@@ -111,7 +115,7 @@ impl Authorize {
                 }
             }
         }
-        // Base64url has nothing to escape.
+        // State and challenge are base64url, which needs no escaping.
         url.push_str("&state=");
         url.push_str(pending.state().expose());
         if let Some(verifier) = pending.code_verifier() {
@@ -124,7 +128,7 @@ impl Authorize {
 }
 
 impl AuthorizationUrl {
-    /// The URL.
+    /// Returns the whole URL. It has the `state` in it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -152,15 +156,15 @@ impl fmt::Debug for AuthorizationUrl {
 }
 
 impl Randomness {
-    /// Bytes from a source nobody can predict: those that make the `state`, and those that make the code verifier.
+    /// Takes the bytes that make the `state` and those that make the code verifier. Nobody else may be able to predict them.
     pub fn new(state: [u8; 32], code_verifier: [u8; 32]) -> Self {
         Self([state, code_verifier])
     }
 
-    /// 64 bytes from the operating system.
+    /// Returns 64 bytes from the operating system.
     ///
     /// # Errors
-    /// [`BeginError::Randomness`] if it gives none.
+    /// [`BeginError::Randomness`] if the operating system gives no random bytes.
     #[cfg(feature = "os-random")]
     pub fn from_os() -> Result<Self, BeginError> {
         let mut randomness = Self([[0; 32]; 2]);
@@ -196,19 +200,6 @@ pub enum BeginError {
     Randomness(#[from] RandomnessError),
 }
 
-/// What the operating system said when it gave no random bytes.
-#[cfg(feature = "os-random")]
-#[derive(Debug, thiserror::Error)]
-#[error("{_0}")]
-pub struct RandomnessError(String);
-
-#[cfg(feature = "os-random")]
-impl RandomnessError {
-    pub(crate) fn new(error: getrandom::Error) -> Self {
-        Self(error.to_string())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,7 +220,7 @@ mod tests {
 
     /// HubSpot's authorization page: parameter names and `%20` as HubSpot's own SDKs send them; RFC 7636 §4.3.
     #[test]
-    fn the_url_is_what_hubspots_own_clients_send() {
+    fn the_url_is_the_one_that_hubspots_own_sdks_build() {
         let authorize = Authorize::new("oauth crm.read".parse().unwrap());
         let plain = authorize.clone().without_pkce().begin_with(&app(), randomness()).unwrap();
         let base = "https://app.hubspot.com/oauth/authorize?client_id=client%20id\
@@ -250,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn an_mcp_auth_app_sends_no_scope_and_always_pkce() {
+    fn an_mcp_auth_app_sends_no_scopes_and_always_uses_pkce() {
         let app = App::hubspot_mcp("id", ClientSecret::new("s3cret").unwrap())
             .with_redirect_uri("http://localhost:1/cb");
         let authorize = Authorize::new("oauth".parse().unwrap()).without_pkce();
@@ -263,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_without_a_redirect_uri_cannot_begin() {
+    fn an_app_without_a_redirect_uri_cannot_begin_an_authorization() {
         let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
         let begun = Authorize::new(Scopes::NONE).begin_with(&app, randomness());
         assert_eq!(begun.unwrap_err().argument, "redirect_uri");
@@ -271,7 +262,7 @@ mod tests {
 
     #[cfg(feature = "os-random")]
     #[test]
-    fn two_authorizations_share_neither_state_nor_verifier() {
+    fn two_authorizations_share_neither_the_state_nor_the_code_verifier() {
         let begin = || Authorize::new(Scopes::NONE).begin(&app()).unwrap().pending;
         let (one, two) = (begin(), begin());
         assert_ne!(one.state(), two.state());
@@ -280,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pending_survives_a_session_store_and_shows_nothing() {
+    fn a_pending_authorization_is_read_back_and_shows_no_secret() {
         let authorization =
             Authorize::new("oauth".parse().unwrap()).begin_with(&app(), randomness()).unwrap();
         let stored = serde_json::to_string(&authorization.pending).unwrap();

@@ -1,4 +1,4 @@
-//! The way back from the consent page: what is kept meanwhile, and the check of the callback.
+//! The callback: the request by which the browser comes back from the consent page, and the check of its query.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::{NextStep, OAuthCode, Redact};
 use crate::secret::{Code, CodeVerifier, State};
 
-/// The longest callback query that is read, in bytes. HubSpot's have a few hundred.
+/// The most bytes that the query of a callback may have: 16 KiB. HubSpot's queries have a few hundred.
 pub const MAX_CALLBACK_SIZE: usize = 16 * 1024;
 
-/// What an application keeps in the browser's session between sending it away and getting it back. Serializable, for
-/// sessions that are stored; it holds secrets, so the store must be one the browser cannot read.
+/// What an application stores in the browser's session from the redirect to the consent page until the callback.
+///
+/// It can be serialized, for sessions that are stored. It has secrets in it, so the browser must not be able to read the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(expecting = "an authorization under way")]
 pub struct PendingAuthorization {
@@ -23,10 +24,10 @@ pub struct PendingAuthorization {
     redirect_uri: String,
 }
 
-/// A code out of a callback whose `state` was checked, with all that its exchange needs.
+/// An authorization code from a callback whose `state` was checked, with everything that its exchange needs.
 ///
-/// [`PendingAuthorization::accept`] is the way to one, so that the check against cross-site request forgery (RFC 6749
-/// §10.12) cannot be forgotten.
+/// [`PendingAuthorization::accept`] returns one, so that the check against cross-site request forgery (RFC 6749 §10.12) cannot be
+/// forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorizationCode {
     code: Code,
@@ -39,27 +40,27 @@ impl PendingAuthorization {
         Self { state, code_verifier, redirect_uri }
     }
 
-    /// The value the callback has to bring back.
+    /// Returns the `state` of the authorization. The callback must have the same one.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// The PKCE secret, if the authorization has one.
+    /// Returns the PKCE secret, if the authorization has one.
     pub fn code_verifier(&self) -> Option<&CodeVerifier> {
         self.code_verifier.as_ref()
     }
 
-    /// The redirect URI the authorization was begun with.
+    /// Returns the redirect URI that the authorization began with.
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
-    /// Reads the query HubSpot sent the browser back with (`code=…&state=…`, with or without the `?`) and gives the code
-    /// if the callback belongs to this authorization.
+    /// Reads the query of the callback (`code=…&state=…`, with or without the `?`). Returns the code if the callback belongs to this
+    /// authorization.
     ///
     /// # Errors
-    /// [`CallbackError`], always before the code is looked at if the `state` is not the one sent: missing, repeated or
-    /// different. Nothing is lost by an error; the right callback may still come.
+    /// [`CallbackError`] if the callback has no code that can be used. If its `state` is missing, repeated or different, nothing else in
+    /// it is read. The authorization can still be completed after an error, since the right callback may yet come.
     pub fn accept(&self, query: &str) -> Result<AuthorizationCode, CallbackError> {
         if query.len() > MAX_CALLBACK_SIZE {
             return Err(CallbackError::TooLong);
@@ -79,7 +80,7 @@ impl PendingAuthorization {
         }
         if let Some(error) = one("error")? {
             let description = one("error_description")?;
-            // The authorization goes on after a refusal, so its secrets are still worth having.
+            // The authorization can still be completed after a refusal, so its secrets must stay secret.
             let verifier = self.code_verifier.as_ref().map_or("", CodeVerifier::expose);
             let code = one("code").ok().flatten().unwrap_or_default();
             let redact = Redact::new([self.state.expose(), verifier, &code]);
@@ -98,11 +99,11 @@ impl PendingAuthorization {
 }
 
 impl AuthorizationCode {
-    /// A code from a callback whose `state` **the caller has checked**, or that no browser brought: a code pasted into
-    /// a terminal, a test. A web application that calls this invites cross-site request forgery; it wants
-    /// [`PendingAuthorization::accept`].
+    /// Takes a code from a callback whose `state` **the caller has checked**, or a code that came without a browser: pasted into a
+    /// terminal, or made by a test.
     ///
-    /// `redirect_uri` is the one the authorization was begun with, `code_verifier` the PKCE secret if there was one.
+    /// A web application must use [`PendingAuthorization::accept`] instead, or it is open to cross-site request forgery. `redirect_uri`
+    /// is the one that the authorization began with, and `code_verifier` is its PKCE secret if it has one.
     pub fn from_caller_who_checked_state(
         code: Code,
         redirect_uri: impl Into<String>,
@@ -111,54 +112,55 @@ impl AuthorizationCode {
         Self { code, code_verifier, redirect_uri: redirect_uri.into() }
     }
 
-    /// The code.
+    /// Returns the authorization code.
     pub fn code(&self) -> &Code {
         &self.code
     }
 
-    /// The PKCE secret, if the authorization has one.
+    /// Returns the PKCE secret, if the authorization has one.
     pub fn code_verifier(&self) -> Option<&CodeVerifier> {
         self.code_verifier.as_ref()
     }
 
-    /// The redirect URI the authorization was begun with.
+    /// Returns the redirect URI that the authorization began with.
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 }
 
-/// Why a callback gave no code. The authorization has to be begun again, or it was refused.
+/// Why a callback has no code that can be used. [`CallbackError::next_step`] says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackError {
-    /// A parameter is absent or empty. Without `state` the callback may be forged.
+    /// A parameter is absent or empty. A callback without `state` may be forged.
     #[error("the callback has no `{_0}`")]
     Missing(&'static str),
-    /// A parameter is there more than once (RFC 6749 §3.1).
+    /// A parameter occurs more than once (RFC 6749 §3.1).
     #[error("the callback has `{_0}` more than once")]
     Repeated(&'static str),
-    /// The `state` is not the one of this authorization: it is another tab's, an old one, or forged.
+    /// The `state` is not the one of this authorization. It comes from another tab or from an earlier authorization, or is forged.
     #[error("the callback's `state` belongs to another authorization")]
     StateMismatch,
-    /// A parameter has characters that it may not have.
+    /// A parameter has characters that are not allowed in it.
     #[error("the callback's `{_0}` has characters that may not stand in it")]
     Malformed(&'static str),
-    /// The person or HubSpot refused (RFC 6749 §4.1.2.1).
+    /// The user or HubSpot refused the authorization (RFC 6749 §4.1.2.1).
     #[error("the authorization was refused: {error}{}", parenthesized(description.as_deref()))]
     Refused {
-        /// The error code: [`OAuthCode::AccessDenied`] when the person said no.
+        /// The error code: [`OAuthCode::AccessDenied`] if the user refused.
         error: OAuthCode,
-        /// HubSpot's description. The authorization's secrets are taken out, control characters are replaced, and the text is
-        /// cut at 512 characters.
+        /// HubSpot's description of the error. The secrets of the authorization are removed from it, control characters are replaced,
+        /// and it ends after 512 characters.
         description: Option<String>,
     },
-    /// The query is longer than [`MAX_CALLBACK_SIZE`].
+    /// The query has more than [`MAX_CALLBACK_SIZE`] bytes.
     #[error("the callback is longer than {MAX_CALLBACK_SIZE} bytes")]
     TooLong,
 }
 
 impl CallbackError {
-    /// Returns what to do next: start again, unless the error says that the app is set up wrongly or that HubSpot is busy.
+    /// Returns what to do next. That is to start the authorization again, unless the error says that the app is set up wrongly or that
+    /// HubSpot is busy.
     pub const fn next_step(&self) -> NextStep {
         match self {
             Self::Refused {
@@ -193,9 +195,23 @@ mod tests {
 
     const STATE: &str = "__________________________________________8";
 
+    #[test]
+    fn a_pending_authorization_is_stored_byte_for_byte_as_before() {
+        let with_verifier = r#"{"state":"__________________________________________8","code_verifier":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","redirect_uri":"https://myapp.example.com/cb?tenant=a%20b"}"#;
+        assert_eq!(serde_json::to_string(&pending()).unwrap(), with_verifier);
+        assert_eq!(serde_json::from_str::<PendingAuthorization>(with_verifier).unwrap(), pending());
+
+        let pending = PendingAuthorization { code_verifier: None, ..pending() };
+        let without_verifier = r#"{"state":"__________________________________________8","code_verifier":null,"redirect_uri":"https://myapp.example.com/cb?tenant=a%20b"}"#;
+        assert_eq!(serde_json::to_string(&pending).unwrap(), without_verifier);
+        assert_eq!(serde_json::from_str::<PendingAuthorization>(without_verifier).unwrap(), pending);
+        let absent = without_verifier.replace(r#""code_verifier":null,"#, "");
+        assert_eq!(serde_json::from_str::<PendingAuthorization>(&absent).unwrap(), pending);
+    }
+
     /// RFC 6749 §4.1.2.
     #[test]
-    fn the_right_callback_gives_the_code_and_all_its_exchange_needs() {
+    fn the_right_callback_gives_the_code_and_everything_that_its_exchange_needs() {
         for query in [
             format!("code=abc%2Fdef&state={STATE}"),
             format!("?state={STATE}&code=abc/def&hub_id=62515&unknown"),
@@ -209,7 +225,7 @@ mod tests {
 
     /// RFC 6749 §10.12 and §3.1.
     #[test]
-    fn every_other_callback_is_refused_by_reason() {
+    fn every_other_callback_is_an_error_that_names_the_reason() {
         let other = format!("{}9", STATE.strip_suffix('8').unwrap());
         let refused = |error: &str, description: Option<&str>| CallbackError::Refused {
             error: error.into(),
@@ -246,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_echoes_the_secrets_does_not_show_them() {
+    fn an_error_does_not_show_secrets_that_the_callback_repeats() {
         let pending = pending();
         let verifier = pending.code_verifier().unwrap().expose();
         let code = "CODE____-4b5a-4978";
@@ -265,7 +281,7 @@ mod tests {
 
     /// RFC 6749 §4.1.2.1.
     #[test]
-    fn a_refusal_says_whose_turn_it_is() {
+    fn each_error_code_has_its_next_step() {
         for (error, next) in [
             ("access_denied", NextStep::RestartAuthorization),
             ("invalid_request", NextStep::FixConfiguration),

@@ -1,12 +1,10 @@
-//! HubSpot's OAuth API without IO: requests and answers as plain [`http`] types, and every decision there is to make about
-//! them.
+//! HubSpot's OAuth API without IO: requests and responses as plain [`http`] types, and every decision about them.
 //!
-//! **In here**: what goes on the wire and what comes back, in every generation of the API ([`ApiVersion`]); the
-//! authorization URL and the check of its callback; what an error asks of the caller ([`NextStep`]); when a failed call may
-//! be sent again ([`RetryPolicy`]); when tokens are renewed ([`RenewalPolicy`]) and how, by many processes that share a store
-//! ([`Renewal`], [`Install`], [`Disconnect`]). **Not in here**: sockets, clocks, threads, files, locks, logs. The time is an argument
-//! ([`Timestamp`]), and so is randomness, unless the default feature `os-random` asks the operating system for it. The crates
-//! `hs-oauth-async` and `hs-oauth-blocking` move the bytes; with any other HTTP client three lines do:
+//! What belongs in this crate: the format of requests and responses in every version of the API, the check of what comes from outside, and
+//! every decision about errors, retries and renewals. What does not belong here: sockets, clocks, threads, files, locks and logs. The time
+//! is an argument ([`Timestamp`]). So is randomness, unless the default feature `os-random` takes it from the operating system.
+//!
+//! The crates `hs-oauth-async` and `hs-oauth-blocking` send the requests. Another HTTP client needs three lines:
 //!
 //! ```
 //! # fn your_http_client(_: http::Request<Vec<u8>>) -> http::Response<Vec<u8>> {
@@ -17,8 +15,8 @@
 //! let app = App::hubspot("client-id", ClientSecret::new("s3cret")?).build()?;
 //! let refresh = Refresh::new(RefreshToken::new("na1-6f18f26a")?);
 //!
-//! let sent_at = Timestamp::from_secs(1_790_000_000); // your clock: a `SystemTime` becomes one
-//! let response = your_http_client(refresh.to_http(&app)); // no redirects, a timeout, a cap on the answer's size
+//! let sent_at = Timestamp::from_secs(1_790_000_000); // the time now: a `SystemTime` can be converted
+//! let response = your_http_client(refresh.to_http(&app)); // without redirects, with a timeout and a limit on the response's size
 //! let tokens = refresh.read_response(&app, sent_at, &response)?;
 //! # assert_eq!(tokens.refresh_token.unwrap().expose(), "na1-2");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -26,22 +24,28 @@
 //!
 //! # The map
 //!
-//! - **Build**: an [`App`] (checked once), then an endpoint: [`ExchangeCode`], [`Refresh`], [`ClientCredentials`],
-//!   [`Introspect`], [`Revoke`]. [`Endpoint::to_http`] cannot fail.
-//! - **Send**: with any HTTP client.
-//! - **Parse**: [`Endpoint::read_response`] gives a [`TokenSet`], an [`Introspection`] or an [`Error`].
-//! - **Before all that**: [`Authorize`] makes the URL of the consent page and a [`PendingAuthorization`];
-//!   [`PendingAuthorization::accept`] makes the callback an [`AuthorizationCode`].
-//! - **After all that**: a [`Run`] says step by step what to load, write and send; the [`Record`] is what a store holds of an
-//!   [`Account`]. `hs-oauth-async` and `hs-oauth-blocking` have a `TokenManager` that drives them.
-//! - **The other side**: feature `server` reads requests and writes answers, for emulators and tests.
+//! | what you do | with |
+//! |---|---|
+//! | describe the app | [`App`], [`AppBuilder`], [`Credential`], [`ApiVersion`], [`ReleaseMonth`], [`may_carry_credentials`] |
+//! | send a browser to the consent page | [`Authorize`], [`Scopes`], [`Scope`], [`Authorization`], [`AuthorizationUrl`], [`Randomness`], `BeginError` |
+//! | check the callback | [`PendingAuthorization`], [`AuthorizationCode`], [`CallbackError`], [`MAX_CALLBACK_SIZE`] |
+//! | build a request and read its response | [`Endpoint`]: [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`] |
+//! | use the result | [`TokenSet`], [`TokenType`], [`TokenUse`], [`Introspection`], [`Token`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`], [`Account`] |
+//! | handle an error of a call | [`Error`], [`NextStep`], [`Operation`], [`ApiError`], [`ErrorDetail`], [`OAuthCode`], [`HubSpotCode`], [`ResponseError`], [`Problem`], [`RescuedTokens`], [`TransportError`], [`TransportErrorKind`] |
+//! | handle another error | [`InvalidArgument`], [`InvalidArgumentKind`], [`StoreError`], [`StoreErrorKind`], `RandomnessError` |
+//! | write a transport | [`RetryPolicy`], [`TIMEOUT`], [`CONNECT_TIMEOUT`], [`MAX_RESPONSE_SIZE`], [`printable`] |
+//! | hold secrets | [`AccessToken`], [`RefreshToken`], [`IdToken`], [`ClientSecret`], [`ClientAssertion`], [`Code`], [`CodeVerifier`], [`State`], [`Signature`], [`MAX_SECRET_SIZE`] |
+//! | renew tokens | [`renewal`], [`Random`], [`STORE_TIMEOUT`], [`UnknownFields`] |
+//! | emulate HubSpot | `server` (a feature): reads requests and writes responses |
+//!
+//! The `TokenManager` of `hs-oauth-async` and of `hs-oauth-blocking` renews tokens for an application.
 //!
 //! # Secrets
 //!
-//! Tokens, codes and the client secret have types of their own. They print as `[redacted]`, are compared in constant time and
-//! wiped when dropped; `expose` and serialization are the ways to the text. Two limits: the `http::Request` that
-//! [`Endpoint::to_http`] gives holds secrets in its body (and, on `v1`, tokens in its path) in plain types that are not wiped;
-//! and a body that passed through an HTTP client leaves copies in that client's buffers.
+//! Tokens, codes and the client secret have types of their own. They print as `[redacted]`, are compared in constant time and are wiped
+//! when they are dropped. Only `expose` and serialization return the text. There are two limits. The `http::Request` that
+//! [`Endpoint::to_http`] returns has secrets in its body, and on `v1` in its path; these are plain types, which are not wiped. And an HTTP
+//! client leaves copies of a body in its own buffers.
 
 mod account;
 mod app;
@@ -63,15 +67,16 @@ pub mod server;
 mod text;
 mod timestamp;
 mod token_set;
+mod url;
 mod version;
 
 pub use http;
 
 pub use account::Account;
-pub use app::{App, AppBuilder, Credential, may_carry_credentials};
-pub use authorize::{Authorization, AuthorizationUrl, Authorize, Randomness};
+pub use app::{App, AppBuilder, Credential};
 #[cfg(feature = "os-random")]
-pub use authorize::{BeginError, RandomnessError};
+pub use authorize::BeginError;
+pub use authorize::{Authorization, AuthorizationUrl, Authorize, Randomness};
 pub use callback::{AuthorizationCode, CallbackError, MAX_CALLBACK_SIZE, PendingAuthorization};
 pub use endpoint::{
     AccessTokenInfo, ClientCredentials, Endpoint, ExchangeCode, Introspect, Introspection, Refresh,
@@ -85,6 +90,8 @@ pub use invalid_argument::{InvalidArgument, InvalidArgumentKind};
 pub use json::{Problem, UnknownFields};
 pub use limits::{CONNECT_TIMEOUT, MAX_RESPONSE_SIZE, STORE_TIMEOUT, TIMEOUT};
 pub use random::Random;
+#[cfg(feature = "os-random")]
+pub use random::RandomnessError;
 pub use retry::RetryPolicy;
 pub use scope::{Scope, Scopes};
 pub use secret::{
@@ -94,4 +101,5 @@ pub use secret::{
 pub use text::printable;
 pub use timestamp::Timestamp;
 pub use token_set::{TokenSet, TokenType, TokenUse};
+pub use url::may_carry_credentials;
 pub use version::{ApiVersion, ReleaseMonth};

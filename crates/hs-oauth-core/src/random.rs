@@ -1,37 +1,39 @@
+//! Random numbers that are not secret.
+
 use std::time::Duration;
 
-/// A stream of random numbers that all come from 32 random bytes (xoshiro256++).
+/// A stream of random numbers from a seed of 32 random bytes (xoshiro256++).
 ///
-/// For names that no two runs may share and for spreading waits; not for secrets.
+/// It makes the identifiers of runs and grants unique and spreads waits. It must not be used for secrets.
 #[derive(Clone)]
 pub struct Random([u64; 4]);
 
 impl Random {
-    /// The stream of these bytes: the same bytes give the same numbers.
+    /// Returns the stream of this seed. The same seed gives the same numbers.
     pub fn new(seed: [u8; 32]) -> Self {
         let mut state = [0; 4];
         for (word, bytes) in state.iter_mut().zip(seed.as_chunks().0) {
             *word = u64::from_le_bytes(*bytes);
         }
-        // The stream of nothing but zeros would never leave zero.
+        // From a state of zeros the stream would give nothing but zeros.
         if state == [0; 4] {
             state = [0x9e37_79b9_7f4a_7c15; 4];
         }
         Self(state)
     }
 
-    /// A stream of 32 bytes from the operating system.
+    /// Returns a stream whose seed comes from the operating system.
     ///
     /// # Errors
-    /// If the operating system gives none.
+    /// [`RandomnessError`] if the operating system gives no random bytes.
     #[cfg(feature = "os-random")]
-    pub fn from_os() -> Result<Self, crate::RandomnessError> {
+    pub fn from_os() -> Result<Self, RandomnessError> {
         let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(crate::RandomnessError::new)?;
+        getrandom::fill(&mut seed).map_err(RandomnessError::new)?;
         Ok(Self::new(seed))
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         let [a, b, c, d] = &mut self.0;
         let result = a.wrapping_add(*d).rotate_left(23).wrapping_add(*a);
@@ -45,22 +47,23 @@ impl Random {
         result
     }
 
-    /// The next 128 bits.
+    /// Returns the next 128 random bits.
     pub fn next_u128(&mut self) -> u128 {
         u128::from(self.next_u64()) << 64 | u128::from(self.next_u64())
     }
 
-    /// A number from 0 to `limit`, both included.
+    /// Returns a random number from 0 to `limit`, both included.
     pub fn up_to(&mut self, limit: u64) -> u64 {
-        // The high half of a product is below the bound; the bias is far too small to matter here.
+        // The high half of the product is at most `limit`. The bias is far too small to matter here.
         let product = u128::from(self.next_u64()) * (u128::from(limit) + 1);
         u64::try_from(product >> 64).unwrap_or(limit)
     }
 
-    /// A wait that grows and is spread: `first`, doubled `times` times up to `longest`, and of that anything from half to
-    /// one and a half, in whole milliseconds.
-    pub fn backoff(&mut self, first: Duration, times: u32, longest: Duration) -> Duration {
-        let doubled = first.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX)).min(longest);
+    /// Returns a random wait of whole milliseconds that grows with each failure.
+    ///
+    /// Its middle is `first`, doubled `times` times, and `max` at most. The wait is between half of that and one and a half of it.
+    pub fn backoff(&mut self, first: Duration, times: u32, max: Duration) -> Duration {
+        let doubled = first.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX)).min(max);
         let half = u64::try_from(doubled.as_millis() / 2).unwrap_or(u64::MAX / 4).min(u64::MAX / 4);
         Duration::from_millis(half + self.up_to(half * 2))
     }
@@ -72,13 +75,26 @@ impl std::fmt::Debug for Random {
     }
 }
 
+/// Why the operating system gave no random bytes.
+#[cfg(feature = "os-random")]
+#[derive(Debug, thiserror::Error)]
+#[error("{_0}")]
+pub struct RandomnessError(String);
+
+#[cfg(feature = "os-random")]
+impl RandomnessError {
+    pub(crate) fn new(error: getrandom::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// The reference implementation by Blackman and Vigna, seeded with 1, 2, 3, 4.
     #[test]
-    fn the_numbers_are_those_of_the_reference() {
+    fn the_numbers_are_those_of_the_reference_implementation() {
         let mut seed = [0; 32];
         for (at, byte) in [(0, 1), (8, 2), (16, 3), (24, 4)] {
             seed[at] = byte;
@@ -101,11 +117,11 @@ mod tests {
     }
 
     #[test]
-    fn a_backoff_doubles_to_its_limit_and_is_spread_around_that() {
+    fn a_backoff_doubles_up_to_its_limit_and_is_spread_around_its_middle() {
         let mut random = Random::new([7; 32]);
-        let (first, longest) = (Duration::from_millis(100), Duration::from_secs(1));
+        let (first, max) = (Duration::from_millis(100), Duration::from_secs(1));
         for (times, middle) in [(0, 100), (1, 200), (3, 800), (4, 1000), (40, 1000), (u32::MAX, 1000)] {
-            let waits: Vec<_> = (0..100).map(|_| random.backoff(first, times, longest).as_millis()).collect();
+            let waits: Vec<_> = (0..100).map(|_| random.backoff(first, times, max).as_millis()).collect();
             assert!(
                 waits.iter().all(|wait| (middle / 2..=middle * 3 / 2).contains(wait)),
                 "{times}: {waits:?}"

@@ -1,17 +1,19 @@
+//! When a failed call is sent again.
+
 use std::time::Duration;
 
 use crate::error::{Error, NextStep, Operation};
 use crate::limits::CONNECT_TIMEOUT;
 
-/// When a call that failed is sent again: only where that can do no harm and may do good.
+/// When a failed call is sent again: only if that can do no harm and may succeed.
 ///
-/// | | sent again? |
+/// | the call | is sent again |
 /// |---|---|
-/// | an authorization code | only if the request surely never left: no address, no connection |
-/// | a refusal | never |
-/// | a refresh, introspection, revocation or client-credentials request after 423, 429, 477, 5xx, a timeout, a cut or no connection | yes, after `Retry-After` or a growing wait, if wait and try still fit the budget |
-/// | after a `DAILY` limit | never: it ends at midnight, and each try counts |
-/// | after an answer too large or unreadable | never |
+/// | the exchange of an authorization code | only if the request was surely not sent, because the name was not resolved or no connection was made |
+/// | any call, if the response says that it was refused | never |
+/// | a refresh, introspection, revocation or client-credentials request after 423, 429, 477, 5xx, a timeout, an interruption or no connection | after `Retry-After` or a growing wait, if the wait and the try fit into the budget |
+/// | any call after a `DAILY` limit | never, since the limit ends at midnight and each try counts |
+/// | any call after a response that is too large or unreadable | never |
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,39 +27,42 @@ pub struct RetryPolicy {
     budget: Duration,
 }
 
-/// The wait after the first try where the answer names none; it doubles with each try.
+/// The wait after the first try if the response asks for none. It doubles with each try.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
-/// What a further try must have left of the budget. One that is cut shorter may end between the server's rotation of a token
-/// and its answer.
+/// The part of the budget that a further try needs. A shorter try might end after the server has replaced a token and before its response
+/// comes.
 const MIN_TRY: Duration = Duration::from_secs(2);
 
 impl RetryPolicy {
-    /// One try and no more.
+    /// One try and no further ones.
     pub const NEVER: Self = Self { max_tries: 1, budget: Duration::ZERO };
 
-    /// At most 3 tries within 10 seconds.
+    /// Returns a policy of at most 3 tries within 10 seconds.
     pub const fn new() -> Self {
         Self { max_tries: 3, budget: Duration::from_secs(10) }
     }
 
-    /// The most tries, the first one counted.
+    /// Sets the greatest number of tries, the first one included.
     #[must_use]
     pub const fn with_max_tries(mut self, max_tries: u32) -> Self {
         self.max_tries = max_tries;
         self
     }
 
-    /// The time, from the start of the first try, in which all further tries and the waits before them must fit. A further
-    /// try is begun only if 2 seconds are left for it; after one that could not connect, [`CONNECT_TIMEOUT`].
+    /// Sets the time in which all further tries and the waits before them must fit. It counts from the start of the first try.
+    ///
+    /// A further try begins only if 2 seconds are left for it, or [`CONNECT_TIMEOUT`] after a try that could not connect.
     #[must_use]
     pub const fn with_budget(mut self, budget: Duration) -> Self {
         self.budget = budget;
         self
     }
 
-    /// How long to wait before the next try; `None` if `error` goes to the caller. `tries` have been made, the first of
-    /// them `elapsed` ago. `random` spreads the waits of many callers; any value will do.
+    /// Returns how long to wait before the next try, or `None` if there is none and the caller gets `error`.
+    ///
+    /// `tries` is the number of tries so far, and `elapsed` the time since the first one began. `random` spreads the waits of many
+    /// callers. It may have any value.
     pub fn wait(
         &self,
         operation: Operation,
@@ -66,7 +71,7 @@ impl RetryPolicy {
         elapsed: Duration,
         random: u64,
     ) -> Option<Duration> {
-        let NextStep::RetryAfter(named) = error.next_step() else {
+        let NextStep::RetryAfter(requested) = error.next_step() else {
             return None;
         };
         let surely_unsent = matches!(error, Error::Transport(error) if error.kind().surely_unsent());
@@ -80,18 +85,19 @@ impl RetryPolicy {
         if !harmless || tries >= self.max_tries {
             return None;
         }
-        let wait = named.unwrap_or_else(|| {
+        let wait = requested.unwrap_or_else(|| {
             let full = FIRST_WAIT.saturating_mul(1 << tries.saturating_sub(1).min(10));
-            // Between a half and the whole.
+            // Between one half of it and the whole.
             full / 2 + (full / 2).mul_f64((random % 1024) as f64 / 1024.0)
         });
-        // Less would cut a connection short that does not come about, and nobody could tell whether the request had left.
-        let least = if surely_unsent { CONNECT_TIMEOUT } else { MIN_TRY };
-        let end = elapsed.saturating_add(wait).saturating_add(least);
+        // With less time for connecting, the try would end in a timeout that does not say whether the request was sent.
+        let min_try = if surely_unsent { CONNECT_TIMEOUT } else { MIN_TRY };
+        let end = elapsed.saturating_add(wait).saturating_add(min_try);
         (end < self.budget).then_some(wait)
     }
 
-    /// How long the next try may take: `timeout`, or what is left of the budget if that is less. The first try is not cut.
+    /// Returns how long the next try may take: `timeout`, or the rest of the budget if that is less. The first try may always take
+    /// `timeout`.
     pub fn try_timeout(&self, timeout: Duration, tries: u32, elapsed: Duration) -> Duration {
         match tries {
             0 => timeout,
@@ -123,14 +129,14 @@ mod tests {
         error.into()
     }
 
-    fn transport(failure: TransportErrorKind) -> Error {
-        TransportError::new(failure).into()
+    fn transport(kind: TransportErrorKind) -> Error {
+        TransportError::new(kind).into()
     }
 
     /// RFC 6749 §4.1.2: a code used twice may cost all tokens issued for it.
     #[test]
-    fn a_code_is_sent_again_only_if_it_surely_never_left() {
-        for (failure, again) in [
+    fn a_code_is_sent_again_only_if_it_was_surely_not_sent() {
+        for (kind, again) in [
             (TransportErrorKind::Resolve, true),
             (TransportErrorKind::Connect, true),
             (TransportErrorKind::ConnectTimeout, true),
@@ -138,8 +144,8 @@ mod tests {
             (TransportErrorKind::Interrupted, false),
             (TransportErrorKind::ResponseTooLarge, false),
         ] {
-            let error = transport(failure);
-            assert_eq!(wait(Operation::ExchangeCode, &error, 1, 0).is_some(), again, "{failure:?}");
+            let error = transport(kind);
+            assert_eq!(wait(Operation::ExchangeCode, &error, 1, 0).is_some(), again, "{kind:?}");
         }
         assert_eq!(wait(Operation::ExchangeCode, &api(503, |_| ()), 1, 0), None);
         assert_eq!(
@@ -149,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passing_fault_is_tried_three_times() {
+    fn a_temporary_failure_is_tried_three_times() {
         for error in [
             api(503, |_| ()),
             transport(TransportErrorKind::Timeout),
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_never_repeated() {
+    fn a_refused_call_is_never_sent_again() {
         for status in [400, 401, 403, 404, 302] {
             assert_eq!(wait(Operation::Refresh, &api(status, |_| ()), 1, 0), None, "{status}");
         }
@@ -170,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_after_is_kept_to_and_goes_back_to_the_caller_beyond_the_budget() {
+    fn a_retry_after_is_waited_for_if_it_fits_into_the_budget() {
         let after = |seconds| api(429, move |error| error.retry_after = Some(Duration::from_secs(seconds)));
         assert_eq!(wait(Operation::Refresh, &after(3), 1, 0), Some(Duration::from_secs(3)));
         assert_eq!(wait(Operation::Refresh, &after(3), 1, 4), Some(Duration::from_secs(3)));
@@ -179,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daily_limit_burns_no_tries() {
+    fn no_further_try_is_made_after_a_daily_limit() {
         let daily = api(429, |error| {
             error.policy_name = Some("DAILY".to_owned());
             error.retry_after = Some(Duration::ZERO);
@@ -187,24 +193,24 @@ mod tests {
         assert_eq!(wait(Operation::Refresh, &daily, 1, 0), None);
     }
 
-    /// RFC 6749 §4.1.2: who is told that a code surely never left may send it again, and who is not told so may not.
+    /// RFC 6749 §4.1.2: only an error that says that a code was surely not sent lets the caller send it again.
     #[test]
-    fn a_try_that_could_not_connect_is_followed_by_one_that_may_take_as_long() {
-        for failure in
+    fn a_try_that_could_not_connect_is_followed_only_by_one_with_enough_time_to_connect() {
+        for kind in
             [TransportErrorKind::Resolve, TransportErrorKind::Connect, TransportErrorKind::ConnectTimeout]
         {
             for operation in [Operation::ExchangeCode, Operation::Refresh] {
-                let error = transport(failure);
-                assert!(wait(operation, &error, 1, 4).is_some(), "{failure:?}");
-                assert_eq!(wait(operation, &error, 1, 5), None, "{failure:?}");
+                let error = transport(kind);
+                assert!(wait(operation, &error, 1, 4).is_some(), "{kind:?}");
+                assert_eq!(wait(operation, &error, 1, 5), None, "{kind:?}");
             }
         }
-        let cut = transport(TransportErrorKind::Interrupted);
-        assert!(wait(Operation::Refresh, &cut, 1, 7).is_some());
+        let interrupted = transport(TransportErrorKind::Interrupted);
+        assert!(wait(Operation::Refresh, &interrupted, 1, 7).is_some());
     }
 
     #[test]
-    fn waits_are_spread_between_a_half_and_the_whole() {
+    fn waits_are_spread_between_one_half_and_the_whole() {
         let policy = RetryPolicy::new();
         let error = api(500, |_| ());
         for random in [0, 1, 512, 1023, u64::MAX] {
@@ -221,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_further_try_is_cut_to_what_is_left_of_the_budget() {
+    fn a_further_try_may_take_the_rest_of_the_budget() {
         let policy = RetryPolicy::new();
         let secs = Duration::from_secs;
         assert_eq!(policy.try_timeout(secs(15), 0, secs(0)), secs(15));

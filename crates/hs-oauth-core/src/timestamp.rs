@@ -1,51 +1,55 @@
+//! Moments in time.
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 /// A moment, in whole milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// Core never asks what time it is: a transport, a test or a simulation says so with one of these. Arithmetic
-/// saturates, so no clock and no answer, however wrong, makes it panic. Serialized as the number of milliseconds.
+/// This crate reads no clock: a transport, a test or a simulation passes the time in. Arithmetic saturates, so that neither a wrong clock
+/// nor a wrong response makes it panic. A timestamp is serialized as its number of milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The moment `milliseconds` after 1970-01-01T00:00:00Z.
+    /// Returns the moment `milliseconds` after 1970-01-01T00:00:00Z.
     pub const fn from_millis(milliseconds: u64) -> Self {
         Self(milliseconds)
     }
 
-    /// The moment `seconds` after 1970-01-01T00:00:00Z; the latest one there is if that is later.
+    /// Returns the moment `seconds` after 1970-01-01T00:00:00Z, or the latest possible timestamp if that is earlier.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    /// Milliseconds since 1970-01-01T00:00:00Z.
+    /// Returns the milliseconds since 1970-01-01T00:00:00Z.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// This moment and `duration` more, to the millisecond below; the latest one there is if that is later.
+    /// Returns the moment `duration` after this one, or the latest possible timestamp if that is earlier. Parts of a millisecond in
+    /// `duration` are left out.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(milliseconds(duration)))
     }
 
-    /// The moment `duration` before this one, to the millisecond below; 1970 if that is earlier.
+    /// Returns the moment `duration` before this one, or the start of 1970 if that is later. Parts of a millisecond in `duration` are
+    /// left out.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(milliseconds(duration)))
     }
 
-    /// How long after `earlier` this is; zero if it is before.
+    /// Returns the time from `earlier` to this moment, or zero if `earlier` is later than this moment.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
 
 impl From<SystemTime> for Timestamp {
-    /// Rounds down to the millisecond; a time before 1970 becomes 1970.
+    /// Rounds down to the millisecond. A time before 1970 becomes the start of 1970.
     #[inline]
     fn from(time: SystemTime) -> Self {
         Self(milliseconds(time.duration_since(UNIX_EPOCH).unwrap_or_default()))
@@ -68,6 +72,17 @@ mod tests {
         assert_eq!(Timestamp::from_millis(1).since(end), Duration::ZERO);
         assert_eq!(Timestamp::from_millis(1).minus(Duration::MAX), Timestamp::from_millis(0));
         assert_eq!(Timestamp::from(UNIX_EPOCH - Duration::from_secs(1)), Timestamp::from_millis(0));
+    }
+
+    #[test]
+    fn a_timestamp_is_stored_as_its_number_of_milliseconds() {
+        for (milliseconds, json) in
+            [(0, "0"), (1_790_000_000_123, "1790000000123"), (u64::MAX, "18446744073709551615")]
+        {
+            let timestamp = Timestamp::from_millis(milliseconds);
+            assert_eq!(serde_json::to_string(&timestamp).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Timestamp>(json).unwrap(), timestamp);
+        }
     }
 
     #[test]

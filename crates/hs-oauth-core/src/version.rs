@@ -1,17 +1,19 @@
+//! The versions of HubSpot's OAuth API, and the paths of each. No other file knows a path.
+
 use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::utf8_percent_encode;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::form::UNRESERVED;
 use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
-use crate::json::Text;
 use crate::timestamp::Timestamp;
 
-/// A generation of HubSpot's OAuth API. It knows its paths; moving an app to another generation is changing this one
-/// value, since a refresh token issued under one is good under the others.
+/// A version of HubSpot's OAuth API.
+///
+/// An app moves to another version by a change of this one value: a refresh token issued under one version is valid under the others.
+/// In text and in JSON a version is written `v1`, `v3` or `2026-09`.
 ///
 /// ```
 /// use hs_oauth_core::ApiVersion;
@@ -19,18 +21,19 @@ use crate::timestamp::Timestamp;
 /// assert_eq!("2026-09".parse(), Ok(ApiVersion::LATEST));
 /// assert_eq!(ApiVersion::V1.to_string(), "v1");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum ApiVersion {
-    /// `v1`: tokens travel in paths. HubSpot removes it on 2027-02-16.
+    /// `v1`, which has tokens in the paths of some requests. HubSpot removes it on 2027-02-16.
     V1,
-    /// `v3`: the same protocol as the dated versions. HubSpot's support for it ends in September 2027.
+    /// `v3`, which has the same protocol as the dated versions. HubSpot's support for it ends in September 2027.
     V3,
-    /// A dated version, named by its month. There is a new one each March and September.
+    /// A dated version, which is named by its month. HubSpot releases one each March and September.
     Dated(ReleaseMonth),
 }
 
-/// The month a dated version is named by, written `YYYY-MM`.
+/// The month that names a dated version, written `YYYY-MM`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReleaseMonth {
     year: u16,
@@ -38,11 +41,11 @@ pub struct ReleaseMonth {
 }
 
 impl ApiVersion {
-    /// The newest version this release was made for: `2026-09`.
+    /// The newest version that this release was made for: `2026-09`.
     pub const LATEST: Self = Self::Dated(ReleaseMonth { year: 2026, month: 9 });
 
-    /// When HubSpot stops answering or supporting this version, as announced: `v1` on 2027-02-16, `v3` on 2027-09-01
-    /// (both at 00:00 UTC). `None` if nothing is announced.
+    /// Returns when HubSpot removes this version or ends its support, as announced: 2027-02-16 for `v1` and 2027-09-01 for `v3`, both at
+    /// 00:00 UTC. Returns `None` if nothing is announced.
     pub const fn sunset(self) -> Option<Timestamp> {
         match self {
             Self::V1 => Some(Timestamp::from_secs(1_802_736_000)),
@@ -51,7 +54,7 @@ impl ApiVersion {
         }
     }
 
-    /// The path of one of the API's resources under this version. A token in it is percent-encoded.
+    /// Returns the path of a resource under this version. A token in it is percent-encoded.
     pub(crate) fn path(self, resource: Resource<'_>) -> String {
         match resource {
             Resource::Token => format!("/oauth/{self}/token"),
@@ -67,7 +70,7 @@ impl ApiVersion {
     }
 }
 
-/// A resource of the token API. `v1` has the first and the last two, every later version the first three.
+/// A resource of the token API. `v1` has the first and the last two; every later version has the first three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resource<'a> {
     Token,
@@ -77,18 +80,18 @@ pub(crate) enum Resource<'a> {
     RefreshToken(&'a str),
 }
 
-/// The path of the page on which a person consents.
+/// The path of the consent page.
 pub(crate) const AUTHORIZE_PATH: &str = "/oauth/authorize";
 
-/// The same with the account preselected.
+/// Returns the path of the consent page with the account preselected.
 pub(crate) fn authorize_path(hub_id: i64) -> String {
     format!("/oauth/{hub_id}/authorize")
 }
 
-/// The same for MCP auth apps, where no account is preselected.
+/// The path of the consent page for MCP auth apps. No account can be preselected there.
 pub(crate) const MCP_AUTHORIZE_PATH: &str = "/oauth/authorize/user";
 
-/// Reads a request's path: the version, and the resource with its token still percent-encoded.
+/// Reads the path of a request. Returns the version and the resource; a token in it is still percent-encoded.
 #[cfg(feature = "server")]
 pub(crate) fn read_path(path: &str) -> Option<(ApiVersion, Resource<'_>)> {
     let (version, rest) = path.strip_prefix("/oauth/")?.split_once('/')?;
@@ -123,6 +126,9 @@ impl FromStr for ApiVersion {
     type Err = InvalidArgument;
 
     /// Reads `v1`, `v3` or a month as `YYYY-MM`.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`] naming `api_version` if the text is anything else.
     fn from_str(name: &str) -> Result<Self, InvalidArgument> {
         match name {
             "v1" => Ok(Self::V1),
@@ -134,15 +140,17 @@ impl FromStr for ApiVersion {
     }
 }
 
-impl Serialize for ApiVersion {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl TryFrom<String> for ApiVersion {
+    type Error = InvalidArgument;
+
+    fn try_from(name: String) -> Result<Self, InvalidArgument> {
+        name.parse()
     }
 }
 
-impl<'de> Deserialize<'de> for ApiVersion {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Text::deserialize(deserializer)?.0.parse().map_err(D::Error::custom)
+impl From<ApiVersion> for String {
+    fn from(version: ApiVersion) -> Self {
+        version.to_string()
     }
 }
 
@@ -164,6 +172,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_version_is_stored_as_its_name() {
+        for (version, json) in [
+            (ApiVersion::V1, r#""v1""#),
+            (ApiVersion::V3, r#""v3""#),
+            (ApiVersion::Dated(ReleaseMonth { year: 2026, month: 3 }), r#""2026-03""#),
+            (ApiVersion::Dated(ReleaseMonth { year: 7, month: 12 }), r#""0007-12""#),
+        ] {
+            assert_eq!(serde_json::to_string(&version).unwrap(), json);
+            assert_eq!(serde_json::from_str::<ApiVersion>(json).unwrap(), version);
+        }
+        let error = |json| serde_json::from_str::<ApiVersion>(json).unwrap_err().to_string();
+        assert_eq!(error("3"), "invalid type: integer `3`, expected a string at line 1 column 1");
+        let text = "`api_version` is not an API version: use v1, v3 or a month such as 2026-09";
+        assert_eq!(error(r#""v2""#), text);
+    }
+
+    #[test]
     fn versions_are_written_as_they_are_read() {
         for name in ["v1", "v3", "2026-03", "2026-09", "2031-12"] {
             assert_eq!(name.parse::<ApiVersion>().unwrap().to_string(), name);
@@ -172,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_version_is_refused_by_name() {
+    fn another_text_is_refused_with_the_name_of_the_argument() {
         for name in
             ["", "v2", "V1", "1", "2026", "2026-9", "2026-13", "2026-00", "2026-09-01", "+026-09", " v1"]
         {
@@ -182,7 +207,7 @@ mod tests {
 
     /// HubSpot's changelog: v1 is removed on 2027-02-16, v3 unsupported from September 2027.
     #[test]
-    fn the_announced_ends_are_known_to_the_day() {
+    fn the_announced_ends_of_versions_are_known_to_the_day() {
         let day = |seconds| Timestamp::from(httpdate::parse_http_date(seconds).unwrap());
         assert_eq!(ApiVersion::V1.sunset(), Some(day("Tue, 16 Feb 2027 00:00:00 GMT")));
         assert_eq!(ApiVersion::V3.sunset(), Some(day("Wed, 01 Sep 2027 00:00:00 GMT")));
@@ -190,14 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_in_a_path_is_one_segment() {
+    fn a_token_in_a_path_is_a_single_segment() {
         let path = ApiVersion::V1.path(Resource::AccessToken("a/b?c#d%e f"));
         assert_eq!(path, "/oauth/v1/access-tokens/a%2Fb%3Fc%23d%25e%20f");
     }
 
     #[cfg(feature = "server")]
     #[test]
-    fn every_path_is_read_back_and_no_other() {
+    fn every_path_is_read_back_and_no_other_path_is() {
         for version in [ApiVersion::V1, ApiVersion::V3, ApiVersion::LATEST] {
             for resource in [
                 Resource::Token,

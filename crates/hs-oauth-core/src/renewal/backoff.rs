@@ -1,13 +1,14 @@
-//! How long a renewal waits: for another's lease, before it asks the store again, and before the next refresh may be sent.
+//! How long a renewal waits: for the holder of a lease, before it calls the store again, and before the next refresh may be sent.
 
 use std::time::Duration;
 
-use super::record::{HolderId, Record, Retry};
+use super::id::HolderId;
+use super::record::{Record, Retry};
 use crate::error::{Error, NextStep};
 use crate::random::Random;
 use crate::timestamp::Timestamp;
 
-/// How long a run has waited for one holder of a lease.
+/// How long a run has waited for the holder of a lease.
 #[derive(Debug, Default)]
 pub(super) struct HolderWait {
     holder: Option<HolderId>,
@@ -16,7 +17,7 @@ pub(super) struct HolderWait {
 }
 
 impl HolderWait {
-    /// Returns how long the run has waited for this holder.
+    /// Returns how long the run has waited for this holder so far.
     pub(super) fn waited_for(&self, holder: HolderId) -> Duration {
         match self.holder == Some(holder) {
             true => self.waited,
@@ -24,7 +25,7 @@ impl HolderWait {
         }
     }
 
-    /// Returns the next wait for this holder, at most a millisecond more than `max`.
+    /// Returns the next wait for this holder and adds it to the time waited. It is at most one millisecond longer than `max`.
     pub(super) fn next(&mut self, holder: HolderId, max: Duration, random: &mut Random) -> Duration {
         if self.holder != Some(holder) {
             *self = Self { holder: Some(holder), ..Self::default() };
@@ -36,12 +37,24 @@ impl HolderWait {
     }
 }
 
-/// Returns the wait before the store is asked again, after so many failed attempts.
+/// Returns the wait before the store is called again, after this number of failed attempts.
 pub(super) fn store_wait(random: &mut Random, failed_attempts: u32) -> Duration {
     random.backoff(FIRST_WAIT, failed_attempts, MAX_WAIT)
 }
 
-/// Returns when the fleet may send the next refresh: after a growing wait, and not before HubSpot asked to.
+/// Returns how long the record's back-off still lasts. A back-off that ends too far in the future was written by a wrong clock, and does
+/// not count.
+pub(super) fn remaining_backoff(now: Timestamp, record: &Record, clock_margin: Duration) -> Option<Duration> {
+    let retry = record.retry.as_ref()?;
+    let legal = retry.at <= now.plus(MAX_RETRY + clock_margin);
+    if retry.at > now && legal {
+        return Some(retry.at.since(now));
+    }
+    None
+}
+
+/// Returns when any process may send the next refresh: after a wait that grows with each failure, and not before the time that HubSpot
+/// asked for.
 pub(super) fn next_retry(now: Timestamp, record: &Record, error: &Error, random: &mut Random) -> Retry {
     let before = record.retry.as_ref().map_or(0, |retry| retry.failures);
     let wait = match error.next_step() {
@@ -49,24 +62,24 @@ pub(super) fn next_retry(now: Timestamp, record: &Record, error: &Error, random:
             random.backoff(FIRST_MISCONFIGURED, before, MAX_MISCONFIGURED)
         }
         step => {
-            // A day is for limits and for accounts that move; an outage is not so well planned.
+            // A limit and an account that moves may last a day. A server in an outage does not know how long it lasts.
             let max = match error.status() {
                 Some(status) if status.as_u16() >= 500 => MAX_MISCONFIGURED,
                 _ => MAX_RETRY,
             };
-            let asked = match step {
-                NextStep::RetryAfter(Some(asked)) => asked.min(max),
+            let requested = match step {
+                NextStep::RetryAfter(Some(requested)) => requested.min(max),
                 _ => Duration::ZERO,
             };
-            let spread = u64::try_from(asked.as_millis() / 10).unwrap_or(0);
-            let asked = asked + Duration::from_millis(random.up_to(spread));
-            asked.max(random.backoff(FIRST_RETRY, before, MAX_BACKOFF)).min(MAX_RETRY)
+            let spread = u64::try_from(requested.as_millis() / 10).unwrap_or(0);
+            let requested = requested + Duration::from_millis(random.up_to(spread));
+            requested.max(random.backoff(FIRST_RETRY, before, MAX_BACKOFF)).min(MAX_RETRY)
         }
     };
     Retry::new(now.plus(wait), before.saturating_add(1))
 }
 
-/// The waits for another holder, and before a store is asked again.
+/// The waits for the holder of a lease, and before the store is called again.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
@@ -74,9 +87,9 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// The back-off while the app is set up wrongly.
+/// The back-off if the app is set up wrongly.
 const FIRST_MISCONFIGURED: Duration = Duration::from_secs(60);
 const MAX_MISCONFIGURED: Duration = Duration::from_secs(15 * 60);
 
-/// The longest wait that HubSpot asks for. If the back-off in a record ends later than that, a clock was wrong.
-pub(super) const MAX_RETRY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest back-off. If the back-off in a record ends later than that, a clock was wrong.
+const MAX_RETRY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,9 +1,10 @@
-//! How an account is given up: first here, so that nothing is handed out or renewed any more, then at HubSpot.
+//! How an account is disconnected: first in the store, so that no tokens are handed out or renewed any more, then at HubSpot.
 
 use std::time::Duration;
 
 use super::error::TokenError;
-use super::record::{GrantId, GrantState, Record, Stored};
+use super::id::GrantId;
+use super::record::{GrantState, Record, Stored};
 use super::run::{Input, Run, Step};
 use crate::endpoint::Revoke;
 use crate::error::{Error, StoreError};
@@ -12,50 +13,56 @@ use crate::random::Random;
 use crate::secret::RefreshToken;
 use crate::timestamp::Timestamp;
 
-/// One disconnect: leaves a tombstone in place of the tokens, then revokes the refresh token.
+/// One run that writes a tombstone over the tokens and then revokes the refresh token.
 ///
-/// It waits for no renewal; a renewal that is under way finds the tombstone and revokes what it got. If revoking fails the error is
-/// given, the tombstone remembers what is left to do, and the next disconnect does it. An account that is not there counts as
-/// disconnected.
+/// It waits for no renewal: one that is in progress finds the tombstone and revokes the tokens that it received. If the revocation fails,
+/// the run ends with the error. The refresh token stays in the tombstone, and the next disconnect revokes it. An account that is not
+/// stored counts as disconnected.
 #[derive(Debug)]
 #[must_use = "a run does nothing until it is driven"]
 pub struct Disconnect {
     random: Random,
     grant: GrantId,
-    /// The grant that was stored at first.
+    /// The grant that was stored when the run began.
     before: Option<GrantId>,
     failures: u32,
     conflicts: u32,
     state: State,
 }
 
+/// What the run waits for: the result of its last step.
 #[derive(Debug)]
 enum State {
     Start,
     FirstLoad,
-    End(Box<Record>),
+    WriteTombstone(Box<Record>),
     Load,
     Sleep,
     Revoke(Box<Stored>),
-    Clear { revoked: RefreshToken },
-    ClearLoad { revoked: RefreshToken },
+    /// The revoked refresh token is being removed from the tombstone.
+    Clear {
+        revoked: RefreshToken,
+    },
+    ClearLoad {
+        revoked: RefreshToken,
+    },
     Done,
 }
 
 impl Disconnect {
-    /// A disconnect. `random` must be unlike any other run's.
+    /// Returns a disconnect that has not begun. No two runs may be given the same `random`.
     pub fn new(mut random: Random) -> Self {
         let grant = GrantId::generate(&mut random);
         Self { random, grant, before: None, failures: 0, conflicts: 0, state: State::Start }
     }
 
-    fn end(&mut self, stored: Stored) -> Step<()> {
+    fn write_tombstone(&mut self, stored: Stored) -> Step<()> {
         if stored.record.state == GrantState::Disconnected {
             return self.revoke(stored);
         }
         let refresh_token = stored.record.tokens.and_then(|tokens| tokens.refresh_token);
         let record = Box::new(Record::tombstone(self.grant, refresh_token));
-        self.state = State::End(record.clone());
+        self.state = State::WriteTombstone(record.clone());
         Step::Swap { expected: Some(stored.version), record, timeout: STORE_TIMEOUT }
     }
 
@@ -68,7 +75,7 @@ impl Disconnect {
         let Some(stored) = stored else { return Step::Done(Ok(())) };
         let is_ours = stored.record.grant == self.grant || Some(stored.record.grant) == self.before;
         match is_ours || stored.record.state == GrantState::Disconnected {
-            true => self.end(stored),
+            true => self.write_tombstone(stored),
             false => Step::Done(Err(TokenError::Superseded { tokens: None })),
         }
     }
@@ -79,9 +86,9 @@ impl Disconnect {
         Step::Revoke(Revoke::new(token))
     }
 
-    fn revoked(&mut self, tombstone: Stored, answer: Result<(), Error>) -> Step<()> {
-        match answer {
-            // A grant that is gone has nothing left to revoke.
+    fn revoked(&mut self, tombstone: Stored, response: Result<(), Error>) -> Step<()> {
+        match response {
+            // HubSpot knows no such grant any more, so there is nothing to revoke.
             Err(Error::Api(error)) if error.refuses_grant() => self.clear(tombstone),
             Err(error) => Step::Done(Err(error.into())),
             Ok(()) => self.clear(tombstone),
@@ -120,16 +127,20 @@ impl Run for Disconnect {
                 self.loaded(stored)
             }
             (State::FirstLoad, Input::StoreFailed(error)) => Step::Done(Err(TokenError::Store(error))),
-            (State::End(record), Input::Stored(version)) => self.revoke(Stored { version, record: *record }),
-            (State::End(_), Input::Conflict) if self.conflicts > 0 => self.failed(StoreError::conflicts()),
-            (State::End(_), Input::Conflict) => {
+            (State::WriteTombstone(record), Input::Stored(version)) => {
+                self.revoke(Stored { version, record: *record })
+            }
+            (State::WriteTombstone(_), Input::Conflict) if self.conflicts > 0 => {
+                self.failed(StoreError::conflicts())
+            }
+            (State::WriteTombstone(_), Input::Conflict) => {
                 self.conflicts += 1;
                 self.load()
             }
             (State::Sleep, Input::Slept) => self.load(),
-            (State::End(_) | State::Load, Input::StoreFailed(error)) => self.failed(error),
+            (State::WriteTombstone(_) | State::Load, Input::StoreFailed(error)) => self.failed(error),
             (State::Load, Input::Loaded(stored)) => self.loaded(stored),
-            (State::Revoke(tombstone), Input::Revoked(answer)) => self.revoked(*tombstone, answer),
+            (State::Revoke(tombstone), Input::Revoked(response)) => self.revoked(*tombstone, response),
             (State::Clear { revoked }, Input::Conflict) if self.conflicts < MAX_TRIES => {
                 self.conflicts += 1;
                 self.state = State::ClearLoad { revoked };
@@ -140,7 +151,7 @@ impl Run for Disconnect {
             {
                 self.clear(stored)
             }
-            // What was to be revoked is revoked; that the tombstone still says so costs no more than one call.
+            // The refresh token is revoked. If it stays in the tombstone, that costs the next disconnect one call.
             (
                 State::Clear { .. } | State::ClearLoad { .. },
                 Input::Stored(_) | Input::Conflict | Input::Loaded(_) | Input::StoreFailed(_),
@@ -150,7 +161,7 @@ impl Run for Disconnect {
     }
 }
 
-/// How often the store may fail.
+/// How many calls to the store are tried before the disconnect ends with its error.
 const MAX_TRIES: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const MAX_WAIT: Duration = Duration::from_secs(1);

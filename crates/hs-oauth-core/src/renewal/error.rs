@@ -1,3 +1,5 @@
+//! Why a run ends without tokens.
+
 use std::time::Duration;
 
 use crate::error::{Error, NextStep, StoreError};
@@ -9,16 +11,16 @@ use crate::token_set::TokenSet;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// No tokens are held for the account: it never connected the app, or it was disconnected.
+    /// No tokens are stored for the account. It never connected the app, or it was disconnected.
     #[error("no tokens are held for this account; next: {}", self.next_step())]
     NotInstalled,
-    /// HubSpot refused the grant: the account uninstalled the app, or the refresh token was lost in a renewal. Nothing is
-    /// sent for this account until a new install.
+    /// HubSpot refused the grant. The account uninstalled the app, or its refresh token was lost in a renewal. Nothing is sent for this
+    /// account until it is installed again.
     #[error("the account's grant is gone{}; next: {}", if *unsettled { " (lost in a renewal)" } else { "" }, self.next_step())]
     Gone {
-        /// Whether the grant was probably lost in a renewal whose response never came, and not refused outright.
+        /// Whether the grant was probably lost in a renewal whose response never came, and not ended by the account.
         unsettled: bool,
-        /// HubSpot's error response, if it came just now.
+        /// HubSpot's error response, if this run received it.
         #[source]
         refusal: Option<Error>,
     },
@@ -28,27 +30,27 @@ pub enum TokenError {
     /// The call to HubSpot failed. The account's state is unchanged.
     #[error(transparent)]
     Call(#[from] Error),
-    /// An earlier call failed, here or in another process, and it is too early for the next one.
+    /// An earlier call failed, in this process or another, and it is too early for the next one.
     #[error("a renewal has failed before; next: {}", self.next_step())]
     BackingOff {
-        /// How long to wait.
+        /// How long to wait before the next call.
         wait: Duration,
     },
     /// The store failed, and there are no new tokens.
     #[error("{_0}; next: {}", self.next_step())]
     Store(#[source] StoreError),
-    /// HubSpot issued these tokens, and they could not be saved. They may exist nowhere else.
+    /// HubSpot issued tokens that could not be saved. They may exist nowhere else.
     ///
-    /// After a renewal the manager keeps them and saves them as soon as the store takes them. After an install the caller has to
+    /// After a renewal, the token manager holds them and saves them as soon as the store works again. After an install, the caller has to
     /// install them again.
     #[error("new tokens could not be saved: {error}; next: keep them, and see to the store")]
     Unsaved {
-        /// The tokens.
+        /// The tokens that HubSpot issued.
         tokens: Box<TokenSet>,
         /// Why they were not saved.
         error: StoreError,
     },
-    /// Another install or disconnect of this account came in between, and stands.
+    /// Another install or disconnect of this account came in between. Its result is in the store.
     #[error(
         "another install or disconnect of this account came in between, and stands; next: {}",
         self.next_step()
@@ -57,22 +59,23 @@ pub enum TokenError {
         /// The tokens that were to be installed, if any.
         tokens: Option<Box<TokenSet>>,
     },
-    /// HubSpot issued these tokens without saying for which account, as `v1` does, and could not be asked.
+    /// HubSpot issued tokens without naming the account, as `v1` does, and a request for the account failed.
     #[error("new tokens do not say whose they are; next: install them by account")]
     UnknownAccount {
-        /// The tokens.
+        /// The tokens that HubSpot issued.
         tokens: Box<TokenSet>,
-        /// Why asking failed, if it was tried.
+        /// Why the request for the account failed, if one was sent.
         #[source]
         error: Option<Error>,
     },
-    /// The manager has been shut down.
+    /// The token manager has been shut down.
     #[error("the token manager has been shut down; next: ask the one that comes after it")]
     ShutDown,
-    /// An async manager was called outside of the runtime that it needs.
+    /// An async token manager was called outside of the runtime that it needs.
     #[error("there is no async runtime to work on here; next: call from within one")]
     NoRuntime,
-    /// The renewal ended without a result: it panicked (a store's fault), or its runtime was shut down. It counts as a crash.
+    /// The renewal ended without a result. It panicked, because of an error in the store, or its runtime was shut down. It counts as a
+    /// crash.
     #[error("the renewal was interrupted; next: {}", self.next_step())]
     Interrupted,
 }
@@ -92,7 +95,7 @@ impl TokenError {
         }
     }
 
-    /// Returns the tokens in this error. HubSpot issued them, and they may be stored nowhere else.
+    /// Returns the tokens in this error, if there are any. HubSpot issued them, and they may be stored nowhere else.
     pub fn tokens(&self) -> Option<&TokenSet> {
         match self {
             Self::Unsaved { tokens, .. } | Self::UnknownAccount { tokens, .. } => Some(tokens),
@@ -131,13 +134,13 @@ mod tests {
     use crate::error::{ApiError, Operation, StoreErrorKind};
 
     #[test]
-    fn what_hubspot_or_the_store_said_is_the_source() {
+    fn the_error_of_hubspot_or_of_the_store_is_the_source() {
         let refusal = || Error::from(ApiError::new(Operation::Refresh, StatusCode::BAD_REQUEST));
         let gone = TokenError::Gone { unsettled: false, refusal: Some(refusal()) };
         assert!(gone.source().is_some_and(|source| source.is::<Error>()));
         let store = TokenError::Store(StoreError::new(StoreErrorKind::Damaged));
         assert!(store.source().is_some_and(|source| source.is::<StoreError>()));
-        // This one shows the call's error as its own.
+        // The error of a call is transparent: its text and its source are those of the call.
         let call = TokenError::Call(refusal());
         assert_eq!(call.to_string(), refusal().to_string());
         assert!(call.source().is_none());

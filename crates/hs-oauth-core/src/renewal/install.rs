@@ -1,9 +1,10 @@
-//! How tokens that HubSpot has just issued get into the store as a new grant.
+//! How the tokens of a new grant are stored.
 
 use std::time::Duration;
 
 use super::error::TokenError;
-use super::record::{GrantId, Record, Stored};
+use super::id::GrantId;
+use super::record::{Record, Stored};
 use super::run::{CurrentTokens, Input, Run, Step};
 use crate::error::StoreError;
 use crate::limits::STORE_TIMEOUT;
@@ -11,23 +12,25 @@ use crate::random::Random;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 
-/// One install: writes the tokens of a fresh grant over whatever is stored.
+/// One run that writes the tokens of a new grant over the stored record.
 ///
-/// It wins over renewals, which know the older grant; but another install or a disconnect that comes in between stands, and the
-/// tokens go back in [`TokenError::Superseded`]. Ends with what is stored then: these tokens, or what a renewal has made of them since.
+/// It overwrites the result of a renewal, which belongs to the older grant. It does not overwrite another install or a disconnect that
+/// comes in between: then it ends with [`TokenError::Superseded`], which has the tokens in it. Otherwise it ends with the tokens that are
+/// stored: these, or newer ones of the same grant if a renewal has replaced them already.
 #[derive(Debug)]
 #[must_use = "a run does nothing until it is driven"]
 pub struct Install {
     tokens: TokenSet,
     random: Random,
     grant: GrantId,
-    /// The grant that was stored at first.
+    /// The grant that was stored when the run began.
     before: Option<GrantId>,
     failures: u32,
     conflicts: u32,
     state: State,
 }
 
+/// What the run waits for: the result of its last step.
 #[derive(Debug)]
 enum State {
     Start,
@@ -40,7 +43,7 @@ enum State {
 }
 
 impl Install {
-    /// An install of these tokens. `random` must be unlike any other run's.
+    /// Returns an install of these tokens that has not begun. No two runs may be given the same `random`.
     pub fn new(mut random: Random, tokens: TokenSet) -> Self {
         let grant = GrantId::generate(&mut random);
         Self { tokens, random, grant, before: None, failures: 0, conflicts: 0, state: State::Start }
@@ -121,7 +124,8 @@ impl Run for Install {
     }
 }
 
-/// How often the store may fail; the tokens exist nowhere else, so it is given some time.
+/// How many calls to the store are tried before the install ends with [`TokenError::Unsaved`]. There are many, since the tokens exist
+/// nowhere else.
 const MAX_TRIES: u32 = 8;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const MAX_WAIT: Duration = Duration::from_secs(1);

@@ -1,3 +1,5 @@
+//! When tokens are renewed, and how long each part of a renewal may take.
+
 use std::time::Duration;
 
 use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
@@ -5,14 +7,16 @@ use crate::limits::TIMEOUT;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 
-/// When tokens are renewed, and the times that the renewal keeps.
+/// When tokens are renewed, and how long each part of a renewal may take.
 ///
-/// In the last quarter of its life a token is renewed ahead of time while it is still handed out. Where in the first part of
-/// that quarter is told by the token itself, so that tokens issued together are not renewed together. Under the safety
-/// margin it is handed out no more. The times hold for HubSpot's tokens of half an hour; for tokens that live less than some
-/// twenty minutes they shrink in proportion.
+/// A token is renewed in the last quarter of its life, while it is still handed out. The renewal begins in the first quarter of that time,
+/// at a moment that depends on the text of the token, so that tokens issued together are not renewed together. Within the safety margin
+/// before its end, a token is not handed out any more.
 ///
-/// All who share a store must share a policy.
+/// The times are those for HubSpot's tokens, which live half an hour. For tokens that live less than about twenty minutes they are
+/// shortened in proportion.
+///
+/// All processes that share a store must use the same policy.
 ///
 /// ```
 /// use hs_oauth_core::renewal::{Decision, RenewalPolicy};
@@ -30,18 +34,19 @@ pub struct RenewalPolicy {
     timing: Timing,
 }
 
-/// The times of a renewal.
+/// How long each part of a renewal may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// The most by which two clocks of the fleet may differ. 10 seconds.
+    /// The most by which the clocks of two processes may differ. By default 10 seconds.
     pub clock_margin: Duration,
-    /// The most one token request may take, from connecting to the last byte. 15 seconds.
+    /// The most that one token request may take, from connecting to the last byte of the response. By default 15 seconds.
     pub request: Duration,
-    /// What is kept free for the save after the request. 30 seconds.
+    /// The time for the save after the request. By default 30 seconds.
     pub save: Duration,
-    /// How long one run may hold the right to send. 60 seconds.
+    /// The length of a lease, which is the right of one run to send one request. By default 60 seconds.
     pub lease: Duration,
-    /// The last part of a token's life in which it is not handed out: the clock margin and the longest API call. 60 seconds.
+    /// The safety margin: the last part of a token's life, in which it is not handed out. It covers the clock margin and the longest API
+    /// call. By default 60 seconds.
     pub safety: Duration,
 }
 
@@ -50,24 +55,25 @@ pub struct Timing {
 pub enum Decision {
     /// Hand it out.
     Use,
-    /// Hand it out, and renew it beside that.
+    /// Hand it out, and renew it at the same time.
     RenewSoon,
-    /// Do not hand it out; renew it first.
+    /// Do not hand it out. Renew it first.
     RenewNow,
 }
 
-/// The moments at which the decision on one token changes.
+/// The moments at which the decision about one token changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// Before this moment the token cannot be from: the clock has been set back, and `expires_at` says nothing.
+    /// The earliest moment at which the token can have been issued. If it is earlier now, a clock was set back, and `expires_at` cannot be
+    /// trusted.
     pub trusted_from: Timestamp,
-    /// From here on it is renewed ahead of time.
+    /// The moment from which the token is renewed while it is handed out.
     pub renew_from: Timestamp,
-    /// From here on it is not handed out.
+    /// The moment from which the token is not handed out.
     pub usable_until: Timestamp,
 }
 
-/// What no scaling goes below, since a machine under load needs it: the times of the protocol, not those of the token.
+/// The shortest times for tokens of any life. A machine under load needs this much.
 const MIN_TIMING: Timing = Timing {
     clock_margin: Duration::from_millis(100),
     request: Duration::from_secs(1),
@@ -76,14 +82,14 @@ const MIN_TIMING: Timing = Timing {
     safety: Duration::ZERO,
 };
 
-/// What a lease has beyond request and save, for the swap by which it is taken.
-const SLACK: Duration = Duration::from_secs(1);
+/// The least time that a lease has for the swap that takes it, besides the times of the request and the save.
+const MIN_SWAP: Duration = Duration::from_secs(1);
 
-/// The longest life a token is believed to have, as in [`TokenSet::expires_at`].
+/// The longest life that a token can have. [`TokenSet::expires_at`] has the same limit.
 const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl RenewalPolicy {
-    /// The times that suit HubSpot.
+    /// Returns the policy for HubSpot's tokens.
     pub const fn new() -> Self {
         Self {
             timing: Timing {
@@ -96,12 +102,12 @@ impl RenewalPolicy {
         }
     }
 
-    /// Times of one's own, for tokens that live half an hour.
+    /// Returns a policy with other times. They are those for tokens that live half an hour.
     ///
     /// # Errors
-    /// [`InvalidArgument`] naming `timing` if a renewal could not be safe, or not be made at all: request and save need a second
-    /// at least, the lease a second more than both together, the safety margin must be no shorter than the clock margin, and
-    /// nothing longer than an hour.
+    /// [`InvalidArgument`] naming `timing` if renewals would not be safe or not be possible. The request and the save need one second each
+    /// at least. The lease must be at least one second longer than both together. The safety margin must not be shorter than the clock
+    /// margin. No time may be longer than an hour.
     pub fn with_timing(timing: Timing) -> Result<Self, InvalidArgument> {
         let Timing { clock_margin, request, save, lease, safety } = timing;
         let longest = [clock_margin, request, save, lease, safety].into_iter().max().unwrap_or_default();
@@ -109,7 +115,7 @@ impl RenewalPolicy {
             "a time longer than an hour"
         } else if request.min(save) < Duration::from_secs(1) {
             "less than a second for the request or the save"
-        } else if lease < request + save + SLACK {
+        } else if lease < request + save + MIN_SWAP {
             "a lease that is not a second longer than request and save together"
         } else if safety < clock_margin {
             "a safety margin shorter than the clock margin"
@@ -119,12 +125,13 @@ impl RenewalPolicy {
         Err(InvalidArgument::new("timing", InvalidArgumentKind::Timing(rule)))
     }
 
-    /// What to do with `tokens` now.
+    /// Returns what to do with `tokens` now.
     pub fn decide(&self, now: Timestamp, tokens: &TokenSet) -> Decision {
         self.schedule(tokens).decide(now)
     }
 
-    /// The moments at which [`decide`](Self::decide) changes for these tokens, for whoever asks often.
+    /// Returns the moments at which the result of [`decide`](Self::decide) changes for these tokens. A caller that decides often computes
+    /// them once.
     pub fn schedule(&self, tokens: &TokenSet) -> Schedule {
         let life = life(tokens);
         let window = window(life);
@@ -139,26 +146,26 @@ impl RenewalPolicy {
         }
     }
 
-    /// The times for tokens that live as long as these.
+    /// Returns the times for tokens that live as long as these.
     pub fn timing(&self, tokens: &TokenSet) -> Timing {
         let full = self.timing;
-        // What the renewal ahead of time has at least, and what it needs to replace a holder that died (with some room).
-        let least_window = window(life(tokens)) * 3 / 4;
+        // A token is renewed at least this long before its end. Replacing a dead holder must fit into it, with a twentieth to spare.
+        let min_window = window(life(tokens)) * 3 / 4;
         let needed = (full.lease + full.clock_margin) * 2 + full.request + full.safety;
-        let scale = (least_window.as_secs_f64() / (needed.as_secs_f64() * 1.05)).min(1.0);
-        let scaled = |full: Duration, least: Duration| full.mul_f64(scale).max(least.min(full));
+        let scale = (min_window.as_secs_f64() / (needed.as_secs_f64() * 1.05)).min(1.0);
+        let scaled = |full: Duration, min: Duration| full.mul_f64(scale).max(min.min(full));
         let request = scaled(full.request, MIN_TIMING.request);
         let save = scaled(full.save, MIN_TIMING.save);
         Timing {
             clock_margin: scaled(full.clock_margin, MIN_TIMING.clock_margin),
             request,
             save,
-            lease: scaled(full.lease, MIN_TIMING.lease).max(request + save + SLACK),
+            lease: scaled(full.lease, MIN_TIMING.lease).max(request + save + MIN_SWAP),
             safety: scaled(full.safety, MIN_TIMING.safety),
         }
     }
 
-    /// The times for tokens that live long: none is longer for any others.
+    /// Returns the times for tokens that live long. They are the longest for any tokens.
     pub const fn longest_timing(&self) -> Timing {
         self.timing
     }
@@ -171,7 +178,7 @@ impl Default for RenewalPolicy {
 }
 
 impl Schedule {
-    /// What to do now.
+    /// Returns what to do with the token now.
     #[inline]
     pub fn decide(&self, now: Timestamp) -> Decision {
         if now >= self.usable_until || now < self.trusted_from {
@@ -184,15 +191,17 @@ impl Schedule {
     }
 }
 
+/// Returns how long the access token lives from sending.
 fn life(tokens: &TokenSet) -> Duration {
     Duration::from_secs(tokens.expires_in).min(MAX_LIFE)
 }
 
+/// Returns the length of the last part of a token's life, in which it is renewed.
 fn window(life: Duration) -> Duration {
     life / 4
 }
 
-/// A number that differs from token to token and is the same in every process: FNV-1a over the end of the text.
+/// Returns a number that differs from token to token and is the same in every process: FNV-1a over the end of the text.
 fn fingerprint(token: &str) -> u16 {
     let hash = token.bytes().rev().take(32).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -211,7 +220,7 @@ mod tests {
 
     /// RENEWAL.md, timing rules 5 and 6.
     #[test]
-    fn a_half_hour_token_is_renewed_in_its_last_quarter_and_not_handed_out_in_its_last_minute() {
+    fn a_token_of_half_an_hour_is_renewed_in_its_last_quarter_and_not_handed_out_in_its_last_minute() {
         for name in 0..1000 {
             let tokens = tokens(&format!("token-{name}"), 1800);
             let schedule = RenewalPolicy::new().schedule(&tokens);
@@ -236,7 +245,7 @@ mod tests {
         assert!(last.since(*first) > Duration::from_secs(100), "{first:?} {last:?}");
     }
 
-    /// RENEWAL.md, timing rule 7: a moment further off than the token's whole life is the work of a clock.
+    /// RENEWAL.md, timing rule 7: a token that ends later than its whole life from now was issued under a wrong clock.
     #[test]
     fn a_token_from_the_future_is_renewed_since_a_clock_was_set_back() {
         let tokens = tokens("a", 1800);
@@ -246,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn timing_that_cannot_be_safe_is_refused_by_name() {
+    fn timing_that_is_not_safe_is_refused_with_the_broken_rule() {
         let good = RenewalPolicy::new().timing(&tokens("a", 1800));
         assert_eq!(RenewalPolicy::with_timing(good), Ok(RenewalPolicy::new()));
         for (timing, rule) in [
@@ -262,9 +271,9 @@ mod tests {
         }
     }
 
-    /// RENEWAL.md, timing rules 2 and 4 for every life; rule 6 from a minute on.
+    /// RENEWAL.md, timing rules 2 and 4 for tokens of every life, and rule 6 for tokens that live a minute or longer.
     #[test]
-    fn the_times_of_a_short_token_keep_the_rules_too() {
+    fn the_times_for_short_lived_tokens_follow_the_rules_too() {
         for expires_in in (1..4000).chain([100_000, u64::MAX]) {
             let tokens = tokens("a", expires_in);
             let timing = RenewalPolicy::new().timing(&tokens);
@@ -276,9 +285,9 @@ mod tests {
             };
             if let Ok(policy) = RenewalPolicy::with_timing(tight) {
                 let timing = policy.timing(&tokens);
-                assert!(timing.lease >= timing.request + timing.save + SLACK, "{expires_in} {timing:?}");
+                assert!(timing.lease >= timing.request + timing.save + MIN_SWAP, "{expires_in} {timing:?}");
             }
-            assert!(timing.lease >= timing.request + timing.save + SLACK, "{expires_in} {timing:?}");
+            assert!(timing.lease >= timing.request + timing.save + MIN_SWAP, "{expires_in} {timing:?}");
             assert!(
                 timing.request <= TIMEOUT && timing.request >= MIN_TIMING.request,
                 "{expires_in} {timing:?}"

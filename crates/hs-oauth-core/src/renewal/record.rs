@@ -1,52 +1,49 @@
-//! What a store holds of one account. Every write is a compare-and-swap of the whole record.
-
-use std::borrow::Cow;
-use std::fmt;
+//! What a store holds for one account. Every write is a compare-and-swap of the whole record.
 
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
+use super::id::{GrantId, HolderId};
 use crate::json::UnknownFields;
-use crate::random::Random;
 use crate::secret::RefreshToken;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 
-/// The layout of a [`Record`] in JSON.
+/// The number of the layout that a [`Record`] has in JSON.
 ///
-/// It grows only when versions that know the old layout could do harm with the new one. A field that is merely new needs no new
-/// layout: versions that do not know it keep it.
+/// It grows only if versions of this library that know the old layout could do harm with the new one. A new field alone needs no new
+/// number, since versions that do not know the field leave it as it is.
 pub const RECORD_FORMAT: u32 = 1;
 
-/// What a store holds of one account: its tokens, who may renew them, and when.
+/// What a store holds for one account: its tokens, which run may renew them, and when.
 ///
-/// In JSON the tokens are in the clear. Wrap a store that others can read in `Sealed` of `hs-oauth-store`. `Debug` shows no secret.
+/// In JSON the tokens are in the clear. If others can read the store, wrap it in `Sealed` of `hs-oauth-store`. `Debug` shows no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(expecting = "a record")]
 #[non_exhaustive]
 pub struct Record {
-    /// The layout: [`RECORD_FORMAT`]. A newer one is refused, since rewriting it could do harm.
+    /// The layout: [`RECORD_FORMAT`]. A record with a newer one is not read, since rewriting it could do harm.
     #[serde(rename = "format", deserialize_with = "known_format")]
     pub format: u32,
-    /// The install or disconnect that this record came of.
+    /// The install or disconnect that wrote this record first.
     #[serde(rename = "grant")]
     pub grant: GrantId,
     /// The state of the grant.
     #[serde(rename = "state")]
     pub state: GrantState,
-    /// The tokens last saved. They stay when the grant is gone, and are absent after a disconnect.
+    /// The tokens last saved. They stay if the grant is gone, and are absent after a disconnect.
     #[serde(rename = "tokens", default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokenSet>,
     /// After a disconnect, the refresh token that is still to be revoked.
     #[serde(rename = "revoke", default, skip_serializing_if = "Option::is_none")]
     pub revoke: Option<RefreshToken>,
-    /// Who may send a refresh, and until when. A lease that was never released says that its holder may have sent one.
+    /// The run that may send a refresh, and until when. A lease that was not released says that its holder may have sent one.
     #[serde(rename = "lease", default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
-    /// When the next refresh may be tried, by any process.
+    /// When any process may try the next refresh, after one that failed.
     #[serde(rename = "retry", default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Whether a refresh may have taken effect unseen since these tokens were saved.
+    /// Whether HubSpot may have acted on a refresh whose response did not come, since these tokens were saved.
     #[serde(rename = "unsettled", default)]
     pub unsettled: bool,
     /// Fields that a later version of this library wrote.
@@ -56,16 +53,16 @@ pub struct Record {
 
 /// The state of a grant.
 ///
-/// A further state needs a further [`RECORD_FORMAT`]: versions that do not know the state could only take the record for damaged.
+/// A further state needs a further [`RECORD_FORMAT`]: versions that do not know the state would take the record for damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum GrantState {
-    /// The grant is good, as far as anyone knows.
+    /// The grant is valid, as far as is known.
     #[serde(rename = "live")]
     Live,
-    /// HubSpot refused the grant. Nothing is sent until a new install.
+    /// HubSpot refused the grant. Nothing is sent until the account is installed again.
     #[serde(rename = "gone")]
     Gone,
-    /// The grant was given up here. The record is a tombstone, so that no late write brings the grant back.
+    /// The application disconnected the account. The record is a tombstone, so that no late write brings the grant back.
     #[serde(rename = "disconnected")]
     Disconnected,
 }
@@ -86,12 +83,12 @@ pub struct Lease {
     pub unknown: UnknownFields,
 }
 
-/// A back-off that all processes keep.
+/// A back-off, which all processes observe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(expecting = "a back-off")]
 #[non_exhaustive]
 pub struct Retry {
-    /// When the next refresh may be tried.
+    /// When the next refresh may be sent.
     #[serde(rename = "at")]
     pub at: Timestamp,
     /// How many runs have failed in a row.
@@ -108,30 +105,22 @@ pub struct Stored {
     /// The store's version of the record. It grows with every write of this account and never comes back, not even after a
     /// removal.
     pub version: u64,
-    /// The record.
+    /// The stored record.
     pub record: Record,
 }
 
-/// Which install or disconnect a record came of. It is only ever compared for equality.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct GrantId(u128);
-
-/// Which run holds a lease. It is only ever compared for equality.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct HolderId(u128);
-
 impl Record {
-    /// Returns the record of a fresh install.
+    /// Returns the record of a new install.
     pub fn new(grant: GrantId, tokens: TokenSet) -> Self {
         Self { tokens: Some(tokens), ..Self::without_tokens(grant, GrantState::Live) }
     }
 
-    /// Returns what is left of a grant after a disconnect, with the refresh token that is still to be revoked.
+    /// Returns the record of a disconnected account, with the refresh token that is still to be revoked.
     pub fn tombstone(grant: GrantId, revoke: Option<RefreshToken>) -> Self {
         Self { revoke, ..Self::without_tokens(grant, GrantState::Disconnected) }
     }
 
-    /// Returns a record that has a grant and a state only. A store that encrypts puts one around the encrypted record.
+    /// Returns a record that has only a grant and a state. A store that encrypts records writes one beside the encrypted record.
     pub fn without_tokens(grant: GrantId, state: GrantState) -> Self {
         Self {
             format: RECORD_FORMAT,
@@ -146,21 +135,21 @@ impl Record {
         }
     }
 
-    /// Returns whether this is the record of that grant with those very tokens: access token and refresh token.
+    /// Returns whether this record has that grant and those tokens, access token and refresh token.
     pub fn is_same(&self, grant: GrantId, tokens: &TokenSet) -> bool {
         self.grant == grant && self.tokens.as_ref().is_some_and(|stored| stored.has_same_tokens(tokens))
     }
 }
 
 impl Lease {
-    /// Returns the lease of `holder` until that moment.
+    /// Returns the lease of `holder` that ends at `until`.
     pub fn new(holder: HolderId, until: Timestamp) -> Self {
         Self { holder, until, unknown: UnknownFields::default() }
     }
 }
 
 impl Retry {
-    /// Returns a back-off until that moment, after so many failures in a row.
+    /// Returns a back-off that ends at `at`, after this number of failures in a row.
     pub fn new(at: Timestamp, failures: u32) -> Self {
         Self { at, failures, unknown: UnknownFields::default() }
     }
@@ -176,42 +165,6 @@ fn known_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Er
     }
 }
 
-/// Implements an identifier of 128 random bits, which is stored as 32 hexadecimal digits.
-macro_rules! random_id {
-    ($name:ident) => {
-        impl $name {
-            /// Generates a new one, unlike any other.
-            pub fn generate(random: &mut Random) -> Self {
-                Self(random.next_u128())
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "({:032x})"), self.0)
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(&format_args!("{:032x}", self.0))
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = Cow::<str>::deserialize(deserializer)?;
-                let is_written_so = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-                let number = u128::from_str_radix(&text, 16).ok().filter(|_| is_written_so);
-                number.map(Self).ok_or_else(|| D::Error::custom("not 32 hexadecimal digits"))
-            }
-        }
-    };
-}
-
-random_id!(GrantId);
-random_id!(HolderId);
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -222,14 +175,32 @@ mod tests {
     fn full() -> Record {
         let mut tokens = TokenSet::new(AccessToken::new("access").unwrap(), 1800, Timestamp::from_secs(1000));
         tokens.refresh_token = Some(RefreshToken::new("refresh").unwrap());
-        let mut record = Record::new(GrantId(0xc8b5_ac27_f7d5_f7cd), tokens);
-        record.lease = Some(Lease::new(HolderId(u128::MAX - 1), Timestamp::from_secs(1060)));
+        let mut record = Record::new(GrantId::new(0xc8b5_ac27_f7d5_f7cd), tokens);
+        record.lease = Some(Lease::new(HolderId::new(u128::MAX - 1), Timestamp::from_secs(1060)));
         record.retry = Some(Retry::new(Timestamp::from_secs(1010), 3));
         record.unsettled = true;
         record
     }
 
-    /// The layout that is in people's stores: a change here needs a new format number.
+    fn with_unknown_fields() -> Record {
+        let mut record = full();
+        assert!(record.unknown.insert("region", &"na1"));
+        assert!(record.tokens.as_mut().unwrap().unknown.insert("audience", &json!(["a", {"b": 1.5}])));
+        assert!(record.lease.as_mut().unwrap().unknown.insert("why", &json!(null)));
+        assert!(record.retry.as_mut().unwrap().unknown.insert("class", &"daily"));
+        record
+    }
+
+    /// Asserts that a value is stored as exactly this text, and read back from it.
+    fn assert_stored<T>(value: &T, text: &str)
+    where
+        T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
+    {
+        assert_eq!(serde_json::to_string(value).unwrap(), text);
+        assert_eq!(&serde_json::from_str::<T>(text).unwrap(), value);
+    }
+
+    /// This is the layout in the stores of users. A change here needs a new format number.
     #[test]
     fn format_1_is_written_as_it_always_was() {
         assert_eq!(
@@ -247,15 +218,73 @@ mod tests {
                 "unsettled": true,
             })
         );
-        let tombstone = Record::tombstone(GrantId(1), Some(RefreshToken::new("r").unwrap()));
+        let tombstone = Record::tombstone(GrantId::new(1), Some(RefreshToken::new("r").unwrap()));
         assert_eq!(
             serde_json::to_value(tombstone).unwrap(),
             json!({"format": 1, "grant": "00000000000000000000000000000001", "state": "disconnected", "revoke": "r", "unsettled": false})
         );
     }
 
+    /// This is what the stores of users hold, byte for byte.
     #[test]
-    fn what_a_later_version_wrote_is_kept_wherever_it_stands() {
+    fn records_are_stored_byte_for_byte_as_before() {
+        let mut tokens = TokenSet::new(AccessToken::new("access").unwrap(), 1800, Timestamp::from_secs(1000));
+        let live = Record::new(GrantId::new(1), tokens.clone());
+        assert_stored(
+            &live,
+            r#"{"format":1,"grant":"00000000000000000000000000000001","state":"live","tokens":{"access_token":"access","expires_in":1800,"expires_at":2800000,"refresh_token":null,"token_type":"bearer","token_use":null,"hub_id":null,"user_id":null,"scopes":null,"id_token":null},"unsettled":false}"#,
+        );
+        tokens.refresh_token = Some(RefreshToken::new("refresh").unwrap());
+        let gone =
+            Record { state: GrantState::Gone, unsettled: true, ..Record::new(GrantId::new(1), tokens) };
+        assert_stored(
+            &gone,
+            r#"{"format":1,"grant":"00000000000000000000000000000001","state":"gone","tokens":{"access_token":"access","expires_in":1800,"expires_at":2800000,"refresh_token":"refresh","token_type":"bearer","token_use":null,"hub_id":null,"user_id":null,"scopes":null,"id_token":null},"unsettled":true}"#,
+        );
+        assert_stored(
+            &Record::tombstone(GrantId::new(1), None),
+            r#"{"format":1,"grant":"00000000000000000000000000000001","state":"disconnected","unsettled":false}"#,
+        );
+        let revoke = RefreshToken::new("refresh").unwrap();
+        assert_stored(
+            &Record::tombstone(GrantId::new(1), Some(revoke)),
+            r#"{"format":1,"grant":"00000000000000000000000000000001","state":"disconnected","revoke":"refresh","unsettled":false}"#,
+        );
+        assert_stored(
+            &full(),
+            r#"{"format":1,"grant":"0000000000000000c8b5ac27f7d5f7cd","state":"live","tokens":{"access_token":"access","expires_in":1800,"expires_at":2800000,"refresh_token":"refresh","token_type":"bearer","token_use":null,"hub_id":null,"user_id":null,"scopes":null,"id_token":null},"lease":{"holder":"fffffffffffffffffffffffffffffffe","until":1060000},"retry":{"at":1010000,"failures":3},"unsettled":true}"#,
+        );
+        assert_stored(
+            &with_unknown_fields(),
+            r#"{"format":1,"grant":"0000000000000000c8b5ac27f7d5f7cd","state":"live","tokens":{"access_token":"access","expires_in":1800,"expires_at":2800000,"refresh_token":"refresh","token_type":"bearer","token_use":null,"hub_id":null,"user_id":null,"scopes":null,"id_token":null,"audience":["a",{"b":1.5}]},"lease":{"holder":"fffffffffffffffffffffffffffffffe","until":1060000,"why":null},"retry":{"at":1010000,"failures":3,"class":"daily"},"unsettled":true,"region":"na1"}"#,
+        );
+    }
+
+    /// This is what the stores of users hold, byte for byte.
+    #[test]
+    fn the_parts_of_a_record_are_stored_byte_for_byte_as_before() {
+        let full = with_unknown_fields();
+        assert_stored(
+            &Lease::new(HolderId::new(2), Timestamp::from_secs(1060)),
+            r#"{"holder":"00000000000000000000000000000002","until":1060000}"#,
+        );
+        assert_stored(
+            full.lease.as_ref().unwrap(),
+            r#"{"holder":"fffffffffffffffffffffffffffffffe","until":1060000,"why":null}"#,
+        );
+        assert_stored(&Retry::new(Timestamp::from_secs(1010), 3), r#"{"at":1010000,"failures":3}"#);
+        assert_stored(full.retry.as_ref().unwrap(), r#"{"at":1010000,"failures":3,"class":"daily"}"#);
+        for (state, text) in [
+            (GrantState::Live, r#""live""#),
+            (GrantState::Gone, r#""gone""#),
+            (GrantState::Disconnected, r#""disconnected""#),
+        ] {
+            assert_stored(&state, text);
+        }
+    }
+
+    #[test]
+    fn fields_that_a_later_version_wrote_are_kept_wherever_they_are() {
         let mut later = serde_json::to_value(full()).unwrap();
         later["region"] = json!("na1");
         later["tokens"]["audience"] = json!(["a", {"b": 1.5}]);
@@ -267,18 +296,10 @@ mod tests {
         assert!(shown.contains("\"region\"") && !shown.contains("na1"), "{shown}");
     }
 
+    /// serde_json reads a fraction to the last digit only with the feature `float_roundtrip`. Without it, each write would change the
+    /// fraction a little more.
     #[test]
-    fn a_drawn_name_is_32_hexadecimal_digits() {
-        for text in ["+000000000000000000000000000000f", "f", "", "0000000000000000000000000000000g"] {
-            assert!(serde_json::from_value::<GrantId>(json!(text)).is_err(), "{text}");
-        }
-        let text = "0000000000000000C8B5ac27f7d5f7cd";
-        assert_eq!(serde_json::from_value::<GrantId>(json!(text)).unwrap(), GrantId(0xc8b5_ac27_f7d5_f7cd));
-    }
-
-    /// Every write would move it further: serde_json reads a fraction to the last digit only if it is told to.
-    #[test]
-    fn a_fraction_that_a_later_version_wrote_does_not_drift() {
+    fn a_fraction_that_a_later_version_wrote_stays_the_same() {
         let mut text = serde_json::to_string(&full()).unwrap();
         assert_eq!(text.pop(), Some('}'));
         text += r#","shares":[1.8446744922337205e+37,0.1,5e-324,31.245270191439438]}"#;
@@ -287,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_refused_with_what_to_do() {
+    fn a_newer_format_is_an_error_that_says_what_to_do() {
         let mut newer = serde_json::to_value(full()).unwrap();
         newer["format"] = json!(2);
         let refused = serde_json::from_value::<Record>(newer.clone()).unwrap_err().to_string();
@@ -306,11 +327,11 @@ mod tests {
     }
 
     #[test]
-    fn the_same_means_grant_access_token_and_refresh_token() {
+    fn a_record_is_the_same_if_grant_access_token_and_refresh_token_are_the_same() {
         let record = full();
         let tokens = record.tokens.clone().unwrap();
         assert!(record.is_same(record.grant, &tokens));
-        assert!(!record.is_same(GrantId(1), &tokens));
+        assert!(!record.is_same(GrantId::new(1), &tokens));
         let mut other = tokens.clone();
         other.access_token = AccessToken::new("other").unwrap();
         assert!(!record.is_same(record.grant, &other));

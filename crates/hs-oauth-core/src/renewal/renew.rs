@@ -1,96 +1,98 @@
-//! How one process renews one account's tokens, through a store that can only compare and swap. `RENEWAL.md` beside this crate's
-//! `Cargo.toml` is the protocol.
+//! How one process renews the tokens of one account, through a store that can only load, compare and swap. `RENEWAL.md` beside this
+//! crate's `Cargo.toml` is the protocol; the states here are its steps.
 //!
-//! The lease inside the record lets one run at a time send, and each run sends at most once. New tokens are handed out only when
+//! The lease in the record lets one run at a time send a refresh, and each run sends at most one. New tokens are handed out only after
 //! they are stored. A refused refresh means that the grant is gone only while the stored grant and tokens are those that were sent.
 
 use std::time::Duration;
 
-use super::backoff::{HolderWait, MAX_RETRY, next_retry, store_wait};
+use super::backoff::HolderWait;
 use super::error::TokenError;
-use super::policy::{Decision, RenewalPolicy};
-use super::record::{GrantState, HolderId, Lease, Record, Retry, Stored};
+use super::gone::PendingMark;
+use super::id::HolderId;
+use super::lease;
+use super::loaded::{self, Loaded};
+use super::policy::RenewalPolicy;
+use super::record::{Record, Stored};
+use super::requirements::Requirements;
+use super::response::{self, Outcome};
 use super::run::{CurrentTokens, Deadline, Demand, Input, Run, Step};
 use super::save::{Comparison, PendingSave, UnsavedTokens};
+use super::store_calls::StoreCalls;
 use crate::endpoint::{Refresh, Revoke};
-use crate::error::{Error, NextStep, StoreError, StoreErrorKind};
-use crate::limits::STORE_TIMEOUT;
+use crate::error::{Error, StoreError, StoreErrorKind};
 use crate::random::Random;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 
-/// One run of the renewal. A process has at most one at a time for an account.
+/// One run that renews an account's tokens. A process has at most one at a time for an account.
 #[derive(Debug)]
 #[must_use = "a run does nothing until it is driven"]
 pub struct Renewal {
-    policy: RenewalPolicy,
-    demand: Demand,
+    requirements: Requirements,
     random: Random,
+    /// The identifier under which the run holds a lease.
     holder: HolderId,
     is_admitted: bool,
     has_sent: bool,
     pending_save: Option<PendingSave>,
     holder_wait: HolderWait,
-    failed_attempts: u32,
-    has_conflicted: bool,
-    began: Timestamp,
-    /// The version of the record last loaded or written.
-    version: u64,
-    store_timeout: Duration,
+    store: StoreCalls,
     /// Why the refresh that this run sent brought no tokens.
     refresh_error: Option<Error>,
     state: State,
 }
 
-/// The step whose outcome is awaited.
+/// What the run waits for: the result of its last step.
 #[derive(Debug)]
 enum State {
     Start,
     Load,
+    /// It sleeps before it loads.
     Wait,
-    Admit { stored: Box<Stored>, deadline: Deadline },
+    Admit {
+        stored: Box<Stored>,
+        deadline: Deadline,
+    },
     Take(Box<Record>),
-    Send { leased: Box<Stored>, sent_at: Timestamp },
+    Send {
+        leased: Box<Stored>,
+        sent_at: Timestamp,
+    },
     Save,
+    /// It loads the record to compare it with the tokens that it could not save.
     Compare,
+    /// It sleeps before it compares.
     CompareLater,
-    Mark { sent: Box<Stored>, refusal: Error },
-    MarkLater { sent: Box<Stored>, refusal: Error },
-    MarkCheck { sent: Box<Stored>, refusal: Error },
-    Release { tokens: Box<TokenSet>, error: Error },
+    Mark(PendingMark),
+    /// It sleeps before it checks.
+    MarkLater(PendingMark),
+    /// It loads the record to check that the mark still applies.
+    MarkCheck(PendingMark),
+    Release {
+        tokens: Box<TokenSet>,
+        error: Error,
+    },
+    /// It releases its lease before it begins anew.
     Restart,
     Revoke,
     Done,
 }
 
-/// What a failed refresh says of the grant.
-enum Failure {
-    /// HubSpot refused the grant.
-    Gone,
-    /// HubSpot did not act, or nobody knows whether it did.
-    Kept { unsettled: bool },
-}
-
-/// How often a run takes a lease in vain, since the store fails or is too slow, before it gives up.
-const MAX_FAILED_ATTEMPTS: u32 = 5;
+type Next = Step<CurrentTokens>;
 
 impl Renewal {
-    /// Returns a run that has not begun. `random` must be unlike any other run's.
+    /// Returns a run that has not begun. No two runs may be given the same `random`.
     pub fn new(policy: RenewalPolicy, mut random: Random, demand: Demand) -> Self {
         Self {
-            policy,
-            demand,
+            requirements: Requirements::new(policy, demand),
             holder: HolderId::generate(&mut random),
             random,
             is_admitted: false,
             has_sent: false,
             pending_save: None,
             holder_wait: HolderWait::default(),
-            failed_attempts: 0,
-            has_conflicted: false,
-            began: Timestamp::from_millis(0),
-            version: 0,
-            store_timeout: STORE_TIMEOUT,
+            store: StoreCalls::new(),
             refresh_error: None,
             state: State::Start,
         }
@@ -103,212 +105,92 @@ impl Renewal {
         self
     }
 
-    /// Returns, after [`TokenError::Unsaved`], what the next run must begin with.
+    /// Returns the tokens that the run could not save, after [`TokenError::Unsaved`]. The next run must begin with them.
     pub fn into_unsaved(self) -> Option<UnsavedTokens> {
         self.pending_save.map(|pending| pending.unsaved)
     }
 
-    fn load(&mut self) -> Step<CurrentTokens> {
-        self.load_as(State::Load)
-    }
-
-    fn load_as(&mut self, state: State) -> Step<CurrentTokens> {
-        self.state = state;
-        Step::Load { timeout: self.store_timeout }
-    }
-
-    fn swap(&mut self, state: State, expected: u64, record: Record) -> Step<CurrentTokens> {
-        self.state = state;
-        Step::Swap { expected: Some(expected), record: Box::new(record), timeout: self.store_timeout }
-    }
-
-    fn sleep(&mut self, state: State, time: Duration) -> Step<CurrentTokens> {
-        self.state = state;
-        Step::Sleep(time)
-    }
-
-    /// Begins as a run of its own: the holder may be that of an earlier run, whose tokens this one has saved.
-    fn begin_anew(&mut self) -> Step<CurrentTokens> {
-        self.holder = HolderId::generate(&mut self.random);
-        self.load()
-    }
-
-    fn loaded(&mut self, now: Timestamp, stored: Option<Stored>) -> Step<CurrentTokens> {
-        let Some(stored) = stored else { return self.done(Err(TokenError::NotInstalled)) };
-        let record = &stored.record;
-        match record.state {
-            GrantState::Live => {}
-            GrantState::Gone => {
-                let unsettled = record.unsettled;
-                return self.done(Err(TokenError::Gone { unsettled, refusal: None }));
+    /// Does what the loaded record asks for.
+    fn loaded(&mut self, now: Timestamp, stored: Option<Stored>) -> Next {
+        if let Some(tokens) = stored.as_ref().and_then(|stored| stored.record.tokens.as_ref()) {
+            self.requirements.reject_first(tokens);
+        }
+        match loaded::examine(now, &self.requirements, self.holder, &self.holder_wait, stored) {
+            Loaded::HandOut(tokens) => self.found(tokens),
+            Loaded::Fail(error) => self.done(Err(error)),
+            Loaded::Wait { holder, max } => {
+                let wait = self.holder_wait.next(holder, max, &mut self.random);
+                self.sleep(State::Wait, wait)
             }
-            GrantState::Disconnected => return self.done(Err(TokenError::NotInstalled)),
-        }
-        let Some(tokens) = record.tokens.as_ref() else { return self.unreadable() };
-        if self.demand == Demand::Newer {
-            self.demand = Demand::OtherThan(tokens.access_token.clone());
-        }
-        let usable = self.is_usable(now, tokens);
-        let fresh = self.policy.decide(now, tokens) == Decision::Use || self.demand != Demand::Usable;
-        if usable && fresh {
-            return self.found(tokens.clone());
-        }
-        if tokens.refresh_token.is_none() {
-            return match usable {
-                true => self.found(tokens.clone()),
-                false => self.done(Err(TokenError::NotRenewable)),
-            };
-        }
-        if self.owns_lease_of(record) {
-            return match self.may_send(now, record) {
-                true => self.send(now, stored),
-                false => self.take(now, stored),
-            };
-        }
-        if let Some(wait) = self.back_off(now, record, tokens) {
-            return match usable {
-                true => self.found(tokens.clone()),
-                false => self.done(Err(TokenError::BackingOff { wait })),
-            };
-        }
-        if let Some((holder, wait)) = self.lease_of_another(now, record, tokens) {
-            return match usable {
-                true => self.found(tokens.clone()),
-                false => self.wait(holder, wait),
-            };
-        }
-        match self.is_admitted {
-            true => self.take(now, stored),
-            false => self.admit(now, stored),
+            Loaded::OwnLease(stored) if self.may_send(now, &stored.record) => self.send(now, stored),
+            Loaded::OwnLease(stored) => self.take(now, stored),
+            Loaded::Renew(stored) if self.is_admitted => self.take(now, stored),
+            Loaded::Renew(stored) => self.admit(now, stored),
         }
     }
 
-    /// Returns how long the record's back-off still lasts. One that ends too far off is the work of a clock.
-    fn back_off(&self, now: Timestamp, record: &Record, tokens: &TokenSet) -> Option<Duration> {
-        let retry = record.retry.as_ref()?;
-        let legal = retry.at <= now.plus(MAX_RETRY + self.policy.timing(tokens).clock_margin);
-        if retry.at > now && legal {
-            return Some(retry.at.since(now));
-        }
-        None
-    }
-
-    /// Returns the holder of the record's lease and how long it may still last, unless the lease may be taken over.
-    fn lease_of_another(
-        &self,
-        now: Timestamp,
-        record: &Record,
-        tokens: &TokenSet,
-    ) -> Option<(HolderId, Duration)> {
-        let lease = record.lease.as_ref()?;
-        let timing = self.policy.timing(tokens);
-        let over = lease.until.plus(timing.clock_margin);
-        // By the longest lease there is: it may have been taken for tokens that live longer than these.
-        let longest = self.policy.longest_timing();
-        let legal = lease.until <= now.plus(longest.lease + longest.clock_margin);
-        let patient = self.holder_wait.waited_for(lease.holder) < timing.lease + timing.clock_margin;
-        (now <= over && legal && patient).then(|| (lease.holder, over.since(now)))
-    }
-
-    fn admit(&mut self, now: Timestamp, stored: Stored) -> Step<CurrentTokens> {
-        let usable = stored.record.tokens.as_ref().filter(|tokens| self.is_usable(now, tokens));
-        let deadline =
-            usable.map_or(Deadline::Now, |tokens| Deadline::At(self.policy.schedule(tokens).usable_until));
+    fn admit(&mut self, now: Timestamp, stored: Stored) -> Next {
+        let deadline = self.requirements.deadline(now, &stored.record);
         self.state = State::Admit { stored: Box::new(stored), deadline };
         Step::Admit { deadline }
     }
 
-    fn admitted(&mut self, now: Timestamp, stored: Stored, waited: bool) -> Step<CurrentTokens> {
+    fn admitted(&mut self, now: Timestamp, stored: Stored, waited: bool) -> Next {
         self.is_admitted = true;
         match waited {
-            true => self.load(),
+            true => self.load(State::Load),
             false => self.take(now, stored),
         }
     }
 
-    fn skipped(&mut self, now: Timestamp, stored: Stored, deadline: Deadline) -> Step<CurrentTokens> {
+    fn skipped(&mut self, now: Timestamp, stored: Stored, deadline: Deadline) -> Next {
         match &stored.record.tokens {
-            Some(tokens) if self.is_usable(now, tokens) => self.found(tokens.clone()),
-            // A driver that goes on saying so would keep the run for ever.
+            Some(tokens) if self.requirements.is_usable(now, tokens) => self.found(tokens.clone()),
+            // The run would never end if the driver skipped it again and again.
             _ if deadline == Deadline::Now => self.done(Err(TokenError::Interrupted)),
-            // The last moment of the old token was between the driver's look at the clock and this one.
+            // The old token was usable when the driver read its clock, and no longer is.
             _ => self.admit(now, stored),
         }
     }
 
-    fn shutting_down(&mut self, now: Timestamp, stored: Stored) -> Step<CurrentTokens> {
-        match stored.record.tokens {
-            Some(tokens) if self.is_usable(now, &tokens) => self.found(tokens),
-            _ => self.done(Err(TokenError::ShutDown)),
-        }
-    }
-
-    fn wait(&mut self, holder: HolderId, max: Duration) -> Step<CurrentTokens> {
-        let wait = self.holder_wait.next(holder, max, &mut self.random);
-        self.sleep(State::Wait, wait)
-    }
-
-    fn take(&mut self, now: Timestamp, stored: Stored) -> Step<CurrentTokens> {
-        let Stored { version, mut record } = stored;
+    /// Takes the lease of the record, if the run may still send a refresh.
+    fn take(&mut self, now: Timestamp, stored: Stored) -> Next {
+        let Stored { version, record } = stored;
         if self.has_sent {
-            // The stored tokens are not those it sent from, and have expired already: a matter for another run.
+            // The stored tokens are not those that were sent, and they have expired already. Another run has to renew them.
             return self.done(Err(TokenError::BackingOff { wait: Duration::ZERO }));
         }
-        if self.failed_attempts >= MAX_FAILED_ATTEMPTS {
-            return self.give_up(now, record, StoreError::new(StoreErrorKind::Unavailable));
+        if self.store.has_failed_too_often() {
+            let error = TokenError::Store(StoreError::new(StoreErrorKind::Unavailable));
+            return self.found_or(now, record.tokens, error);
         }
         let Some(tokens) = record.tokens.as_ref() else { return self.unreadable() };
-        let until = now.plus(self.policy.timing(tokens).lease);
-        if record.lease.is_some() && !self.owns_lease_of(&record) {
-            record.unsettled = true;
-        }
-        record.lease = Some(Lease::new(self.holder, until));
+        let until = now.plus(self.requirements.policy.timing(tokens).lease);
+        let record = lease::taken_by(record, self.holder, until);
         self.swap(State::Take(Box::new(record.clone())), version, record)
     }
 
-    fn taken(&mut self, now: Timestamp, leased: Stored) -> Step<CurrentTokens> {
-        match self.may_send(now, &leased.record) {
-            true => self.send(now, leased),
-            false => {
-                self.failed_attempts += 1;
-                self.load()
-            }
+    fn taken(&mut self, now: Timestamp, leased: Stored) -> Next {
+        if self.may_send(now, &leased.record) {
+            return self.send(now, leased);
         }
+        self.store.note_failure();
+        self.load(State::Load)
     }
 
-    fn not_taken(&mut self, now: Timestamp, record: Record, error: StoreError) -> Step<CurrentTokens> {
-        self.failed_attempts += 1;
-        // A store that fails slowly uses up the time of a lease long before the attempts.
-        let is_late = now >= self.began.plus(self.policy.longest_timing().lease);
-        if self.failed_attempts >= MAX_FAILED_ATTEMPTS || is_late {
-            return self.give_up(now, record, error);
+    fn not_taken(&mut self, now: Timestamp, record: Record, error: StoreError) -> Next {
+        self.store.note_failure();
+        let max = self.requirements.policy.longest_timing().lease;
+        if self.store.has_failed_too_often() || self.store.has_lasted(now, max) {
+            return self.found_or(now, record.tokens, TokenError::Store(error));
         }
-        let wait = store_wait(&mut self.random, self.failed_attempts);
+        let wait = self.store.next_wait(&mut self.random);
         self.sleep(State::Wait, wait)
     }
 
-    /// Another's write may come in between once. A store that never does anything else is a store that fails.
-    fn is_first_conflict(&mut self) -> bool {
-        !std::mem::replace(&mut self.has_conflicted, true)
-    }
-
-    /// Ends a run to which the store gives no lease in time.
-    fn give_up(&mut self, now: Timestamp, record: Record, error: StoreError) -> Step<CurrentTokens> {
-        match record.tokens {
-            Some(tokens) if self.is_usable(now, &tokens) => self.found(tokens),
-            _ => self.done(Err(TokenError::Store(error))),
-        }
-    }
-
-    fn may_send(&self, now: Timestamp, record: &Record) -> bool {
-        let (Some(tokens), Some(lease)) = (&record.tokens, &record.lease) else { return false };
-        let timing = self.policy.timing(tokens);
-        now.plus(timing.request + timing.save) <= lease.until
-    }
-
-    fn send(&mut self, now: Timestamp, leased: Stored) -> Step<CurrentTokens> {
+    fn send(&mut self, now: Timestamp, leased: Stored) -> Next {
         let Some(tokens) = leased.record.tokens.as_ref() else { return self.unreadable() };
-        let timeout = self.policy.timing(tokens).request;
+        let timeout = self.requirements.policy.timing(tokens).request;
         let Some(token) = tokens.refresh_token.clone() else {
             return self.done(Err(TokenError::NotRenewable));
         };
@@ -317,103 +199,83 @@ impl Renewal {
         Step::Send { refresh: Refresh::new(token), timeout }
     }
 
+    /// Does what the response to the refresh asks for.
     fn received(
         &mut self,
         now: Timestamp,
         leased: Stored,
         sent_at: Timestamp,
         response: Result<TokenSet, Error>,
-    ) -> Step<CurrentTokens> {
+    ) -> Next {
         let Some(sent) = leased.record.tokens.clone() else { return self.unreadable() };
         self.refresh_error = response.as_ref().err().cloned();
-        match response {
-            Ok(tokens) => {
-                let tokens = succeed(&sent, tokens, sent_at);
-                self.keep(leased, sent, tokens, None)
+        match response::examine(now, &leased.record, &sent, sent_at, response, &mut self.random) {
+            Outcome::Save { tokens, partial } => {
+                self.pending_save =
+                    Some(PendingSave::new(&leased.record, self.holder, sent, tokens, partial));
+                self.save(leased)
             }
-            Err(error) => match failure(&error) {
-                Failure::Gone => self.mark(leased, error),
-                Failure::Kept { unsettled } => {
-                    let retry = next_retry(now, &leased.record, &error, &mut self.random);
-                    match error.rescued_refresh_token() {
-                        Some(rescued) if Some(rescued) != sent.refresh_token.as_ref() => {
-                            let mut tokens = sent.clone();
-                            tokens.refresh_token = Some(rescued.clone());
-                            self.keep(leased, sent, tokens, Some(Box::new((error, retry))))
-                        }
-                        _ => self.release(leased, sent, retry, unsettled, error),
-                    }
-                }
-            },
+            Outcome::Mark { refusal } => self.mark(PendingMark::new(leased, refusal)),
+            Outcome::Release { record, error } => {
+                self.swap(State::Release { tokens: Box::new(sent), error }, leased.version, *record)
+            }
         }
     }
 
-    fn keep(
-        &mut self,
-        leased: Stored,
-        sent: TokenSet,
-        tokens: TokenSet,
-        partial: Option<Box<(Error, Retry)>>,
-    ) -> Step<CurrentTokens> {
-        let until = leased.record.lease.as_ref().map_or(Timestamp::from_millis(0), |lease| lease.until);
-        let unsaved =
-            UnsavedTokens { grant: leased.record.grant, sent, tokens, holder: self.holder, partial };
-        self.pending_save = Some(PendingSave::new(unsaved, until));
-        self.save(leased)
-    }
-
-    fn save(&mut self, over: Stored) -> Step<CurrentTokens> {
-        let owns_lease = self.owns_lease_of(&over.record);
-        let Some(pending) = self.pending_save.as_ref() else { return self.load() };
+    /// Saves the pending tokens over this record.
+    fn save(&mut self, over: Stored) -> Next {
+        let Some(pending) = self.pending_save.as_ref() else { return self.load(State::Load) };
+        let owns_lease = lease::is_held_by(&over.record, self.holder);
         let record = pending.written_into(over.record, owns_lease);
         self.swap(State::Save, over.version, record)
     }
 
-    fn saved(&mut self, now: Timestamp) -> Step<CurrentTokens> {
-        let Some(PendingSave { unsaved, .. }) = self.pending_save.take() else { return self.load() };
+    fn saved(&mut self, now: Timestamp) -> Next {
+        let Some(PendingSave { unsaved, .. }) = self.pending_save.take() else {
+            return self.load(State::Load);
+        };
         match unsaved.partial {
-            Some(partial) => self.unrenewed(now, unsaved.tokens, partial.0),
-            // Saved so late that they have expired already.
-            None if !self.is_usable(now, &unsaved.tokens) => self.begin_anew(),
+            Some(partial) => self.found_or(now, Some(unsaved.tokens), partial.0.into()),
+            // They were saved so late that they have expired already.
+            None if !self.requirements.is_usable(now, &unsaved.tokens) => {
+                // The holder may be that of an earlier run, whose tokens this one has saved.
+                self.holder = HolderId::generate(&mut self.random);
+                self.load(State::Load)
+            }
             None => self.done(Ok(CurrentTokens {
                 tokens: unsaved.tokens,
-                version: self.version,
+                version: self.store.version,
                 renewed: true,
                 refresh_error: None,
             })),
         }
     }
 
-    fn compared(&mut self, now: Timestamp, stored: Option<Stored>) -> Step<CurrentTokens> {
+    /// Does with the pending tokens what the stored record asks for, after their save failed.
+    fn compared(&mut self, now: Timestamp, stored: Option<Stored>) -> Next {
         let Some(pending) = self.pending_save.as_ref() else { return self.loaded(now, stored) };
-        match (pending.compare(stored.as_ref()), stored) {
-            (Comparison::Saved, _) => self.saved(now),
-            (Comparison::Unchanged, Some(stored)) => self.save(stored),
-            (Comparison::Superseded, Some(stored)) => {
+        match pending.compare(stored) {
+            Comparison::Saved => self.saved(now),
+            Comparison::Unchanged(stored) => self.save(stored),
+            Comparison::Superseded(stored) => {
                 self.pending_save = None;
                 self.restart(stored)
             }
-            (Comparison::Disconnected { revoke: Some(dropped) }, _) => {
+            Comparison::Disconnected { revoke } => {
                 self.pending_save = None;
+                let Some(token) = revoke else { return self.done(Err(TokenError::NotInstalled)) };
                 self.state = State::Revoke;
-                Step::Revoke(Revoke::new(dropped))
-            }
-            (Comparison::Disconnected { revoke: None }, _) | (_, None) => {
-                self.pending_save = None;
-                self.done(Err(TokenError::NotInstalled))
+                Step::Revoke(Revoke::new(token))
             }
         }
     }
 
-    fn not_saved(&mut self, now: Timestamp, error: StoreError) -> Step<CurrentTokens> {
-        let Some(pending) = self.pending_save.as_mut() else { return self.load() };
-        let lease = self.policy.timing(&pending.unsaved.sent).lease;
-        let failed_attempts = self.failed_attempts.saturating_add(1);
-        match pending.next_wait(now, lease, &mut self.random, failed_attempts) {
-            Some(wait) => {
-                self.failed_attempts = failed_attempts;
-                self.sleep(State::CompareLater, wait)
-            }
+    fn not_saved(&mut self, now: Timestamp, error: StoreError) -> Next {
+        let Some(pending) = self.pending_save.as_mut() else { return self.load(State::Load) };
+        self.store.note_failure();
+        let lease = self.requirements.policy.timing(&pending.unsaved.sent).lease;
+        match pending.next_wait(now, lease, &self.store, &mut self.random) {
+            Some(wait) => self.sleep(State::CompareLater, wait),
             None => {
                 let tokens = Box::new(pending.unsaved.tokens.clone());
                 self.done(Err(TokenError::Unsaved { tokens, error }))
@@ -421,189 +283,153 @@ impl Renewal {
         }
     }
 
-    fn mark(&mut self, sent: Stored, refusal: Error) -> Step<CurrentTokens> {
-        let mut record = sent.record.clone();
-        record.state = GrantState::Gone;
-        record.lease = None;
-        let expected = sent.version;
-        self.swap(State::Mark { sent: Box::new(sent), refusal }, expected, record)
+    fn mark(&mut self, pending: PendingMark) -> Next {
+        let (expected, record) = (pending.expected(), pending.marked());
+        self.swap(State::Mark(pending), expected, record)
     }
 
-    fn mark_checked(&mut self, sent: Stored, refusal: Error, stored: Option<Stored>) -> Step<CurrentTokens> {
-        let Some(stored) = stored else { return self.load() };
-        let tokens = sent.record.tokens.as_ref();
-        let same = tokens.is_some_and(|tokens| stored.record.is_same(sent.record.grant, tokens));
-        match same && stored.record.state == GrantState::Live {
-            true => self.mark(stored, refusal),
-            false => self.restart(stored),
+    fn mark_checked(&mut self, pending: PendingMark, stored: Option<Stored>) -> Next {
+        match stored {
+            None => self.load(State::Load),
+            Some(stored) if pending.applies_to(&stored) => {
+                self.mark(PendingMark::new(stored, pending.refusal))
+            }
+            Some(stored) => self.restart(stored),
         }
     }
 
-    fn not_marked(&mut self, sent: Stored, refusal: Error, error: StoreError) -> Step<CurrentTokens> {
-        self.failed_attempts += 1;
-        if self.failed_attempts >= MAX_FAILED_ATTEMPTS {
-            // Not stored, so it is not said: the next run is refused again, which costs a request and no account.
+    fn not_marked(&mut self, pending: PendingMark, error: StoreError) -> Next {
+        self.store.note_failure();
+        if self.store.has_failed_too_often() {
+            // "Gone" is not stored, so it is not returned. HubSpot refuses the next run too, which costs one request and no account.
             return self.done(Err(TokenError::Store(error)));
         }
-        let wait = store_wait(&mut self.random, self.failed_attempts);
-        self.sleep(State::MarkLater { sent: Box::new(sent), refusal }, wait)
+        let wait = self.store.next_wait(&mut self.random);
+        self.sleep(State::MarkLater(pending), wait)
     }
 
-    fn release(
-        &mut self,
-        leased: Stored,
-        tokens: TokenSet,
-        retry: Retry,
-        unsettled: bool,
-        error: Error,
-    ) -> Step<CurrentTokens> {
-        let Stored { version, mut record } = leased;
-        record.lease = None;
-        record.retry = Some(retry);
-        record.unsettled |= unsettled;
-        self.swap(State::Release { tokens: Box::new(tokens), error }, version, record)
-    }
-
-    fn restart(&mut self, stored: Stored) -> Step<CurrentTokens> {
-        let owns_lease = self.owns_lease_of(&stored.record);
+    /// Begins anew, after it has released the lease if it still holds it.
+    fn restart(&mut self, stored: Stored) -> Next {
+        let Stored { version, mut record } = stored;
+        let owns_lease = lease::is_held_by(&record, self.holder);
         self.holder = HolderId::generate(&mut self.random);
         if !owns_lease {
-            return self.load();
+            return self.load(State::Load);
         }
-        let Stored { version, mut record } = stored;
         record.lease = None;
         self.swap(State::Restart, version, record)
     }
 
-    /// Ends a run that renewed nothing: with the old tokens while they may be handed out, else with the error.
-    fn unrenewed(&mut self, now: Timestamp, tokens: TokenSet, error: Error) -> Step<CurrentTokens> {
-        match self.is_usable(now, &tokens) {
-            true => self.found(tokens),
-            false => self.done(Err(error.into())),
+    fn may_send(&self, now: Timestamp, record: &Record) -> bool {
+        lease::may_send(now, &self.requirements.policy, record)
+    }
+
+    fn load(&mut self, state: State) -> Next {
+        self.state = state;
+        self.store.load()
+    }
+
+    fn swap(&mut self, state: State, expected: u64, record: Record) -> Next {
+        self.state = state;
+        self.store.swap(expected, record)
+    }
+
+    fn sleep(&mut self, state: State, duration: Duration) -> Next {
+        self.state = state;
+        Step::Sleep(duration)
+    }
+
+    /// Ends the run with old tokens while they may be handed out, else with the error.
+    fn found_or(&mut self, now: Timestamp, tokens: Option<TokenSet>, error: TokenError) -> Next {
+        match tokens {
+            Some(tokens) if self.requirements.is_usable(now, &tokens) => self.found(tokens),
+            _ => self.done(Err(error)),
         }
     }
 
-    fn found(&mut self, tokens: TokenSet) -> Step<CurrentTokens> {
+    /// Ends the run with tokens that it found in the store.
+    fn found(&mut self, tokens: TokenSet) -> Next {
         let refresh_error = self.refresh_error.take();
-        self.done(Ok(CurrentTokens { tokens, version: self.version, renewed: false, refresh_error }))
+        self.done(Ok(CurrentTokens { tokens, version: self.store.version, renewed: false, refresh_error }))
     }
 
-    fn unreadable(&mut self) -> Step<CurrentTokens> {
+    fn unreadable(&mut self) -> Next {
         self.done(Err(TokenError::Store(StoreError::new(StoreErrorKind::Unreadable))))
     }
 
-    fn done(&mut self, result: Result<CurrentTokens, TokenError>) -> Step<CurrentTokens> {
+    fn done(&mut self, result: Result<CurrentTokens, TokenError>) -> Next {
         self.state = State::Done;
         Step::Done(result)
-    }
-
-    fn is_usable(&self, now: Timestamp, tokens: &TokenSet) -> bool {
-        let rejected =
-            matches!(&self.demand, Demand::OtherThan(rejected) if *rejected == tokens.access_token);
-        !rejected && self.policy.decide(now, tokens) != Decision::RenewNow
-    }
-
-    fn owns_lease_of(&self, record: &Record) -> bool {
-        record.lease.as_ref().is_some_and(|lease| lease.holder == self.holder)
     }
 }
 
 impl Run for Renewal {
     type Output = CurrentTokens;
 
-    fn start(&mut self, now: Timestamp) -> Step<CurrentTokens> {
-        self.began = now;
+    fn start(&mut self, now: Timestamp) -> Next {
+        self.store.begin(now);
         match self.pending_save {
-            Some(_) => self.load_as(State::Compare),
-            None => self.load(),
+            Some(_) => self.load(State::Compare),
+            None => self.load(State::Load),
         }
     }
 
-    fn resume(&mut self, now: Timestamp, input: Input) -> Step<CurrentTokens> {
-        match &input {
-            Input::Loaded(Some(Stored { version, record })) => {
-                self.version = *version;
-                if let Some(tokens) = &record.tokens {
-                    self.store_timeout = self.policy.timing(tokens).save;
-                }
-            }
-            Input::Stored(version) => self.version = *version,
-            _ => {}
-        }
+    fn resume(&mut self, now: Timestamp, input: Input) -> Next {
+        self.store.note_result(&input, &self.requirements.policy);
         match (std::mem::replace(&mut self.state, State::Done), input) {
             (State::Load, Input::Loaded(stored)) => self.loaded(now, stored),
             (State::Load, Input::StoreFailed(error)) => self.done(Err(TokenError::Store(error))),
-            (State::Wait, Input::Slept) => self.load(),
+            (State::Wait, Input::Slept) => self.load(State::Load),
+
             (State::Admit { stored, .. }, Input::Admit { waited }) => self.admitted(now, *stored, waited),
             (State::Admit { stored, deadline }, Input::Skip) => self.skipped(now, *stored, deadline),
-            (State::Admit { stored, .. }, Input::ShuttingDown) => self.shutting_down(now, *stored),
+            (State::Admit { stored, .. }, Input::ShuttingDown) => {
+                self.found_or(now, stored.record.tokens, TokenError::ShutDown)
+            }
+
             (State::Take(record), Input::Stored(version)) => {
                 self.taken(now, Stored { version, record: *record })
             }
-            (State::Take(_), Input::Conflict) if self.is_first_conflict() => self.load(),
+            (State::Take(_), Input::Conflict) if self.store.is_first_conflict() => self.load(State::Load),
             (State::Take(record), Input::Conflict) => self.not_taken(now, *record, StoreError::conflicts()),
             (State::Take(record), Input::StoreFailed(error)) => self.not_taken(now, *record, error),
+
             (State::Send { leased, sent_at }, Input::Refreshed(response)) => {
                 self.received(now, *leased, sent_at, response)
             }
+
             (State::Save, Input::Stored(_)) => self.saved(now),
-            (State::Save, Input::Conflict) if !self.is_first_conflict() => {
+            (State::Save, Input::Conflict) if !self.store.is_first_conflict() => {
                 self.not_saved(now, StoreError::conflicts())
             }
-            (State::Save, Input::Conflict) | (State::CompareLater, Input::Slept) => {
-                self.load_as(State::Compare)
-            }
+            (State::Save, Input::Conflict) | (State::CompareLater, Input::Slept) => self.load(State::Compare),
             (State::Save | State::Compare, Input::StoreFailed(error)) => self.not_saved(now, error),
             (State::Compare, Input::Loaded(stored)) => self.compared(now, stored),
-            (State::Mark { sent, refusal }, Input::Stored(_)) => {
-                let unsettled = sent.record.unsettled;
-                self.done(Err(TokenError::Gone { unsettled, refusal: Some(refusal) }))
+
+            (State::Mark(pending), Input::Stored(_)) => {
+                let unsettled = pending.unsettled();
+                self.done(Err(TokenError::Gone { unsettled, refusal: Some(pending.refusal) }))
             }
-            (State::Mark { sent, refusal }, Input::StoreFailed(error)) => {
-                self.not_marked(*sent, refusal, error)
+            (State::Mark(pending), Input::StoreFailed(error)) => self.not_marked(pending, error),
+            (State::Mark(pending), Input::Conflict) if !self.store.is_first_conflict() => {
+                self.not_marked(pending, StoreError::conflicts())
             }
-            (State::Mark { sent, refusal }, Input::Conflict) if !self.is_first_conflict() => {
-                self.not_marked(*sent, refusal, StoreError::conflicts())
+            (State::Mark(pending), Input::Conflict) | (State::MarkLater(pending), Input::Slept) => {
+                self.load(State::MarkCheck(pending))
             }
-            (State::Mark { sent, refusal }, Input::Conflict)
-            | (State::MarkLater { sent, refusal }, Input::Slept) => {
-                self.load_as(State::MarkCheck { sent, refusal })
-            }
-            (State::MarkCheck { sent, refusal }, Input::Loaded(stored)) => {
-                self.mark_checked(*sent, refusal, stored)
-            }
-            // Not known to be gone, so it must not be called gone.
-            (State::MarkCheck { .. }, Input::StoreFailed(error)) => self.done(Err(TokenError::Store(error))),
+            (State::MarkCheck(pending), Input::Loaded(stored)) => self.mark_checked(pending, stored),
+            // The store does not say that the grant is gone, so the run must not say so.
+            (State::MarkCheck(_), Input::StoreFailed(error)) => self.done(Err(TokenError::Store(error))),
+
             (
                 State::Release { tokens, error },
                 Input::Stored(_) | Input::Conflict | Input::StoreFailed(_),
-            ) => self.unrenewed(now, *tokens, error),
-            (State::Restart, Input::Stored(_) | Input::Conflict | Input::StoreFailed(_)) => self.load(),
+            ) => self.found_or(now, Some(*tokens), error.into()),
+            (State::Restart, Input::Stored(_) | Input::Conflict | Input::StoreFailed(_)) => {
+                self.load(State::Load)
+            }
             (State::Revoke, Input::Revoked(_)) => self.done(Err(TokenError::NotInstalled)),
             _ => self.done(Err(TokenError::Interrupted)),
         }
-    }
-}
-
-/// Returns the new tokens with what only the old ones said, since responses differ in what they repeat.
-fn succeed(old: &TokenSet, mut new: TokenSet, sent_at: Timestamp) -> TokenSet {
-    // Counted from sending, whatever the transport counted from.
-    let latest = TokenSet::new(new.access_token.clone(), new.expires_in, sent_at).expires_at;
-    new.expires_at = new.expires_at.min(latest);
-    new.refresh_token = new.refresh_token.or_else(|| old.refresh_token.clone());
-    new.hub_id = new.hub_id.or(old.hub_id);
-    new.user_id = new.user_id.or(old.user_id);
-    new.scopes = new.scopes.or_else(|| old.scopes.clone());
-    new.unknown = old.unknown.clone();
-    new
-}
-
-fn failure(error: &Error) -> Failure {
-    match (error.next_step(), error) {
-        (NextStep::Reauthorize, _) => Failure::Gone,
-        (_, Error::Api(error)) => Failure::Kept { unsettled: error.status.as_u16() >= 500 },
-        (_, Error::Transport(error)) => Failure::Kept { unsettled: !error.kind().surely_unsent() },
-        // A response that cannot be used was a response.
-        _ => Failure::Kept { unsettled: true },
     }
 }

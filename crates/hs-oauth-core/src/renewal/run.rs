@@ -1,4 +1,4 @@
-//! How a run is driven: it says what to do next, and is told what came of it.
+//! How a run is driven: the run names a step, the driver does it and returns its result to the run.
 
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use crate::secret::AccessToken;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 
-/// One run of a protocol: a [`Renewal`](crate::renewal::Renewal), an [`Install`](crate::renewal::Install) or a
+/// A renewal, an install or a disconnect in progress: [`Renewal`](crate::renewal::Renewal), [`Install`](crate::renewal::Install) or
 /// [`Disconnect`](crate::renewal::Disconnect).
 ///
-/// The driver asks for the first step, does it, and hands in what came of it, until a step is [`Step::Done`]. It reads the clock
-/// right before each of the two calls, and does a step at once.
+/// The driver takes the first step from [`start`](Run::start), does it, and passes its result to [`resume`](Run::resume), which returns
+/// the next step. The run ends with [`Step::Done`]. The driver does each step at once, and reads the clock right before it calls `start`
+/// or `resume`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,19 +51,19 @@ use crate::token_set::TokenSet;
 /// }
 /// ```
 pub trait Run {
-    /// What the run ends with.
+    /// The result of the whole run.
     type Output;
 
     /// Returns the first step.
     fn start(&mut self, now: Timestamp) -> Step<Self::Output>;
 
-    /// Returns the next step, after `input` has come of the last one.
+    /// Returns the next step. `input` is the result of the last one.
     ///
     /// An input that does not belong to the last step ends the run with [`TokenError::Interrupted`].
     fn resume(&mut self, now: Timestamp, input: Input) -> Step<Self::Output>;
 }
 
-/// What a run wants done.
+/// What a run wants its driver to do.
 #[derive(Debug)]
 pub enum Step<T> {
     /// Load the account's record.
@@ -70,27 +71,27 @@ pub enum Step<T> {
         /// How long the store may take.
         timeout: Duration,
     },
-    /// Write the record if the stored one has the expected version.
+    /// Write the record if the stored record has the expected version.
     Swap {
-        /// The version that the stored record must have; `None` if nothing must be stored.
+        /// The version that the stored record must have, or `None` if there must be no stored record.
         expected: Option<u64>,
-        /// The record to be written.
+        /// The new record.
         record: Box<Record>,
         /// How long the store may take.
         timeout: Duration,
     },
     /// Send this refresh, once.
     Send {
-        /// The request.
+        /// The request to send.
         refresh: Refresh,
         /// How long it may take, from connecting to the last byte of the response.
         timeout: Duration,
     },
-    /// Send this revocation.
+    /// Send this revocation, once.
     Revoke(Revoke),
-    /// Wait until a renewal may begin, where the rate of renewals is limited. The run holds nothing meanwhile.
+    /// Wait until the renewal may begin, if the rate of renewals is limited. The run has no lease meanwhile.
     Admit {
-        /// When the new token is wanted.
+        /// When the new token is needed.
         deadline: Deadline,
     },
     /// Wait this long.
@@ -99,66 +100,66 @@ pub enum Step<T> {
     Done(Result<T, TokenError>),
 }
 
-/// When a new token is wanted. The more urgent one is the lesser.
+/// When a new token is needed. The more urgent deadline is the lesser one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Deadline {
-    /// At once: there is no old token to hand out.
+    /// At once, since there is no old token to hand out.
     Now,
-    /// At that moment: until then the old token is handed out.
+    /// At this moment. Until then the old token is handed out.
     At(Timestamp),
 }
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a run has one at a time, and only for a moment")]
 pub enum Input {
-    /// Of [`Step::Load`]: the stored record, if there is one.
+    /// The result of [`Step::Load`]: the stored record, if there is one.
     Loaded(Option<Stored>),
-    /// Of [`Step::Swap`]: the record is stored, durably, under this version.
+    /// The result of [`Step::Swap`]: the record is stored durably, under this version.
     Stored(u64),
-    /// Of [`Step::Swap`]: the stored record has another version. Nothing was written.
+    /// The result of [`Step::Swap`] if the stored record has another version. Nothing was written.
     Conflict,
-    /// Of [`Step::Load`] or [`Step::Swap`]: the store failed. What was to be written may have been, or may yet be.
+    /// The result of [`Step::Load`] or [`Step::Swap`] if the store failed. A record may have been written, or may yet be.
     StoreFailed(StoreError),
-    /// Of [`Step::Send`]: the response, or why there is none.
+    /// The result of [`Step::Send`]: the new tokens, or why there are none.
     Refreshed(Result<TokenSet, Error>),
-    /// Of [`Step::Revoke`]: the response, or why there is none.
+    /// The result of [`Step::Revoke`].
     Revoked(Result<(), Error>),
-    /// Of [`Step::Admit`]: the renewal may begin.
+    /// The result of [`Step::Admit`]: the renewal may begin.
     Admit {
-        /// Whether it had to wait, so that what it loaded before must be loaded again.
+        /// Whether it had to wait, so that the record must be loaded again.
         waited: bool,
     },
-    /// Of [`Step::Admit`]: the renewal would have to wait, and its caller can have the old token. Only said of a deadline that is
-    /// yet to come.
+    /// The result of [`Step::Admit`] if the renewal would have to wait, and the callers can have the old token meanwhile. It is possible
+    /// only with a [`Deadline::At`] that has not passed.
     Skip,
-    /// Of [`Step::Admit`]: no renewal begins any more.
+    /// The result of [`Step::Admit`] if no renewal begins any more.
     ShuttingDown,
-    /// Of [`Step::Sleep`]: the time is over.
+    /// The result of [`Step::Sleep`]: the time is over.
     Slept,
 }
 
 /// What the callers of a renewal need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Demand {
-    /// A token that may be handed out. Renews only in the last part of the stored token's life.
+    /// A token that may be handed out. The run renews the stored token only in the last part of its life.
     Usable,
-    /// Another token than this one, which an API answered with 401.
+    /// Another token than this one, which an API has rejected with status 401.
     OtherThan(AccessToken),
     /// Another token than the stored one.
     Newer,
 }
 
-/// What a renewal ends with: tokens that are in the store.
+/// The result of a renewal or an install: tokens that are in the store.
 #[derive(Clone, Debug)]
 pub struct CurrentTokens {
-    /// The tokens.
+    /// The stored tokens.
     pub tokens: TokenSet,
-    /// The version of the record they were found or saved in. Of two of one account, the tokens of the higher version are no
-    /// older.
+    /// The version of the record that they were found or saved in. Of two results for one account, the one with the higher version does
+    /// not have older tokens.
     pub version: u64,
-    /// Whether this run requested and saved the tokens, and did not just find them.
+    /// Whether this run saved the tokens. If not, it found them in the store.
     pub renewed: bool,
-    /// Why a refresh that this run sent brought no tokens, if it found these instead.
+    /// Why the refresh that this run sent brought no tokens, if it found these in the store instead.
     pub refresh_error: Option<Error>,
 }

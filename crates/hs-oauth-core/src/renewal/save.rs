@@ -1,9 +1,10 @@
-//! How new tokens get into the store, and what becomes of them if they do not (RENEWAL.md, "save" and "compare").
+//! How new tokens are saved, and what is done with them if a save fails (RENEWAL.md, "save").
 
 use std::time::Duration;
 
-use super::backoff::store_wait;
-use super::record::{GrantId, GrantState, HolderId, Record, Retry, Stored};
+use super::id::{GrantId, HolderId};
+use super::record::{GrantState, Record, Retry, Stored};
+use super::store_calls::StoreCalls;
 use crate::error::Error;
 use crate::random::Random;
 use crate::secret::RefreshToken;
@@ -16,9 +17,9 @@ pub struct UnsavedTokens {
     pub(super) grant: GrantId,
     pub(super) sent: TokenSet,
     pub(super) tokens: TokenSet,
-    /// The holder of the lease under which HubSpot issued them. That lease may still be in the record.
+    /// The holder of the lease under which they were requested. That lease may still be in the record.
     pub(super) holder: HolderId,
-    /// Set if nothing but the refresh token of a response could be used: why, and when the next refresh may be sent.
+    /// Set if only the refresh token of the response could be used: the reason, and when the next refresh may be sent.
     pub(super) partial: Option<Box<(Error, Retry)>>,
 }
 
@@ -26,9 +27,9 @@ pub struct UnsavedTokens {
 #[derive(Debug)]
 pub(super) struct PendingSave {
     pub(super) unsaved: UnsavedTokens,
-    /// The end of the lease under which they were issued. Until then the run tries to save them.
+    /// The end of the lease under which they were requested. Until then the run tries to save them.
     until: Timestamp,
-    /// How long the run has slept between tries. The clock may have been set back meanwhile.
+    /// How long the run has slept between its tries. It counts too, since the clock may have been set back meanwhile.
     slept: Duration,
 }
 
@@ -37,32 +38,41 @@ pub(super) enum Comparison {
     /// The record has the new tokens: the save took effect, and its result was lost.
     Saved,
     /// The record still has the grant and the tokens that were sent. The new ones may be saved over it.
-    Unchanged,
+    Unchanged(Stored),
     /// The record has another grant or newer tokens. The new ones are dropped.
-    Superseded,
+    Superseded(Stored),
     /// The account was disconnected. The new tokens are dropped, and this refresh token, if it is a new one, is revoked.
     Disconnected { revoke: Option<RefreshToken> },
 }
 
 impl UnsavedTokens {
-    /// Returns the tokens.
+    /// Returns the tokens that HubSpot issued.
     pub fn tokens(&self) -> &TokenSet {
         &self.tokens
     }
 }
 
 impl PendingSave {
-    /// Tokens that were issued under a lease that ends at that moment.
-    pub(super) fn new(unsaved: UnsavedTokens, until: Timestamp) -> Self {
+    /// Returns the tokens that HubSpot issued to `holder` for the tokens `sent` of the record `leased`.
+    pub(super) fn new(
+        leased: &Record,
+        holder: HolderId,
+        sent: TokenSet,
+        tokens: TokenSet,
+        partial: Option<Box<(Error, Retry)>>,
+    ) -> Self {
+        let until = leased.lease.as_ref().map_or(Timestamp::from_millis(0), |lease| lease.until);
+        let unsaved = UnsavedTokens { grant: leased.grant, sent, tokens, holder, partial };
         Self { unsaved, until, slept: Duration::ZERO }
     }
 
-    /// Tokens that an earlier run could not save. Its lease is not counted on.
+    /// Returns tokens that an earlier run could not save. The lease of that run may be over, so it allows no further tries.
     pub(super) fn again(unsaved: UnsavedTokens) -> Self {
-        Self::new(unsaved, Timestamp::from_millis(0))
+        Self { unsaved, until: Timestamp::from_millis(0), slept: Duration::ZERO }
     }
 
-    /// Returns the record with the new tokens in it. `owns_lease`: the record's lease is the one they were issued under.
+    /// Returns the record with the new tokens in it. `owns_lease` says that the record's lease is the one under which they were
+    /// requested.
     pub(super) fn written_into(&self, mut record: Record, owns_lease: bool) -> Record {
         record.state = GrantState::Live;
         record.tokens = Some(self.unsaved.tokens.clone());
@@ -78,35 +88,34 @@ impl PendingSave {
     }
 
     /// Compares the tokens with what is stored after a save that conflicted or failed.
-    pub(super) fn compare(&self, stored: Option<&Stored>) -> Comparison {
+    pub(super) fn compare(&self, stored: Option<Stored>) -> Comparison {
         let unsaved = &self.unsaved;
-        let Some(Stored { record, .. }) =
-            stored.filter(|stored| stored.record.state != GrantState::Disconnected)
-        else {
+        let Some(stored) = stored.filter(|stored| stored.record.state != GrantState::Disconnected) else {
             let dropped = unsaved.tokens.refresh_token.clone();
             return Comparison::Disconnected { revoke: dropped.filter(|_| unsaved.has_new_refresh_token()) };
         };
+        let record = &stored.record;
         if record.state == GrantState::Live && record.is_same(unsaved.grant, &unsaved.tokens) {
             Comparison::Saved
         } else if record.is_same(unsaved.grant, &unsaved.sent) {
-            Comparison::Unchanged
+            Comparison::Unchanged(stored)
         } else {
-            Comparison::Superseded
+            Comparison::Superseded(stored)
         }
     }
 
-    /// Returns how long to wait before the next try, or `None` if the time of the lease is over. `lease` is its whole length.
+    /// Returns how long to wait before the next try, or `None` if the time for it is over. `lease` is the length of a whole lease.
     pub(super) fn next_wait(
         &mut self,
         now: Timestamp,
         lease: Duration,
+        store: &StoreCalls,
         random: &mut Random,
-        failed_attempts: u32,
     ) -> Option<Duration> {
         if now >= self.until || self.slept >= lease {
             return None;
         }
-        let wait = store_wait(random, failed_attempts);
+        let wait = store.next_wait(random);
         self.slept += wait;
         Some(wait)
     }
@@ -115,5 +124,61 @@ impl PendingSave {
 impl UnsavedTokens {
     fn has_new_refresh_token(&self) -> bool {
         self.tokens.refresh_token != self.sent.refresh_token
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::AccessToken;
+
+    fn tokens(access: &str, refresh: &str) -> TokenSet {
+        let mut tokens = TokenSet::new(AccessToken::new(access).unwrap(), 1800, Timestamp::from_secs(1000));
+        tokens.refresh_token = Some(RefreshToken::new(refresh).unwrap());
+        tokens
+    }
+
+    fn pending(random: &mut Random) -> (PendingSave, Record) {
+        let leased = Record::new(GrantId::generate(random), tokens("a", "r"));
+        let holder = HolderId::generate(random);
+        (PendingSave::new(&leased, holder, tokens("a", "r"), tokens("b", "s"), None), leased)
+    }
+
+    #[test]
+    fn the_stored_record_decides_what_is_done_with_tokens_that_could_not_be_saved() {
+        let random = &mut Random::new([7; 32]);
+        let (pending, leased) = pending(random);
+        let compare = |record: &Record| pending.compare(Some(Stored { version: 2, record: record.clone() }));
+        assert!(matches!(compare(&leased), Comparison::Unchanged(_)));
+        let gone = Record { state: GrantState::Gone, ..leased.clone() };
+        assert!(matches!(compare(&gone), Comparison::Unchanged(_)));
+        let saved = pending.written_into(leased.clone(), true);
+        assert!(matches!(compare(&saved), Comparison::Saved));
+        let newer = Record { tokens: Some(tokens("c", "t")), ..leased.clone() };
+        assert!(matches!(compare(&newer), Comparison::Superseded(_)));
+        let installed = Record { grant: GrantId::generate(random), ..leased };
+        assert!(matches!(compare(&installed), Comparison::Superseded(_)));
+
+        let tombstone = Record::tombstone(GrantId::generate(random), None);
+        let new_token = RefreshToken::new("s").unwrap();
+        for comparison in [compare(&tombstone), pending.compare(None)] {
+            let Comparison::Disconnected { revoke } = comparison else { panic!("it is disconnected") };
+            assert_eq!(revoke.as_ref(), Some(&new_token));
+        }
+    }
+
+    /// RENEWAL.md, scenario C7.
+    #[test]
+    fn a_save_removes_only_the_lease_of_its_own_run() {
+        let random = &mut Random::new([7; 32]);
+        let (pending, mut record) = pending(random);
+        record.lease =
+            Some(crate::renewal::Lease::new(HolderId::generate(random), Timestamp::from_secs(1060)));
+        record.unsettled = true;
+        let under_another = pending.written_into(record.clone(), false);
+        assert!(under_another.lease.is_some() && under_another.unsettled);
+        let under_own = pending.written_into(record, true);
+        assert!(under_own.lease.is_none() && !under_own.unsettled);
+        assert_eq!(under_own.tokens, Some(tokens("b", "s")));
     }
 }
