@@ -1,5 +1,15 @@
 /// The modules of core's renewal that are copied for each mutant.
-const MODULES: [&str; 3] = ["backoff", "renew", "save"];
+const MODULES: [&str; 9] = [
+    "backoff",
+    "gone",
+    "lease",
+    "loaded",
+    "renew",
+    "requirements",
+    "response",
+    "save",
+    "store_calls",
+];
 
 /// A bug to be planted into the renewal: what it is, and the text of one of the modules that it replaces, with what.
 struct Mutation {
@@ -21,13 +31,13 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "two_sends_a_lease",
-        from: "Failure::Kept { unsettled } => {",
-        to: "Failure::Kept { unsettled: true } => self.send(now, leased),\nFailure::Kept { unsettled } => {",
+        from: "Outcome::Release { record, error } => {",
+        to: "Outcome::Release { record, .. } if record.unsettled => self.send(now, leased),\nOutcome::Release { record, error } => {",
     },
     Mutation {
         name: "tokens_dropped_on_conflict",
         from: "(State::Save, Input::Conflict) |",
-        to: "(State::Save, Input::Conflict) => { self.pending_save = None; self.load() }",
+        to: "(State::Save, Input::Conflict) => { self.pending_save = None; self.load(State::Load) }",
     },
     Mutation {
         name: "gone_is_final",
@@ -46,16 +56,20 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "published_before_saved",
-        from: "self.pending_save = Some(PendingSave::new(unsaved, until));\n        self.save(leased)",
-        to: "let tokens = unsaved.tokens.clone();
-             self.pending_save = Some(PendingSave::new(unsaved, until));
-             self.done(Ok(CurrentTokens { tokens, version: leased.version, renewed: true, refresh_error: None }))",
+        from: "self.pending_save =
+                    Some(PendingSave::new(&leased.record, self.holder, sent, tokens, partial));
+                self.save(leased)",
+        to: "let published = tokens.clone();
+             let version = leased.version;
+             self.pending_save =
+                 Some(PendingSave::new(&leased.record, self.holder, sent, tokens, partial));
+             self.done(Ok(CurrentTokens { tokens: published, version, renewed: true, refresh_error: None }))",
     },
     Mutation {
         name: "any_4xx_is_gone",
-        from: "(NextStep::Reauthorize, _) => Failure::Gone,",
-        to: "(NextStep::Reauthorize, _) => Failure::Gone,
-             (_, Error::Api(error)) if error.status.is_client_error() => Failure::Gone,",
+        from: "(NextStep::Reauthorize, _) => Failure::Refused,",
+        to: "(NextStep::Reauthorize, _) => Failure::Refused,
+             (_, Error::Api(error)) if error.status.is_client_error() => Failure::Refused,",
     },
     Mutation {
         name: "expiry_counted_from_reading",
@@ -64,8 +78,8 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "refusal_not_compared",
-        from: "match same && stored.record.state == GrantState::Live {",
-        to: "match same || stored.record.state == GrantState::Live {",
+        from: "same && stored.record.state == GrantState::Live",
+        to: "(same || stored.record.state == GrantState::Live)",
     },
     Mutation {
         name: "any_save_clears_the_mark",
@@ -79,12 +93,12 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "saved_late_and_handed_out_all_the_same",
-        from: "None if !self.is_usable(now, &unsaved.tokens) => self.begin_anew(),",
-        to: "",
+        from: "None if !self.requirements.is_usable(now, &unsaved.tokens) => {",
+        to: "None if false => {",
     },
     Mutation {
         name: "a_skipped_admission_taken_for_a_shutdown",
         from: "self.skipped(now, *stored, deadline)",
-        to: "{ _ = deadline; self.shutting_down(now, *stored) }",
+        to: "{ _ = deadline; self.found_or(now, stored.record.tokens, TokenError::ShutDown) }",
     },
 ];
