@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hs_oauth_core::renewal::{Deadline, Input, Run, Step, TokenError};
 use hs_oauth_core::{Account, StoreError};
-use hs_oauth_manager::{Admission, Priority, SingleFlight, loaded, now, panicked, swapped, timed_out};
+use hs_oauth_manager::{Purpose, SingleFlight, Wait, loaded, now, panicked, swapped, timed_out};
 use hs_oauth_store::AsyncTokenStore;
 use tokio::sync::Notify;
 
@@ -21,8 +21,8 @@ pub(crate) struct Driver<'a> {
     pub(crate) store: &'a dyn AsyncTokenStore,
     pub(crate) flights: &'a SingleFlight<Tokio>,
     pub(crate) account: Account,
-    /// Who wants what the run brings.
-    pub(crate) priority: Priority,
+    /// What the run is for.
+    pub(crate) purpose: Purpose,
 }
 
 /// The place of a run in the queue. The run leaves the queue when this is dropped.
@@ -64,19 +64,17 @@ impl Driver<'_> {
             if !state.queue.is_limited() {
                 return Input::Admit { waited: false };
             }
-            let front = state.queue.join(self.account, self.priority, deadline, Arc::clone(&waker));
+            let front = state.queue.join(self.account, self.purpose, deadline, Arc::clone(&waker));
             front.inspect(|front| front.notify_one());
         }
         let _place = QueuePlace(self);
         let mut waited = false;
         loop {
-            let admission = self.flights.state().queue.admit(self.account, now());
-            if let Some(input) = admission.input(waited) {
-                return input;
-            }
+            let admission = self.flights.state().queue.admit(self.account, now(), waited);
             match admission {
-                Admission::After(time) => _ = tokio::time::timeout(time, waker.notified()).await,
-                _ => waker.notified().await,
+                Ok(input) => return input,
+                Err(Wait::For(time)) => _ = tokio::time::timeout(time, waker.notified()).await,
+                Err(Wait::UntilWoken) => waker.notified().await,
             }
             waited = true;
         }

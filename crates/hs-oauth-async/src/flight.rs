@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use hs_oauth_core::Account;
-use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{Demand, TokenError};
 use hs_oauth_manager::{
-    Caller, FlightGuard, FlightResult, Priority, Purpose, Role, SaveRetries, Shared, TaskGuard, now, random,
+    BearerResult, Caller, FlightGuard, FlightResult, Purpose, Role, SaveRetries, Shared, TaskGuard, now,
+    random,
 };
 use hs_oauth_store::AsyncTokenStore;
 use tokio::runtime::Handle;
@@ -26,14 +26,9 @@ pub(crate) struct Inner {
 
 impl Inner {
     /// Returns a bearer that meets the demand, from the store or from HubSpot.
-    pub(crate) async fn bearer(
-        self: &Arc<Self>,
-        account: Account,
-        demand: Demand,
-    ) -> Result<HeaderValue, TokenError> {
-        let mut caller = Caller::new(account, demand);
+    pub(crate) async fn bearer(self: &Arc<Self>, mut caller: Caller) -> BearerResult {
         loop {
-            let started = self.start_or_join(account, &caller.demand, Purpose::Caller);
+            let started = self.start_or_join(caller.account, &caller.demand, Purpose::Caller);
             let (flight, has_led) = match started {
                 Ok(flight) => flight,
                 Err(error) => return caller.fallback(error, &self.shared.cache, now()),
@@ -53,30 +48,28 @@ impl Inner {
         purpose: Purpose,
     ) -> Result<(Flight, bool), TokenError> {
         let runtime = Handle::try_current().map_err(|_| TokenError::NoRuntime)?;
-        match self.shared.flights.start_or_join(account, purpose)? {
+        let flights = &self.shared.flights;
+        let role = flights.start_or_join(&mut flights.state(), account, purpose)?;
+        match role {
             Role::Follower(flight) => Ok((flight, false)),
             Role::Leader(guard) => {
                 let flight = guard.flight();
-                let priority = match purpose {
-                    Purpose::Ahead => Priority::Ahead,
-                    Purpose::Caller | Purpose::Shutdown => Priority::Caller,
-                };
                 // Not under the lock: a runtime that is shutting down drops the task on the spot, which takes the lock.
-                runtime.spawn(Arc::clone(self).run(guard, demand.clone(), priority));
+                runtime.spawn(Arc::clone(self).run(guard, demand.clone(), purpose));
                 Ok((flight, true))
             }
         }
     }
 
-    async fn run(self: Arc<Self>, mut guard: FlightGuard<Tokio>, demand: Demand, priority: Priority) {
+    async fn run(self: Arc<Self>, mut guard: FlightGuard<Tokio>, demand: Demand, purpose: Purpose) {
         let mut flight = self.shared.begin_flight(guard.account(), demand, random());
-        let driver = Driver { priority, ..self.driver(guard.account()) };
+        let driver = Driver { purpose, ..self.driver(guard.account()) };
         let result = driver.drive(&mut flight.run).await;
         let end = self.shared.finish_flight(&mut guard, flight, result, now(), random().next_u64());
         if end.starts_retries {
             tokio::spawn(Arc::clone(&self).retry_saving());
         }
-        end.emit(&self.shared);
+        self.shared.emit_end(&end);
     }
 
     pub(crate) fn driver(&self, account: Account) -> Driver<'_> {
@@ -85,7 +78,7 @@ impl Inner {
             store: &*self.store,
             flights: &self.shared.flights,
             account,
-            priority: Priority::Caller,
+            purpose: Purpose::Caller,
         }
     }
 
@@ -113,7 +106,7 @@ impl Inner {
         loop {
             let mut idle = pin!(flights.waiting.idle.notified());
             idle.as_mut().enable();
-            if !flights.state().is_busy() {
+            if flights.state().busy == 0 {
                 return;
             }
             idle.await;
@@ -125,7 +118,7 @@ impl Inner {
         let mut retries = SaveRetries::new(&self.shared.flights);
         while let Some(wait) = retries.next_wait() {
             tokio::time::sleep(wait).await;
-            let accounts = self.shared.flights.state().unsaved.accounts();
+            let accounts: Vec<_> = self.shared.flights.state().unsaved.keys().copied().collect();
             for account in accounts {
                 // Fails once shut down: the shutdown itself tries once more.
                 let flight = self.start_or_join(account, &Demand::Usable, Purpose::Caller);

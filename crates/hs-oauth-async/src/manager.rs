@@ -1,13 +1,11 @@
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{Demand, Disconnect, Install, RenewalPolicy, TokenError};
+use hs_oauth_core::renewal::{Demand, Disconnect, Install, TokenError};
 use hs_oauth_core::{AccessToken, Account, AuthorizationCode, STORE_TIMEOUT, TokenSet};
 use hs_oauth_manager::{
-    Cached, Event, Purpose, Replacement, Settings, Shared, access_token, coarse_now, identify, is_installed,
-    now, random,
+    Cached, Caller, Purpose, Shared, access_token, coarse_now, identify, is_installed, now, random, tokens_of,
 };
 use hs_oauth_store::AsyncTokenStore;
 
@@ -45,11 +43,7 @@ pub struct TokenManager {
 }
 
 /// A [`TokenManager`] that is being set up.
-pub struct TokenManagerBuilder {
-    client: Client,
-    store: Box<dyn AsyncTokenStore>,
-    settings: Settings,
-}
+pub type TokenManagerBuilder = hs_oauth_manager::TokenManagerBuilder<TokenManager>;
 
 impl TokenManager {
     /// A manager of the tokens in `store`. Only one manager of a process should work on a store.
@@ -59,7 +53,10 @@ impl TokenManager {
 
     /// The same, with more to say about it.
     pub fn builder(client: Client, store: impl AsyncTokenStore + 'static) -> TokenManagerBuilder {
-        TokenManagerBuilder { client, store: Box::new(store), settings: Settings::default() }
+        TokenManagerBuilder::new(|settings| {
+            let inner = Inner { client, store: Box::new(store), shared: Shared::new(settings) };
+            Self { inner: Arc::new(inner) }
+        })
     }
 
     /// The client.
@@ -79,7 +76,7 @@ impl TokenManager {
             let check = with_timeout(STORE_TIMEOUT, async { inner.store.check().await });
             check.await.map_err(TokenError::Store)?;
             let tokens = inner.client.exchange_code(code).await?;
-            let user_level = inner.shared.settings().user_level;
+            let user_level = inner.shared.settings.user_level;
             let introspected = match Account::from_tokens(&tokens, user_level) {
                 Some(_) => None,
                 None => Some(inner.client.introspect(tokens.access_token.clone()).await),
@@ -122,7 +119,7 @@ impl TokenManager {
                 let _ = self.inner.start_or_join(account, &Demand::Usable, Purpose::Ahead);
                 Ok(bearer)
             }
-            Cached::RenewNow => self.inner.bearer(account, Demand::Usable).await,
+            Cached::RenewNow => self.inner.bearer(Caller::new(account, Demand::Usable)).await,
         }
     }
 
@@ -162,9 +159,9 @@ impl TokenManager {
         account: Account,
         rejected: &HeaderValue,
     ) -> Result<HeaderValue, TokenError> {
-        match self.inner.shared.replacement(account, rejected, now()) {
+        match self.inner.shared.after_401(account, rejected, now()) {
             Ok(bearer) => Ok(bearer),
-            Err(Replacement { demand, guard }) => guard.check(self.inner.bearer(account, demand).await?),
+            Err(caller) => self.inner.bearer(caller).await,
         }
     }
 
@@ -173,7 +170,7 @@ impl TokenManager {
     /// # Errors
     /// As [`bearer`](Self::bearer).
     pub async fn refresh_now(&self, account: Account) -> Result<HeaderValue, TokenError> {
-        self.inner.bearer(account, Demand::Newer).await
+        self.inner.bearer(Caller::new(account, Demand::Newer)).await
     }
 
     /// Forgets the account's tokens and revokes its refresh token. Once this begins they are no longer handed out here; other
@@ -221,7 +218,7 @@ impl TokenManager {
         let flights = &self.inner.shared.flights;
         flights.shut_down();
         self.inner.wait_idle().await;
-        let unsaved = flights.state().unsaved.accounts();
+        let unsaved: Vec<_> = flights.state().unsaved.keys().copied().collect();
         let started: Vec<_> = unsaved
             .into_iter()
             .filter_map(|account| self.inner.start_or_join(account, &Demand::Usable, Purpose::Shutdown).ok())
@@ -229,48 +226,7 @@ impl TokenManager {
         for (flight, _) in started {
             _ = result_of(&flight).await;
         }
-        flights.state().unsaved.tokens()
-    }
-}
-
-impl TokenManagerBuilder {
-    /// When tokens are renewed; [`RenewalPolicy::new`] unless set. All processes that share the store must have the same.
-    #[must_use]
-    pub fn with_policy(mut self, policy: RenewalPolicy) -> Self {
-        self.settings.policy = policy;
-        self
-    }
-
-    /// Whether each user of a HubSpot account has tokens of their own: accounts then are users in hubs.
-    #[must_use]
-    pub fn with_user_level(mut self, user_level: bool) -> Self {
-        self.settings.user_level = user_level;
-        self
-    }
-
-    /// Hears what becomes of the accounts, on whatever task it happens: it must not block.
-    #[must_use]
-    pub fn on_event(mut self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.settings.listener = Some(Box::new(listener));
-        self
-    }
-
-    /// The most renewals that this manager begins in any one second; as many as there are to begin unless set. Those that
-    /// nobody waits for begin in the order in which their tokens end, those that a caller waits for before them. A caller who can
-    /// have the old token does not wait.
-    ///
-    /// HubSpot's tokens are renewed ahead of time for more than four and a half minutes: a hundredth of the accounts of a process,
-    /// if all are in use and expire together, leaves more than half of that.
-    #[must_use]
-    pub fn with_renewals_per_second(mut self, max: NonZeroU32) -> Self {
-        self.settings.renewals_per_second = Some(max);
-        self
-    }
-
-    /// The manager.
-    pub fn build(self) -> TokenManager {
-        let Self { client, store, settings } = self;
-        TokenManager { inner: Arc::new(Inner { client, store, shared: Shared::new(settings) }) }
+        tokens_of(&flights.state().unsaved)
     }
 }
 
@@ -286,11 +242,5 @@ impl Inner {
 impl fmt::Debug for TokenManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.shared.fmt(f)
-    }
-}
-
-impl fmt::Debug for TokenManagerBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenManagerBuilder").finish_non_exhaustive()
     }
 }

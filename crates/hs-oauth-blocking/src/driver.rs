@@ -1,13 +1,10 @@
 //! Does what a run of the core wants done: moves records, requests and time, and decides nothing.
 
 use std::cell::Cell;
-use std::sync::PoisonError;
 
 use hs_oauth_core::Account;
 use hs_oauth_core::renewal::{Deadline, Input, Run, Step, TokenError};
-use hs_oauth_manager::{
-    Admission, Admitted, Priority, SingleFlight, Waiting, catch_panic, loaded, now, swapped,
-};
+use hs_oauth_manager::{Admitted, Purpose, SingleFlight, Waiting, catch_panic, loaded, now, swapped};
 use hs_oauth_store::TokenStore;
 
 use crate::client::Client;
@@ -55,22 +52,17 @@ impl Driver<'_> {
         if !state.queue.is_limited() {
             return Input::Admit { waited: false };
         }
-        let Threads { changed } = &self.flights.waiting;
-        state.queue.join(self.account, Priority::Caller, deadline, ());
+        state.queue.join(self.account, Purpose::Caller, deadline, ());
         let mut waited = false;
         loop {
-            let admission = state.queue.admit(self.account, now());
-            if let Some(input) = admission.input(waited) {
-                state.queue.leave(self.account);
-                self.flights.waiting.queue_changed(None);
-                return input;
-            }
-            state = match admission {
-                Admission::After(time) => {
-                    changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+            match state.queue.admit(self.account, now(), waited) {
+                Ok(input) => {
+                    state.queue.leave(self.account);
+                    self.flights.waiting.queue_changed(None);
+                    return input;
                 }
-                _ => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+                Err(wait) => state = self.flights.waiting.wait(state, wait),
+            }
             waited = true;
         }
     }

@@ -5,10 +5,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use hs_oauth_core::Account;
-use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{Demand, TokenError};
 use hs_oauth_manager::{
-    Admitted, Caller, FlightGuard, FlightResult, Purpose, Role, SaveRetries, Shared, Waiting, now, random,
+    Admitted, BearerResult, Caller, FlightGuard, FlightResult, Purpose, Role, SaveRetries, Shared, Waiting,
+    now, random,
 };
 use hs_oauth_store::TokenStore;
 
@@ -28,14 +28,9 @@ pub(crate) const THREAD_NAME: &str = "hs-oauth-renewal";
 
 impl Inner {
     /// Returns a bearer that meets the demand, from the store or from HubSpot.
-    pub(crate) fn bearer(
-        self: &Arc<Self>,
-        account: Account,
-        demand: Demand,
-    ) -> Result<HeaderValue, TokenError> {
-        let mut caller = Caller::new(account, demand);
+    pub(crate) fn bearer(self: &Arc<Self>, mut caller: Caller) -> BearerResult {
         loop {
-            let (result, has_led) = match self.shared.flights.start_or_join(account, Purpose::Caller) {
+            let (result, has_led) = match self.start_or_join(caller.account, Purpose::Caller) {
                 Ok(Role::Leader(guard)) => (self.run(guard, caller.demand.clone(), None), true),
                 Ok(Role::Follower(flight)) => (result_of(&flight), false),
                 Err(error) => return caller.fallback(error, &self.shared.cache, now()),
@@ -69,13 +64,18 @@ impl Inner {
         }
         // The listener may shut the manager down, which waits for all that is under way.
         drop(guard);
-        end.emit(&self.shared);
-        end.outcome
+        self.shared.emit_end(&end);
+        end.result
+    }
+
+    fn start_or_join(&self, account: Account, purpose: Purpose) -> Result<Role<Threads>, TokenError> {
+        let flights = &self.shared.flights;
+        flights.start_or_join(&mut flights.state(), account, purpose)
     }
 
     /// Runs the account's flight, or waits for it.
     fn run_or_join(self: &Arc<Self>, account: Account, purpose: Purpose) -> FlightResult {
-        match self.shared.flights.start_or_join(account, purpose)? {
+        match self.start_or_join(account, purpose)? {
             Role::Leader(guard) => self.run(guard, Demand::Usable, None),
             Role::Follower(flight) => result_of(&flight),
         }
@@ -96,12 +96,12 @@ impl Inner {
     /// Waits until nothing is under way, at most that long.
     pub(crate) fn wait_idle(&self, max: Duration) {
         let flights = &self.shared.flights;
-        drop(flights.waiting.changed.wait_timeout_while(flights.state(), max, |state| state.is_busy()));
+        drop(flights.waiting.changed.wait_timeout_while(flights.state(), max, |state| state.busy > 0));
     }
 
     /// Tries once more to save what could not be saved.
     pub(crate) fn save_once(self: &Arc<Self>) {
-        let accounts = self.shared.flights.state().unsaved.accounts();
+        let accounts: Vec<_> = self.shared.flights.state().unsaved.keys().copied().collect();
         for account in accounts {
             _ = self.run_or_join(account, Purpose::Shutdown);
         }
@@ -114,9 +114,9 @@ impl Inner {
             let waited = flights
                 .waiting
                 .changed
-                .wait_timeout_while(flights.state(), wait, |state| !state.is_shut_down());
+                .wait_timeout_while(flights.state(), wait, |state| !state.is_shut_down);
             drop(waited);
-            let accounts = flights.state().unsaved.accounts();
+            let accounts: Vec<_> = flights.state().unsaved.keys().copied().collect();
             for account in accounts {
                 if let Err(TokenError::ShutDown) = self.run_or_join(account, Purpose::Caller) {
                     return;

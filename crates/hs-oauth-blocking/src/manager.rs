@@ -1,14 +1,13 @@
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{Demand, Disconnect, Install, RenewalPolicy, TokenError};
+use hs_oauth_core::renewal::{Demand, Disconnect, Install, TokenError};
 use hs_oauth_core::{AccessToken, Account, AuthorizationCode, TokenSet};
 use hs_oauth_manager::{
-    Cached, Event, Replacement, Settings, Shared, access_token, catch_panic, coarse_now, identify,
-    is_installed, now, random,
+    Cached, Caller, Shared, access_token, catch_panic, coarse_now, identify, is_installed, now, random,
+    tokens_of,
 };
 use hs_oauth_store::TokenStore;
 
@@ -51,11 +50,7 @@ struct Handle {
 }
 
 /// A [`TokenManager`] that is being set up.
-pub struct TokenManagerBuilder {
-    client: Client,
-    store: Box<dyn TokenStore>,
-    settings: Settings,
-}
+pub type TokenManagerBuilder = hs_oauth_manager::TokenManagerBuilder<TokenManager>;
 
 impl TokenManager {
     /// A manager of the tokens in `store`. Only one manager of a process should work on a store.
@@ -65,7 +60,10 @@ impl TokenManager {
 
     /// The same, with more to say about it.
     pub fn builder(client: Client, store: impl TokenStore + 'static) -> TokenManagerBuilder {
-        TokenManagerBuilder { client, store: Box::new(store), settings: Settings::default() }
+        TokenManagerBuilder::new(|settings| {
+            let inner = Inner { client, store: Box::new(store), shared: Shared::new(settings) };
+            Self { handle: Arc::new(Handle { inner: Arc::new(inner) }) }
+        })
     }
 
     /// The client.
@@ -85,7 +83,7 @@ impl TokenManager {
         let _task = inner.shared.flights.start_task()?;
         catch_panic(|| inner.store.check()).map_err(TokenError::Store)?;
         let tokens = inner.client.exchange_code(code)?;
-        let user_level = inner.shared.settings().user_level;
+        let user_level = inner.shared.settings.user_level;
         let introspected = match Account::from_tokens(&tokens, user_level) {
             Some(_) => None,
             None => Some(inner.client.introspect(tokens.access_token.clone())),
@@ -125,7 +123,7 @@ impl TokenManager {
                 self.inner().renew_ahead(account);
                 Ok(bearer)
             }
-            Cached::RenewNow => self.inner().bearer(account, Demand::Usable),
+            Cached::RenewNow => self.inner().bearer(Caller::new(account, Demand::Usable)),
         }
     }
 
@@ -165,9 +163,9 @@ impl TokenManager {
         account: Account,
         rejected: &HeaderValue,
     ) -> Result<HeaderValue, TokenError> {
-        match self.inner().shared.replacement(account, rejected, now()) {
+        match self.inner().shared.after_401(account, rejected, now()) {
             Ok(bearer) => Ok(bearer),
-            Err(Replacement { demand, guard }) => guard.check(self.inner().bearer(account, demand)?),
+            Err(caller) => self.inner().bearer(caller),
         }
     }
 
@@ -176,7 +174,7 @@ impl TokenManager {
     /// # Errors
     /// As [`bearer`](Self::bearer).
     pub fn refresh_now(&self, account: Account) -> Result<HeaderValue, TokenError> {
-        self.inner().bearer(account, Demand::Newer)
+        self.inner().bearer(Caller::new(account, Demand::Newer))
     }
 
     /// Forgets the account's tokens and revokes its refresh token. Once this begins they are no longer handed out here; other
@@ -218,7 +216,7 @@ impl TokenManager {
         inner.shared.flights.shut_down();
         inner.wait_idle(Duration::MAX);
         inner.save_once();
-        inner.shared.flights.state().unsaved.tokens()
+        tokens_of(&inner.shared.flights.state().unsaved)
     }
 
     fn inner(&self) -> &Arc<Inner> {
@@ -238,48 +236,6 @@ impl Drop for Handle {
     }
 }
 
-impl TokenManagerBuilder {
-    /// When tokens are renewed; [`RenewalPolicy::new`] unless set. All processes that share the store must have the same.
-    #[must_use]
-    pub fn with_policy(mut self, policy: RenewalPolicy) -> Self {
-        self.settings.policy = policy;
-        self
-    }
-
-    /// Whether each user of a HubSpot account has tokens of their own: accounts then are users in hubs.
-    #[must_use]
-    pub fn with_user_level(mut self, user_level: bool) -> Self {
-        self.settings.user_level = user_level;
-        self
-    }
-
-    /// Hears what becomes of the accounts, on whatever thread it happens: while it blocks, so does that.
-    #[must_use]
-    pub fn on_event(mut self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.settings.listener = Some(Box::new(listener));
-        self
-    }
-
-    /// The most renewals that this manager begins in any one second; as many as there are to begin unless set. Those that
-    /// nobody waits for begin in the order in which their tokens end, those that a caller waits for before them. A caller who can
-    /// have the old token does not wait.
-    ///
-    /// HubSpot's tokens are renewed ahead of time for more than four and a half minutes: a hundredth of the accounts of a process,
-    /// if all are in use and expire together, leaves more than half of that.
-    #[must_use]
-    pub fn with_renewals_per_second(mut self, max: NonZeroU32) -> Self {
-        self.settings.renewals_per_second = Some(max);
-        self
-    }
-
-    /// The manager.
-    pub fn build(self) -> TokenManager {
-        let Self { client, store, settings } = self;
-        let inner = Inner { client, store, shared: Shared::new(settings) };
-        TokenManager { handle: Arc::new(Handle { inner: Arc::new(inner) }) }
-    }
-}
-
 impl Inner {
     fn install(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
         let snapshot = self.shared.cache.snapshot(account);
@@ -292,11 +248,5 @@ impl Inner {
 impl fmt::Debug for TokenManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner().shared.fmt(f)
-    }
-}
-
-impl fmt::Debug for TokenManagerBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenManagerBuilder").finish_non_exhaustive()
     }
 }

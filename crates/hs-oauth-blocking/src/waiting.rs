@@ -1,6 +1,6 @@
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use hs_oauth_manager::{FlightResult, Waiting};
+use hs_oauth_manager::{FlightResult, State, Wait, Waiting};
 
 /// Waits with condition variables.
 #[derive(Debug, Default)]
@@ -28,5 +28,21 @@ impl Waiting for Threads {
 
     fn idle(&self) {
         self.changed.notify_all();
+    }
+}
+
+impl Threads {
+    /// Waits for a change of the queue, or until the time is over.
+    pub(crate) fn wait<'s>(
+        &self,
+        state: MutexGuard<'s, State<Self>>,
+        wait: Wait,
+    ) -> MutexGuard<'s, State<Self>> {
+        match wait {
+            Wait::For(time) => {
+                self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+            }
+            Wait::UntilWoken => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+        }
     }
 }

@@ -1,14 +1,13 @@
 //! The threads that renew tokens ahead of time. An account takes a thread when it may begin and not before, so that no thread waits
 //! with one while the token of another expires sooner.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use hs_oauth_core::Account;
 use hs_oauth_core::renewal::Demand;
-use hs_oauth_manager::{Next, Purpose, Role, now};
+use hs_oauth_manager::{Purpose, Role, now};
 
 use crate::flight::{Inner, THREAD_NAME};
-use crate::waiting::Threads;
 
 /// A thread that renews tokens ahead of time. It is counted until it ends.
 struct Worker {
@@ -35,25 +34,19 @@ impl Worker {
     /// Renews the next account when it may begin. Returns whether the thread has to go on: not if nothing is left to renew.
     fn renew_next(&mut self) -> bool {
         let flights = &self.inner.shared.flights;
-        let Threads { changed } = &flights.waiting;
         let mut state = flights.state();
-        let (admitted, role) = loop {
-            state = match state.queue.next(now()) {
-                Next::Renew(admitted) => {
-                    // Under the lock under which the account left the queue: a shutdown waits for its flight.
-                    let role = flights.start_or_join_in(&mut state, admitted.account, Purpose::Ahead);
-                    break (admitted, role);
-                }
-                Next::After(time) => {
-                    changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
-                }
-                Next::Behind => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Next::Nothing => {
+        let admitted = loop {
+            match state.queue.next(now()) {
+                Ok(Some(admitted)) => break admitted,
+                Ok(None) => {
                     self.has_ended = true;
                     return false;
                 }
-            };
+                Err(wait) => state = flights.waiting.wait(state, wait),
+            }
         };
+        // Under the lock under which the account left the queue: a shutdown waits for its flight.
+        let role = flights.start_or_join(&mut state, admitted.account, Purpose::Ahead);
         drop(state);
         match role {
             Ok(Role::Leader(guard)) => _ = self.inner.run(guard, Demand::Usable, Some(admitted)),

@@ -9,9 +9,10 @@
 //! - [`Cache`] holds the bearers, and is read without a lock.
 //! - [`SingleFlight`] sees that there is one renewal at a time for each account: the first caller leads, the others follow.
 //! - [`RenewalQueue`] says when renewals begin: their rate, and their order.
-//! - [`Outcome`], [`Finished`] and [`Caller`] say what the end of a renewal means for the cache, for its callers and for the
+//! - [`FlightEnd`], [`Outcome`] and [`Caller`] say what the end of a renewal means for the cache, for its callers and for the
 //!   application.
-//! - [`UnsavedSet`] and [`SaveRetries`] are about tokens that could not be saved, and when to try again.
+//! - [`SaveRetries`] says when tokens that could not be saved are tried again.
+//! - [`Settings`] and [`TokenManagerBuilder`] are what an application sets.
 //! - [`Event`] is what the application is told.
 //! - [`identify`] says whose tokens a set is.
 //! - [`Tries`], [`ExchangeError`] and [`SendError`] are about single calls.
@@ -24,7 +25,7 @@ mod exchange;
 mod identity;
 mod outcome;
 mod queue;
-mod save_retries;
+mod settings;
 mod shared;
 mod single_flight;
 mod store_call;
@@ -38,10 +39,10 @@ pub use event::{Event, Listener};
 pub use exchange::span;
 pub use exchange::{ExchangeError, SendError, Tries, trace};
 pub use identity::identify;
-pub use outcome::{Caller, Finished, Outcome};
-pub use queue::{Admission, Admitted, MAX_WORKERS, Next, Priority, RenewalQueue};
-pub use save_retries::SaveRetries;
-pub use shared::{Flight, FlightEnd, Replacement, ReplacementGuard, Settings, Shared};
-pub use single_flight::{FlightGuard, FlightResult, Purpose, Role, SingleFlight, State, TaskGuard, Waiting};
+pub use outcome::{BearerResult, Caller, Flight, FlightEnd, FlightResult, Outcome};
+pub use queue::{Admitted, MAX_WORKERS, Purpose, RenewalQueue, Wait};
+pub use settings::{Settings, TokenManagerBuilder};
+pub use shared::Shared;
+pub use single_flight::{FlightGuard, Role, SingleFlight, State, TaskGuard, Waiting};
 pub use store_call::{catch_panic, is_installed, loaded, panicked, swapped, timed_out};
-pub use unsaved::UnsavedSet;
+pub use unsaved::{SaveRetries, tokens_of};

@@ -1,13 +1,18 @@
 //! What the end of a flight, one renewal in one process, means: for the cache, for its callers, and for the application.
 
+use std::time::Duration;
+
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{CurrentTokens, Demand, TokenError, UnsavedTokens};
-use hs_oauth_core::{Account, Timestamp, TokenSet};
+use hs_oauth_core::renewal::{CurrentTokens, Demand, Renewal, TokenError, UnsavedTokens};
+use hs_oauth_core::{Account, Timestamp};
 
 use crate::cache::{Cache, Snapshot, access_token, bearer};
 use crate::event::Event;
 
-/// What a flight brought to its callers.
+/// What a flight brings to its callers.
+pub type FlightResult = Result<Outcome, TokenError>;
+
+/// What a flight that did not fail brings to its callers.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The bearer.
@@ -18,17 +23,34 @@ pub struct Outcome {
     pub evicted: bool,
 }
 
+/// What a caller who wants a bearer gets.
+pub type BearerResult = Result<HeaderValue, TokenError>;
+
+/// The run of a flight, with what was known when it began.
+#[derive(Debug)]
+pub struct Flight {
+    /// The run, to be driven to its end.
+    pub run: Renewal,
+    pub(crate) account: Account,
+    pub(crate) snapshot: Snapshot,
+    /// The tokens that the run begins with, since they could not be saved before.
+    pub(crate) unsaved: Option<UnsavedTokens>,
+    /// Whether the flight was started for a token that an API had answered with 401.
+    pub(crate) forced: bool,
+}
+
 /// A flight that has ended.
 #[derive(Debug)]
-pub struct Finished {
-    /// The account.
-    pub account: Account,
-    /// What the run ended with.
-    pub result: Result<CurrentTokens, TokenError>,
-    /// The tokens that the run began with, since they could not be saved before.
-    pub unsaved: Option<UnsavedTokens>,
-    /// Whether the flight was started for a token that an API had answered with 401.
-    pub forced: bool,
+pub struct FlightEnd {
+    /// What its callers get.
+    pub result: FlightResult,
+    /// Whether the retries of tokens that could not be saved have to be started.
+    pub starts_retries: bool,
+    account: Account,
+    unsaved: Option<UnsavedTokens>,
+    run_result: Result<CurrentTokens, TokenError>,
+    /// Whether the account had a token that it has no more.
+    was_held: bool,
 }
 
 /// One caller who wants a bearer, over the flights that it starts or joins.
@@ -38,70 +60,70 @@ pub struct Caller {
     pub account: Account,
     /// What the caller needs.
     pub demand: Demand,
+    /// If it is too early to replace a rejected bearer: what the caller wants of another one, and how long to wait.
+    too_early: Option<(Demand, Duration)>,
     remaining: u32,
 }
 
 /// How many flights a caller starts or joins. The first may have been started for a caller who wanted less.
 const MAX_FLIGHTS: u32 = 3;
 
-impl Finished {
-    /// Brings the cache up to date. Returns what the flight's callers get, and whether the account had a token that it has no more.
+impl FlightEnd {
+    /// Brings the cache up to date with what the run of a flight ended with. Returns the end, and what the run could not save.
     /// `random` spreads pauses.
-    pub fn settle(
-        &self,
+    pub(crate) fn new(
+        flight: Flight,
+        run_result: Result<CurrentTokens, TokenError>,
         cache: &Cache,
-        snapshot: Snapshot,
         now: Timestamp,
         random: u64,
-    ) -> (Result<Outcome, TokenError>, bool) {
-        let account = self.account;
-        match &self.result {
+    ) -> (Self, Option<UnsavedTokens>) {
+        let Flight { run, account, snapshot, unsaved, forced } = flight;
+        let mut was_held = false;
+        let result = match &run_result {
             Ok(CurrentTokens { tokens, version, renewed, .. }) => {
                 let bearer = bearer(&tokens.access_token);
                 let evicted = !cache.publish(account, snapshot, bearer.clone(), tokens, *version);
                 match renewed {
-                    true if self.forced => cache.forced(account, now, tokens),
+                    true if forced => cache.forced(account, now, tokens),
                     true => {}
                     false => cache.pause(account, now, random),
                 }
-                (Ok(Outcome { bearer, renewed: *renewed, evicted }), false)
+                Ok(Outcome { bearer, renewed: *renewed, evicted })
             }
             Err(error) => {
                 let is_over = matches!(error, TokenError::Gone { .. } | TokenError::NotInstalled);
-                let was_held = is_over && cache.evict_seen(account, snapshot);
+                was_held = is_over && cache.evict_seen(account, snapshot);
                 cache.pause(account, now, random);
-                (Err(error.clone()), was_held)
+                Err(error.clone())
             }
-        }
+        };
+        let end = Self { result, starts_retries: false, account, unsaved, run_result, was_held };
+        (end, run.into_unsaved())
     }
 
-    /// Tells the application what it is to hear of the flight. `was_held` is what [`settle`](Self::settle) returned.
-    pub fn emit(&self, was_held: bool, emit: impl Fn(&Event<'_>)) {
+    /// Tells the application what it is to hear of the flight.
+    pub(crate) fn emit(&self, emit: impl Fn(&Event<'_>)) {
         let account = self.account;
-        let was_unsaved = |tokens: &TokenSet| {
-            self.unsaved.as_ref().is_some_and(|unsaved| unsaved.tokens().has_same_tokens(tokens))
-        };
-        match &self.result {
+        match &self.run_result {
             Ok(CurrentTokens { tokens, renewed: true, .. }) => {
                 let expires_at = tokens.expires_at;
                 emit(&Event::Saved { account, expires_at });
-                if !was_unsaved(tokens) {
+                if !self.unsaved.as_ref().is_some_and(|unsaved| unsaved.tokens().has_same_tokens(tokens)) {
                     emit(&Event::Renewed { account, expires_at });
                 }
             }
             // The old token is good still, so no caller hears of the error.
-            Ok(CurrentTokens { renewed: false, refresh_error, .. }) => {
-                if let Some(error) = refresh_error {
-                    emit(&Event::Failed { account, error: &error.clone().into() });
-                }
+            Ok(CurrentTokens { refresh_error: Some(error), .. }) => {
+                emit(&Event::Failed { account, error: &error.clone().into() });
             }
-            Err(TokenError::Gone { unsettled, refusal }) => {
-                if refusal.is_some() || was_held {
-                    emit(&Event::Gone { account, unsettled: *unsettled });
-                }
+            Err(TokenError::Gone { unsettled, refusal }) if refusal.is_some() || self.was_held => {
+                emit(&Event::Gone { account, unsettled: *unsettled });
             }
-            // Nothing was tried.
-            Err(TokenError::NotInstalled | TokenError::NotRenewable | TokenError::BackingOff { .. }) => {}
+            // Nothing was tried, or it is no news.
+            Ok(_)
+            | Err(TokenError::Gone { .. } | TokenError::NotInstalled | TokenError::NotRenewable)
+            | Err(TokenError::BackingOff { .. }) => {}
             Err(error) => emit(&Event::Failed { account, error }),
         }
     }
@@ -110,25 +132,33 @@ impl Finished {
 impl Caller {
     /// Returns a caller who has not started or joined a flight yet.
     pub fn new(account: Account, demand: Demand) -> Self {
-        Self { account, demand, remaining: MAX_FLIGHTS }
+        Self { account, demand, too_early: None, remaining: MAX_FLIGHTS }
+    }
+
+    /// Returns a caller who has had a bearer rejected that came of a forced renewal just now: the 401 is not for its age. It gets
+    /// another bearer only if that is stored already.
+    pub fn too_early(account: Account, demand: Demand, wait: Duration) -> Self {
+        Self { too_early: Some((demand, wait)), ..Self::new(account, Demand::Usable) }
     }
 
     /// Returns what the caller gets after a flight, or `None` if it has to start or join another. `has_led`: the flight was started
     /// for this caller's demand.
     pub fn receive(
         &mut self,
-        flight: Result<Outcome, TokenError>,
+        flight: FlightResult,
         has_led: bool,
         cache: &Cache,
         now: Timestamp,
-    ) -> Option<Result<HeaderValue, TokenError>> {
+    ) -> Option<BearerResult> {
         self.remaining = self.remaining.saturating_sub(1);
         let is_last = self.remaining == 0;
         let error = match flight {
             Ok(outcome) => {
-                let is_met = has_led || outcome.meets(&self.demand);
+                let is_met = has_led
+                    || outcome.renewed && self.demand == Demand::Newer
+                    || is_met(&self.demand, &outcome.bearer);
                 if is_met && (!outcome.evicted || is_last) {
-                    return Some(Ok(outcome.bearer));
+                    return Some(self.accept(outcome.bearer));
                 }
                 if is_met && self.demand == Demand::Newer {
                     // It was renewed. All that is left to ask is whether it is still there.
@@ -149,25 +179,20 @@ impl Caller {
     ///
     /// # Errors
     /// `error` if there is none.
-    pub fn fallback(
-        &self,
-        error: TokenError,
-        cache: &Cache,
-        now: Timestamp,
-    ) -> Result<HeaderValue, TokenError> {
-        cache.fallback(self.account, &self.demand, now).ok_or(error)
+    pub fn fallback(&self, error: TokenError, cache: &Cache, now: Timestamp) -> BearerResult {
+        cache.fallback(self.account, &self.demand, now).ok_or(error).and_then(|bearer| self.accept(bearer))
     }
-}
 
-impl Outcome {
-    /// Returns whether a caller with this demand, for whom the flight was not started, has what it needs.
-    fn meets(&self, demand: &Demand) -> bool {
-        self.renewed && *demand == Demand::Newer || is_met(demand, &self.bearer)
+    fn accept(&self, bearer: HeaderValue) -> BearerResult {
+        match self.too_early {
+            Some((ref demand, wait)) if !is_met(demand, &bearer) => Err(TokenError::BackingOff { wait }),
+            _ => Ok(bearer),
+        }
     }
 }
 
 /// Returns whether a bearer of which no more is known is what the demand asks for.
-pub(crate) fn is_met(demand: &Demand, bearer: &HeaderValue) -> bool {
+fn is_met(demand: &Demand, bearer: &HeaderValue) -> bool {
     match demand {
         Demand::Usable => true,
         Demand::OtherThan(rejected) => access_token(bearer).as_ref() != Some(rejected),

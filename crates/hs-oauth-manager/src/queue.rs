@@ -32,32 +32,13 @@ pub struct RenewalQueue<W> {
     is_closed: bool,
 }
 
-/// What a run in the queue is to do.
+/// How long a run or a worker has to wait before it asks again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// Begin. The run has left the queue.
-    Now,
-    /// Ask again after this time, or when woken.
-    After(Duration),
-    /// Ask again when woken: others are first.
-    Behind,
-    /// Do not wait: the run's caller can have the old token.
-    Skip,
-    /// Begin nothing any more.
-    ShuttingDown,
-}
-
-/// What a worker is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Renew this account. It has left the queue.
-    Renew(Admitted),
-    /// Ask again after this time, or when woken.
-    After(Duration),
-    /// Ask again when woken: a run that a caller waits for is first.
-    Behind,
-    /// End: there is nothing to renew. The worker is no longer counted.
-    Nothing,
+pub enum Wait {
+    /// For this long, or until woken: the rate is used up.
+    For(Duration),
+    /// Until woken: others are first.
+    UntilWoken,
 }
 
 /// The right to begin the renewal of an account, and since when.
@@ -85,18 +66,20 @@ struct WaitingRun<W> {
 /// The place in the order. The lesser is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
-    priority: Priority,
+    purpose: Purpose,
     deadline: Deadline,
     joined: u64,
     account: Account,
 }
 
-/// Who wants a renewal.
+/// What a renewal is for. The lesser begins first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// A caller, who may have to wait for it.
+pub enum Purpose {
+    /// The manager is being shut down, and tries once more to save tokens.
+    Shutdown,
+    /// A caller waits for it.
     Caller,
-    /// The manager, ahead of time.
+    /// A token is renewed ahead of time, and nobody waits.
     Ahead,
 }
 
@@ -126,17 +109,17 @@ impl<W> RenewalQueue<W> {
     }
 
     /// Adds the run of an account, which wants its token renewed by `deadline`. Returns the waker now at the front.
-    pub fn join(&mut self, account: Account, priority: Priority, deadline: Deadline, waker: W) -> Option<&W> {
-        let skip_until = match (priority, deadline) {
-            (Priority::Caller, Deadline::At(moment)) => Some(moment),
+    pub fn join(&mut self, account: Account, purpose: Purpose, deadline: Deadline, waker: W) -> Option<&W> {
+        let skip_until = match (purpose, deadline) {
+            (Purpose::Caller, Deadline::At(moment)) => Some(moment),
             _ => None,
         };
-        let (priority, deadline) = match self.prioritized.contains(&account) {
-            true => (Priority::Caller, Deadline::Now),
-            false => (priority, deadline),
+        let (purpose, deadline) = match self.prioritized.contains(&account) {
+            true => (Purpose::Caller, Deadline::Now),
+            false => (purpose, deadline),
         };
         self.remove(account);
-        self.insert(account, priority, deadline, Some(WaitingRun { waker, skip_until }));
+        self.insert(account, purpose, deadline, Some(WaitingRun { waker, skip_until }));
         self.front()
     }
 
@@ -148,29 +131,33 @@ impl<W> RenewalQueue<W> {
             return None;
         };
         self.order.remove(&entry.rank);
-        entry.rank = Rank { priority: Priority::Caller, deadline: Deadline::Now, ..entry.rank };
+        entry.rank = Rank { purpose: Purpose::Caller, deadline: Deadline::Now, ..entry.rank };
         self.order.insert(entry.rank);
         self.front()
     }
 
-    /// Returns what the account's run is to do. A run that has not joined, or that was admitted, may begin.
-    pub fn admit(&mut self, account: Account, now: Timestamp) -> Admission {
-        let Some(Entry { rank, run: Some(run) }) = self.entries.get(&account) else { return Admission::Now };
+    /// Returns what the account's run is told. A run that has not joined may begin. `waited`: it has waited before.
+    ///
+    /// # Errors
+    /// [`Wait`] if it has to go on waiting.
+    pub fn admit(&mut self, account: Account, now: Timestamp, waited: bool) -> Result<Input, Wait> {
+        let Some(Entry { rank, run: Some(run) }) = self.entries.get(&account) else {
+            return Ok(Input::Admit { waited });
+        };
         if self.is_closed {
-            return Admission::ShuttingDown;
+            return Ok(Input::ShuttingDown);
         }
         let can_skip = run.skip_until.is_some_and(|moment| moment > now);
-        let wait = match self.order.first() == Some(rank) {
-            true => self.begin(now).err().map(Admission::After),
-            false => Some(Admission::Behind),
+        let begun = match self.order.first() == Some(rank) {
+            true => self.begin(now),
+            false => Err(Wait::UntilWoken),
         };
-        match wait {
-            Some(_) if can_skip => Admission::Skip,
-            Some(wait) => wait,
-            None => {
+        match begun {
+            Err(_) if can_skip => Ok(Input::Skip),
+            begun => begun.map(|()| {
                 self.leave(account);
-                Admission::Now
-            }
+                Input::Admit { waited }
+            }),
         }
     }
 
@@ -192,28 +179,28 @@ impl<W> RenewalQueue<W> {
             return false;
         }
         self.remove(account);
-        self.insert(account, Priority::Ahead, Deadline::At(deadline), None);
+        self.insert(account, Purpose::Ahead, Deadline::At(deadline), None);
         let is_wanted = self.workers < MAX_WORKERS;
         self.workers += usize::from(is_wanted);
         is_wanted
     }
 
-    /// Returns what a worker is to do.
-    pub fn next(&mut self, now: Timestamp) -> Next {
+    /// Returns the account that a worker is to renew, which has left the queue; or `None` if there is nothing to renew. The worker then
+    /// ends, and is no longer counted.
+    ///
+    /// # Errors
+    /// [`Wait`] if no account may be renewed yet.
+    pub fn next(&mut self, now: Timestamp) -> Result<Option<Admitted>, Wait> {
         let Some(&Rank { account, .. }) = self.order.first().filter(|_| !self.is_closed) else {
             self.lose_worker();
-            return Next::Nothing;
+            return Ok(None);
         };
         if self.entries.get(&account).is_some_and(|entry| entry.run.is_some()) {
-            return Next::Behind;
+            return Err(Wait::UntilWoken);
         }
-        match self.begin(now) {
-            Ok(()) => {
-                self.remove(account);
-                Next::Renew(Admitted { account, begun: now })
-            }
-            Err(wait) => Next::After(wait),
-        }
+        self.begin(now)?;
+        self.remove(account);
+        Ok(Some(Admitted { account, begun: now }))
     }
 
     /// Counts one worker less: it ended, and [`next`](Self::next) did not say so.
@@ -238,15 +225,9 @@ impl<W> RenewalQueue<W> {
         self.entries.values().filter_map(|entry| entry.run.as_ref().map(|run| &run.waker))
     }
 
-    fn insert(
-        &mut self,
-        account: Account,
-        priority: Priority,
-        deadline: Deadline,
-        run: Option<WaitingRun<W>>,
-    ) {
+    fn insert(&mut self, account: Account, purpose: Purpose, deadline: Deadline, run: Option<WaitingRun<W>>) {
         self.joined += 1;
-        let rank = Rank { priority, deadline, joined: self.joined, account };
+        let rank = Rank { purpose, deadline, joined: self.joined, account };
         self.order.insert(rank);
         self.entries.insert(account, Entry { rank, run });
     }
@@ -262,8 +243,8 @@ impl<W> RenewalQueue<W> {
         self.entries.get(&first.account)?.run.as_ref().map(|run| &run.waker)
     }
 
-    /// Counts a renewal that begins now, or returns how long it has to wait.
-    fn begin(&mut self, now: Timestamp) -> Result<(), Duration> {
+    /// Counts a renewal that begins now.
+    fn begin(&mut self, now: Timestamp) -> Result<(), Wait> {
         let Some(rate) = self.rate else { return Ok(()) };
         if self.begun.back().is_some_and(|last| *last > now) {
             // The clock was set back.
@@ -272,30 +253,19 @@ impl<W> RenewalQueue<W> {
         while self.begun.front().is_some_and(|begun| now.since(*begun) >= SECOND) {
             self.begun.pop_front();
         }
-        let wait = self.wait(rate, SECOND, now).max(self.wait(rate.div_ceil(10), SECOND / 10, now));
+        let wait =
+            self.time_until(rate, SECOND, now).max(self.time_until(rate.div_ceil(10), SECOND / 10, now));
         if !wait.is_zero() {
-            return Err(wait);
+            return Err(Wait::For(wait));
         }
         self.begun.push_back(now);
         Ok(())
     }
 
     /// Returns how long until fewer than `max` have begun within `time`.
-    fn wait(&self, max: usize, time: Duration, now: Timestamp) -> Duration {
+    fn time_until(&self, max: usize, time: Duration, now: Timestamp) -> Duration {
         let counted = self.begun.len().checked_sub(max).and_then(|index| self.begun.get(index));
         counted.map_or(Duration::ZERO, |begun| begun.plus(time).since(now))
-    }
-}
-
-impl Admission {
-    /// Returns the input of the run that waited, unless it has to go on waiting. `waited`: it has waited before.
-    pub fn input(self, waited: bool) -> Option<Input> {
-        match self {
-            Self::Now => Some(Input::Admit { waited }),
-            Self::Skip => Some(Input::Skip),
-            Self::ShuttingDown => Some(Input::ShuttingDown),
-            Self::After(_) | Self::Behind => None,
-        }
     }
 }
 
@@ -313,21 +283,40 @@ mod tests {
         START.plus(Duration::from_millis(milliseconds))
     }
 
+    #[derive(Debug, PartialEq)]
+    enum Answer {
+        Begin,
+        Skip,
+        ShuttingDown,
+        Wait(Wait),
+    }
+
     fn hub(hub_id: i64) -> Account {
         Account::hub(hub_id)
     }
 
     impl RenewalQueue<()> {
         fn join_ahead(&mut self, account: Account, deadline: Timestamp) {
-            self.join(account, Priority::Ahead, Deadline::At(deadline), ());
+            self.join(account, Purpose::Ahead, Deadline::At(deadline), ());
         }
 
         /// Returns what a worker does: the account it renews, or the wait.
         fn work(&mut self, now: Timestamp) -> Result<i64, Option<Duration>> {
             match self.next(now) {
-                Next::Renew(admitted) => Ok(admitted.account.hub_id),
-                Next::After(wait) => Err(Some(wait)),
-                Next::Behind | Next::Nothing => Err(None),
+                Ok(Some(admitted)) => Ok(admitted.account.hub_id),
+                Err(Wait::For(wait)) => Err(Some(wait)),
+                Ok(None) | Err(Wait::UntilWoken) => Err(None),
+            }
+        }
+
+        /// Returns what a run that waited is told, or what it has to wait for.
+        fn ask(&mut self, account: Account, now: Timestamp) -> Answer {
+            match self.admit(account, now, true) {
+                Ok(Input::Admit { waited: true }) => Answer::Begin,
+                Ok(Input::Skip) => Answer::Skip,
+                Ok(Input::ShuttingDown) => Answer::ShuttingDown,
+                Ok(other) => panic!("{other:?}"),
+                Err(wait) => Answer::Wait(wait),
             }
         }
     }
@@ -336,9 +325,9 @@ mod tests {
     fn admit_all(queue: &mut RenewalQueue<()>, mut now: Timestamp) -> Vec<(i64, Timestamp)> {
         let mut begun = Vec::new();
         while let Some(first) = queue.order.first().map(|rank| rank.account) {
-            match queue.admit(first, now) {
-                Admission::Now => begun.push((first.hub_id, now)),
-                Admission::After(wait) => now = now.plus(wait),
+            match queue.ask(first, now) {
+                Answer::Begin => begun.push((first.hub_id, now)),
+                Answer::Wait(Wait::For(wait)) => now = now.plus(wait),
                 other => panic!("{other:?}"),
             }
         }
@@ -383,7 +372,7 @@ mod tests {
             queue.join_ahead(hub(hub_id), at(deadline));
         }
         assert!(queue.prioritize(hub(4)).is_some());
-        assert_eq!(queue.admit(hub(2), START), Admission::Behind);
+        assert_eq!(queue.ask(hub(2), START), Answer::Wait(Wait::UntilWoken));
         let order: Vec<_> = admit_all(&mut queue, START).into_iter().map(|(hub_id, _)| hub_id).collect();
         assert_eq!(order, [4, 2, 3, 1]);
         assert!(queue.prioritize(hub(4)).is_none(), "it does not wait any more");
@@ -394,25 +383,29 @@ mod tests {
     fn a_callers_run_is_before_those_ahead_of_time_even_if_its_token_lives_longer() {
         let mut queue = queue(1);
         queue.join_ahead(hub(1), at(100));
-        queue.join(hub(2), Priority::Caller, Deadline::At(at(9000)), ());
-        queue.join(hub(3), Priority::Caller, Deadline::Now, ());
-        assert_eq!(queue.admit(hub(1), START), Admission::Behind);
-        assert_eq!(queue.admit(hub(3), START), Admission::Now);
-        assert_eq!(queue.admit(hub(2), at(1000)), Admission::Now);
-        assert_eq!(queue.admit(hub(1), at(2000)), Admission::Now);
+        queue.join(hub(2), Purpose::Caller, Deadline::At(at(9000)), ());
+        queue.join(hub(3), Purpose::Caller, Deadline::Now, ());
+        assert_eq!(queue.ask(hub(1), START), Answer::Wait(Wait::UntilWoken));
+        assert_eq!(queue.ask(hub(3), START), Answer::Begin);
+        assert_eq!(queue.ask(hub(2), at(1000)), Answer::Begin);
+        assert_eq!(queue.ask(hub(1), at(2000)), Answer::Begin);
     }
 
     #[test]
     fn a_caller_who_can_have_the_old_token_does_not_wait_and_waits_once_that_has_expired() {
         let mut queue = queue(1);
-        queue.join(hub(1), Priority::Caller, Deadline::At(at(500)), ());
-        assert_eq!(queue.admit(hub(1), START), Admission::Now, "nobody is before it");
-        queue.join(hub(2), Priority::Caller, Deadline::At(at(500)), ());
+        queue.join(hub(1), Purpose::Caller, Deadline::At(at(500)), ());
+        assert_eq!(queue.ask(hub(1), START), Answer::Begin, "nobody is before it");
+        queue.join(hub(2), Purpose::Caller, Deadline::At(at(500)), ());
         queue.prioritize(hub(2));
-        assert_eq!(queue.admit(hub(2), at(499)), Admission::Skip, "the rate is used up");
-        assert_eq!(queue.admit(hub(2), at(500)), Admission::After(SECOND / 2));
+        assert_eq!(queue.ask(hub(2), at(499)), Answer::Skip, "the rate is used up");
+        assert_eq!(queue.ask(hub(2), at(500)), Answer::Wait(Wait::For(SECOND / 2)));
         queue.join_ahead(hub(3), at(9000));
-        assert_eq!(queue.admit(hub(3), at(500)), Admission::Behind, "ahead of time there is time to wait");
+        assert_eq!(
+            queue.ask(hub(3), at(500)),
+            Answer::Wait(Wait::UntilWoken),
+            "ahead of time there is time to wait"
+        );
     }
 
     #[test]
@@ -421,30 +414,34 @@ mod tests {
         queue.join_ahead(hub(1), at(100));
         assert!(queue.prioritize(hub(2)).is_none());
         queue.join_ahead(hub(2), at(200));
-        assert_eq!(queue.admit(hub(1), START), Admission::Behind);
-        assert_eq!(queue.admit(hub(2), START), Admission::Now);
+        assert_eq!(queue.ask(hub(1), START), Answer::Wait(Wait::UntilWoken));
+        assert_eq!(queue.ask(hub(2), START), Answer::Begin);
         queue.join_ahead(hub(2), at(200));
-        assert_eq!(queue.admit(hub(2), START), Admission::Behind);
+        assert_eq!(queue.ask(hub(2), START), Answer::Wait(Wait::UntilWoken));
         queue.prioritize(hub(3));
         queue.leave(hub(3));
         queue.join_ahead(hub(3), at(300));
-        assert_eq!(queue.admit(hub(3), START), Admission::Behind, "its run had ended");
+        assert_eq!(queue.ask(hub(3), START), Answer::Wait(Wait::UntilWoken), "its run had ended");
     }
 
     #[test]
     fn a_queued_account_is_renewed_when_no_caller_waits_and_within_the_rate() {
         let mut queue = queue(1);
         queue.push(hub(9), at(0));
-        queue.join(hub(1), Priority::Caller, Deadline::Now, ());
-        assert_eq!(queue.next(START), Next::Behind);
-        assert_eq!(queue.admit(hub(1), START), Admission::Now);
-        assert_eq!(queue.next(START), Next::After(SECOND));
+        queue.join(hub(1), Purpose::Caller, Deadline::Now, ());
+        assert_eq!(queue.next(START), Err(Wait::UntilWoken));
+        assert_eq!(queue.ask(hub(1), START), Answer::Begin);
+        assert_eq!(queue.next(START), Err(Wait::For(SECOND)));
         assert_eq!(queue.work(at(1000)), Ok(9));
-        queue.join(hub(1), Priority::Caller, Deadline::Now, ());
-        assert_eq!(queue.admit(hub(1), at(1000)), Admission::After(SECOND), "the worker's renewal counts");
+        queue.join(hub(1), Purpose::Caller, Deadline::Now, ());
+        assert_eq!(
+            queue.ask(hub(1), at(1000)),
+            Answer::Wait(Wait::For(SECOND)),
+            "the worker's renewal counts"
+        );
         queue.push(hub(9), at(0));
         _ = queue.close().count();
-        assert_eq!(queue.next(at(9000)), Next::Nothing);
+        assert_eq!(queue.next(at(9000)), Ok(None));
     }
 
     #[test]
@@ -452,7 +449,7 @@ mod tests {
         let mut queue = queue(1);
         let push = |queue: &mut RenewalQueue<()>| _ = queue.push(hub(9), at(0));
         push(&mut queue);
-        let Next::Renew(admitted) = queue.next(START) else { panic!() };
+        let Ok(Some(admitted)) = queue.next(START) else { panic!() };
         queue.give_back(admitted);
         queue.give_back(admitted);
         push(&mut queue);
@@ -468,11 +465,11 @@ mod tests {
         let mut queue = queue(1);
         queue.join_ahead(hub(1), at(0));
         queue.join_ahead(hub(2), at(1));
-        assert_eq!(queue.admit(hub(2), START), Admission::Behind);
+        assert_eq!(queue.ask(hub(2), START), Answer::Wait(Wait::UntilWoken));
         assert!(queue.leave(hub(1)).is_some());
-        assert_eq!(queue.admit(hub(2), START), Admission::Now);
+        assert_eq!(queue.ask(hub(2), START), Answer::Begin);
         assert!(queue.leave(hub(2)).is_none());
-        assert_eq!(queue.admit(hub(3), START), Admission::Now);
+        assert_eq!(queue.ask(hub(3), START), Answer::Begin);
     }
 
     /// RENEWAL.md, rule 7.
@@ -480,9 +477,9 @@ mod tests {
     fn a_clock_that_was_set_back_holds_nobody_up() {
         let mut queue = queue(1);
         queue.join_ahead(hub(1), at(0));
-        assert_eq!(queue.admit(hub(1), at(1_000_000)), Admission::Now);
+        assert_eq!(queue.ask(hub(1), at(1_000_000)), Answer::Begin);
         queue.join_ahead(hub(2), at(0));
-        assert_eq!(queue.admit(hub(2), START), Admission::Now);
+        assert_eq!(queue.ask(hub(2), START), Answer::Begin);
     }
 
     #[test]
@@ -492,8 +489,8 @@ mod tests {
         queue.join_ahead(hub(2), at(0));
         queue.push(hub(3), at(0));
         assert_eq!(queue.close().count(), 2);
-        assert_eq!(queue.admit(hub(1), START), Admission::ShuttingDown);
-        assert_eq!(queue.admit(hub(2), START), Admission::ShuttingDown);
+        assert_eq!(queue.ask(hub(1), START), Answer::ShuttingDown);
+        assert_eq!(queue.ask(hub(2), START), Answer::ShuttingDown);
         assert!(!queue.push(hub(4), at(0)));
         assert_eq!(queue.entries.len(), 2);
     }

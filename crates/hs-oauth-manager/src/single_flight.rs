@@ -8,12 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hs_oauth_core::Account;
 use hs_oauth_core::renewal::{TokenError, UnsavedTokens};
 
-use crate::outcome::Outcome;
-use crate::queue::RenewalQueue;
-use crate::unsaved::UnsavedSet;
-
-/// What a flight, one renewal in one process, brings to its callers.
-pub type FlightResult = Result<Outcome, TokenError>;
+use crate::outcome::FlightResult;
+use crate::queue::{Purpose, RenewalQueue};
 
 /// How those wait who cannot go on yet: with the channels of an async runtime, or with condition variables.
 pub trait Waiting: fmt::Debug + Default {
@@ -44,25 +40,18 @@ pub struct SingleFlight<W: Waiting> {
 /// What is under way in a process.
 #[derive(Debug)]
 pub struct State<W: Waiting> {
-    flights: HashMap<Account, W::Flight>,
-    /// How much is under way that must not be cut off.
-    busy: usize,
-    is_shut_down: bool,
+    /// The flights that have not ended.
+    pub flights: HashMap<Account, W::Flight>,
     /// When renewals begin.
     pub queue: RenewalQueue<W::Waker>,
-    /// What could not be saved.
-    pub unsaved: UnsavedSet,
-}
-
-/// What a flight is started or joined for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// A caller waits for it.
-    Caller,
-    /// A token is renewed ahead of time, and nobody waits.
-    Ahead,
-    /// The manager is being shut down.
-    Shutdown,
+    /// The tokens that could not be saved.
+    pub unsaved: HashMap<Account, UnsavedTokens>,
+    /// Whether those tokens are being tried again.
+    pub(crate) is_retrying: bool,
+    /// How much is under way that must not be cut off.
+    pub busy: usize,
+    /// Whether nothing new begins any more.
+    pub is_shut_down: bool,
 }
 
 /// The part in a flight.
@@ -92,10 +81,11 @@ impl<W: Waiting> SingleFlight<W> {
     pub fn new(renewals_per_second: Option<NonZeroU32>) -> Self {
         let state = State {
             flights: HashMap::new(),
+            queue: RenewalQueue::new(renewals_per_second),
+            unsaved: HashMap::new(),
+            is_retrying: false,
             busy: 0,
             is_shut_down: false,
-            queue: RenewalQueue::new(renewals_per_second),
-            unsaved: UnsavedSet::default(),
         };
         Self { state: Mutex::new(state), waiting: W::default() }
     }
@@ -105,23 +95,11 @@ impl<W: Waiting> SingleFlight<W> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins the account's flight, or starts it. A caller who joins moves it to the front of the queue.
+    /// Joins the account's flight, or starts it. A caller who joins moves it to the front of the queue. `state` is this one's.
     ///
     /// # Errors
     /// [`TokenError::ShutDown`] if there is no flight and none begins any more.
     pub fn start_or_join(
-        self: &Arc<Self>,
-        account: Account,
-        purpose: Purpose,
-    ) -> Result<Role<W>, TokenError> {
-        self.start_or_join_in(&mut self.state(), account, purpose)
-    }
-
-    /// The same, for whoever holds the lock.
-    ///
-    /// # Errors
-    /// As [`start_or_join`](Self::start_or_join).
-    pub fn start_or_join_in(
         self: &Arc<Self>,
         state: &mut State<W>,
         account: Account,
@@ -169,23 +147,6 @@ impl<W: Waiting> SingleFlight<W> {
     }
 }
 
-impl<W: Waiting> State<W> {
-    /// Returns whether anything is under way that must not be cut off.
-    pub fn is_busy(&self) -> bool {
-        self.busy > 0
-    }
-
-    /// Returns whether nothing new begins any more.
-    pub fn is_shut_down(&self) -> bool {
-        self.is_shut_down
-    }
-
-    /// Returns how many renewals are under way.
-    pub fn flights(&self) -> usize {
-        self.flights.len()
-    }
-}
-
 impl<W: Waiting> FlightGuard<W> {
     /// Returns the account that is renewed.
     pub fn account(&self) -> Account {
@@ -200,12 +161,19 @@ impl<W: Waiting> FlightGuard<W> {
     /// Ends the flight: from now on another may begin, and this one's followers have its result. Returns whether the caller has to
     /// start retries, since the run left tokens unsaved.
     pub fn finish(&mut self, unsaved: Option<UnsavedTokens>, result: FlightResult) -> bool {
-        let starts_retries = {
-            let mut state = self.task.0.state();
-            let starts_retries = state.unsaved.set(self.account, unsaved);
-            self.end(&mut state);
-            starts_retries
+        let mut state = self.task.0.state();
+        let starts_retries = match unsaved {
+            Some(unsaved) => {
+                state.unsaved.insert(self.account, unsaved);
+                !std::mem::replace(&mut state.is_retrying, true)
+            }
+            None => {
+                state.unsaved.remove(&self.account);
+                false
+            }
         };
+        self.end(&mut state);
+        drop(state);
         self.has_ended = true;
         W::deliver(&self.flight, result);
         starts_retries
@@ -236,12 +204,9 @@ impl<W: Waiting> TaskGuard<W> {
 
 impl<W: Waiting> Drop for TaskGuard<W> {
     fn drop(&mut self) {
-        let is_idle = {
-            let mut state = self.0.state();
-            state.busy -= 1;
-            !state.is_busy()
-        };
-        if is_idle {
+        let mut state = self.0.state();
+        state.busy -= 1;
+        if state.busy == 0 {
             self.0.waiting.idle();
         }
     }
@@ -256,7 +221,7 @@ mod tests {
     use hs_oauth_core::renewal::Deadline;
 
     use super::*;
-    use crate::queue::{Admission, Priority};
+    use crate::queue::Wait;
 
     const ACCOUNT: Account = Account::hub(1);
     const OTHER: Account = Account::hub(2);
@@ -288,14 +253,14 @@ mod tests {
     }
 
     fn lead(flights: &Arc<SingleFlight<Recorder>>, purpose: Purpose) -> FlightGuard<Recorder> {
-        match flights.start_or_join(ACCOUNT, purpose) {
+        match flights.start_or_join(&mut flights.state(), ACCOUNT, purpose) {
             Ok(Role::Leader(guard)) => guard,
             other => panic!("{other:?}"),
         }
     }
 
     fn follow(flights: &Arc<SingleFlight<Recorder>>) -> Arc<Mutex<Option<FlightResult>>> {
-        match flights.start_or_join(ACCOUNT, Purpose::Caller) {
+        match flights.start_or_join(&mut flights.state(), ACCOUNT, Purpose::Caller) {
             Ok(Role::Follower(flight)) => flight,
             other => panic!("{other:?}"),
         }
@@ -306,12 +271,12 @@ mod tests {
         let flights = flights(0);
         let mut guard = lead(&flights, Purpose::Caller);
         let follower = follow(&flights);
-        assert!(follower.lock().unwrap().is_none() && flights.state().is_busy());
+        assert!(follower.lock().unwrap().is_none() && flights.state().busy > 0);
         guard.finish(None, Err(TokenError::NotInstalled));
         assert!(matches!(*follower.lock().unwrap(), Some(Err(TokenError::NotInstalled))));
         let next = lead(&flights, Purpose::Caller);
         drop((guard, next));
-        assert!(!flights.state().is_busy());
+        assert!(flights.state().busy == 0);
         assert_eq!(flights.waiting.idle.load(Ordering::Relaxed), 1);
     }
 
@@ -332,7 +297,10 @@ mod tests {
         flights.shut_down();
         follow(&flights);
         drop(running);
-        assert!(matches!(flights.start_or_join(ACCOUNT, Purpose::Caller), Err(TokenError::ShutDown)));
+        assert!(matches!(
+            flights.start_or_join(&mut flights.state(), ACCOUNT, Purpose::Caller),
+            Err(TokenError::ShutDown)
+        ));
         assert!(matches!(flights.start_task(), Err(TokenError::ShutDown)));
         lead(&flights, Purpose::Shutdown);
     }
@@ -347,8 +315,8 @@ mod tests {
         let mut state = flights.state();
         for (account, expires) in [(OTHER, 100), (ACCOUNT, 200)] {
             let deadline = Deadline::At(NOW.plus(Duration::from_secs(expires)));
-            state.queue.join(account, Priority::Ahead, deadline, ());
+            state.queue.join(account, Purpose::Ahead, deadline, ());
         }
-        assert_eq!(state.queue.admit(ACCOUNT, NOW), Admission::Behind);
+        assert!(matches!(state.queue.admit(ACCOUNT, NOW, false), Err(Wait::UntilWoken)));
     }
 }
