@@ -8,7 +8,7 @@
 //! | How do several processes share tokens, and what can go wrong? | [`fleet`] |
 //! | What do I watch, what can I limit, and what does the library not do? | [`operate`] |
 //! | How do I leave `v1`? | [`migrate`] |
-//! | How do I test my code without HubSpot? | [`test`] |
+//! | How do I test my code without HubSpot? | [`mod@test`] |
 //!
 //! The code on these pages is async. `hs-oauth-blocking` has the same types and methods without `.await`. There, `Client::new` returns no
 //! `Result`, a store needs no `SpawnBlocking`, and `TokenManager::send` takes an `http::Request`.

@@ -46,7 +46,6 @@
 mod client;
 mod driver;
 mod flight;
-/// Guides: one page for each thing that an application does, with code that compiles.
 pub mod guide;
 mod manager;
 mod send;
