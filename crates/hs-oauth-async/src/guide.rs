@@ -55,9 +55,8 @@ pub mod fleet {}
 ///
 /// # The items of this guide
 ///
-/// [`Event`](crate::Event), [`TokenManagerBuilder::on_event`](crate::TokenManagerBuilder::on_event),
-/// [`TokenManagerBuilder::with_renewals_per_second`](crate::TokenManagerBuilder::with_renewals_per_second),
-/// [`Client::with_http`](crate::Client::with_http), [`http_builder`](crate::http_builder).
+/// [`Event`](crate::Event), [`TokenManagerBuilder`](crate::TokenManagerBuilder), [`Client::with_http`](crate::Client::with_http),
+/// [`http_builder`](crate::http_builder).
 pub mod operate {}
 
 #[doc = include_str!("guide/migrate.md")]
