@@ -20,6 +20,12 @@
 //! # }
 //! ```
 //!
+//! # Guides
+//!
+//! The module [`guide`] has a page for each thing that an application does: [`install`](guide::install) accounts, [`hold`](guide::hold)
+//! their tokens, handle [`errors`](guide::errors), run a [`fleet`](guide::fleet) of processes, [`operate`](guide::operate) it,
+//! [`migrate`](guide::migrate) from `v1`, and [`test`](guide::test).
+//!
 //! # What is here
 //!
 //! | for | items |
@@ -40,6 +46,7 @@
 mod client;
 mod driver;
 mod flight;
+pub mod guide;
 mod manager;
 mod send;
 mod spawn_blocking;

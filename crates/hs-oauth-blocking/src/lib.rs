@@ -20,6 +20,21 @@
 //! # }
 //! ```
 //!
+//! # Guides
+//!
+//! The [guides](https://docs.rs/hs-oauth-async/latest/hs_oauth_async/guide/index.html) have a page for each thing that an
+//! application does: [install] accounts, [hold] their tokens, handle [errors], run a [fleet] of processes, [operate] it, [migrate] from
+//! `v1`, and [test]. Their code is async. Here it is the same without `.await`. `Client::new` returns no `Result`, a store needs no
+//! `SpawnBlocking`, and [`TokenManager::send`] takes an [`http::Request`].
+//!
+//! [install]: https://docs.rs/hs-oauth-async/latest/hs_oauth_async/guide/install/index.html
+//! [hold]: https://docs.rs/hs-oauth-async/latest/hs_oauth_async/guide/hold/index.html
+//! [errors]: https://docs.rs/hs-oauth-async/latest/hs_oauth_async/guide/errors/index.html
+//! [fleet]: https://docs.rs/hs-oauth-async/latest/hs_oauth_async/guide/fleet/index.html
+//! [operate]: https://docs.rs/hs-oauth-async/latest/hs_oauth_async/guide/operate/index.html
+//! [migrate]: https://docs.rs/hs-oauth-async/latest/hs_oauth_async/guide/migrate/index.html
+//! [test]: https://docs.rs/hs-oauth-async/latest/hs_oauth_async/guide/test/index.html
+//!
 //! # What is here
 //!
 //! | for | items |

@@ -40,6 +40,12 @@
 //!
 //! The `TokenManager` of `hs-oauth-async` and of `hs-oauth-blocking` renews tokens for an application.
 //!
+//! # Guides
+//!
+//! `hs-oauth-async` has [guides](https://docs.rs/hs-oauth-async/latest/hs_oauth_async/guide/index.html) with a page for each
+//! thing that an application does, such as [what each error asks](https://docs.rs/hs-oauth-async/latest/hs_oauth_async/guide/errors/index.html)
+//! and [how to leave `v1`](https://docs.rs/hs-oauth-async/latest/hs_oauth_async/guide/migrate/index.html).
+//!
 //! # Secrets
 //!
 //! Tokens, codes and the client secret have types of their own. They print as `[redacted]`, are compared in constant time and are wiped
