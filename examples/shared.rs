@@ -271,3 +271,7 @@ pub fn print_line(line: impl fmt::Display) {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../crates/hs-oauth-async/src/guide/test.md")]
+struct TestGuide;
