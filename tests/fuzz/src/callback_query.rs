@@ -3,7 +3,10 @@
 
 use std::sync::LazyLock;
 
-use hs_oauth_core::{App, Authorize, CallbackError, ClientSecret, MAX_CALLBACK_SIZE, NextStep, PendingAuthorization, Randomness, Scopes};
+use hs_oauth_core::{
+    App, Authorize, CallbackError, ClientSecret, MAX_CALLBACK_SIZE, NextStep, PendingAuthorization,
+    Randomness, Scopes,
+};
 
 use crate::fill::{echoes, fill, has_secret};
 
@@ -20,8 +23,7 @@ static BEGUN: LazyLock<[Begun; 2]> = LazyLock::new(|| {
         .expect("an app");
     [1_u8, 2].map(|seed| {
         let randomness = Randomness::new([seed.wrapping_mul(91); 32], [seed.wrapping_mul(57); 32]);
-        let begun =
-            Authorize::new(Scopes::NONE).begin_with(&app, randomness).expect("it has a redirect URI");
+        let begun = Authorize::new(Scopes::NONE).begin_with(&app, randomness).expect("it has a redirect URI");
         let verifier = begun.pending.code_verifier().expect("PKCE is on").expose();
         let mut marks = Vec::from(echoes("state", begun.pending.state().expose()));
         marks.extend(echoes("verifier", verifier));

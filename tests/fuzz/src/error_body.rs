@@ -6,7 +6,11 @@ use std::fmt::Debug;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use hs_oauth_core::{AccessToken, ApiError, ApiVersion, App, AuthorizationCode, ClientCredentials, ClientSecret, Code, CodeVerifier, Endpoint, Error, ExchangeCode, Introspect, Introspection, NextStep, Refresh, RefreshToken, RetryPolicy, Revoke, Scopes};
+use hs_oauth_core::{
+    AccessToken, ApiError, ApiVersion, App, AuthorizationCode, ClientCredentials, ClientSecret, Code,
+    CodeVerifier, Endpoint, Error, ExchangeCode, Introspect, Introspection, NextStep, Refresh, RefreshToken,
+    RetryPolicy, Revoke, Scopes,
+};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::SENT_AT;
@@ -141,7 +145,8 @@ fn pair<E: Endpoint>(
                 continue;
             }
         };
-        let other = other_endpoint.read_response(other_app, SENT_AT, &other).expect_err("the other is one, too");
+        let other =
+            other_endpoint.read_response(other_app, SENT_AT, &other).expect_err("the other is one, too");
         if without_rescued(&error) != without_rescued(&other) && answer.has_secret(&pair.echoes) {
             continue;
         }

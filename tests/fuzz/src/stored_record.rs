@@ -14,7 +14,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 static KEYS: LazyLock<Keys> = LazyLock::new(|| {
     let key = |id, byte| SealingKey::new(id, [byte; 32]).expect("a name");
-    Keys::new(key("2026-09", 1)).and(key("2026-03", 2)).expect("two names")
+    Keys::new(key("2026-09", 1)).with_key(key("2026-03", 2)).expect("two names")
 });
 
 /// The one seal among the seeds that was made with these keys. A mutation must not make another.

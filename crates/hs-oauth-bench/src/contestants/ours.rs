@@ -4,7 +4,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hs_oauth_core::{AccessToken, Account, App, AppBuilder, Authorize, ClientSecret, Endpoint as _, Randomness, Refresh, RefreshToken, Scopes, Timestamp, TokenSet};
+use hs_oauth_core::{
+    AccessToken, Account, App, AppBuilder, Authorize, ClientSecret, Endpoint as _, Randomness, Refresh,
+    RefreshToken, Scopes, Timestamp, TokenSet,
+};
 use http::{Request, Response, StatusCode};
 use tokio::runtime::Runtime;
 

@@ -1,15 +1,16 @@
 //! Many accounts held by one manager: the memory an account takes, and how long a bearer of one of them takes to read.
 
+use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use hs_oauth_blocking::{
-    AccessToken, Account, App, ClientSecret, Grant, MemoryStore, Random, Record, RefreshToken, TokenSet,
-    TokenStore as _,
+    AccessToken, Account, App, ClientSecret, MemoryStore, Record, RefreshToken, TokenSet, TokenStore as _,
 };
-use std::hint::black_box;
+use hs_oauth_core::Random;
+use hs_oauth_core::renewal::GrantId;
 
 use super::clock::{compare, wall};
 use crate::chart::Chart;

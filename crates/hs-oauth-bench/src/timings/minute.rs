@@ -8,9 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hs_oauth_async::http::HeaderValue;
 use hs_oauth_blocking::{
-    AccessToken, Account, App, ClientSecret, Event, Grant, MemoryStore, Random, Record, RefreshToken,
-    TokenError, TokenSet, TokenStore as _,
+    AccessToken, Account, App, ClientSecret, Event, MemoryStore, Record, RefreshToken, TokenError, TokenSet,
+    TokenStore as _,
 };
+use hs_oauth_core::Random;
+use hs_oauth_core::renewal::GrantId;
 
 use crate::chart::Chart;
 use crate::given;
@@ -99,8 +101,9 @@ fn run(
         move || lock(&requests).push(began.elapsed())
     })?;
     let store = Arc::new(MemoryStore::new());
-    let app =
-        App::hubspot(given::CLIENT_ID, ClientSecret::new(given::CLIENT_SECRET)?).with_api_base(url).build()?;
+    let app = App::hubspot(given::CLIENT_ID, ClientSecret::new(given::CLIENT_SECRET)?)
+        .with_api_base(url)
+        .build()?;
     let listener = Box::new({
         let renewed = Arc::clone(&renewed);
         move |account| lock(&renewed).push((account, began.elapsed()))

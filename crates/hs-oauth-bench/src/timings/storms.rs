@@ -86,7 +86,7 @@ impl Scene {
         let account = Account::from_tokens(&tokens, false).ok_or("no account")?;
         hubspot.emulator(|emulator| {
             emulator.clear_journal();
-            emulator.inject(Fault::delay(REQUEST).on(Target::Refresh));
+            emulator.inject(Fault::delay(REQUEST).with_target(Target::Refresh));
         });
         Ok(Self { hubspot, app, account, tokens })
     }
