@@ -25,7 +25,7 @@ static GENUINE: LazyLock<Value> = LazyLock::new(|| {
 });
 
 /// Checks, for any bytes, that a record loses nothing when it is read and written, that it shows no secret, that it can be sealed and
-/// opened again, that an altered seal is not opened, and that a file is read only for its own account.
+/// opened again, that nothing is opened that was altered or sealed elsewhere, and that a file is read only for its own account.
 pub fn check(data: &[u8]) {
     if let Ok(record) = serde_json::from_slice::<Record>(data) {
         let before = serde_json::from_slice(data).expect("a record is an object");
