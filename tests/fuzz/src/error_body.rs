@@ -108,7 +108,7 @@ fn style(secrets: [[&'static str; 3]; 2]) -> Style {
 /// there 401 and 404 mean that the token is unknown.
 pub fn check(data: &[u8]) {
     let Some(text) = ResponseText::read(data) else { return };
-    // Checking both would take twice the time. Mutations change the length, and so the choice.
+    // One style for each input, since both take twice the time. Mutations change the length, and so the choice.
     let [plain, odd] = &*STYLES;
     let style = if data.len().is_multiple_of(2) { plain } else { odd };
     let latest = [ApiVersion::LATEST];
