@@ -1,4 +1,4 @@
-//! Plants bugs into copies of the renewal, for the simulation to find.
+//! Makes a copy of the renewal for each bug in `simulation/mutations.rs`, and plants the bug into it. The simulation must find them all.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for Mutation { name, from, to } in MUTATIONS {
         let found: usize = sources.iter().map(|(_, source)| source.matches(from).count()).sum();
         if found != 1 {
-            return Err(format!("the text that the mutation {name} replaces is there {found} times").into());
+            return Err(format!("the text that the mutation {name} replaces occurs {found} times").into());
         }
         let folder = out_dir.join(name);
         fs::create_dir_all(&folder)?;
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The mutants are in another crate: what they use of core, but for each other, is what everyone can use.
+/// Rewrites the imports of a module: it is now outside of core, and imports what it does not copy by the public paths.
 fn with_public_paths(source: &str) -> String {
     let mut text = String::new();
     for line in source.lines() {
@@ -61,6 +61,6 @@ fn with_public_paths(source: &str) -> String {
 
 fn declaration(name: &str, path: &Path) -> String {
     format!(
-        "#[allow(warnings, clippy::all)]\n#[path = {path:?}]\nmod {name};\nmachine!({name}::renew::Renewal, {name}::save::UnsavedTokens);\n"
+        "#[allow(warnings, clippy::all)]\n#[path = {path:?}]\nmod {name};\nimpl_renewal_run!({name}::renew::Renewal, {name}::save::UnsavedTokens);\n"
     )
 }

@@ -1,4 +1,4 @@
-//! The emulator, without a wire: what a run sends is handled at once, at a time of the caller's choosing.
+//! HubSpot: the emulator, without a network. It handles a request at once, and the caller gives the time.
 
 use std::collections::HashMap;
 
@@ -14,8 +14,8 @@ pub(super) const HUB: i64 = 62515;
 pub(super) struct HubSpot {
     pub(super) app: App,
     pub(super) emulator: Emulator,
-    /// When each access token really ends, by the text.
-    ends: HashMap<String, u64>,
+    /// When each access token expires, in milliseconds of the true time.
+    expires_at: HashMap<String, u64>,
     installs: u8,
 }
 
@@ -29,10 +29,10 @@ impl HubSpot {
             .with_redirect_uri(&settings.redirect_uris[0])
             .build()
             .unwrap();
-        Self { app, emulator: Emulator::new(settings), ends: HashMap::new(), installs: 0 }
+        Self { app, emulator: Emulator::new(settings), expires_at: HashMap::new(), installs: 0 }
     }
 
-    /// A person connects the account, and the code is exchanged.
+    /// Connects the account, and exchanges the code for tokens.
     pub(super) fn connect(&mut self, now: u64) -> TokenSet {
         self.installs += 1;
         let randomness = Randomness::new([self.installs; 32], [7; 32]);
@@ -58,17 +58,18 @@ impl HubSpot {
             && let (Some(token), Some(expires_in)) =
                 (body["access_token"].as_str(), body["expires_in"].as_u64())
         {
-            self.ends.insert(token.to_owned(), now + expires_in * 1000);
+            self.expires_at.insert(token.to_owned(), now + expires_in * 1000);
         }
         response
     }
 
-    /// When that access token ends, by HubSpot's own clock.
-    pub(super) fn end_of(&self, tokens: &TokenSet) -> u64 {
-        self.ends[tokens.access_token.expose()]
+    /// Returns when the access token expires by HubSpot's own clock, in milliseconds.
+    pub(super) fn expiry_of(&self, tokens: &TokenSet) -> u64 {
+        self.expires_at[tokens.access_token.expose()]
     }
 
-    pub(super) fn knows(&mut self, now: u64, token: &RefreshToken) -> bool {
+    /// Returns whether the refresh token is good.
+    pub(super) fn is_active(&mut self, now: u64, token: &RefreshToken) -> bool {
         !matches!(self.call(now, &Introspect::new(token.clone())).unwrap(), Introspection::Inactive)
     }
 }

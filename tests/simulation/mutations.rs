@@ -11,7 +11,7 @@ const MODULES: [&str; 9] = [
     "store_calls",
 ];
 
-/// A bug to be planted into the renewal: what it is, and the text of one of the modules that it replaces, with what.
+/// A bug that `build.rs` plants into the renewal: it replaces the text `from`, which occurs once in one of the modules, with `to`.
 struct Mutation {
     name: &'static str,
     from: &'static str,
@@ -50,7 +50,7 @@ const MUTATIONS: &[Mutation] = &[
         to: "record.is_same(record.grant, &unsaved.sent)",
     },
     Mutation {
-        name: "late_save_frees_the_lease_of_another",
+        name: "late_save_removes_the_lease_of_another",
         from: "if owns_lease {\n            record.lease = None;",
         to: "record.lease = None;\nif owns_lease {",
     },
@@ -72,7 +72,7 @@ const MUTATIONS: &[Mutation] = &[
              (_, Error::Api(error)) if error.status.is_client_error() => Failure::Refused,",
     },
     Mutation {
-        name: "expiry_counted_from_reading",
+        name: "life_counted_from_reading",
         from: "new.expires_at = new.expires_at.min(latest);",
         to: "_ = latest;",
     },
@@ -87,17 +87,17 @@ const MUTATIONS: &[Mutation] = &[
         to: "if owns_lease { record.lease = None; }\nrecord.unsettled = false;",
     },
     Mutation {
-        name: "back_off_not_kept",
+        name: "back_off_ignored",
         from: "if retry.at > now && legal {",
         to: "if retry.at > now && legal && false {",
     },
     Mutation {
-        name: "saved_late_and_handed_out_all_the_same",
+        name: "expired_tokens_handed_out_after_a_late_save",
         from: "None if !self.requirements.is_usable(now, &unsaved.tokens) => {",
         to: "None if false => {",
     },
     Mutation {
-        name: "a_skipped_admission_taken_for_a_shutdown",
+        name: "skipped_admission_taken_for_a_shutdown",
         from: "self.skipped(now, *stored, deadline)",
         to: "{ _ = deadline; self.found_or(now, stored.record.tokens, TokenError::ShutDown) }",
     },

@@ -1,4 +1,4 @@
-//! What must hold whatever goes wrong, looked at from outside: from the store, from HubSpot and from the callers.
+//! What must hold whatever fails: the rules of `RENEWAL.md`, checked from outside by what the store, HubSpot and the callers see.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,19 +6,19 @@ use hs_oauth_core::TokenSet;
 use hs_oauth_core::renewal::{GrantId, GrantState, HolderId, Lease, Record};
 use hs_oauth_emulator::Rotation;
 
-/// Between a rotation and its save the new token is in one memory or one packet only. What may happen then, as RENEWAL.md
-/// counts it; and clocks further apart than the margin, which turn into W3 or W4.
+/// A window in which an account may be lost. Between a rotation and its save only one process or one packet has the new refresh
+/// token. `RENEWAL.md` numbers what may happen then. A clock that is further off than the margin has the effects of W3 and W4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Window {
-    /// The process dies after HubSpot acted, before the save.
+    /// The process crashes after HubSpot has acted and before the save.
     W1,
-    /// The answer is lost after HubSpot acted.
+    /// The response is lost after HubSpot has acted.
     W2,
-    /// The holder stands still or cannot save past its lease, and another takes over.
+    /// The holder is paused or cannot save until its lease is over, and another run takes over.
     W3,
-    /// The holder stands still between its last look at the clock and sending.
+    /// The holder is paused between its last look at the clock and sending.
     W4,
-    /// The network delivers a request after the client has given up.
+    /// The network delivers a request twice, or after the client has stopped waiting.
     W5,
     /// A clock was set to another time.
     Clock,
@@ -27,27 +27,28 @@ pub(super) enum Window {
 pub(super) struct Rules {
     rotation: Rotation,
     clock_margin: u64,
-    /// The least by which a token handed out must be from its end.
-    margin: u64,
-    /// Whose tokens these are, by access token.
-    issued_to: HashMap<String, GrantId>,
+    /// How long, in milliseconds, a token must be valid when it is handed out.
+    min_life: u64,
+    /// The grant of each access token.
+    grants: HashMap<String, GrantId>,
     /// Every access token that was ever stored.
-    stored: BTreeSet<String>,
-    /// The refresh tokens that HubSpot refused, and when it last did.
-    refused: HashMap<String, u64>,
+    stored_tokens: BTreeSet<String>,
+    /// The refresh tokens that HubSpot has refused, each with the last time.
+    refused_at: HashMap<String, u64>,
     /// When each grant was installed.
-    installed: HashMap<GrantId, u64>,
-    /// Requests on their way, and of which grant.
-    out: BTreeMap<usize, Option<GrantId>>,
-    /// What has happened since the store last held HubSpot's newest refresh token.
-    pub(super) windows: Vec<Window>,
-    /// The windows that ever opened in this schedule.
-    pub(super) seen: BTreeSet<Window>,
+    installed_at: HashMap<GrantId, u64>,
+    /// The runs that wait for a response, and their grants.
+    sending: BTreeMap<usize, Option<GrantId>>,
+    /// The windows that have opened since the store last had HubSpot's newest refresh token.
+    open_windows: Vec<Window>,
+    /// The windows that have ever opened in this schedule.
+    all_windows: BTreeSet<Window>,
     /// The newest refresh token of each grant, while it is good.
     newest: HashMap<GrantId, String>,
-    /// What the store holds: grant and refresh token.
-    held: Option<(GrantId, Option<String>)>,
-    pub(super) broken: Option<String>,
+    /// The grant and the refresh token in the store.
+    stored: Option<(GrantId, Option<String>)>,
+    /// The first rule that was violated.
+    pub(super) violation: Option<String>,
 }
 
 impl Rules {
@@ -55,99 +56,105 @@ impl Rules {
         Self {
             rotation,
             clock_margin,
-            margin: safety - clock_margin,
-            issued_to: HashMap::new(),
-            stored: BTreeSet::new(),
-            refused: HashMap::new(),
-            installed: HashMap::new(),
-            out: BTreeMap::new(),
-            windows: Vec::new(),
-            seen: BTreeSet::new(),
+            min_life: safety - clock_margin,
+            grants: HashMap::new(),
+            stored_tokens: BTreeSet::new(),
+            refused_at: HashMap::new(),
+            installed_at: HashMap::new(),
+            sending: BTreeMap::new(),
+            open_windows: Vec::new(),
+            all_windows: BTreeSet::new(),
             newest: HashMap::new(),
-            held: None,
-            broken: None,
+            stored: None,
+            violation: None,
         }
     }
 
-    fn breaks(&mut self, rule: impl Into<String>) {
-        self.broken.get_or_insert(rule.into());
+    pub(super) fn violate(&mut self, rule: impl Into<String>) {
+        self.violation.get_or_insert(rule.into());
     }
 
-    pub(super) fn opens(&mut self, window: Window) {
-        self.seen.insert(window);
-        self.windows.push(window);
+    pub(super) fn window_opened(&mut self, window: Window) {
+        self.all_windows.insert(window);
+        self.open_windows.push(window);
     }
 
-    fn settle(&mut self) {
-        if let Some((grant, refresh_token)) = &self.held
+    /// Closes the windows once the store has the newest refresh token of its grant.
+    fn close_windows(&mut self) {
+        if let Some((grant, refresh_token)) = &self.stored
             && refresh_token.is_some()
             && self.newest.get(grant) == refresh_token.as_ref()
         {
-            self.windows.clear();
+            self.open_windows.clear();
         }
     }
 
-    /// Whether this is the newest refresh token of the stored grant, and not stored.
+    /// Returns whether this is the newest refresh token of the stored grant, and the store does not have it.
     pub(super) fn is_only_copy(&self, refresh_token: &str) -> bool {
-        self.held.as_ref().is_some_and(|(grant, stored)| {
+        self.stored.as_ref().is_some_and(|(grant, stored)| {
             self.newest.get(grant).is_some_and(|newest| newest == refresh_token)
                 && stored.as_deref() != Some(refresh_token)
         })
     }
 
-    /// Clocks stay within the margin, and nothing is sent or delivered late.
+    /// Returns whether the clocks were within the margin so far, and nothing was sent or delivered late.
     fn is_timely(&self) -> bool {
-        ![Window::W4, Window::W5, Window::Clock].iter().any(|window| self.seen.contains(window))
+        ![Window::W4, Window::W5, Window::Clock].iter().any(|window| self.all_windows.contains(window))
     }
 
-    /// HubSpot issued these tokens to a renewal of that grant.
-    pub(super) fn issued(&mut self, grant: GrantId, tokens: &TokenSet) {
-        self.issued_to.insert(tokens.access_token.expose().to_owned(), grant);
+    /// HubSpot has issued these tokens to a renewal of that grant.
+    pub(super) fn tokens_issued(&mut self, grant: GrantId, tokens: &TokenSet) {
+        self.grants.insert(tokens.access_token.expose().to_owned(), grant);
         if let Some(token) = refresh_token(tokens) {
             self.newest.insert(grant, token);
         }
-        self.settle();
+        self.close_windows();
     }
 
-    pub(super) fn refused(&mut self, now: u64, grant: GrantId, refresh_token: &str) {
-        self.refused.insert(refresh_token.to_owned(), now);
+    /// HubSpot has refused a refresh token of that grant.
+    pub(super) fn grant_refused(&mut self, now: u64, grant: GrantId, refresh_token: &str) {
+        self.refused_at.insert(refresh_token.to_owned(), now);
         if self.rotation == Rotation::Strict
             && self.newest.remove(&grant).is_some_and(|newest| newest != refresh_token)
         {
-            // A used token ends the grant even after the newest was saved: whose it was took over, or came late.
-            let blamed = [Window::W3, Window::W4, Window::W5, Window::Clock];
-            self.windows.extend(blamed.iter().filter(|window| self.seen.contains(window)));
+            // A replaced token ends the grant even after the newest was saved. Its sender took over, or was late.
+            let causes = [Window::W3, Window::W4, Window::W5, Window::Clock];
+            self.open_windows.extend(causes.iter().filter(|window| self.all_windows.contains(window)));
         }
     }
 
-    /// Rule 1: one request at a time, and one a run.
-    pub(super) fn sends(&mut self, run: usize, grant: Option<GrantId>, sends: u32) {
+    /// A run has sent a request. Rule 1: an account has one request at a time, and a run sends one.
+    pub(super) fn request_sent(&mut self, run: usize, grant: Option<GrantId>, sends: u32) {
         if sends > 1 {
-            self.breaks("rule 1: a run sent twice");
+            self.violate("rule 1: a run sent twice");
         }
-        if self.is_timely() && self.out.values().any(|other| *other == grant) {
-            self.breaks("rule 1: two requests of one grant at once");
+        if self.is_timely() && self.sending.values().any(|other| *other == grant) {
+            self.violate("rule 1: two requests of one grant at once");
         }
-        self.out.insert(run, grant);
+        self.sending.insert(run, grant);
     }
 
-    pub(super) fn no_longer_sends(&mut self, run: usize) {
-        self.out.remove(&run);
+    /// A run no longer waits for a response.
+    pub(super) fn request_ended(&mut self, run: usize) {
+        self.sending.remove(&run);
     }
 
-    /// Rule 5: the back-off in the record holds for everyone.
-    pub(super) fn takes(&mut self, clock: u64, before: &Record) {
+    /// A run has taken the lease. Rule 5: the back-off in the record applies to every process.
+    pub(super) fn lease_taken(&mut self, clock: u64, before: &Record) {
         let retry_at = before.retry.as_ref().map_or(0, |retry| retry.at.as_millis());
-        if retry_at > clock && retry_at <= clock + 24 * 3_600_000 && !self.seen.contains(&Window::Clock) {
-            self.breaks("rule 5: a renewal during the fleet's back-off");
+        if retry_at > clock
+            && retry_at <= clock + 24 * 3_600_000
+            && !self.all_windows.contains(&Window::Clock)
+        {
+            self.violate("rule 5: a renewal during the back-off of all processes");
         }
         if before.state != GrantState::Live {
-            self.breaks("rule 4: a renewal of a grant that is not live");
+            self.violate("rule 4: a renewal of a grant that is not live");
         }
     }
 
-    /// A renewal's write took effect.
-    pub(super) fn renewal_writes(
+    /// The write of a renewal has taken effect.
+    pub(super) fn renewal_wrote(
         &mut self,
         now: u64,
         clock: u64,
@@ -156,22 +163,22 @@ impl Rules {
         after: &Record,
     ) {
         if before.state == GrantState::Disconnected {
-            self.breaks("rule 6: a renewal wrote over a disconnect");
+            self.violate("rule 6: a renewal overwrote a disconnect");
         }
         if before.grant != after.grant {
-            self.breaks("rule 6: a renewal changed the grant");
+            self.violate("rule 6: a renewal changed the grant");
         }
         if let Some(tokens) = &after.tokens
-            && self.issued_to.get(tokens.access_token.expose()).is_some_and(|grant| *grant != after.grant)
+            && self.grants.get(tokens.access_token.expose()).is_some_and(|grant| *grant != after.grant)
         {
-            self.breaks("rule 6: tokens of an older grant were written over a newer one");
+            self.violate("rule 6: tokens of an older grant overwrote a newer grant");
         }
         if after.state == GrantState::Gone && before.state == GrantState::Live {
             let refresh_token = before.tokens.as_ref().and_then(refresh_token).unwrap_or_default();
-            let installed = self.installed.get(&before.grant).copied().unwrap_or(0);
-            match self.refused.get(&refresh_token) {
-                Some(refused) if *refused >= installed => {}
-                _ => self.breaks("rule 3: a grant was called gone that HubSpot had not refused"),
+            let installed_at = self.installed_at.get(&before.grant).copied().unwrap_or(0);
+            match self.refused_at.get(&refresh_token) {
+                Some(refused_at) if *refused_at >= installed_at => {}
+                _ => self.violate("rule 3: a grant was called gone that HubSpot had not refused"),
             }
         }
         if let Some(Lease { holder: leaseholder, until, .. }) = &before.lease
@@ -182,16 +189,16 @@ impl Rules {
             && self.is_timely()
             && !after.lease.as_ref().is_some_and(|lease| Some(lease.holder) == holder)
         {
-            self.breaks("rule 1: a run freed the lease of another");
+            self.violate("rule 1: a run removed the lease of another");
         }
         if before.unsettled && !after.unsettled && before.lease.as_ref().map(|lease| lease.holder) != holder {
-            self.breaks("C9: a save that was not under its own lease cleared the mark");
+            self.violate("C9: a save that was not under its own lease cleared the mark");
         }
         self.written(now, after);
     }
 
-    /// An operator's write took effect: an install's or a disconnect's.
-    pub(super) fn operator_writes(
+    /// The write of an install or a disconnect has taken effect.
+    pub(super) fn operator_wrote(
         &mut self,
         now: u64,
         found: Option<GrantId>,
@@ -199,57 +206,57 @@ impl Rules {
         record: &Record,
     ) {
         if before != found && before != Some(record.grant) {
-            self.breaks("C12: an install or a disconnect wrote over another that came in between");
+            self.violate("C12: an install or a disconnect overwrote another that was stored in between");
         }
         if let Some(tokens) = &record.tokens {
-            self.issued_to.insert(tokens.access_token.expose().to_owned(), record.grant);
+            self.grants.insert(tokens.access_token.expose().to_owned(), record.grant);
         }
         self.written(now, record);
     }
 
     fn written(&mut self, now: u64, record: &Record) {
         if self
-            .installed
-            .insert(record.grant, self.installed.get(&record.grant).copied().unwrap_or(now))
+            .installed_at
+            .insert(record.grant, self.installed_at.get(&record.grant).copied().unwrap_or(now))
             .is_none()
             && let Some(token) = record.tokens.as_ref().and_then(refresh_token)
         {
             self.newest.insert(record.grant, token);
         }
         if let Some(tokens) = &record.tokens {
-            self.stored.insert(tokens.access_token.expose().to_owned());
+            self.stored_tokens.insert(tokens.access_token.expose().to_owned());
         }
-        self.held = Some((record.grant, record.tokens.as_ref().and_then(refresh_token)));
-        self.settle();
+        self.stored = Some((record.grant, record.tokens.as_ref().and_then(refresh_token)));
+        self.close_windows();
     }
 
-    /// Rules 2 and 7: only stored tokens, and none past its margin.
-    pub(super) fn hands_out(&mut self, now: u64, tokens: &TokenSet, end: u64) {
-        if !self.stored.contains(tokens.access_token.expose()) {
-            self.breaks("rule 2: a token was handed out before it was saved");
+    /// A process has handed out a token. Rules 2 and 7: it was stored before, and it is valid for long enough.
+    pub(super) fn handed_out(&mut self, now: u64, tokens: &TokenSet, expires_at: u64) {
+        if !self.stored_tokens.contains(tokens.access_token.expose()) {
+            self.violate("rule 2: a token was handed out before it was saved");
         }
-        if !self.seen.contains(&Window::Clock) && now + self.margin > end {
-            self.breaks(format!(
-                "timing rule 5: a token was handed out {} ms from its end",
-                end.saturating_sub(now)
+        if !self.all_windows.contains(&Window::Clock) && now + self.min_life > expires_at {
+            self.violate(format!(
+                "timing rule 5: a token was handed out {} ms before its end",
+                expires_at.saturating_sub(now)
             ));
         }
     }
 
-    /// An account that ought to be good is not.
-    pub(super) fn loses(&mut self, unsettled: bool) -> Option<Window> {
+    /// An account is gone though nobody has ended its grant. Returns the window in which it was lost.
+    pub(super) fn account_lost(&mut self, unsettled: bool) -> Option<Window> {
         if self.rotation == Rotation::Keep {
-            self.breaks("an account was lost though refresh tokens are kept");
+            self.violate("an account was lost though HubSpot keeps refresh tokens");
             return None;
         }
-        // A holder that stands still comes back and saves: in `rotate` that restores what it was too late for.
+        // A paused holder goes on later and saves. In `rotate` that restores the account.
         let counts = |window: &&Window| self.rotation == Rotation::Strict || **window != Window::W3;
-        let Some(window) = self.windows.iter().find(counts).copied() else {
-            self.breaks("an account was lost outside of every window");
+        let Some(window) = self.open_windows.iter().find(counts).copied() else {
+            self.violate("an account was lost outside of every window");
             return None;
         };
         if !unsettled && self.is_timely() {
-            self.breaks("C9: an account was lost in a renewal and it is not marked so");
+            self.violate("C9: an account was lost in a renewal, and its record is not marked as unsettled");
         }
         Some(window)
     }

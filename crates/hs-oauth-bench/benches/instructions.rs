@@ -1,4 +1,4 @@
-//! Counts instructions and allocations, and with `--check` fails if one is over its bound.
+//! Counts instructions and allocations. With `--check` it fails if a count exceeds its bound.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -34,29 +34,31 @@ fn compare(check: bool) -> Result<ExitCode, Failure> {
             counts.push(count(task, *who, server.url(), allocations)?);
         }
         let ours = counts.first().copied().flatten().ok_or("ours was not counted")?;
-        over.extend(judge(task, ours));
-        multiples.push((task.name().to_owned(), of_ours(&counts, ours)));
+        over.extend(over_bounds(task, ours));
+        multiples.push((task.name().to_owned(), multiples_of_ours(&counts, ours)));
         instructions.row(row(
             task,
             &counts,
-            |count| by(count.instructions, ours.instructions),
+            |count| instructions_cell(count.instructions, ours.instructions),
             |bound| Some(format!("≤ {}", thousands(bound.instructions))),
         ));
-        memory.row(row(task, &counts, told, |bound| bound.allocations.map(|most| format!("≤ {most}"))));
+        memory.row(row(task, &counts, allocations_cell, |bound| {
+            bound.allocations.map(|max| format!("≤ {max}"))
+        }));
     }
     section.chart(
         "instructions.svg",
         "instructions",
         &bars("Instructions, as a multiple of ours", &multiples),
     )?;
-    section.say("In brackets the multiple of ours.\n");
+    section.say("The multiple of ours is in brackets.\n");
     section.table(&instructions);
     section.say("Allocations + reallocations, bytes allocated.\n");
     section.table(&memory);
     for line in &over {
         section.say(format!("**Over its bound**: {line}\n"));
     }
-    section.keep()?;
+    section.write()?;
     match check && !over.is_empty() {
         true => Ok(ExitCode::FAILURE),
         false => Ok(ExitCode::SUCCESS),
@@ -71,29 +73,29 @@ fn table(what: &str) -> Table {
 fn row(
     task: Task,
     counts: &[Option<Count>],
-    tell: impl Fn(Count) -> String,
+    cell: impl Fn(Count) -> String,
     bound_of: impl Fn(counts::Bound) -> Option<String>,
 ) -> Vec<String> {
-    let mut cells: Vec<String> = counts.iter().map(|count| count.map_or("–".to_owned(), &tell)).collect();
+    let mut cells: Vec<String> = counts.iter().map(|count| count.map_or("–".to_owned(), &cell)).collect();
     cells.insert(1, bound(task).and_then(bound_of).unwrap_or("–".to_owned()));
     cells.insert(0, task.name().to_owned());
     cells
 }
 
-fn of_ours(counts: &[Option<Count>], ours: Count) -> Vec<(String, f64)> {
+fn multiples_of_ours(counts: &[Option<Count>], ours: Count) -> Vec<(String, f64)> {
     let counted = Who::ALL.iter().zip(counts).filter_map(|(who, count)| Some((who, (*count)?)));
     let multiple = |count: Count| count.instructions as f64 / ours.instructions as f64;
     counted.map(|(who, count)| (who.name().to_owned(), multiple(count))).collect()
 }
 
-fn by(count: u64, ours: u64) -> String {
+fn instructions_cell(count: u64, ours: u64) -> String {
     match count == ours {
         true => thousands(count),
         false => format!("{} ({:.2})", thousands(count), count as f64 / ours as f64),
     }
 }
 
-fn told(count: Count) -> String {
+fn allocations_cell(count: Count) -> String {
     let Count { allocations, reallocations, bytes, .. } = count;
     match reallocations {
         0 => format!("{allocations}, {bytes} B"),
@@ -101,14 +103,14 @@ fn told(count: Count) -> String {
     }
 }
 
-fn judge(task: Task, ours: Count) -> Vec<String> {
+fn over_bounds(task: Task, ours: Count) -> Vec<String> {
     let Some(bound) = bound(task) else { return Vec::new() };
     let allocations = ours.allocations + ours.reallocations;
     let mut over = Vec::new();
     if ours.instructions > bound.instructions {
         over.push(format!("{}: {} instructions", task.name(), thousands(ours.instructions)));
     }
-    if bound.allocations.is_some_and(|most| allocations > most) {
+    if bound.allocations.is_some_and(|max| allocations > max) {
         over.push(format!("{}: {allocations} allocations", task.name()));
     }
     for line in &over {

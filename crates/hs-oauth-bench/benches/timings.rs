@@ -1,4 +1,4 @@
-//! Everything that takes time; with names of sections as arguments, only those.
+//! Takes all timings, or those of the sections that the arguments name.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Charts as SVG: lines, over logarithmic axes or even ones, and bars.
+//! Charts as SVG: lines over logarithmic or linear axes, and bars.
 
 mod bars;
 
@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 
 pub use bars::bars;
 
-/// A chart with a title and named axes.
+/// A chart of lines, with a title and named axes.
 #[derive(Debug)]
 pub struct Chart {
     title: String,
     across: String,
     up: String,
     lines: Vec<(String, Vec<(f64, f64)>)>,
-    is_even: bool,
+    is_linear: bool,
 }
 
 const WIDTH: f64 = 760.0;
@@ -23,15 +23,15 @@ const RIGHT: f64 = 570.0;
 const TOP: f64 = 50.0;
 const BOTTOM: f64 = 360.0;
 
-/// Told apart by those who do not see colours well, too (the first seven are Okabe and Ito's).
+/// Colours that people with a colour vision deficiency can distinguish. The first seven are those of Okabe and Ito.
 const COLOURS: [&str; 11] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999", "#8c510a",
     "#5e3c99", "#c7b800",
 ];
 
-/// One axis: what it spans, in powers of ten or in even steps from zero, and where it lies on the paper.
+/// One axis: its range, in powers of ten or in linear steps from zero, and its ends in the picture.
 struct Axis {
-    is_even: bool,
+    is_linear: bool,
     lowest: f64,
     highest: f64,
     step: f64,
@@ -40,30 +40,30 @@ struct Axis {
 }
 
 impl Chart {
-    /// An empty one. `across` and `up` name the axes, with their units.
+    /// Creates a chart without lines. `across` and `up` name the axes, with their units.
     pub fn new(title: &str, across: &str, up: &str) -> Self {
         let [title, across, up] = [title, across, up].map(str::to_owned);
-        Self { title, across, up, lines: Vec::new(), is_even: false }
+        Self { title, across, up, lines: Vec::new(), is_linear: false }
     }
 
-    /// With axes that begin at zero and go up in even steps.
+    /// Returns the chart with linear axes that begin at zero.
     #[must_use]
-    pub fn even(mut self) -> Self {
-        self.is_even = true;
+    pub fn with_linear_axes(mut self) -> Self {
+        self.is_linear = true;
         self
     }
 
-    /// Adds a line through these points, all of them above zero.
+    /// Adds a line through these points. Points that are not above zero are left out.
     pub fn line(&mut self, name: &str, points: impl IntoIterator<Item = (f64, f64)>) {
         self.lines
             .push((name.to_owned(), points.into_iter().filter(|(x, y)| *x > 0.0 && *y > 0.0).collect()));
     }
 
-    /// The chart as a file's text.
+    /// Returns the chart as the text of an SVG file.
     pub fn svg(&self) -> String {
         let points = || self.lines.iter().flat_map(|(_, points)| points);
-        let x = Axis::over(self.is_even, points().map(|point| point.0), LEFT, RIGHT);
-        let y = Axis::over(self.is_even, points().map(|point| point.1), BOTTOM, TOP);
+        let x = Axis::over(self.is_linear, points().map(|point| point.0), LEFT, RIGHT);
+        let y = Axis::over(self.is_linear, points().map(|point| point.1), BOTTOM, TOP);
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
              font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
@@ -71,8 +71,8 @@ impl Chart {
         let middle = f64::midpoint(LEFT, RIGHT);
         text(&mut svg, middle, 28.0, "middle", "font-size=\"16\" font-weight=\"bold\"", &self.title);
         text(&mut svg, middle, BOTTOM + 45.0, "middle", "", &self.across);
-        let turned = format!("transform=\"rotate(-90 20 {})\"", f64::midpoint(TOP, BOTTOM));
-        text(&mut svg, 20.0, f64::midpoint(TOP, BOTTOM), "middle", &turned, &self.up);
+        let rotated = format!("transform=\"rotate(-90 20 {})\"", f64::midpoint(TOP, BOTTOM));
+        text(&mut svg, 20.0, f64::midpoint(TOP, BOTTOM), "middle", &rotated, &self.up);
         for (at, name) in x.marks() {
             rule(&mut svg, (at, TOP), (at, BOTTOM));
             text(&mut svg, at, BOTTOM + 20.0, "middle", "", &name);
@@ -90,7 +90,7 @@ impl Chart {
                 "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
                 path.join(" ")
             );
-            for (x, y) in places.into_iter().filter(|_| !self.is_even) {
+            for (x, y) in places.into_iter().filter(|_| !self.is_linear) {
                 let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>");
             }
             let row = TOP + 12.0 + 22.0 * index as f64;
@@ -108,12 +108,12 @@ impl Chart {
 }
 
 impl Axis {
-    fn over(is_even: bool, values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
+    fn over(is_linear: bool, values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
         let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values {
             (least, most) = (least.min(value), most.max(value));
         }
-        let (lowest, highest, step) = match (is_even, least <= most) {
+        let (lowest, highest, step) = match (is_linear, least <= most) {
             (_, false) => (0.0, 1.0, 1.0),
             (false, true) => {
                 let lowest = least.log10().floor();
@@ -126,22 +126,22 @@ impl Axis {
                 (0.0, (most / step).ceil() * step, step)
             }
         };
-        Self { is_even, lowest, highest, step, from, to }
+        Self { is_linear, lowest, highest, step, from, to }
     }
 
-    /// Where a value lies.
+    /// Returns the place of a value in the picture.
     fn place(&self, value: f64) -> f64 {
-        let value = if self.is_even { value } else { value.log10() };
+        let value = if self.is_linear { value } else { value.log10() };
         let share = (value - self.lowest) / (self.highest - self.lowest);
         self.from + share * (self.to - self.from)
     }
 
-    /// Where the marks lie, and what they say.
+    /// Returns the places of the marks, and their labels.
     fn marks(&self) -> impl Iterator<Item = (f64, String)> {
         let count = ((self.highest - self.lowest) / self.step).round() as i32;
         (0..=count).map(|mark| {
             let value = self.lowest + f64::from(mark) * self.step;
-            match self.is_even {
+            match self.is_linear {
                 true => (self.place(value), format!("{value}")),
                 false => (self.place(10_f64.powf(value)), short(value as i32)),
             }
@@ -162,7 +162,7 @@ fn text(svg: &mut String, x: f64, y: f64, anchor: &str, more: &str, text: &str) 
     let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" {more}>{text}</text>");
 }
 
-/// 0.1, 1, 10, … 1k, 10k … 1M
+/// Returns the label of a power of ten: 0.1, 1, 10, … 1k, 10k … 1M.
 fn short(power: i32) -> String {
     match power {
         ..0 => format!("{}", 10_f64.powi(power)),

@@ -1,4 +1,4 @@
-//! Who is compared, one file each: each does every piece of work it can do.
+//! The contestants, one file each. Each does every task that it can do.
 
 pub(crate) mod floor;
 #[cfg(feature = "google")]

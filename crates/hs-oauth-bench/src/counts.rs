@@ -1,41 +1,41 @@
-//! Instructions and allocations, which do not depend on what else the machine does.
+//! Counts of instructions and allocations. They do not depend on what else the machine does.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::work::{Failure, Task, Who, prepare};
 
-/// The command line of a process that is to [`work`]: its first argument.
+/// The first argument of a process that is to call [`work`].
 pub const WORK: &str = "work";
 
-/// What one repetition costs.
+/// The cost of one repetition.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Count {
-    /// Instructions, of the process itself and not of the system's kernel.
+    /// Instructions of the process in user mode, without those of the kernel.
     pub instructions: u64,
-    /// Allocations.
+    /// The number of allocations.
     pub allocations: u64,
-    /// Reallocations.
+    /// The number of reallocations.
     pub reallocations: u64,
-    /// Bytes allocated.
+    /// The number of bytes allocated.
     pub bytes: u64,
 }
 
-/// The most that ours may cost.
+/// The maximum cost of a task for `hs-oauth`.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
-    /// Instructions.
+    /// The maximum number of instructions.
     pub instructions: u64,
-    /// Allocations and reallocations together.
+    /// The maximum number of allocations and reallocations together.
     pub allocations: Option<u64>,
 }
 
-/// Every bound there is.
+/// Returns the bound of a task, if it has one.
 pub fn bound(task: Task) -> Option<Bound> {
     let (instructions, allocations) = match task {
         Task::Build => (1_950, Some(3)),
         Task::Parse => (6_500, Some(9)),
-        Task::Refuse => (4_500, None),
+        Task::ParseError => (4_500, None),
         Task::Call => (9_700, Some(16)),
         Task::Authorize => (6_500, None),
         Task::Async => (75_000, None),
@@ -45,7 +45,8 @@ pub fn bound(task: Task) -> Option<Bound> {
     Some(Bound { instructions, allocations })
 }
 
-/// Counts; none if `who` cannot do it. `allocations` is the program that counts those.
+/// Counts the cost of a task. Returns none if the contestant cannot do it. `allocations` is the path of the program that counts
+/// allocations.
 ///
 /// # Errors
 /// If the work fails, or valgrind is missing.
@@ -55,8 +56,8 @@ pub fn count(task: Task, who: Who, server: &str, allocations: &Path) -> Result<O
     };
     let Some(mut count) = count_one(whole, who, server, allocations)? else { return Ok(None) };
     for part in others {
-        // The answer is the same for everyone; only one of them makes it alone.
-        let who = if matches!(part, Task::Answer | Task::Refusal) { Who::Floor } else { who };
+        // The response is the same for every contestant, and the floor is the one that makes it as a task.
+        let who = if matches!(part, Task::Response | Task::ErrorResponse) { Who::Floor } else { who };
         let part = count_one(part, who, server, allocations)?.unwrap_or_default();
         count.instructions = count.instructions.saturating_sub(part.instructions);
         count.allocations = count.allocations.saturating_sub(part.allocations);
@@ -75,13 +76,13 @@ fn count_one(task: Task, who: Who, server: &str, allocations: &Path) -> Result<O
     let mut counted = counted.split_whitespace().map(str::parse);
     let mut next = || counted.next().ok_or("no count")?.map_err(Failure::from);
     let (allocations, reallocations, bytes) = (next()?, next()?, next()?);
-    // What is done once is in both.
+    // The cost of what is done once is in both counts.
     let (one, two) = (collected(task, who, server, 1000)?, collected(task, who, server, 2000)?);
     let instructions = two.saturating_sub(one) / 1000;
     Ok(Some(Count { instructions, allocations, reallocations, bytes }))
 }
 
-/// The instructions of this very program where it has to [`work`] so many times.
+/// Counts the instructions of this program when it calls [`work`] with so many repetitions.
 fn collected(task: Task, who: Who, server: &str, times: u64) -> Result<u64, Failure> {
     let program = std::env::current_exe()?;
     let times = times.to_string();
@@ -89,27 +90,27 @@ fn collected(task: Task, who: Who, server: &str, times: u64) -> Result<u64, Fail
     instructions(&output)
 }
 
-/// Valgrind, to be told what to run.
+/// Returns the command of valgrind, to which the caller adds the program and its arguments.
 pub fn valgrind() -> Command {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
     command
 }
 
-/// What valgrind says it counted.
+/// Reads the number of instructions from the output of valgrind.
 ///
 /// # Errors
-/// If it says nothing.
+/// If the number is missing.
 pub fn instructions(output: &Output) -> Result<u64, Failure> {
-    let said = String::from_utf8_lossy(&output.stderr);
-    let line = said.lines().find_map(|line| line.split_once("Collected : "));
+    let text = String::from_utf8_lossy(&output.stderr);
+    let line = text.lines().find_map(|line| line.split_once("Collected : "));
     Ok(line.ok_or("valgrind counted nothing")?.1.trim().parse()?)
 }
 
 /// Runs a program to its end.
 ///
 /// # Errors
-/// If it cannot be run or fails.
+/// If the program cannot be run, or fails.
 pub fn run(command: &mut Command) -> Result<Output, Failure> {
     let output = command.output().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     match output.status.success() {
@@ -118,20 +119,20 @@ pub fn run(command: &mut Command) -> Result<Output, Failure> {
     }
 }
 
-/// What a process does whose first argument is [`WORK`]: the arguments after it say what.
+/// Does the work of a process whose first argument is [`WORK`]. `arguments` are those after it: task, contestant, server and times.
 ///
 /// # Errors
-/// Whatever the work fails with.
+/// If the arguments are wrong, or the work fails.
 pub fn work(arguments: &[String]) -> Result<(), Failure> {
     let [task, who, server, times] = arguments else { return Err("task, who, server, times".into()) };
     let (task, who) = named(task, who)?;
     prepare(task, who, server)?.ok_or("it cannot be done")?(times.parse()?)
 }
 
-/// Task and who, by their names.
+/// Returns the task and the contestant with these names.
 ///
 /// # Errors
-/// If there is none of that name.
+/// If there is no task or no contestant with that name.
 pub fn named(task: &str, who: &str) -> Result<(Task, Who), Failure> {
     Ok((Task::named(task).ok_or("no such task")?, Who::named(who).ok_or("no such contestant")?))
 }

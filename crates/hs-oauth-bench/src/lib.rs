@@ -1,7 +1,8 @@
-//! What `hs-oauth` costs, beside what one would use instead: the same work done by everyone, counted and timed.
+//! The costs of `hs-oauth`, compared with what an application would use instead. Each contestant does the same work, which is counted and
+//! timed.
 //!
-//! Not for applications. [`work`] is what is done, and by whom; [`counts`] counts it, [`timings`] times it, [`server`] answers to
-//! it, and [`report`] writes down what came of it, with [`chart`]s.
+//! Not for applications. [`work`] has the tasks and the contestants, [`counts`] counts instructions and allocations, [`timings`] takes
+//! times, [`server`] responds to requests, and [`report`] writes the results with [`chart`]s.
 
 pub mod chart;
 mod contestants;

@@ -1,4 +1,4 @@
-//! What is printed, and kept in `target/bench/report.md`.
+//! The report: it is printed, and written to `target/bench/report.md`.
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -7,21 +7,21 @@ use std::{fs, io};
 
 use crate::work::Failure;
 
-/// A section of the report: each program that measures has its own, and they are joined in the order of their names.
+/// A section of the report. Its name decides its place in the report.
 #[derive(Debug)]
 pub struct Section {
     name: &'static str,
     text: String,
 }
 
-/// Rows of cells under a heading.
+/// A table of a section.
 #[derive(Debug)]
 pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Section {
-    /// An empty one.
+    /// Creates a section with nothing but its title.
     pub fn new(name: &'static str, title: &str) -> Self {
         let mut section = Self { name, text: String::new() };
         section.say(format!("## {title}\n"));
@@ -39,10 +39,10 @@ impl Section {
         self.say(table.markdown());
     }
 
-    /// Adds a chart, and keeps it beside the report.
+    /// Adds a chart, and writes it to a file beside the report.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn chart(&mut self, name: &str, title: &str, svg: &str) -> Result<(), Failure> {
         fs::create_dir_all(folder())?;
         fs::write(folder().join(name), svg)?;
@@ -50,11 +50,11 @@ impl Section {
         Ok(())
     }
 
-    /// Keeps the section, and joins all there are.
+    /// Writes the section to a file, and writes the report anew from the files of all sections.
     ///
     /// # Errors
-    /// If they cannot be written.
-    pub fn keep(self) -> Result<(), Failure> {
+    /// If a file cannot be read or written.
+    pub fn write(self) -> Result<(), Failure> {
         let sections = folder().join("sections");
         fs::create_dir_all(&sections)?;
         fs::write(sections.join(self.name).with_extension("md"), self.text)?;
@@ -75,12 +75,12 @@ impl Section {
 }
 
 impl Table {
-    /// A table under these headings.
+    /// Creates a table with these headings and no rows.
     pub fn new<S: Into<String>>(headings: impl IntoIterator<Item = S>) -> Self {
         Self { rows: vec![headings.into_iter().map(S::into).collect()] }
     }
 
-    /// Adds a row.
+    /// Adds a row, which has a cell for each heading.
     pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
         self.rows.push(cells.into_iter().map(S::into).collect());
     }
@@ -116,19 +116,19 @@ impl Table {
     }
 }
 
-/// Where reports go.
+/// Returns the folder of the report.
 pub fn folder() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(&here).join("target/bench")
 }
 
-/// Prints a line.
+/// Prints a line to standard output.
 pub fn say(line: impl Display) {
-    // Nobody is left to tell if the other end of the pipe is gone.
+    // An error means that the other end of a pipe is closed, and there is no one else to report that to.
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// A number with its thousands apart.
+/// Returns a number with commas between its thousands.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();

@@ -1,4 +1,4 @@
-//! A server that answers every request with the same tokens, in a process of its own, so that nothing of it is counted.
+//! A server that responds to every request with the same tokens. It is a process of its own, so that its work is not counted.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::given;
 use crate::work::Failure;
 
-/// The command line of a process that is to be [`serve`]: its first argument.
+/// The first argument of a process that is to call [`serve`].
 pub const SERVE: &str = "serve";
 
-/// The server's process. Dropping it ends it.
+/// The process of the server. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct Server {
     process: Child,
@@ -19,10 +19,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts this very program once more, which has to [`serve`] if told so.
+    /// Starts this program again as the server. Its `main` must call [`serve`] if the first argument is [`SERVE`].
     ///
     /// # Errors
-    /// If it cannot be started.
+    /// If the program cannot be started.
     pub fn start() -> Result<Self, Failure> {
         let mut process = Command::new(std::env::current_exe()?)
             .arg(SERVE)
@@ -34,7 +34,7 @@ impl Server {
         Ok(Self { process, url: url.trim().to_owned() })
     }
 
-    /// Where it is.
+    /// Returns the URL of the server.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -42,16 +42,16 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended before.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Says where it listens, and serves until the one who started it is gone.
+/// Prints the URL, and serves until standard input is closed.
 ///
 /// # Errors
-/// If it cannot listen.
+/// If the server cannot listen.
 pub fn serve() -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     writeln!(std::io::stdout(), "http://{}", listener.local_addr()?)?;
@@ -59,35 +59,35 @@ pub fn serve() -> Result<(), Failure> {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);
     });
-    answer_all(&listener, &Arc::new(|| {}));
+    serve_all(&listener, &Arc::new(|| {}));
     Ok(())
 }
 
-/// Serves from this process until it ends, and says so at each request. Gives the URL.
+/// Serves from this process until it ends, and calls `on_request` at each request. Returns the URL.
 ///
 /// # Errors
-/// If it cannot listen.
+/// If the server cannot listen.
 pub fn serve_here(on_request: impl Fn() + Send + Sync + 'static) -> Result<String, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);
-    std::thread::spawn(move || answer_all(&listener, &Arc::new(on_request)));
+    std::thread::spawn(move || serve_all(&listener, &Arc::new(on_request)));
     Ok(url)
 }
 
-fn answer_all(listener: &TcpListener, on_request: &Arc<impl Fn() + Send + Sync + 'static>) {
+fn serve_all(listener: &TcpListener, on_request: &Arc<impl Fn() + Send + Sync + 'static>) {
     for stream in listener.incoming().flatten() {
         let on_request = Arc::clone(on_request);
-        std::thread::spawn(move || talk(stream, &*on_request));
+        std::thread::spawn(move || serve_connection(stream, &*on_request));
     }
 }
 
-fn talk(stream: TcpStream, on_request: &dyn Fn()) -> Result<(), Failure> {
+fn serve_connection(stream: TcpStream, on_request: &dyn Fn()) -> Result<(), Failure> {
     stream.set_nodelay(true)?;
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json;charset=utf-8\r\ncontent-length: {}\r\n\r\n",
-        given::ANSWER.len()
+        given::RESPONSE.len()
     );
-    let answer = [head.as_bytes(), given::ANSWER].concat();
+    let response = [head.as_bytes(), given::RESPONSE].concat();
     let mut incoming = BufReader::new(stream.try_clone()?);
     let mut outgoing = stream;
     let mut line = String::new();
@@ -109,6 +109,6 @@ fn talk(stream: TcpStream, on_request: &dyn Fn()) -> Result<(), Failure> {
         }
         std::io::copy(&mut incoming.by_ref().take(length), &mut std::io::sink())?;
         on_request();
-        outgoing.write_all(&answer)?;
+        outgoing.write_all(&response)?;
     }
 }

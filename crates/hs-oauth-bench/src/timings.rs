@@ -1,4 +1,4 @@
-//! What takes time, one file a question. Timings are told, never judged: they depend on what else the machine does.
+//! Timings, one file for each section of the report. They are reported and never checked, since they depend on what else the machine does.
 
 pub mod accounts;
 pub mod bearers;

@@ -1,4 +1,4 @@
-//! What is done again and again, and by whom.
+//! The tasks, the contestants, and the loops that repeat a task.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use tokio::runtime::Runtime;
 
 use crate::contestants;
 
-/// Whatever went wrong.
+/// Any error. It ends the program.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Does its work so many times.
+/// Does a task as many times as the argument says.
 pub type Work = Box<dyn FnMut(u64) -> Result<(), Failure>>;
 
-/// The same, from many threads at once.
+/// The same as [`Work`], for many threads at once.
 pub type SharedWork = Arc<dyn Fn(u64) -> Result<(), Failure> + Send + Sync>;
 
 macro_rules! named {
@@ -25,17 +25,17 @@ macro_rules! named {
         }
 
         impl $type {
-            /// All of them.
+            /// Every value, in the order of the tables.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// Its name in tables and on command lines.
+            /// Returns the name in tables and on command lines.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
                 }
             }
 
-            /// The one of that name.
+            /// Returns the value with this name.
             pub fn named(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|one| one.name() == name)
             }
@@ -44,53 +44,53 @@ macro_rules! named {
 }
 
 named! {
-    /// A piece of work.
+    /// What is measured.
     Task {
-        /// Building the request of a refresh.
+        /// Builds the request of a refresh.
         Build = "build the refresh request",
-        /// Reading an answer with tokens, all eight fields.
+        /// Reads a response with tokens, all eight fields.
         Parse = "parse the 200, all fields typed",
-        /// Reading an answer that says no, down to what to do next.
-        Refuse = "parse the 400, classified",
-        /// Building, being handed an answer, and reading it.
-        Call = "build + parse through a call, canned answer",
-        /// The URL of the consent page.
+        /// Reads an error response, and decides what to do next.
+        ParseError = "parse the 400, classified",
+        /// Builds a request, receives a response that is made in the process, and reads it.
+        Call = "build + parse through a call, canned response",
+        /// Builds the URL of the consent page.
         Authorize = "authorization URL, state + PKCE",
-        /// A request and its answer over loopback, async.
+        /// Sends a refresh over loopback and reads the response, async.
         Async = "async over loopback, a request",
-        /// A request and its answer over loopback, blocking.
+        /// Sends a refresh over loopback and reads the response, blocking.
         Blocking = "blocking over loopback, a request",
-        /// A bearer that is held and good, from blocking code.
+        /// Returns the bearer of a token that is valid, from blocking code.
         Bearer = "a valid bearer, blocking",
-        /// A bearer that is held and good, from async code, without a wait.
+        /// Returns the bearer of a token that is valid, from async code, without a wait.
         AsyncBearer = "a valid bearer, async",
-        /// The same, shown where it is held instead of handed out.
+        /// Lends the bearer to a closure instead of returning it.
         Lent = "a valid bearer lent, blocking",
-        /// The same, from async code.
+        /// Lends the bearer to a closure, from async code.
         AsyncLent = "a valid bearer lent, async",
-        /// [`Call`](Self::Call) with an answer that says no: only to take other figures from.
-        RefusedCall = "a call that is refused",
-        /// Making the answer that [`Call`](Self::Call) is handed.
-        Answer = "the canned answer",
-        /// Making the answer that [`RefusedCall`](Self::RefusedCall) is handed.
-        Refusal = "the canned refusal",
+        /// [`Call`](Self::Call) with an error response. It is not in the tables; other figures are computed from it.
+        FailedCall = "a call with an error response",
+        /// Makes the response of [`Call`](Self::Call).
+        Response = "the canned response",
+        /// Makes the response of [`FailedCall`](Self::FailedCall).
+        ErrorResponse = "the canned error response",
     }
 }
 
 named! {
-    /// Who does it.
+    /// A contestant.
     Who {
-        /// This project.
+        /// `hs-oauth`.
         Ours = "ours",
-        /// By hand, with no library that knows OAuth.
+        /// Code written by hand, with no library that knows OAuth.
         Floor = "floor",
         /// The crate `oauth2`.
         Oauth2 = "oauth2",
         /// The crate `tame-oauth`.
         TameOauth = "tame-oauth",
-        /// The crate `reqwest` as its readme has it: `.form().json()`.
+        /// The crate `reqwest` as in its readme: `.form().json()`.
         Reqwest = "reqwest",
-        /// The same with the body made by hand, and read by hand.
+        /// The crate `reqwest`, with the body encoded and read by hand.
         LeanReqwest = "reqwest, lean",
         /// The crate `ureq`.
         Ureq = "ureq",
@@ -100,36 +100,36 @@ named! {
         Google = "google-cloud-auth",
         /// The crate `yup-oauth2`.
         Yup = "yup-oauth2",
-        /// A token in tokio's `Mutex`.
+        /// A token in a `Mutex` of tokio, as services write it by hand.
         TokioMutex = "tokio Mutex",
     }
 }
 
 impl Task {
-    /// Those in the table.
+    /// Returns the tasks that are in the tables.
     pub fn shown() -> impl Iterator<Item = Self> {
-        Self::ALL.iter().copied().filter(|task| *task < Self::RefusedCall)
+        Self::ALL.iter().copied().filter(|task| *task < Self::FailedCall)
     }
 
-    /// Whether a server is needed.
+    /// Returns whether the task needs the server.
     pub fn is_over_loopback(self) -> bool {
         matches!(self, Self::Async | Self::Blocking)
     }
 
-    /// What the work is made of where it cannot be done by itself: the first without the others.
+    /// Returns how to compute the cost of a task that a contestant cannot do alone: the cost of the first task less those of the others.
     pub fn parts(self, who: Who) -> Option<[Self; 3]> {
         match (self, who) {
-            (Self::Parse, Who::Oauth2) => Some([Self::Call, Self::Build, Self::Answer]),
-            (Self::Refuse, Who::Oauth2) => Some([Self::RefusedCall, Self::Build, Self::Refusal]),
+            (Self::Parse, Who::Oauth2) => Some([Self::Call, Self::Build, Self::Response]),
+            (Self::ParseError, Who::Oauth2) => Some([Self::FailedCall, Self::Build, Self::ErrorResponse]),
             _ => None,
         }
     }
 }
 
-/// Makes a bearer ready to be read, from blocking or from async code; none if `who` has none for such code.
+/// Prepares a task that reads a bearer. Returns none if the contestant cannot do it. `server` is the URL of the server.
 ///
 /// # Errors
-/// Whatever keeps it from being made ready.
+/// If the contestant cannot be prepared.
 pub fn prepare_bearer(task: Task, who: Who, server: &str) -> Result<Option<SharedWork>, Failure> {
     let work = match (task, who) {
         (Task::Bearer, Who::Ours) => contestants::ours::bearer()?,
@@ -150,10 +150,10 @@ pub fn prepare_bearer(task: Task, who: Who, server: &str) -> Result<Option<Share
     Ok(Some(work))
 }
 
-/// Makes an answer with this body ready to be read; none if `who` cannot do it.
+/// Prepares the reading of a response with this body. Returns none if the contestant cannot do it.
 ///
 /// # Errors
-/// Whatever keeps it from being made ready.
+/// If the contestant cannot be prepared.
 pub fn prepare_parse(who: Who, body: Vec<u8>) -> Result<Option<Work>, Failure> {
     match who {
         Who::Ours => contestants::ours::parse(body),
@@ -163,10 +163,10 @@ pub fn prepare_parse(who: Who, body: Vec<u8>) -> Result<Option<Work>, Failure> {
     }
 }
 
-/// Makes everything ready; none if `who` cannot do it. `server` is the canned server's URL.
+/// Prepares any task. Returns none if the contestant cannot do it. `server` is the URL of the server.
 ///
 /// # Errors
-/// Whatever keeps it from being made ready.
+/// If the contestant cannot be prepared.
 pub fn prepare(task: Task, who: Who, server: &str) -> Result<Option<Work>, Failure> {
     if let Some(work) = prepare_bearer(task, who, server)? {
         return Ok(Some(Box::new(move |times| work(times))));
@@ -184,13 +184,13 @@ pub fn prepare(task: Task, who: Who, server: &str) -> Result<Option<Work>, Failu
     }
 }
 
-/// The same thing again and again.
+/// Returns work that calls `once` again and again.
 pub(crate) fn repeat<T, E: Into<Failure>>(
     mut once: impl FnMut() -> Result<T, E> + 'static,
 ) -> Result<Option<Work>, Failure> {
     Ok(Some(Box::new(move |times| {
         for _ in 0..times {
-            // Looked at where it is: moving it would be measured, too.
+            // The result is not moved, since a move would be measured too.
             match once() {
                 Ok(done) => _ = black_box(&done),
                 Err(error) => return Err(error.into()),
@@ -200,7 +200,7 @@ pub(crate) fn repeat<T, E: Into<Failure>>(
     })))
 }
 
-/// The same thing again and again, from many threads at once.
+/// Returns work that calls `once` again and again, from many threads at once.
 pub(crate) fn repeat_shared<T>(once: impl Fn() -> Result<T, Failure> + Send + Sync + 'static) -> SharedWork {
     Arc::new(move |times| {
         for _ in 0..times {
@@ -210,7 +210,7 @@ pub(crate) fn repeat_shared<T>(once: impl Fn() -> Result<T, Failure> + Send + Sy
     })
 }
 
-/// The same future again and again.
+/// Returns work that awaits the future of `once` again and again.
 pub(crate) fn repeat_async<T>(
     runtime: Runtime,
     mut once: impl AsyncFnMut() -> Result<T, Failure> + 'static,
@@ -225,12 +225,12 @@ pub(crate) fn repeat_async<T>(
     })))
 }
 
-/// A runtime of one thread.
+/// Returns a runtime that has no thread of its own.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-/// A runtime that many threads may wait on at once.
+/// Returns a runtime on which many threads can block at once.
 pub(crate) fn shared_runtime() -> Result<Runtime, Failure> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?)
 }

@@ -1,4 +1,4 @@
-//! libFuzzer's shell around [`hs_oauth_fuzz::callback_query::check`].
+//! Runs [`hs_oauth_fuzz::callback_query::check`] under libFuzzer.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

@@ -1,4 +1,4 @@
-//! libFuzzer's shell around [`hs_oauth_fuzz::emulator_request::check`].
+//! Runs [`hs_oauth_fuzz::emulator_request::check`] under libFuzzer.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

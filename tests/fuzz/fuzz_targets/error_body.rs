@@ -1,4 +1,4 @@
-//! libFuzzer's shell around [`hs_oauth_fuzz::error_body::check`].
+//! Runs [`hs_oauth_fuzz::error_body::check`] under libFuzzer.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

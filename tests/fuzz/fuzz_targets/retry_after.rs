@@ -1,4 +1,4 @@
-//! libFuzzer's shell around [`hs_oauth_fuzz::retry_after::check`].
+//! Runs [`hs_oauth_fuzz::retry_after::check`] under libFuzzer.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

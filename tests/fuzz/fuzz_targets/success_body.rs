@@ -1,4 +1,4 @@
-//! libFuzzer's shell around [`hs_oauth_fuzz::success_body::check`].
+//! Runs [`hs_oauth_fuzz::success_body::check`] under libFuzzer.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

@@ -1,9 +1,12 @@
-//! The query a browser comes back with. `{state}` stands for the right state, `{verifier}` for the PKCE secret, `{state%}` and
-//! the like for ways to escape them: see `fill`.
+//! Target `callback_query`: the query of the callback. `{state}` stands for the right state, and `{verifier}` for the code verifier.
+//! Further marks stand for the same in other encodings: see `fill`.
 
 use std::sync::LazyLock;
 
-use hs_oauth_core::{App, Authorize, CallbackError, ClientSecret, MAX_CALLBACK_SIZE, NextStep, PendingAuthorization, Randomness, Scopes};
+use hs_oauth_core::{
+    App, Authorize, CallbackError, ClientSecret, MAX_CALLBACK_SIZE, NextStep, PendingAuthorization,
+    Randomness, Scopes,
+};
 
 use crate::fill::{echoes, fill, has_secret};
 
@@ -12,7 +15,7 @@ struct Begun {
     echoes: Vec<(String, String)>,
 }
 
-/// Two authorizations that differ in their secrets only.
+/// Two authorizations that differ only in their secrets.
 static BEGUN: LazyLock<[Begun; 2]> = LazyLock::new(|| {
     let app = App::hubspot("client-id", ClientSecret::new("s3cret").expect("a secret"))
         .with_redirect_uri("https://example.com/cb")
@@ -20,8 +23,7 @@ static BEGUN: LazyLock<[Begun; 2]> = LazyLock::new(|| {
         .expect("an app");
     [1_u8, 2].map(|seed| {
         let randomness = Randomness::new([seed.wrapping_mul(91); 32], [seed.wrapping_mul(57); 32]);
-        let begun =
-            Authorize::new(Scopes::NONE).begin_with(&app, randomness).expect("it has a redirect URI");
+        let begun = Authorize::new(Scopes::NONE).begin_with(&app, randomness).expect("it has a redirect URI");
         let verifier = begun.pending.code_verifier().expect("PKCE is on").expose();
         let mut marks = Vec::from(echoes("state", begun.pending.state().expose()));
         marks.extend(echoes("verifier", verifier));
@@ -29,8 +31,8 @@ static BEGUN: LazyLock<[Begun; 2]> = LazyLock::new(|| {
     })
 });
 
-/// Whatever the query is: a code only if the state is there once and right, no error, and one code; and no refusal shows a
-/// secret, echoed or not.
+/// Checks that, for any query, there is a code only if the query has the right state once, no error and one code, and that no error
+/// shows a secret, not even one that the query echoes.
 pub fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let [one, other] = BEGUN.each_ref().map(|begun| {
@@ -58,15 +60,15 @@ pub fn check(data: &[u8]) {
             let shown = one.to_string();
             assert!(!shown.chars().any(char::is_control), "{shown:?}");
             assert!(shown.chars().count() <= 2 * 512 + 64);
-            let is_refusal = matches!(one, CallbackError::Refused { .. });
-            assert!(is_refusal || one.next_step() == NextStep::RestartAuthorization, "{one:?}");
+            let is_refused = matches!(one, CallbackError::Refused { .. });
+            assert!(is_refused || one.next_step() == NextStep::RestartAuthorization, "{one:?}");
             assert!(one.next_step() != NextStep::Reauthorize && one.next_step() != NextStep::ReportBug);
         }
         (one, other) => panic!("{one:?} and {other:?}"),
     }
 }
 
-/// The code, by a reading of its own.
+/// Reads the code from the query, to compare with.
 fn expected(pending: &PendingAuthorization, query: &str) -> Option<String> {
     let pairs: Vec<(String, String)> =
         form_urlencoded::parse(query.strip_prefix('?').unwrap_or(query).as_bytes())
@@ -80,11 +82,11 @@ fn expected(pending: &PendingAuthorization, query: &str) -> Option<String> {
             && code.len() <= 16 * 1024
             && code.bytes().all(|byte| (b' '..=b'~').contains(&byte))
     };
-    let is_refusal = !matches!(all("error").as_slice(), [] | [""]);
+    let has_error = !matches!(all("error").as_slice(), [] | [""]);
     match (all("state").as_slice(), all("code").as_slice()) {
         ([state], [code])
             if query.len() <= MAX_CALLBACK_SIZE
-                && !is_refusal
+                && !has_error
                 && is_plain(code)
                 && *state == pending.state().expose() =>
         {

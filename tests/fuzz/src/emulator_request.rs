@@ -1,8 +1,9 @@
-//! Requests to the emulator as text, one after the other with `---` on a line between: method and path; headers, one a line; an
-//! empty line; the body. `+60` on a line before lets a minute pass; `auto` on the very first line consents by itself.
+//! Target `emulator_request`: requests to the emulator as text, separated by lines with `---`. A request has its method and path on the
+//! first line, then a line for each header, an empty line, and the body. `+60` on a line before a request advances the time by a
+//! minute. `auto` on the first line of the input approves every consent.
 //!
-//! `{secret}` and `{id}` stand for the app's credentials; `{code}`, `{ticket}`, `{access}` and `{refresh}` for what the latest
-//! answers gave.
+//! `{secret}` and `{id}` stand for the app's credentials. `{code}`, `{ticket}`, `{access}` and `{refresh}` stand for what the latest
+//! responses issued.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -17,10 +18,10 @@ use crate::fill::fill;
 use crate::http_text::{self, line};
 use crate::{SENT_AT, VERSIONS};
 
-const MOST_REQUESTS: usize = 24;
+const MAX_REQUESTS: usize = 24;
 
-/// Whatever is asked, in whatever order: an answer that a strict client takes, the same as last time, no tokens without the right
-/// secret, none twice for a code, and no secret in the journal.
+/// Checks, for any requests in any order, that a strict client accepts each response, that a second emulator responds the same, that
+/// there are no tokens without the right secret, that a code is good for tokens once, and that no secret is in the journal.
 pub fn check(data: &[u8]) {
     let auto = data.strip_prefix(b"auto\n");
     let mut settings = Settings::new([7; 32]);
@@ -31,11 +32,11 @@ pub fn check(data: &[u8]) {
         emulator: Emulator::new(settings.clone()),
         twin: Emulator::new(settings),
         now: SENT_AT,
-        given: Given::default(),
+        issued: Issued::default(),
         secrets: HashSet::new(),
-        spent: HashSet::new(),
+        exchanged: HashSet::new(),
     };
-    for text in split(auto.unwrap_or(data)).take(MOST_REQUESTS) {
+    for text in split(auto.unwrap_or(data)).take(MAX_REQUESTS) {
         run.request(text);
     }
     let journal: Vec<_> = run.emulator.journal().collect();
@@ -47,9 +48,9 @@ pub fn check(data: &[u8]) {
     assert!(!format!("{:?}", run.emulator).contains(&run.secret));
 }
 
-/// What the latest answers gave.
+/// What the latest responses issued.
 #[derive(Default)]
-struct Given {
+struct Issued {
     code: String,
     ticket: String,
     access: String,
@@ -62,11 +63,11 @@ struct Run {
     emulator: Emulator,
     twin: Emulator,
     now: Timestamp,
-    given: Given,
-    /// Every code, ticket and token so far.
+    issued: Issued,
+    /// Every code, ticket and token issued so far.
     secrets: HashSet<String>,
     /// The codes that were exchanged.
-    spent: HashSet<String>,
+    exchanged: HashSet<String>,
 }
 
 impl Run {
@@ -76,10 +77,10 @@ impl Run {
             &[
                 ("{secret}", &self.secret),
                 ("{id}", &self.id),
-                ("{code}", &self.given.code),
-                ("{ticket}", &self.given.ticket),
-                ("{access}", &self.given.access),
-                ("{refresh}", &self.given.refresh),
+                ("{code}", &self.issued.code),
+                ("{ticket}", &self.issued.ticket),
+                ("{access}", &self.issued.access),
+                ("{refresh}", &self.issued.refresh),
             ],
         );
         let mut text = text.as_slice();
@@ -90,51 +91,51 @@ impl Run {
             text = rest;
         }
         let Some(request) = read(text) else { return };
-        let answer = self.emulator.handle(self.now, request.clone());
+        let response = self.emulator.handle(self.now, request.clone());
         let twin = self.twin.handle(self.now, request.clone());
         assert_eq!(
-            (answer.status(), answer.headers(), answer.body()),
+            (response.status(), response.headers(), response.body()),
             (twin.status(), twin.headers(), twin.body())
         );
 
-        assert!((200..=599).contains(&answer.status().as_u16()), "{}", answer.status());
+        assert!((200..=599).contains(&response.status().as_u16()), "{}", response.status());
         let is_control =
             request.uri().path() == "/_emulator" || request.uri().path().starts_with("/_emulator/");
         let fault = match is_control {
             true => None,
-            false => self.emulator.journal().next_back().expect("it was noted").fault,
+            false => self.emulator.journal().next_back().expect("the journal has it").fault,
         };
         if fault.is_none() {
-            self.holds(&request, &answer);
-            self.learn(&request, &answer);
+            self.check_response(&request, &response);
+            self.learn(&request, &response);
         }
     }
 
-    /// What a strict client holds a server to, as long as no fault was ordered.
-    fn holds(&mut self, request: &Request<Vec<u8>>, answer: &Response<Vec<u8>>) {
-        let status = answer.status();
+    /// Checks what a strict client expects of a server, where no fault was injected.
+    fn check_response(&mut self, request: &Request<Vec<u8>>, response: &Response<Vec<u8>>) {
+        let status = response.status();
         assert!(!status.is_server_error(), "{status}");
-        if let Some(location) = answer.headers().get(LOCATION) {
+        if let Some(location) = response.headers().get(LOCATION) {
             let location = location.to_str().expect("it is ASCII");
             assert!(location.parse::<Uri>().is_ok(), "{location}");
             assert!(location.starts_with("http://localhost:3000/oauth/callback?"), "{location}");
         }
         if request.method() == Method::HEAD {
-            assert!(answer.body().is_empty() && answer.headers().contains_key(CONTENT_LENGTH));
+            assert!(response.body().is_empty() && response.headers().contains_key(CONTENT_LENGTH));
             return;
         }
         let content_type =
-            answer.headers().get(CONTENT_TYPE).map(|value| value.to_str().expect("it is ASCII"));
+            response.headers().get(CONTENT_TYPE).map(|value| value.to_str().expect("it is ASCII"));
         let path = request.uri().path();
         match content_type {
             Some("application/json") => {
-                let body: Value = serde_json::from_slice(answer.body()).expect("it is JSON");
+                let body: Value = serde_json::from_slice(response.body()).expect("it is JSON");
                 let error = body.get("error").and_then(Value::as_str);
                 assert!(!status.is_client_error() || error.is_some(), "{body}");
-                assert!(!answer.headers().contains_key("www-authenticate"));
+                assert!(!response.headers().contains_key("www-authenticate"));
             }
-            Some("text/html; charset=utf-8") => assert!(std::str::from_utf8(answer.body()).is_ok()),
-            None => assert!(answer.body().is_empty()),
+            Some("text/html; charset=utf-8") => assert!(std::str::from_utf8(response.body()).is_ok()),
+            None => assert!(response.body().is_empty()),
             Some(other) => panic!("{other}"),
         }
         let version = VERSIONS.into_iter().find(|version| {
@@ -143,72 +144,72 @@ impl Run {
         let is_call =
             path.starts_with("/oauth/") && (path.ends_with("/introspect") || path.ends_with("/revoke"));
         if request.method() == Method::POST && status == 200 && (version.is_some() || is_call) {
-            assert!(self.knows_the_secret(request, version), "{request:?}");
+            assert!(self.has_credentials(request, version), "{request:?}");
         }
         if let (Some(version), &Method::POST) = (version, request.method()) {
-            self.client_takes(version, request, answer);
+            self.check_with_core(version, request, response);
         }
     }
 
-    fn knows_the_secret(&self, request: &Request<Vec<u8>>, version: Option<&str>) -> bool {
-        let holds = |form: &[u8], name: &str, value: &str| {
+    fn has_credentials(&self, request: &Request<Vec<u8>>, version: Option<&str>) -> bool {
+        let has = |form: &[u8], name: &str, value: &str| {
             form_urlencoded::parse(form).any(|pair| pair.0 == name && pair.1 == value)
         };
         let query = request.uri().query().filter(|_| version == Some("v1")).unwrap_or_default();
-        let is_there = [request.body().as_slice(), query.as_bytes()]
+        let has_secret = [request.body().as_slice(), query.as_bytes()]
             .iter()
-            .any(|form| holds(form, "client_secret", &self.secret));
-        is_there && holds(request.body(), "client_id", &self.id)
+            .any(|form| has(form, "client_secret", &self.secret));
+        has_secret && has(request.body(), "client_id", &self.id)
     }
 
-    /// Our own client reads every answer of the token endpoint as what it is.
-    fn client_takes(&mut self, version: &str, request: &Request<Vec<u8>>, answer: &Response<Vec<u8>>) {
+    /// Checks that core reads every response of the token endpoint as what it is.
+    fn check_with_core(&mut self, version: &str, request: &Request<Vec<u8>>, response: &Response<Vec<u8>>) {
         let app = App::hubspot(self.id.as_str(), ClientSecret::new(self.secret.as_str()).expect("a secret"))
             .with_version(version.parse().expect("a version"))
             .build()
             .expect("an app");
         let refresh = Refresh::new(RefreshToken::new("na1-none").expect("a token"));
-        let read = refresh.read_response(&app, self.now, answer);
-        assert_eq!(read.is_ok(), answer.status() == 200, "{read:?}");
+        let read = refresh.read_response(&app, self.now, response);
+        assert_eq!(read.is_ok(), response.status() == 200, "{read:?}");
         let field = |name: &str| {
             form_urlencoded::parse(request.body()).find(|pair| pair.0 == name).map(|pair| pair.1.into_owned())
         };
         if read.is_ok() && field("grant_type").as_deref() == Some("authorization_code") {
             let code = field("code").expect("tokens for a code");
-            assert!(self.secrets.contains(&code), "tokens for a code that was never given");
-            assert!(self.spent.insert(code), "tokens twice for a code");
+            assert!(self.secrets.contains(&code), "tokens for a code that was never issued");
+            assert!(self.exchanged.insert(code), "tokens twice for a code");
         }
     }
 
-    /// Keeps what the next requests may use.
-    fn learn(&mut self, request: &Request<Vec<u8>>, answer: &Response<Vec<u8>>) {
-        let body = answer.body().as_slice();
-        if let Some(location) = answer.headers().get(LOCATION) {
+    /// Stores what the next requests may use.
+    fn learn(&mut self, request: &Request<Vec<u8>>, response: &Response<Vec<u8>>) {
+        let body = response.body().as_slice();
+        if let Some(location) = response.headers().get(LOCATION) {
             let query = location.as_bytes().splitn(2, |byte| *byte == b'?').nth(1).unwrap_or_default();
             let code = form_urlencoded::parse(query).find(|pair| pair.0 == "code");
             if let Some((_, code)) = code {
-                self.given.code = self.kept(code.into_owned());
+                self.issued.code = self.remember(code.into_owned());
             }
         }
         let text = String::from_utf8_lossy(body);
         if let Some((_, rest)) = text.split_once("name=\"ticket\" value=\"") {
             let ticket = rest.split('"').next().unwrap_or_default().to_owned();
-            self.given.ticket = self.kept(ticket);
+            self.issued.ticket = self.remember(ticket);
         }
         if request.uri().path().ends_with("/token")
             && let Ok(tokens) = serde_json::from_slice::<Value>(body)
         {
             let member = |name: &str| tokens.get(name).and_then(Value::as_str).map(str::to_owned);
             if let Some(access) = member("access_token") {
-                self.given.access = self.kept(access);
+                self.issued.access = self.remember(access);
             }
             if let Some(refresh) = member("refresh_token") {
-                self.given.refresh = self.kept(refresh);
+                self.issued.refresh = self.remember(refresh);
             }
         }
     }
 
-    fn kept(&mut self, secret: String) -> String {
+    fn remember(&mut self, secret: String) -> String {
         self.secrets.insert(secret.clone());
         secret
     }

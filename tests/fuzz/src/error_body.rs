@@ -1,24 +1,29 @@
-//! An answer without success, or with one that is none, as text: the status; headers, one a line; an empty line; the body.
+//! Target `error_body`: a response as text, with the status on the first line, then a line for each header, an empty line, and the body.
+//! The response is an error response, or a success that cannot be read.
 //!
-//! `{one}`, `{two}` and `{app}` stand for the request's secrets, `{one%}` and the like for ways to escape them: see `fill`.
+//! `{one}`, `{two}` and `{app}` stand for the secrets of the request. Further marks stand for the same in other encodings: see `fill`.
 
 use std::fmt::Debug;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use hs_oauth_core::{AccessToken, ApiError, ApiVersion, App, AuthorizationCode, ClientCredentials, ClientSecret, Code, CodeVerifier, Endpoint, Error, ExchangeCode, Introspect, Introspection, NextStep, Refresh, RefreshToken, RetryPolicy, Revoke, Scopes};
+use hs_oauth_core::{
+    AccessToken, ApiError, ApiVersion, App, AuthorizationCode, ClientCredentials, ClientSecret, Code,
+    CodeVerifier, Endpoint, Error, ExchangeCode, Introspect, Introspection, NextStep, Refresh, RefreshToken,
+    RetryPolicy, Revoke, Scopes,
+};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::SENT_AT;
 use crate::fill::{echoes, fill, has_secret};
 use crate::http_text::{self, line};
 
-const LONGEST_TEXT: usize = 512;
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_TEXT: usize = 512;
+const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Two requests that differ in their secrets only.
+/// Two requests that differ only in their secrets.
 struct Pair<E> {
-    /// What stands for a secret, and the secret.
+    /// The marks for the secrets of each request, with the texts that they stand for.
     echoes: [Vec<(String, String)>; 2],
     endpoints: [E; 2],
     apps: [Vec<App>; 2],
@@ -33,7 +38,7 @@ struct Style {
     revoke: Pair<Revoke>,
 }
 
-/// Secrets as HubSpot makes them, and secrets with all that has to be escaped.
+/// Secrets as HubSpot issues them, and secrets with every kind of character that has to be escaped.
 static STYLES: LazyLock<[Style; 2]> = LazyLock::new(|| {
     [
         style([
@@ -56,7 +61,7 @@ static STYLES: LazyLock<[Style; 2]> = LazyLock::new(|| {
 });
 
 fn style(secrets: [[&'static str; 3]; 2]) -> Style {
-    fn pair<E>(secrets: [[&str; 3]; 2], held: &[&str], make: impl Fn(&str, &str) -> E) -> Pair<E> {
+    fn pair<E>(secrets: [[&str; 3]; 2], names: &[&str], make: impl Fn(&str, &str) -> E) -> Pair<E> {
         let app = |secret: &str, version| {
             App::hubspot("client-id", ClientSecret::new(secret).expect("a secret"))
                 .with_version(version)
@@ -67,7 +72,7 @@ fn style(secrets: [[&'static str; 3]; 2]) -> Style {
             echoes: secrets.map(|secrets| {
                 let named = ["one", "two", "app"].into_iter().zip(secrets);
                 named
-                    .filter(|(name, _)| held.contains(name))
+                    .filter(|(name, _)| names.contains(name))
                     .flat_map(|(name, text)| echoes(name, text))
                     .collect()
             }),
@@ -78,7 +83,7 @@ fn style(secrets: [[&'static str; 3]; 2]) -> Style {
         }
     }
     let refresh_token = |one: &str| RefreshToken::new(one).expect("a token");
-    // Spaces cannot stand in an access token.
+    // An access token has no spaces.
     let plain = secrets.map(|[one, two, app]| [one.split(' ').next().unwrap_or(one), two, app]);
     Style {
         exchange: pair(secrets, &["one", "two", "app"], |one, two| {
@@ -98,34 +103,35 @@ fn style(secrets: [[&'static str; 3]; 2]) -> Style {
     }
 }
 
-/// Whatever the answer is: without success an error with its status (but for the lookups of `v1`, which answer so for a token
-/// that is unknown), with texts that are short and plain, and the same whatever secrets the server echoes.
+/// Checks, for any response, that one without success becomes an error with its status, that the texts of the error are short and have
+/// no control characters, and that the error is the same whichever secrets the server echoes. The lookups of `v1` are an exception:
+/// there 401 and 404 mean that the token is unknown.
 pub fn check(data: &[u8]) {
-    let Some(answer) = Answer::read(data) else { return };
-    // Both at once would take twice the time; a mutation changes the length soon enough.
+    let Some(text) = ResponseText::read(data) else { return };
+    // One style for each input, since both take twice the time. Mutations change the length, and so the choice.
     let [plain, odd] = &*STYLES;
     let style = if data.len().is_multiple_of(2) { plain } else { odd };
     let latest = [ApiVersion::LATEST];
     let both = [ApiVersion::V1, ApiVersion::LATEST];
     let is_inactive = |output: &Introspection| *output == Introspection::Inactive;
-    pair(&style.exchange, &latest, &answer, |_| false);
-    pair(&style.refresh, &latest, &answer, |_| false);
-    pair(&style.client_credentials, &latest, &answer, |_| false);
-    pair(&style.of_access, &both, &answer, is_inactive);
-    pair(&style.of_refresh, &both, &answer, is_inactive);
-    pair(&style.revoke, &both, &answer, |()| true);
+    pair(&style.exchange, &latest, &text, |_| false);
+    pair(&style.refresh, &latest, &text, |_| false);
+    pair(&style.client_credentials, &latest, &text, |_| false);
+    pair(&style.of_access, &both, &text, is_inactive);
+    pair(&style.of_refresh, &both, &text, is_inactive);
+    pair(&style.revoke, &both, &text, |()| true);
 }
 
 fn pair<E: Endpoint>(
     pair: &Pair<E>,
     versions: &[ApiVersion],
-    answer: &Answer<'_>,
+    text: &ResponseText<'_>,
     means_unknown: impl Fn(&E::Output) -> bool,
 ) where
     E::Output: Debug,
 {
     let [one, other] = &pair.echoes;
-    let [one, other] = [answer.echoing(one), answer.echoing(other)];
+    let [one, other] = [text.echoing(one), text.echoing(other)];
     let [endpoint, other_endpoint] = &pair.endpoints;
     let [apps, other_apps] = &pair.apps;
     let apps = apps.iter().zip(other_apps).filter(|(app, _)| versions.contains(&app.version()));
@@ -133,29 +139,29 @@ fn pair<E: Endpoint>(
         let read = endpoint.read_response(app, SENT_AT, &one);
         let error = match read {
             Err(error) => error,
-            Ok(_) if answer.status.is_success() => continue,
+            Ok(_) if text.status.is_success() => continue,
             Ok(output) => {
-                let is_lookup =
-                    app.version() == ApiVersion::V1 && matches!(answer.status.as_u16(), 401 | 404);
-                assert!(is_lookup && means_unknown(&output), "{} became {output:?}", answer.status);
+                let is_lookup = app.version() == ApiVersion::V1 && matches!(text.status.as_u16(), 401 | 404);
+                assert!(is_lookup && means_unknown(&output), "{} became {output:?}", text.status);
                 continue;
             }
         };
-        let other = other_endpoint.read_response(other_app, SENT_AT, &other).expect_err("the other is one, too");
-        if without_rescued(&error) != without_rescued(&other) && answer.has_secret(&pair.echoes) {
+        let other =
+            other_endpoint.read_response(other_app, SENT_AT, &other).expect_err("the other is an error too");
+        if without_rescued(&error) != without_rescued(&other) && text.has_secret(&pair.echoes) {
             continue;
         }
         assert_eq!(error.to_string(), other.to_string(), "a secret is shown");
         assert_eq!(without_rescued(&error), without_rescued(&other), "a secret is shown");
-        holds(&error, answer.status, E::OPERATION);
+        check_error(&error, text.status, E::OPERATION);
         if let Error::Api(error) = &error {
             let again = endpoint.read_response(app, SENT_AT, &error.to_response());
-            assert_eq!(again.expect_err("it is one").as_api(), Some(&**error), "written and read again");
+            assert_eq!(again.expect_err("it is an error").as_api(), Some(&**error), "written and read again");
         }
     }
 }
 
-/// Both show tokens as `[redacted]`, but only one may have been able to read them.
+/// Returns an error without rescued tokens. They are shown as `[redacted]`, but only one of the two may have been able to read them.
 fn without_rescued(error: &Error) -> String {
     match error {
         Error::Response(error) => {
@@ -167,11 +173,11 @@ fn without_rescued(error: &Error) -> String {
     }
 }
 
-fn holds(error: &Error, status: StatusCode, operation: hs_oauth_core::Operation) {
+fn check_error(error: &Error, status: StatusCode, operation: hs_oauth_core::Operation) {
     assert_eq!(error.status(), Some(status));
     let shown = error.to_string();
     assert!(!shown.chars().any(char::is_control), "{shown:?}");
-    assert!(shown.chars().count() <= 4 * LONGEST_TEXT + 256, "{}", shown.len());
+    assert!(shown.chars().count() <= 4 * MAX_TEXT + 256, "{}", shown.len());
     for tries in [1, 2, u32::MAX] {
         let wait = RetryPolicy::new().wait(operation, error, tries, Duration::from_secs(1), u64::MAX);
         assert!(wait.is_none_or(|wait| wait < Duration::from_secs(10)));
@@ -180,11 +186,11 @@ fn holds(error: &Error, status: StatusCode, operation: hs_oauth_core::Operation)
         Error::Api(error) => {
             assert!(!status.is_success());
             assert_eq!(error.operation, operation);
-            texts(error, |text| {
-                assert!(text.chars().count() <= LONGEST_TEXT, "{}", text.len());
+            for_each_text(error, |text| {
+                assert!(text.chars().count() <= MAX_TEXT, "{}", text.len());
                 assert!(!text.chars().any(char::is_control), "{text:?}");
             });
-            assert!(error.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT));
+            assert!(error.retry_after.is_none_or(|wait| wait <= MAX_WAIT));
             let step = error.next_step();
             assert_eq!(
                 matches!(step, NextStep::RetryAfter(_)),
@@ -200,8 +206,8 @@ fn holds(error: &Error, status: StatusCode, operation: hs_oauth_core::Operation)
     }
 }
 
-/// Every text that came from the server.
-fn texts(error: &ApiError, mut each: impl FnMut(&str)) {
+/// Calls `each` with every text that came from the server.
+fn for_each_text(error: &ApiError, mut each: impl FnMut(&str)) {
     let plain = [
         error.error.as_ref().map(|code| code.as_str()),
         error.error_description.as_deref(),
@@ -228,14 +234,14 @@ fn texts(error: &ApiError, mut each: impl FnMut(&str)) {
     }
 }
 
-/// An answer as the input tells it.
-struct Answer<'a> {
+/// The response in an input.
+struct ResponseText<'a> {
     status: StatusCode,
     headers: Vec<(HeaderName, &'a [u8])>,
     body: &'a [u8],
 }
 
-impl<'a> Answer<'a> {
+impl<'a> ResponseText<'a> {
     fn read(data: &'a [u8]) -> Option<Self> {
         let (first, rest) = line(data);
         let status = std::str::from_utf8(first).ok()?.trim().parse().ok()?;
@@ -243,7 +249,7 @@ impl<'a> Answer<'a> {
         Some(Self { status: StatusCode::from_u16(status).ok()?, headers, body })
     }
 
-    /// Whether it has a secret in it by itself.
+    /// Returns whether the text itself contains a secret.
     fn has_secret(&self, echoes: &[Vec<(String, String)>; 2]) -> bool {
         let headers = self.headers.iter().map(|(_, value)| *value);
         let mut texts = headers.chain([self.body]).map(String::from_utf8_lossy);

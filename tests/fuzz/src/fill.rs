@@ -1,4 +1,8 @@
-//! Marks in an input that stand for secrets: a mutation rarely breaks one, and the input need not know the secret.
+//! Marks in an input that stand for secrets. A mutation rarely breaks a mark, and the seeds need not contain the secrets.
+//!
+//! `{state}` stands for a secret of that name. Further marks stand for the same secret, encoded in a way that a server may echo it in:
+//! `{state%}` percent-encoded as in a URL, `{state%%}` percent-encoded throughout, `{state+}` as in a form, `{state^}` in capitals,
+//! `{state#}` in hexadecimal digits, `{state=}` in base64, and `{stateu}` with the escapes of JSON.
 
 use std::collections::HashSet;
 
@@ -6,11 +10,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
-/// As much of a secret as is taken for the whole.
+/// So many bytes of a secret count as the secret.
 const PART: usize = 12;
 
-/// Puts a value in the place of each mark that stands free: behind half an escape, its first character would be lost, and half
-/// a secret is none.
+/// Replaces each mark with its value. A mark right behind the beginning of an escape stays: the escape would take the first
+/// characters of the value, and the rest is not the secret.
 pub(crate) fn fill(input: &[u8], values: &[(&str, &str)]) -> Vec<u8> {
     let mut filled: Vec<u8> = Vec::with_capacity(input.len());
     let mut rest = input;
@@ -36,13 +40,12 @@ pub(crate) fn fill(input: &[u8], values: &[(&str, &str)]) -> Vec<u8> {
     filled
 }
 
-/// The ways a server may echo a secret: as it is, escaped where it must be, escaped throughout, as a form, as JSON may write it, in
-/// capitals, as hexadecimal digits and as base64.
+/// Returns the marks for a secret, each with the text that it stands for.
 pub(crate) fn echoes(name: &str, secret: &str) -> [(String, String); 8] {
-    let escape = |kept: fn(&u8) -> bool, upper: bool| {
+    let escape = |is_plain: fn(&u8) -> bool, is_upper: bool| {
         let mut text = String::new();
         for byte in secret.bytes() {
-            match (kept(&byte), upper) {
+            match (is_plain(&byte), is_upper) {
                 (true, _) => text.push(char::from(byte)),
                 (false, true) => text.push_str(&format!("%{byte:02X}")),
                 (false, false) => text.push_str(&format!("%{byte:02x}")),
@@ -64,8 +67,8 @@ pub(crate) fn echoes(name: &str, secret: &str) -> [(String, String); 8] {
     ]
 }
 
-/// Whether the input has a secret in it by itself, in whatever way it is escaped: a fuzzer that watches comparisons finds them out.
-/// Then two answers that differ say nothing.
+/// Returns whether the input itself contains a secret, in any encoding. A fuzzer that watches comparisons can find the secrets. If it
+/// has, two results that differ prove nothing.
 pub(crate) fn has_secret(input: &str, echoes: &[(String, String)]) -> bool {
     let mut readings = vec![input.to_owned()];
     for from in [0, 1, 4, 13] {
@@ -78,7 +81,7 @@ pub(crate) fn has_secret(input: &str, echoes: &[(String, String)]) -> bool {
     }
     let folded = |text: &str| text.to_ascii_lowercase().replace('+', "-").replace('/', "_");
     readings.iter_mut().for_each(|text| *text = folded(text));
-    // Base64 depends on how many bytes stand before.
+    // Base64 depends on how many bytes come before.
     let shifted = ["a", "ab"].map(|before| {
         let texts = echoes.iter().map(move |(_, text)| STANDARD.encode(format!("{before}{text}")));
         texts.collect::<Vec<_>>()

@@ -1,15 +1,15 @@
-//! Requests and answers as an input tells them.
+//! HTTP messages in the text of an input.
 
 use http::HeaderName;
 
-/// The first line, and what is behind it.
+/// Returns the first line, and what follows it.
 pub(crate) fn line(data: &[u8]) -> (&[u8], &[u8]) {
     let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let (line, rest) = data.split_at(end);
     (line, rest.get(1..).unwrap_or_default())
 }
 
-/// The headers up to an empty line, but for those that have no name, and the body behind it.
+/// Returns the headers up to an empty line, and the body after it. Skips lines that do not begin with a valid name and a colon.
 pub(crate) fn headers(mut rest: &[u8]) -> (Vec<(HeaderName, &[u8])>, &[u8]) {
     let mut headers = Vec::new();
     while !rest.is_empty() {

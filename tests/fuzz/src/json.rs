@@ -1,11 +1,11 @@
-//! A second reading of JSON, by serde_json alone.
+//! JSON, read by serde_json alone, to compare with.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// A JSON object as it was written, repeated keys and all.
+/// The members of a JSON object as they were written, repeated keys included.
 struct Pairs(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Pairs {
@@ -32,19 +32,19 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// The object in a body, if serde_json can hold it and no key stands there twice.
+/// Returns the object in a body. None if serde_json cannot represent it, or if it has a key twice.
 pub(crate) fn object(body: &[u8]) -> Option<Map<String, Value>> {
-    let Pairs(pairs) = serde_json::from_slice(without_mark(body)).ok()?;
+    let Pairs(pairs) = serde_json::from_slice(without_byte_order_mark(body)).ok()?;
     let count = pairs.len();
     let object: Map<String, Value> = pairs.into_iter().collect();
     (object.len() == count).then_some(object)
 }
 
-/// Whether a body is one whole JSON text, however deep and however large its numbers.
+/// Returns whether a body is one whole JSON text. It may be nested deeply, and its numbers may be large.
 pub(crate) fn is_json(body: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(without_mark(body)).is_ok()
+    serde_json::from_slice::<IgnoredAny>(without_byte_order_mark(body)).is_ok()
 }
 
-fn without_mark(body: &[u8]) -> &[u8] {
+fn without_byte_order_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }

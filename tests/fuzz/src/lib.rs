@@ -1,7 +1,7 @@
-//! What a hostile server, browser or disk can send, and what must hold whatever it is.
+//! Fuzz targets: what a hostile server, browser or disk can send, and what must hold for any such input.
 //!
-//! **In here**: one module a target, each with a `check` that panics if a property does not hold. **Not in here**: where the
-//! bytes come from. `fuzz_targets/` has libFuzzer's shells; `stable` is a driver without coverage, for stable Rust.
+//! **In here**: one module for each target. Its `check` takes an input, and panics if a property does not hold. **Not in here**: where
+//! the inputs come from. `fuzz_targets/` has the entry points for libFuzzer. `stable` is a driver without coverage, for stable Rust.
 
 pub mod callback_query;
 pub mod emulator_request;
@@ -13,10 +13,10 @@ pub mod retry_after;
 pub mod stored_record;
 pub mod success_body;
 
-/// A target: its name and its check.
+/// The name of a target, and its check.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// Every target.
+/// Every target, in the order in which the drivers run them.
 pub const TARGETS: [Target; 6] = [
     ("success_body", success_body::check),
     ("error_body", error_body::check),

@@ -1,5 +1,5 @@
-//! `Retry-After`, as text: the answer's `Date` on the first line, a `Retry-After` on each further one. The first eight bytes
-//! also stand for a moment, which is written as a date and read back.
+//! Target `retry_after`: the first line of the input is the `Date` of a response, and each further line is a `Retry-After`. The first
+//! eight bytes are also taken for a time, which is written as a date and read back.
 
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,8 +10,8 @@ use http::{HeaderValue, Response};
 
 use crate::SENT_AT;
 
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
-/// The first second of the year 10000, which a date of HTTP cannot name.
+const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+/// The first second of the year 10000, which has no date in HTTP.
 const END_OF_DATES: u64 = 253_402_300_800;
 
 static REQUEST: LazyLock<(App, Refresh)> = LazyLock::new(|| {
@@ -20,7 +20,8 @@ static REQUEST: LazyLock<(App, Refresh)> = LazyLock::new(|| {
     (app, Refresh::new(RefreshToken::new("na1-refresh").expect("a token")))
 });
 
-/// Whatever the headers are: no wait beyond a day; seconds and dates as they stand there; of several the longest.
+/// Checks that, for any headers, the wait is what they say in seconds or as a date, that it is at most a day, and that the longest of
+/// several waits counts.
 pub fn check(data: &[u8]) {
     let mut lines = data.split(|byte| *byte == b'\n').map(HeaderValue::from_bytes);
     let date = lines.next().and_then(Result::ok);
@@ -35,17 +36,17 @@ pub fn check(data: &[u8]) {
 
     if let Some((seed, _)) = data.split_first_chunk() {
         let moment = u64::from_le_bytes(*seed) % END_OF_DATES;
-        // Also a moment near the answer's, where the wait is neither nothing nor the longest.
+        // Also a time near the response's, so that the wait is neither zero nor the maximum.
         for moment in [moment, 1_790_000_000 - 1000 + moment % 90_000] {
             let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(moment));
             let value = HeaderValue::try_from(date).expect("a date is plain");
-            let expected = Duration::from_secs(moment.saturating_sub(1_790_000_000)).min(LONGEST_WAIT);
+            let expected = Duration::from_secs(moment.saturating_sub(1_790_000_000)).min(MAX_WAIT);
             assert_eq!(wait(None, &[value]), Some(expected));
         }
     }
 }
 
-/// What the headers come to, on every status that heeds them.
+/// Returns the wait that core reads from the headers, which must be the same for every status.
 fn wait(date: Option<&HeaderValue>, values: &[HeaderValue]) -> Option<Duration> {
     let (app, refresh) = &*REQUEST;
     let mut response = Response::new("");
@@ -58,8 +59,8 @@ fn wait(date: Option<&HeaderValue>, values: &[HeaderValue]) -> Option<Duration> 
     let mut waits = [429, 423, 477, 503, 400].map(|status| {
         *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
         let error = refresh.read_response(app, SENT_AT, &response).expect_err("no success");
-        let wait = error.as_api().expect("a refusal").retry_after;
-        assert!(wait.is_none_or(|wait| wait <= LONGEST_WAIT));
+        let wait = error.as_api().expect("an error response").retry_after;
+        assert!(wait.is_none_or(|wait| wait <= MAX_WAIT));
         let step = match status {
             429 => NextStep::RetryAfter(Some(wait.unwrap_or(Duration::from_secs(10)))),
             423 => NextStep::RetryAfter(Some(wait.unwrap_or_default().max(Duration::from_secs(2)))),
@@ -67,8 +68,8 @@ fn wait(date: Option<&HeaderValue>, values: &[HeaderValue]) -> Option<Duration> 
             _ => NextStep::RetryAfter(wait),
         };
         assert_eq!((error.next_step(), error.next_step().to_string()), (step, step.to_string()));
-        let again = RetryPolicy::new().wait(Operation::Refresh, &error, 1, Duration::ZERO, 7);
-        assert!(again.is_none_or(|again| wait.is_none_or(|wait| again >= wait) && again.as_secs() < 10));
+        let retry = RetryPolicy::new().wait(Operation::Refresh, &error, 1, Duration::ZERO, 7);
+        assert!(retry.is_none_or(|retry| wait.is_none_or(|wait| retry >= wait) && retry.as_secs() < 10));
         wait
     });
     waits.sort_unstable();
@@ -77,12 +78,12 @@ fn wait(date: Option<&HeaderValue>, values: &[HeaderValue]) -> Option<Duration> 
     first
 }
 
-/// RFC 9110 §10.2.3, read a second time.
+/// Reads a header by RFC 9110 §10.2.3, to compare with.
 fn expected(date: Option<&HeaderValue>, value: &HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     if !text.is_empty() && text.chars().all(|char| char.is_ascii_digit()) {
         let seconds = text.bytes().fold(0_u64, |sum, digit| {
-            sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')).min(LONGEST_WAIT.as_secs())
+            sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')).min(MAX_WAIT.as_secs())
         });
         return Some(Duration::from_secs(seconds));
     }
@@ -90,5 +91,5 @@ fn expected(date: Option<&HeaderValue>, value: &HeaderValue) -> Option<Duration>
     let now = date.and_then(|date| read(date.to_str().ok()?));
     let now = now.unwrap_or(UNIX_EPOCH + Duration::from_millis(SENT_AT.as_millis()));
     let wait = read(text)?.duration_since(now).unwrap_or_default();
-    Some(wait.min(LONGEST_WAIT))
+    Some(wait.min(MAX_WAIT))
 }

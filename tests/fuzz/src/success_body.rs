@@ -1,10 +1,15 @@
-//! The body of an answer with status 200, read by every endpoint on every version.
+//! Target `success_body`: the body of a response with status 200, read by every endpoint on every version.
 
 use std::fmt::Debug;
 use std::sync::LazyLock;
 
 use hs_oauth_core::server::Serve;
-use hs_oauth_core::{AccessToken, ResponseError, App, AuthorizationCode, ClientCredentials, ClientSecret, Code, CodeVerifier, Endpoint, Error, ExchangeCode, IdToken, Introspect, Introspection, NextStep, Operation, Problem, Refresh, RefreshToken, Revoke, Scopes, Signature, Token, TokenSet, TransportError, TransportErrorKind};
+use hs_oauth_core::{
+    AccessToken, App, AuthorizationCode, ClientCredentials, ClientSecret, Code, CodeVerifier, Endpoint,
+    Error, ExchangeCode, IdToken, Introspect, Introspection, NextStep, Operation, Problem, Refresh,
+    RefreshToken, ResponseError, Revoke, Scopes, Signature, Token, TokenSet, TransportError,
+    TransportErrorKind,
+};
 use http::{HeaderValue, Response};
 use serde_json::{Map, Value};
 
@@ -12,7 +17,7 @@ use crate::{SENT_AT, VERSIONS, json};
 
 const CLIENT_SECRET: &str = "canary-client-secret-5d0c";
 const REFRESH_TOKEN: &str = "na1-canary-refresh-token-77ab";
-const LONGEST_LIFE: u64 = 24 * 60 * 60;
+const MAX_LIFE: u64 = 24 * 60 * 60;
 
 struct Requests {
     apps: [App; 4],
@@ -47,12 +52,12 @@ static REQUESTS: LazyLock<Requests> = LazyLock::new(|| {
     }
 });
 
-/// Whatever the body is: a result that is whole and agrees with serde_json's reading, or an error that names what is wrong;
-/// neither shows a secret, and no half token is ever rescued from a body that was cut.
+/// Checks that any body becomes a result that is complete and agrees with serde_json, or an error that names what is wrong. Neither
+/// may show a secret. From a body that was truncated no part of a token may be rescued.
 pub fn check(body: &[u8]) {
     let requests = &*REQUESTS;
     let object = json::object(body);
-    // The versions after `v1` read alike: one of them at a time.
+    // The versions after `v1` are read alike, so one of them is enough at a time.
     let [v1, later @ ..] = &requests.apps;
     for app in [v1].into_iter().chain(later.iter().cycle().skip(body.len() % 3).take(1)) {
         tokens(&requests.exchange, app, body, object.as_ref());
@@ -60,11 +65,8 @@ pub fn check(body: &[u8]) {
         tokens(&requests.client_credentials, app, body, object.as_ref());
         introspection(&requests.of_access, app, body, object.as_ref());
         introspection(&requests.of_refresh, app, body, object.as_ref());
-        requests
-            .revoke
-            .read_response(app, SENT_AT, &Response::new(body))
-            .expect("the status is the whole answer");
-        cut(&requests.refresh, app, body);
+        requests.revoke.read_response(app, SENT_AT, &Response::new(body)).expect("only the status matters");
+        truncated(&requests.refresh, app, body);
     }
 }
 
@@ -78,14 +80,14 @@ where
     }
     let tokens = match read {
         Ok(tokens) => tokens,
-        Err(Error::Response(error)) => return answer_error(E::OPERATION, *error),
+        Err(Error::Response(error)) => return check_response_error(E::OPERATION, *error),
         Err(error) => panic!("{error:?}"),
     };
     assert!(json::is_json(body));
     let bearer = format!("Bearer {}", tokens.access_token.expose());
     assert!(HeaderValue::try_from(bearer).is_ok_and(|bearer| bearer.to_str().is_ok()));
     let life = tokens.expires_at.since(SENT_AT).as_secs();
-    assert_eq!(life, tokens.expires_in.min(LONGEST_LIFE));
+    assert_eq!(life, tokens.expires_in.min(MAX_LIFE));
     assert!(tokens.expires_in > 0 && tokens.expires_at > SENT_AT);
 
     let written = serde_json::to_string(&tokens).expect("tokens can be written");
@@ -104,7 +106,7 @@ where
     }
 }
 
-/// What makes an object an answer with tokens.
+/// Returns whether an object is a response with tokens.
 fn are_tokens(operation: Operation, object: &Map<String, Value>) -> bool {
     let text = |name: &str| object.get(name).and_then(Value::as_str);
     let is_secret = |text: &str, allowed: fn(&u8) -> bool| {
@@ -153,7 +155,7 @@ fn introspection(endpoint: &Introspect, app: &App, body: &[u8], object: Option<&
     }
     let introspection = match read {
         Ok(introspection) => introspection,
-        Err(Error::Response(error)) => return answer_error(Operation::Introspect, *error),
+        Err(Error::Response(error)) => return check_response_error(Operation::Introspect, *error),
         Err(error) => panic!("{error:?}"),
     };
     assert!(json::is_json(body));
@@ -188,19 +190,19 @@ fn introspection(endpoint: &Introspect, app: &App, body: &[u8], object: Option<&
                 integer("expires_in").map(|life| life.max(0))
             );
         }
-        let asked = endpoint.token().expose();
-        assert_eq!(again.expose(), object.get("token").and_then(Value::as_str).unwrap_or(asked));
+        let sent = endpoint.token().expose();
+        assert_eq!(again.expose(), object.get("token").and_then(Value::as_str).unwrap_or(sent));
     }
     let served = Introspect::to_response(&introspection, app.version());
     let again = Introspect::new(again).read_response(app, SENT_AT, &served);
     assert_eq!(again.expect("an introspection can be served"), introspection);
 }
 
-fn cut(refresh: &Refresh, app: &App, body: &[u8]) {
+fn truncated(refresh: &Refresh, app: &App, body: &[u8]) {
     let at = body.last().map_or(0, |last| usize::from(*last) * (body.len() + 1) / 256);
-    let came = body.get(..at).unwrap_or(body);
+    let received = body.get(..at).unwrap_or(body);
     let failure = TransportError::new(TransportErrorKind::Interrupted);
-    let error = match refresh.read_partial_response(app, SENT_AT, &Response::new(came), failure) {
+    let error = match refresh.read_partial_response(app, SENT_AT, &Response::new(received), failure) {
         Err(Error::Response(error)) => *error,
         Err(Error::Transport(_)) => return,
         other => panic!("{other:?}"),
@@ -213,17 +215,17 @@ fn cut(refresh: &Refresh, app: &App, body: &[u8]) {
         let rescued = &error.rescued;
         assert!(
             rescued.access_token.as_ref().is_none_or(|token| *token == whole.access_token),
-            "half a token"
+            "part of a token"
         );
         assert!(
             rescued.refresh_token.is_none() || rescued.refresh_token == whole.refresh_token,
-            "half a token"
+            "part of a token"
         );
     }
-    answer_error(Operation::Refresh, error);
+    check_response_error(Operation::Refresh, error);
 }
 
-fn answer_error(operation: Operation, error: ResponseError) {
+fn check_response_error(operation: Operation, error: ResponseError) {
     assert_eq!((error.operation, error.status.as_u16()), (operation, 200));
     assert!(!error.problems.is_empty());
     let mut other = error.clone();
@@ -236,7 +238,7 @@ fn answer_error(operation: Operation, error: ResponseError) {
     assert!(matches!(error.next_step(), NextStep::ReportBug | NextStep::RetryAfter(None)));
 }
 
-/// Two values that differ in secrets only print alike.
+/// Checks that two values that differ only in secrets are shown alike.
 fn shows_the_same<T: Debug>(one: &T, other: &T) {
     let shown = format!("{one:?}");
     assert_eq!(shown, format!("{other:?}"), "a secret is shown");

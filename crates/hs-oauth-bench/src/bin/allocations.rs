@@ -1,5 +1,6 @@
-//! Counts the allocations of a piece of work, `allocations <task> <who> <server>`, or of many accounts, `allocations accounts
-//! <count>`. A program of its own, since whoever counts them adds instructions to each.
+//! Counts the allocations of a task, `allocations <task> <contestant> <server>`, or of many accounts, `allocations accounts <count>`.
+//!
+//! This is a program of its own, since counting adds instructions to each allocation.
 
 use std::alloc::System;
 use std::io::Write as _;
@@ -18,7 +19,7 @@ fn main() -> Result<(), Failure> {
     match arguments.as_slice() {
         [ACCOUNTS, count] => accounts(count.parse()?),
         [task, who, server] => work(task, who, server),
-        _ => Err("task, who, server; or accounts, count".into()),
+        _ => Err("usage: allocations <task> <contestant> <server>, or allocations accounts <count>".into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Bars in groups, as SVG.
+//! Charts of bars in groups, as SVG.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,8 @@ const TOP: f64 = 50.0;
 const BAR: f64 = 16.0;
 const GAP: f64 = 14.0;
 
-/// A bar for each named value of each group, told in the unit that the title names. A colour stands for a name throughout.
+/// Returns a chart with a bar for each named value of each group, in the unit that the title names. A name has the same colour in every
+/// group.
 pub fn bars(title: &str, groups: &[(String, Vec<(String, f64)>)]) -> String {
     let values = || groups.iter().flat_map(|(_, bars)| bars);
     let most = values().map(|(_, value)| *value).fold(0.0, f64::max);

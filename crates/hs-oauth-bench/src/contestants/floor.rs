@@ -1,4 +1,4 @@
-//! By hand: the least that the work costs with the crates one would take for it, and no library that knows OAuth.
+//! The floor: what the tasks cost when they are written by hand, with the usual crates and no library that knows OAuth.
 
 use std::hint::black_box;
 
@@ -15,16 +15,16 @@ use sha2::{Digest as _, Sha256};
 use crate::given;
 use crate::work::{Failure, SharedWork, Task, Work, repeat, repeat_shared};
 
-/// What stays unescaped in forms and queries.
+/// The characters that forms and queries escape.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The constant part of a form, encoded once, and the address.
+/// The constant part of a form, encoded once, and the URI.
 pub(super) struct Form {
     prefix: String,
     uri: Uri,
 }
 
-/// The eight fields.
+/// The eight fields of a response with tokens.
 #[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "they are read, and that is what is measured")]
 pub(super) struct Tokens {
@@ -54,7 +54,7 @@ enum TokenUse {
 
 #[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "they are read, and that is what is measured")]
-struct Refusal {
+struct ErrorResponse {
     error: String,
     error_description: String,
     status: String,
@@ -71,7 +71,7 @@ enum NextStep {
 
 struct CurrentTokens {
     bearer: HeaderValue,
-    good_until: i64,
+    usable_until: i64,
 }
 
 pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
@@ -80,16 +80,16 @@ pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
             let form = Form::new("https://api.hubapi.com")?;
             repeat::<_, Failure>(move || Ok(form.request(black_box(given::REFRESH_TOKEN))))
         }
-        Task::Parse => parse(given::ANSWER.to_vec()),
-        Task::Refuse => {
-            let body = given::REFUSAL.to_vec();
-            repeat(move || refusal(black_box(&body)))
+        Task::Parse => parse(given::RESPONSE.to_vec()),
+        Task::ParseError => {
+            let body = given::ERROR_RESPONSE.to_vec();
+            repeat(move || parse_error(black_box(&body)))
         }
         Task::Call => {
             let form = Form::new("https://api.hubapi.com")?;
             let send = |request: Request<Vec<u8>>| {
                 drop(black_box(request));
-                given::answer()
+                given::response()
             };
             repeat(move || call(&form, send))
         }
@@ -99,40 +99,40 @@ pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
                 Ok(authorize(&prefix, black_box(given::STATE_BYTES), black_box(given::VERIFIER_BYTES)))
             })
         }
-        Task::Answer => repeat::<_, Failure>(|| Ok(given::answer())),
-        Task::Refusal => repeat::<_, Failure>(|| Ok(given::refusal())),
+        Task::Response => repeat::<_, Failure>(|| Ok(given::response())),
+        Task::ErrorResponse => repeat::<_, Failure>(|| Ok(given::error_response())),
         _ => Ok(None),
     }
 }
 
-/// Reads an answer with this body.
+/// Prepares the reading of a response with this body.
 pub(crate) fn parse(body: Vec<u8>) -> Result<Option<Work>, Failure> {
     repeat(move || tokens(black_box(&body)))
 }
 
-/// A load, a look at the clock, and a clone of the header, which a request has to have.
+/// Loads the token, reads the clock, and clones the header, which a request needs.
 pub(crate) fn bearer() -> Result<SharedWork, Failure> {
-    read(|bearer| _ = black_box(bearer.clone()))
+    load(|bearer| _ = black_box(bearer.clone()))
 }
 
-/// A load and a look at the clock; what is found is not copied.
+/// Loads the token and reads the clock. The header is not cloned.
 pub(crate) fn lent() -> Result<SharedWork, Failure> {
-    read(|bearer| _ = black_box(bearer))
+    load(|bearer| _ = black_box(bearer))
 }
 
-fn read(show: impl Fn(&HeaderValue) + Send + Sync + 'static) -> Result<SharedWork, Failure> {
-    // Not a static one, whose clones would count nothing.
+fn load(read: impl Fn(&HeaderValue) + Send + Sync + 'static) -> Result<SharedWork, Failure> {
+    // Not a static value: its clones would not count references.
     let bearer = HeaderValue::from_str(given::BEARER)?;
-    let held = ArcSwap::from_pointee(CurrentTokens { bearer, good_until: i64::MAX });
+    let current = ArcSwap::from_pointee(CurrentTokens { bearer, usable_until: i64::MAX });
     Ok(repeat_shared(move || {
         let now = clock_gettime(ClockId::RealtimeCoarse).tv_sec;
-        let held = held.load();
-        match now < held.good_until {
+        let tokens = current.load();
+        match now < tokens.usable_until {
             true => {
-                show(&held.bearer);
+                read(&tokens.bearer);
                 Ok(())
             }
-            false => Err("it is over".into()),
+            false => Err("the token has expired".into()),
         }
     }))
 }
@@ -172,14 +172,14 @@ impl Form {
 pub(super) fn tokens(body: &[u8]) -> Result<Tokens, Failure> {
     let tokens: Tokens = serde_json::from_slice(body)?;
     match tokens.expires_in {
-        0 => Err("it is over".into()),
+        0 => Err("the token has expired".into()),
         _ => Ok(tokens),
     }
 }
 
-fn refusal(body: &[u8]) -> Result<(Refusal, NextStep), Failure> {
-    let refusal: Refusal = serde_json::from_slice(body)?;
-    let next_step = match (refusal.error.as_str(), refusal.status.as_str()) {
+fn parse_error(body: &[u8]) -> Result<(ErrorResponse, NextStep), Failure> {
+    let error: ErrorResponse = serde_json::from_slice(body)?;
+    let next_step = match (error.error.as_str(), error.status.as_str()) {
         ("invalid_grant", _) | (_, "BAD_REFRESH_TOKEN") => NextStep::Reauthorize,
         ("invalid_client" | "unauthorized_client", _) | (_, "BAD_CLIENT_SECRET") => {
             NextStep::FixConfiguration
@@ -187,7 +187,7 @@ fn refusal(body: &[u8]) -> Result<(Refusal, NextStep), Failure> {
         ("temporarily_unavailable" | "server_error", _) => NextStep::TryLater,
         _ => NextStep::ReportBug,
     };
-    Ok((refusal, next_step))
+    Ok((error, next_step))
 }
 
 fn call(form: &Form, send: impl Fn(Request<Vec<u8>>) -> Response<Vec<u8>>) -> Result<Tokens, Failure> {
@@ -204,7 +204,7 @@ fn authorize_prefix() -> String {
     format!("{}?client_id={id}&redirect_uri={redirect_uri}&scope={scopes}&state=", given::AUTHORIZE_URL)
 }
 
-/// The URL, the state and the code verifier.
+/// Returns the URL, the state and the code verifier.
 fn authorize(prefix: &str, state: [u8; 32], verifier: [u8; 32]) -> (String, String, String) {
     let state = URL_SAFE_NO_PAD.encode(state);
     let verifier = URL_SAFE_NO_PAD.encode(verifier);

@@ -1,4 +1,4 @@
-//! The crate `google-cloud-auth`: a user's credentials, with the token from the canned server.
+//! The crate `google-cloud-auth`: the credentials of a user, with a token from the server of this crate.
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The crate `hyper`: one connection, held by hand; no pool, no timeout, no second try.
+//! The crate `hyper`: one connection, with no pool, no timeout and no second try.
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -36,9 +36,9 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         sender.ready().await?;
-        let answer = sender.send_request(request).await?;
-        match answer.status().is_success() {
-            true => tokens(&answer.into_body().collect().await?.to_bytes()),
+        let response = sender.send_request(request).await?;
+        match response.status().is_success() {
+            true => tokens(&response.into_body().collect().await?.to_bytes()),
             false => Err("refused".into()),
         }
     })

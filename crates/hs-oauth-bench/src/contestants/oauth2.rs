@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::given;
 use crate::work::{Failure, Task, Work, repeat, repeat_async, runtime};
 
-/// What HubSpot says beyond RFC 6749.
+/// HubSpot's fields beyond RFC 6749.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Extra {
     hub_id: i64,
@@ -46,7 +46,7 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
     let client = client(if task.is_over_loopback() { server } else { "https://api.hubapi.com" })?;
     let token = RefreshToken::new(given::REFRESH_TOKEN.to_owned());
     match task {
-        // Its way to build a request is to send one.
+        // The crate builds a request only when it sends one.
         Task::Build => repeat::<_, Failure>(move || {
             let send = |request: HttpRequest| {
                 drop(black_box(request));
@@ -57,14 +57,14 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
         Task::Call => repeat::<_, Failure>(move || {
             let send = |request: HttpRequest| {
                 drop(black_box(request));
-                Ok::<_, io::Error>(given::answer())
+                Ok::<_, io::Error>(given::response())
             };
             Ok(client.exchange_refresh_token(black_box(&token)).request(&send)?)
         }),
-        Task::RefusedCall => repeat::<_, Failure>(move || {
+        Task::FailedCall => repeat::<_, Failure>(move || {
             let send = |request: HttpRequest| {
                 drop(black_box(request));
-                Ok::<_, io::Error>(given::refusal())
+                Ok::<_, io::Error>(given::error_response())
             };
             match client.exchange_refresh_token(black_box(&token)).request(&send) {
                 Ok(_) => Err("no error".into()),
@@ -97,7 +97,7 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
     }
 }
 
-/// Reads an answer with this body, which it does only after it has built a request.
+/// Prepares the reading of a response with this body. The crate reads one only after it has built a request.
 pub(crate) fn parse(body: Vec<u8>) -> Result<Option<Work>, Failure> {
     let client = client("https://api.hubapi.com")?;
     let token = RefreshToken::new(given::REFRESH_TOKEN.to_owned());

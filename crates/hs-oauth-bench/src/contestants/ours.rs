@@ -1,10 +1,13 @@
-//! This project.
+//! `hs-oauth`, over its crates for core, async and blocking.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hs_oauth_core::{AccessToken, Account, App, AppBuilder, Authorize, ClientSecret, Endpoint as _, Randomness, Refresh, RefreshToken, Scopes, Timestamp, TokenSet};
+use hs_oauth_core::{
+    AccessToken, Account, App, AppBuilder, Authorize, ClientSecret, Endpoint as _, Randomness, Refresh,
+    RefreshToken, Scopes, Timestamp, TokenSet,
+};
 use http::{Request, Response, StatusCode};
 use tokio::runtime::Runtime;
 
@@ -25,13 +28,13 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
     match task {
         Task::Build => repeat::<_, Failure>(move || Ok(black_box(&refresh).to_http(&app))),
         Task::Parse => {
-            let answer = Response::new(given::ANSWER.to_vec());
-            repeat(move || refresh.read_response(&app, now, black_box(&answer)))
+            let response = Response::new(given::RESPONSE.to_vec());
+            repeat(move || refresh.read_response(&app, now, black_box(&response)))
         }
-        Task::Refuse => {
-            let mut answer = Response::new(given::REFUSAL.to_vec());
-            *answer.status_mut() = StatusCode::BAD_REQUEST;
-            repeat::<_, Failure>(move || match refresh.read_response(&app, now, black_box(&answer)) {
+        Task::ParseError => {
+            let mut response = Response::new(given::ERROR_RESPONSE.to_vec());
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            repeat::<_, Failure>(move || match refresh.read_response(&app, now, black_box(&response)) {
                 Ok(_) => Err("no error".into()),
                 Err(error) => {
                     black_box(error.next_step());
@@ -42,7 +45,7 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
         Task::Call => {
             let send = |request: Request<Vec<u8>>| {
                 drop(black_box(request));
-                given::answer()
+                given::response()
             };
             repeat(move || {
                 let response = send(black_box(&refresh).to_http(&app));
@@ -68,11 +71,11 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
     }
 }
 
-/// Reads an answer with this body.
+/// Prepares the reading of a response with this body.
 pub(crate) fn parse(body: Vec<u8>) -> Result<Option<Work>, Failure> {
-    let (app, answer) = (app()?.build()?, Response::new(body));
+    let (app, response) = (app()?.build()?, Response::new(body));
     let refresh = Refresh::new(RefreshToken::new(given::REFRESH_TOKEN)?);
-    repeat(move || refresh.read_response(&app, Timestamp::from_secs(0), black_box(&answer)))
+    repeat(move || refresh.read_response(&app, Timestamp::from_secs(0), black_box(&response)))
 }
 
 pub(crate) fn bearer() -> Result<SharedWork, Failure> {

@@ -1,4 +1,4 @@
-//! The crate `reqwest`: as its readme has it, and with body and answer by hand.
+//! The crate `reqwest`: as in its readme, and with the bodies encoded and read by hand.
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use super::floor::{Form, tokens};
 use crate::given;
 use crate::work::{Failure, Task, Work, repeat_async, runtime};
 
-/// The eight fields.
+/// The eight fields of a response with tokens.
 #[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "they are read, and that is what is measured")]
 pub(super) struct Tokens {

@@ -1,4 +1,4 @@
-//! The crate `tame-oauth`. It knows Google only: the address is Google's, and three of the fields are read.
+//! The crate `tame-oauth`. It knows Google only: it sends to Google's address, and reads three of the fields.
 
 use std::hint::black_box;
 
@@ -14,10 +14,10 @@ pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
     match task {
         Task::Build => repeat(move || provider.get_token(scopes())),
         Task::Parse => {
-            repeat(move || provider.parse_token_response(0, Response::new(black_box(given::ANSWER))))
+            repeat(move || provider.parse_token_response(0, Response::new(black_box(given::RESPONSE))))
         }
-        Task::Refuse => repeat::<_, Failure>(move || {
-            let mut response = Response::new(black_box(given::REFUSAL));
+        Task::ParseError => repeat::<_, Failure>(move || {
+            let mut response = Response::new(black_box(given::ERROR_RESPONSE));
             *response.status_mut() = StatusCode::BAD_REQUEST;
             match provider.parse_token_response(0, response) {
                 Ok(_) => Err("no error".into()),
@@ -27,22 +27,22 @@ pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
         Task::Call => repeat::<_, Failure>(move || match provider.get_token(scopes())? {
             TokenOrRequest::Request { request, scope_hash, .. } => {
                 drop(black_box(request));
-                Ok(provider.parse_token_response(scope_hash, given::answer())?)
+                Ok(provider.parse_token_response(scope_hash, given::response())?)
             }
-            TokenOrRequest::Token(_) => Err("there was one".into()),
+            TokenOrRequest::Token(_) => Err("a token instead of a request".into()),
         }),
         _ => Ok(None),
     }
 }
 
 pub(crate) fn bearer() -> Result<SharedWork, Failure> {
-    let held = EndUserCredentials::new(info());
-    if let TokenOrRequest::Request { scope_hash, .. } = held.get_token(scopes())? {
-        held.parse_token_response(scope_hash, given::answer())?;
+    let credentials = EndUserCredentials::new(info());
+    if let TokenOrRequest::Request { scope_hash, .. } = credentials.get_token(scopes())? {
+        credentials.parse_token_response(scope_hash, given::response())?;
     }
-    Ok(repeat_shared(move || match held.get_token(black_box(scopes()))? {
+    Ok(repeat_shared(move || match credentials.get_token(black_box(scopes()))? {
         TokenOrRequest::Token(token) => Ok(token),
-        TokenOrRequest::Request { .. } => Err("it is over".into()),
+        TokenOrRequest::Request { .. } => Err("the token has expired".into()),
     }))
 }
 

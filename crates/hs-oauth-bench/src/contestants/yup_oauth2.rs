@@ -1,4 +1,4 @@
-//! The crate `yup-oauth2`: its own storage, which finds the token in a file and keeps it in memory.
+//! The crate `yup-oauth2`: its storage loads the token from a file and keeps it in memory.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ const SCOPES: &[&str] = &["oauth"];
 
 pub(crate) fn bearer() -> Result<SharedWork, Failure> {
     let file = std::env::temp_dir().join(format!("hs-oauth-bench-{}.json", std::process::id()));
-    // Year and day of the year, hour, minute, second and nanosecond, and the offset: as it writes them itself.
+    // Year, day of the year, hour, minute, second, nanosecond and offset, as the crate itself writes them.
     let expires_at = [2999, 1, 0, 0, 0, 0, 0, 0, 0];
     let token = json!({ "access_token": given::ACCESS_TOKEN, "refresh_token": null, "expires_at": expires_at, "id_token": null });
     std::fs::write(&file, json!([{ "scopes": SCOPES, "token": token }]).to_string())?;

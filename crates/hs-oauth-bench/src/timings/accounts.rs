@@ -1,15 +1,16 @@
-//! Many accounts held by one manager: the memory an account takes, and how long a bearer of one of them takes to read.
+//! Many accounts in one manager: the memory for each account, and the time to read a bearer.
 
+use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use hs_oauth_blocking::{
-    AccessToken, Account, App, ClientSecret, Grant, MemoryStore, Random, Record, RefreshToken, TokenSet,
-    TokenStore as _,
+    AccessToken, Account, App, ClientSecret, MemoryStore, Record, RefreshToken, TokenSet, TokenStore as _,
 };
-use std::hint::black_box;
+use hs_oauth_core::Random;
+use hs_oauth_core::renewal::GrantId;
 
 use super::clock::{compare, wall};
 use crate::chart::Chart;
@@ -17,25 +18,25 @@ use crate::counts::run;
 use crate::report::{Section, Table};
 use crate::work::{Failure, shared_runtime};
 
-/// The command line of the program that counts allocations: its first argument.
+/// The first argument with which the program that counts allocations calls [`bytes_beyond_tokens`].
 pub const ACCOUNTS: &str = "accounts";
 
-const MOST: i64 = 100_000;
+const MAX_ACCOUNTS: i64 = 100_000;
 const TOKEN_LENGTH: usize = 130;
 
-/// Managers with more and more accounts.
+/// Measures managers with more and more accounts.
 ///
 /// # Errors
-/// If a bearer cannot be had.
+/// If a manager returns an error.
 pub fn report(allocations: &Path) -> Result<(), Failure> {
     let mut section = Section::new("6-accounts", "Many accounts held");
-    let bytes = run(Command::new(allocations).args([ACCOUNTS, &MOST.to_string()]))?;
+    let bytes = run(Command::new(allocations).args([ACCOUNTS, &MAX_ACCOUNTS.to_string()]))?;
     section.say(String::from_utf8(bytes.stdout)?);
-    section.say("Nanoseconds a bearer, where one of the accounts is asked for again and again, and where all are in turn.\n");
+    section.say("Nanoseconds for each bearer, when one account is asked for again and again, and when all are asked for in turn.\n");
     let mut table =
         Table::new(["accounts held", "blocking, one", "blocking, all", "async, one", "async, all"]);
     let mut rows = Vec::new();
-    for count in [1, 10, 100, 1_000, 10_000, MOST] {
+    for count in [1, 10, 100, 1_000, 10_000, MAX_ACCOUNTS] {
         let times = latencies(count)?;
         table.row([count.to_string()].into_iter().chain(times.iter().map(|time| format!("{time:.1}"))));
         rows.push((count as f64, times));
@@ -48,31 +49,31 @@ pub fn report(allocations: &Path) -> Result<(), Failure> {
         chart.line(name, rows.iter().filter_map(|(count, times)| Some((*count, *times.get(column)?))));
     }
     section.chart("accounts.svg", "accounts held", &chart.svg())?;
-    section.keep()
+    section.write()
 }
 
 fn latencies(count: i64) -> Result<Vec<f64>, Failure> {
     let store = Arc::new(stored(count)?);
     let (blocking, runtime) = (blocking(Arc::clone(&store))?, shared_runtime()?);
     let asynchronous = asynchronous(store)?;
-    let (mut one, mut all) = (Turn(0, 1), Turn(0, count));
-    let (mut other, mut others) = (Turn(0, 1), Turn(0, count));
+    let (mut one, mut all) = (RoundRobin(0, 1), RoundRobin(0, count));
+    let (mut other, mut others) = (RoundRobin(0, 1), RoundRobin(0, count));
     for hub_id in 0..count {
         blocking.bearer(Account::hub(hub_id))?;
         runtime.block_on(asynchronous.bearer(Account::hub(hub_id)))?;
     }
-    let read = |turn: &mut Turn, times| {
+    let read = |accounts: &mut RoundRobin, times| {
         wall(|| {
             (0..times).try_for_each(|_| {
-                blocking.bearer(turn.next()).map(|bearer| drop(black_box(bearer))).map_err(Failure::from)
+                blocking.bearer(accounts.next()).map(|bearer| drop(black_box(bearer))).map_err(Failure::from)
             })
         })
     };
-    let await_it = |turn: &mut Turn, times| {
+    let await_it = |accounts: &mut RoundRobin, times| {
         wall(|| {
             runtime.block_on(async {
                 for _ in 0..times {
-                    black_box(asynchronous.bearer(turn.next()).await?);
+                    black_box(asynchronous.bearer(accounts.next()).await?);
                 }
                 Ok(())
             })
@@ -86,26 +87,26 @@ fn latencies(count: i64) -> Result<Vec<f64>, Failure> {
     ])
 }
 
-/// Accounts in turn, each far from the last, as they are in a service.
-struct Turn(i64, i64);
+/// The accounts one after the other, each far from the one before, as in a service.
+struct RoundRobin(i64, i64);
 
-impl Turn {
+impl RoundRobin {
     fn next(&mut self) -> Account {
         self.0 = (self.0 + 7919) % self.1;
         Account::hub(black_box(self.0))
     }
 }
 
-/// How many bytes stay allocated after each of two managers, the blocking one and the async one, has handed out a bearer of every
-/// account, beyond the tokens themselves.
+/// Returns how many bytes for each account, beyond its token, stay allocated after a manager has returned a bearer of every account. The
+/// first number is of the blocking manager, the second of the async one.
 ///
 /// # Errors
-/// If a bearer cannot be had.
+/// If a manager returns an error.
 pub fn bytes_beyond_tokens(count: i64, allocated: impl Fn() -> usize) -> Result<[f64; 2], Failure> {
     let store = Arc::new(stored(count)?);
     let blocking = blocking(Arc::clone(&store))?;
     let (asynchronous, runtime) = (asynchronous(store)?, shared_runtime()?);
-    // What is made once is not an account's.
+    // What is allocated once is not counted.
     blocking.bearer(Account::hub(0))?;
     runtime.block_on(asynchronous.bearer(Account::hub(0)))?;
     let beyond =

@@ -1,4 +1,4 @@
-//! A bearer that is held and good: one thread reads it, then two at once.
+//! The bearer of a valid token, read by one thread and by two threads at once.
 
 use std::sync::Barrier;
 use std::time::Duration;
@@ -8,19 +8,19 @@ use crate::report::{Section, Table};
 use crate::server::Server;
 use crate::work::{Failure, SharedWork, Task, Who, prepare_bearer};
 
-/// Compares everyone who keeps one.
+/// Compares the contestants that keep a token.
 ///
 /// # Errors
-/// If one cannot be read.
+/// If a bearer cannot be read.
 pub fn report() -> Result<(), Failure> {
     let server = Server::start()?;
     let mut section = Section::new("3-bearers", "A valid bearer");
-    section.say("Nanoseconds a read, by the clock. The floor is a load and a look at the coarse clock, and hands nothing out; what is lent does neither.\n");
-    section.say("The bounds are 1.3 times the floor, and 1.1 times one's own one-thread figure. A bearer that is handed out is a clone: one atomic count up, and one down when it is dropped, on top of that.\n");
+    section.say("Nanoseconds for each read, in real time. The floor loads the token and reads the coarse clock. It returns nothing, and neither does a bearer that is lent.\n");
+    section.say("The bounds are 1.3 times the floor for one thread, and 1.1 times the figure of one thread for two. A bearer that is returned is a clone: it also counts an atomic number up, and down when it is dropped.\n");
     let mut readers = Vec::new();
     for task in [Task::Bearer, Task::AsyncBearer, Task::Lent, Task::AsyncLent] {
         for who in Who::ALL {
-            // Whoever reads without waiting does the same from async code.
+            // A contestant that reads without waiting does the same in async code.
             let is_repeated = match who {
                 Who::Floor => matches!(task, Task::AsyncBearer | Task::AsyncLent),
                 Who::TameOauth => task != Task::Bearer,
@@ -54,10 +54,10 @@ pub fn report() -> Result<(), Failure> {
         ]);
     }
     section.table(&table);
-    section.keep()
+    section.write()
 }
 
-/// Two threads do the work so many times each.
+/// Does the work in two threads, so many times in each.
 fn at_once(work: &SharedWork, times: u64) -> Result<Duration, Failure> {
     let start = Barrier::new(2);
     std::thread::scope(|scope| {

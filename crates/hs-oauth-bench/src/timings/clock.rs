@@ -1,4 +1,4 @@
-//! How long something takes, on a machine that does other things too.
+//! Times on a machine that does other things at the same time.
 
 use std::time::{Duration, Instant};
 
@@ -8,27 +8,27 @@ use crate::work::Failure;
 
 const ROUNDS: usize = 15;
 
-/// The least of many rounds, in nanoseconds a repetition, for each of these: what else the machine does only adds to it. They
-/// take turns, so that it adds to all alike.
+/// Returns the shortest time of many rounds for each work, in nanoseconds for each repetition. What else the machine does only makes a
+/// round longer. The works alternate, so that all are affected alike.
 ///
 /// # Errors
-/// The first failure.
+/// The first error of a work.
 pub fn compare(works: &mut [&mut dyn FnMut(u64) -> Result<Duration, Failure>]) -> Result<Vec<f64>, Failure> {
     let mut times = Vec::new();
     for work in works.iter_mut() {
-        times.push(enough(work)?);
+        times.push(repetitions(work)?);
     }
-    let mut least = vec![f64::INFINITY; works.len()];
+    let mut shortest = vec![f64::INFINITY; works.len()];
     for _ in 0..ROUNDS {
-        for ((work, times), least) in works.iter_mut().zip(&times).zip(&mut least) {
-            *least = least.min(work(*times)?.as_nanos() as f64 / *times as f64);
+        for ((work, times), shortest) in works.iter_mut().zip(&times).zip(&mut shortest) {
+            *shortest = shortest.min(work(*times)?.as_nanos() as f64 / *times as f64);
         }
     }
-    Ok(least)
+    Ok(shortest)
 }
 
-/// So many repetitions that they take a few hundredths of a second.
-fn enough(work: &mut dyn FnMut(u64) -> Result<Duration, Failure>) -> Result<u64, Failure> {
+/// Returns a number of repetitions that takes at least 20 milliseconds.
+fn repetitions(work: &mut dyn FnMut(u64) -> Result<Duration, Failure>) -> Result<u64, Failure> {
     let mut times = 1;
     while work(times)? < Duration::from_millis(20) {
         times *= 2;
@@ -36,7 +36,7 @@ fn enough(work: &mut dyn FnMut(u64) -> Result<Duration, Failure>) -> Result<u64,
     Ok(times)
 }
 
-/// How long it takes by the clock on the wall.
+/// Returns how long the work takes.
 ///
 /// # Errors
 /// If the work fails.
@@ -46,7 +46,7 @@ pub fn wall(work: impl FnOnce() -> Result<(), Failure>) -> Result<Duration, Fail
     Ok(began.elapsed())
 }
 
-/// How long it keeps this process's processors busy, the system's work for it included.
+/// Returns the processor time that the work takes in this process, the kernel's work for it included.
 ///
 /// # Errors
 /// If the work fails.
@@ -60,7 +60,7 @@ fn spent() -> Duration {
     clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap_or_default()
 }
 
-/// The value that this share of them is not above.
+/// Returns the value that this share of the durations does not exceed.
 pub fn quantile(sorted: &[Duration], share: f64) -> Duration {
     let index = (sorted.len() as f64 * share) as usize;
     sorted.get(index).or(sorted.last()).copied().unwrap_or_default()

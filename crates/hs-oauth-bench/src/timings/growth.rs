@@ -1,4 +1,4 @@
-//! How reading an answer grows with the answer.
+//! How the time to read a response grows with the response.
 
 use super::clock::{compare, wall};
 use crate::chart::Chart;
@@ -8,22 +8,22 @@ use crate::work::{Failure, Who, Work, prepare_parse};
 
 const READERS: [Who; 3] = [Who::Ours, Who::Floor, Who::Oauth2];
 
-/// Reads answers with more and more scopes, and longer and longer ones.
+/// Reads responses with more and more scopes, and longer and longer responses.
 ///
 /// # Errors
-/// If one cannot be read.
+/// If a response cannot be read.
 pub fn report() -> Result<(), Failure> {
-    let mut section = Section::new("4-growth", "How reading an answer grows with it");
-    section.say("Nanoseconds. What oauth2 builds before it reads is part of its figure.\n");
+    let mut section = Section::new("4-growth", "How the time to read a response grows with it");
+    section.say("Nanoseconds. The figures of oauth2 include the request that it builds first.\n");
     grow(&mut section, "scopes", "growth-scopes.svg", &[1, 3, 10, 30, 100, 300, 1_000], with_scopes)?;
     grow(
         &mut section,
-        "bytes of fields nobody knows",
+        "bytes of unknown fields",
         "growth-bytes.svg",
         &[100, 1_000, 10_000, 100_000, 1_000_000],
         padded,
     )?;
-    section.keep()
+    section.write()
 }
 
 fn grow(
@@ -47,7 +47,7 @@ fn grow(
         rows.push((*size, times));
     }
     section.table(&table);
-    let mut chart = Chart::new(&format!("Reading an answer, by {what}"), what, "nanoseconds");
+    let mut chart = Chart::new(&format!("Reading a response, by {what}"), what, "nanoseconds");
     for (column, who) in READERS.iter().enumerate() {
         let points = rows.iter().filter_map(|(size, times)| Some((*size as f64, *times.get(column)?)));
         chart.line(who.name(), points);
@@ -65,9 +65,9 @@ fn padded(bytes: usize) -> Result<Vec<u8>, Failure> {
     with("links", links.into())
 }
 
-/// The answer with one field more, or another.
+/// Returns the response with this field added or replaced.
 fn with(name: &str, value: serde_json::Value) -> Result<Vec<u8>, Failure> {
-    let mut answer: serde_json::Map<_, _> = serde_json::from_slice(given::ANSWER)?;
-    answer.insert(name.to_owned(), value);
-    Ok(serde_json::to_vec(&answer)?)
+    let mut response: serde_json::Map<_, _> = serde_json::from_slice(given::RESPONSE)?;
+    response.insert(name.to_owned(), value);
+    Ok(serde_json::to_vec(&response)?)
 }

@@ -1,18 +1,18 @@
-//! Requests over loopback: the processor time of the client's process alone.
+//! Requests over loopback: the processor time of the client's process.
 
 use super::clock::{busy, compare};
 use crate::report::{Section, Table};
 use crate::server::Server;
 use crate::work::{Failure, Task, Who, Work, prepare};
 
-/// Compares everyone who can send requests.
+/// Compares the contestants that send requests.
 ///
 /// # Errors
-/// If one cannot be sent.
+/// If a request fails.
 pub fn report() -> Result<(), Failure> {
     let server = Server::start()?;
     let mut section = Section::new("2-loopback", "Requests over loopback");
-    section.say("Processor time of the client's process, the system's share included, in µs a request; over one kept connection.\n");
+    section.say("Processor time of the client's process, the kernel's work for it included, in µs for each request. All requests use one connection.\n");
     section.say("The bound is that reqwest's share of ours is not below 1.00.\n");
     let mut table = Table::new(["", "µs", "of ours"]);
     for task in [Task::Async, Task::Blocking] {
@@ -30,5 +30,5 @@ pub fn report() -> Result<(), Failure> {
         }
     }
     section.table(&table);
-    section.keep()
+    section.write()
 }

@@ -1,5 +1,5 @@
-//! Ten thousand accounts whose tokens end within one minute, in the hands of a manager with a budget of renewals a second, while
-//! somebody goes on asking for all of them.
+//! Ten thousand accounts whose tokens expire within one minute. A manager renews them under a limit of renewals a second, while each of them
+//! is asked for again and again.
 
 use std::collections::HashSet;
 use std::num::NonZeroU32;
@@ -8,9 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hs_oauth_async::http::HeaderValue;
 use hs_oauth_blocking::{
-    AccessToken, Account, App, ClientSecret, Event, Grant, MemoryStore, Random, Record, RefreshToken,
-    TokenError, TokenSet, TokenStore as _,
+    AccessToken, Account, App, ClientSecret, Event, MemoryStore, Record, RefreshToken, TokenError, TokenSet,
+    TokenStore as _,
 };
+use hs_oauth_core::Random;
+use hs_oauth_core::renewal::GrantId;
 
 use crate::chart::Chart;
 use crate::given;
@@ -19,22 +21,22 @@ use crate::server::serve_here;
 use crate::work::{Failure, shared_runtime};
 
 const ACCOUNTS: u64 = 10_000;
-const BUDGET: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
-/// The first token ends so far off, and the last a minute later.
-const FIRST_END: Duration = Duration::from_secs(200);
+const RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
+/// The first token expires so long after the beginning, and the last a minute later.
+const FIRST_EXPIRY: Duration = Duration::from_secs(200);
 const MINUTE: Duration = Duration::from_secs(60);
-/// All are asked for once in this time.
+/// In this time every account is asked for once.
 const PASS: Duration = Duration::from_secs(1);
 
-/// One manager of each crate, both at once.
+/// Runs a manager of each crate, both at once.
 ///
 /// # Errors
 /// If a bearer cannot be had.
 pub fn report() -> Result<(), Failure> {
-    let mut section = Section::new("7-minute", "Ten thousand accounts whose tokens end within one minute");
+    let mut section = Section::new("7-minute", "Ten thousand accounts whose tokens expire within one minute");
     section.say(format!(
-        "Each account is asked for once a second; the budget is {BUDGET} renewals a second. The first token ends {} s from the beginning.\n",
-        FIRST_END.as_secs()
+        "Each account is asked for once a second. The limit is {RATE} renewals a second. The first token expires {} s from the beginning.\n",
+        FIRST_EXPIRY.as_secs()
     ));
     let (blocking, asynchronous) = std::thread::scope(|scope| {
         let blocking = scope.spawn(|| run(blocking));
@@ -51,46 +53,46 @@ pub fn report() -> Result<(), Failure> {
         "longest wait for a bearer, ms",
     ]);
     let mut chart =
-        Chart::new("Renewals under a budget of 100 a second", "seconds", "requests so far").even();
-    for (name, seen) in [("blocking", blocking), ("async", asynchronous)] {
-        let seen = seen.map_err(|_| "a thread panicked")??;
+        Chart::new("Renewals under a limit of 100 a second", "seconds", "requests so far").with_linear_axes();
+    for (name, results) in [("blocking", blocking), ("async", asynchronous)] {
+        let results = results.map_err(|_| "a thread panicked")??;
         table.row([
             name.to_owned(),
-            seen.requests.len().to_string(),
-            most_in_a_second(&seen.requests).to_string(),
-            format!("{:.0}", seen.took.as_secs_f64()),
-            format!("{:.0}", seen.least_left.as_secs_f64()),
-            seen.late.to_string(),
-            format!("{:.1}", seen.longest_wait.as_secs_f64() * 1000.0),
+            results.requests.len().to_string(),
+            most_in_a_second(&results.requests).to_string(),
+            format!("{:.0}", results.took.as_secs_f64()),
+            format!("{:.0}", results.min_left.as_secs_f64()),
+            results.late.to_string(),
+            format!("{:.1}", results.longest_wait.as_secs_f64() * 1000.0),
         ]);
-        let points = seen.requests.iter().enumerate().step_by(100);
+        let points = results.requests.iter().enumerate().step_by(100);
         chart.line(name, points.map(|(index, at)| (at.as_secs_f64(), index as f64 + 1.0)));
     }
     section.table(&table);
-    section.chart("minute.svg", "renewals under a budget", &chart.svg())?;
-    section.keep()
+    section.chart("minute.svg", "renewals under a limit", &chart.svg())?;
+    section.write()
 }
 
-/// What came of it.
-struct Seen {
-    /// When each came in, from the beginning on.
+/// The results of a manager.
+struct Results {
+    /// When each request arrived, since the beginning.
     requests: Vec<Duration>,
     took: Duration,
-    /// What was left of the old token when the new one was there, for the account for which that was least.
-    least_left: Duration,
+    /// The shortest life that an old token had left when the new one was stored.
+    min_left: Duration,
     late: usize,
     longest_wait: Duration,
 }
 
-/// Hands out bearers.
+/// Returns the bearer of an account.
 type Bearers = Box<dyn Fn(Account) -> Result<HeaderValue, TokenError>>;
 
-/// Is told which accounts were renewed.
+/// Is called with each account whose tokens were renewed.
 type Listener = Box<dyn Fn(Account) + Send + Sync>;
 
 fn run(
     manager: impl FnOnce(App, Arc<MemoryStore>, Listener) -> Result<Bearers, Failure>,
-) -> Result<Seen, Failure> {
+) -> Result<Results, Failure> {
     let began = Instant::now();
     let requests = Arc::new(Mutex::new(Vec::new()));
     let renewed = Arc::new(Mutex::new(Vec::new()));
@@ -99,8 +101,9 @@ fn run(
         move || lock(&requests).push(began.elapsed())
     })?;
     let store = Arc::new(MemoryStore::new());
-    let app =
-        App::hubspot(given::CLIENT_ID, ClientSecret::new(given::CLIENT_SECRET)?).with_api_base(url).build()?;
+    let app = App::hubspot(given::CLIENT_ID, ClientSecret::new(given::CLIENT_SECRET)?)
+        .with_api_base(url)
+        .build()?;
     let listener = Box::new({
         let renewed = Arc::clone(&renewed);
         move |account| lock(&renewed).push((account, began.elapsed()))
@@ -109,10 +112,10 @@ fn run(
     let bearers = manager(app, store, listener)?;
 
     let mut longest_wait = Duration::ZERO;
-    let mut left: HashSet<Account> = (0..ACCOUNTS).filter_map(account).collect();
-    let mut least_left = MINUTE + FIRST_END;
+    let mut waiting: HashSet<Account> = (0..ACCOUNTS).filter_map(account).collect();
+    let mut min_left = MINUTE + FIRST_EXPIRY;
     let (mut late, mut took) = (0, Duration::ZERO);
-    while !left.is_empty() && began.elapsed() < FIRST_END + MINUTE {
+    while !waiting.is_empty() && began.elapsed() < FIRST_EXPIRY + MINUTE {
         let pass = Instant::now();
         for account in (0..ACCOUNTS).filter_map(account) {
             let asked = Instant::now();
@@ -120,35 +123,35 @@ fn run(
             longest_wait = longest_wait.max(asked.elapsed());
         }
         for (account, at) in lock(&renewed).drain(..) {
-            left.remove(&account);
-            let end = ends_after(u64::try_from(account.hub_id)? - 1);
-            least_left = least_left.min(end.saturating_sub(at));
+            waiting.remove(&account);
+            let end = expires_after(u64::try_from(account.hub_id)? - 1);
+            min_left = min_left.min(end.saturating_sub(at));
             late += usize::from(end < at);
             took = took.max(at);
         }
         std::thread::sleep(PASS.saturating_sub(pass.elapsed()));
     }
-    late += left.len();
+    late += waiting.len();
     let requests = lock(&requests).clone();
-    Ok(Seen { requests, took, least_left, late, longest_wait })
+    Ok(Results { requests, took, min_left, late, longest_wait })
 }
 
 fn blocking(app: App, store: Arc<MemoryStore>, listener: Listener) -> Result<Bearers, Failure> {
     let client = hs_oauth_blocking::Client::new(app);
-    let builder = hs_oauth_blocking::TokenManager::builder(client, store).with_renewals_per_second(BUDGET);
-    let manager = builder.on_event(move |event| tell(event, &listener)).build();
+    let builder = hs_oauth_blocking::TokenManager::builder(client, store).with_renewals_per_second(RATE);
+    let manager = builder.on_event(move |event| notify(event, &listener)).build();
     Ok(Box::new(move |account| manager.bearer(account)))
 }
 
 fn asynchronous(app: App, store: Arc<MemoryStore>, listener: Listener) -> Result<Bearers, Failure> {
     let client = hs_oauth_async::Client::new(app)?;
-    let builder = hs_oauth_async::TokenManager::builder(client, store).with_renewals_per_second(BUDGET);
-    let manager = builder.on_event(move |event| tell(event, &listener)).build();
+    let builder = hs_oauth_async::TokenManager::builder(client, store).with_renewals_per_second(RATE);
+    let manager = builder.on_event(move |event| notify(event, &listener)).build();
     let runtime = shared_runtime()?;
     Ok(Box::new(move |account| runtime.block_on(manager.bearer(account))))
 }
 
-fn tell(event: &Event<'_>, listener: &Listener) {
+fn notify(event: &Event<'_>, listener: &Listener) {
     if let Event::Renewed { account, .. } = event {
         listener(*account);
     }
@@ -159,7 +162,7 @@ fn fill(store: &MemoryStore) -> Result<(), Failure> {
     let now = SystemTime::now();
     for index in 0..ACCOUNTS {
         let mut tokens = TokenSet::new(AccessToken::new(format!("old-{index}"))?, 1800, now.into());
-        tokens.expires_at = (now + ends_after(index)).into();
+        tokens.expires_at = (now + expires_after(index)).into();
         tokens.refresh_token = Some(RefreshToken::new(format!("na1-{index}"))?);
         let record = Record::new(GrantId::generate(&mut random), tokens);
         store.swap(account(index).ok_or("no account")?, None, &record)?;
@@ -167,13 +170,13 @@ fn fill(store: &MemoryStore) -> Result<(), Failure> {
     Ok(())
 }
 
-/// HubSpot gives nobody the number 0.
+/// Returns the account with this index. No account has the number 0.
 fn account(index: u64) -> Option<Account> {
     i64::try_from(index + 1).ok().map(Account::hub)
 }
 
-fn ends_after(index: u64) -> Duration {
-    FIRST_END + MINUTE.mul_f64(index as f64 / ACCOUNTS as f64)
+fn expires_after(index: u64) -> Duration {
+    FIRST_EXPIRY + MINUTE.mul_f64(index as f64 / ACCOUNTS as f64)
 }
 
 fn most_in_a_second(requests: &[Duration]) -> usize {

@@ -1,5 +1,5 @@
-//! Everyone asks at once for one token that is over: how many requests that makes, and how much longer than the request the
-//! callers wait.
+//! Many callers ask at once for one token that has expired: how many requests are sent, and how much longer than the request the callers
+//! wait.
 
 use std::sync::{OnceLock, RwLock};
 use std::thread;
@@ -14,19 +14,22 @@ use crate::chart::Chart;
 use crate::report::{Section, Table};
 use crate::work::Failure;
 
-/// HubSpot's answer takes this long.
+/// The time that HubSpot takes to respond.
 const REQUEST: Duration = Duration::from_millis(200);
 
-/// Threads of a storm have little to keep.
+/// The size of a stack in bytes. The threads of a storm need little.
 const STACK: usize = 256 * 1024;
 
-/// Storms of more and more callers.
+/// Measures storms of more and more callers.
 ///
 /// # Errors
-/// If a caller gets no bearer.
+/// If a caller gets an error.
 pub fn report() -> Result<(), Failure> {
-    let mut section = Section::new("5-storms", "Everyone asks for one token that is over");
-    section.say(format!("How much longer than the request's {} ms they wait, in ms.\n", REQUEST.as_millis()));
+    let mut section = Section::new("5-storms", "Many callers ask for one token that has expired");
+    section.say(format!(
+        "How much longer than the request's {} ms the callers wait, in ms.\n",
+        REQUEST.as_millis()
+    ));
     let mut table = Table::new(["callers", "requests sent", "half of them", "99 in 100", "the last"]);
     let mut chart = Chart::new("A storm of callers on one token", "callers", "the last waits longer by, ms");
     let tasks = storms("tasks", &[1, 10, 100, 1_000, 10_000], storm_of_tasks, &mut table)?;
@@ -35,7 +38,7 @@ pub fn report() -> Result<(), Failure> {
     chart.line("blocking: threads", threads);
     section.table(&table);
     section.chart("storms.svg", "a storm of callers", &chart.svg())?;
-    section.keep()
+    section.write()
 }
 
 fn storms(
@@ -48,8 +51,8 @@ fn storms(
     for count in counts {
         let storm = storm(*count)?;
         let wait = |share| quantile(&storm.waits, share).saturating_sub(REQUEST).as_secs_f64() * 1000.0;
-        let told = [0.5, 0.99, 1.0].map(|share| format!("{:.1}", wait(share)));
-        table.row([format!("{count} {kind}"), storm.requests.to_string()].into_iter().chain(told));
+        let waits = [0.5, 0.99, 1.0].map(|share| format!("{:.1}", wait(share)));
+        table.row([format!("{count} {kind}"), storm.requests.to_string()].into_iter().chain(waits));
         points.push((*count as f64, wait(1.0)));
     }
     Ok(points)
@@ -57,19 +60,19 @@ fn storms(
 
 struct Storm {
     requests: usize,
-    /// In order.
+    /// How long each caller waited, from the shortest to the longest.
     waits: Vec<Duration>,
 }
 
-/// HubSpot with one account installed, and that account's tokens, which are over.
-struct Scene {
+/// HubSpot with one account installed, and the tokens of that account, which have expired.
+struct Setting {
     hubspot: Server,
     app: App,
     account: Account,
     tokens: TokenSet,
 }
 
-impl Scene {
+impl Setting {
     fn new() -> Result<Self, Failure> {
         let hubspot = Server::start("127.0.0.1:0", Settings::random()?)?;
         let settings = hubspot.settings();
@@ -86,7 +89,7 @@ impl Scene {
         let account = Account::from_tokens(&tokens, false).ok_or("no account")?;
         hubspot.emulator(|emulator| {
             emulator.clear_journal();
-            emulator.inject(Fault::delay(REQUEST).on(Target::Refresh));
+            emulator.inject(Fault::delay(REQUEST).with_target(Target::Refresh));
         });
         Ok(Self { hubspot, app, account, tokens })
     }
@@ -98,46 +101,46 @@ impl Scene {
 }
 
 fn storm_of_tasks(count: usize) -> Result<Storm, Failure> {
-    let scene = Scene::new()?;
+    let setting = Setting::new()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let waits = runtime.block_on(async {
-        let client = hs_oauth_async::Client::new(scene.app.clone())?;
+        let client = hs_oauth_async::Client::new(setting.app.clone())?;
         let manager = hs_oauth_async::TokenManager::new(client, MemoryStore::new());
-        manager.install_tokens(scene.account, scene.tokens.clone()).await?;
+        manager.install_tokens(setting.account, setting.tokens.clone()).await?;
         let began = Instant::now();
         let mut tasks = JoinSet::new();
         for _ in 0..count {
-            let (manager, account) = (manager.clone(), scene.account);
+            let (manager, account) = (manager.clone(), setting.account);
             tasks.spawn(async move { manager.bearer(account).await.map(|_| began.elapsed()) });
         }
         tasks.join_all().await.into_iter().collect::<Result<Vec<_>, _>>().map_err(Failure::from)
     })?;
-    Ok(scene.storm(waits))
+    Ok(setting.storm(waits))
 }
 
 fn storm_of_threads(count: usize) -> Result<Storm, Failure> {
-    let scene = Scene::new()?;
-    let client = hs_oauth_blocking::Client::new(scene.app.clone());
+    let setting = Setting::new()?;
+    let client = hs_oauth_blocking::Client::new(setting.app.clone());
     let manager = hs_oauth_blocking::TokenManager::new(client, MemoryStore::new());
-    manager.install_tokens(scene.account, scene.tokens.clone())?;
+    manager.install_tokens(setting.account, setting.tokens.clone())?;
     let (gate, began) = (RwLock::new(()), OnceLock::new());
     let waits = thread::scope(|scope| {
         let ask = || {
             let _open = gate.read();
             let began = *began.get_or_init(Instant::now);
-            manager.bearer(scene.account).map(|_| began.elapsed())
+            manager.bearer(setting.account).map(|_| began.elapsed())
         };
-        // It opens too if there are no more threads to be had.
+        // The gate also opens if no more threads can be started.
         let closed = gate.write();
         let mut threads = Vec::new();
         for _ in 0..count {
             threads.push(thread::Builder::new().stack_size(STACK).spawn_scoped(scope, ask)?);
         }
         drop(closed);
-        let answers =
+        let results =
             threads.into_iter().map(|thread| thread.join().map_err(|_| Failure::from("a thread panicked")));
-        answers.collect::<Result<Vec<_>, _>>()
+        results.collect::<Result<Vec<_>, _>>()
     })?;
     let waits = waits.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(scene.storm(waits))
+    Ok(setting.storm(waits))
 }

@@ -1,8 +1,8 @@
-//! Runs every target for a while on stable Rust: no coverage, no sanitizer, no libFuzzer. It mutates the seeds blindly, which
-//! is enough to notice in every change what libFuzzer once found.
+//! Runs every target for a while on stable Rust, without coverage, a sanitizer or libFuzzer. It mutates the seeds blindly. For every
+//! change that is enough to find again what libFuzzer found before.
 //!
-//! `--seconds 20` a target, `--jobs 2` at a time, `--target NAME` for one, `--seed N` for the same inputs again, and
-//! `--replay FILE --target NAME` for one input.
+//! `--seconds 20` is the time for each target, `--jobs 2` the number of targets at a time. `--target NAME` runs one target, `--seed N`
+//! gives the same inputs again, and `--replay FILE --target NAME` runs one input.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports to its terminal")]
 
 use std::collections::BTreeSet;
@@ -19,8 +19,8 @@ use hs_oauth_fuzz::{TARGETS, Target};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-const HANG: Duration = Duration::from_secs(5);
-const LONGEST_INPUT: usize = 4096;
+const MAX_TIME: Duration = Duration::from_secs(5);
+const MAX_INPUT: usize = 4096;
 const USAGE: &str = "usage: stable [--seconds N] [--jobs N] [--seed N] [--target NAME] [--replay FILE]";
 
 struct Options {
@@ -80,7 +80,7 @@ fn run(options: &Options) -> Outcome<bool> {
         let begun = Instant::now();
         check(&input);
         println!("{name}: {} holds, in {:?}", file.display(), begun.elapsed());
-        return Ok(begun.elapsed() < HANG);
+        return Ok(begun.elapsed() < MAX_TIME);
     }
     println!("seed {}; the same inputs again: --seed {0}", options.seed);
     let waiting = Mutex::new(options.targets.iter().rev().copied().collect::<Vec<_>>());
@@ -105,14 +105,14 @@ fn next(waiting: &Mutex<Vec<Target>>) -> Option<Target> {
     waiting.lock().ok()?.pop()
 }
 
-/// Runs one target for its time. Whether it held.
+/// Runs one target for its time. Returns whether every property held.
 fn fuzz((name, check): Target, options: &Options) -> Outcome<bool> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mutator = Mutator {
         seeds: seeds(&folder.join("seeds").join(name))?,
         words: words(&folder.join("dictionaries").join(format!("{name}.dict")))?,
     };
-    let current = Mutex::new(Vec::with_capacity(LONGEST_INPUT));
+    let current = Mutex::new(Vec::with_capacity(MAX_INPUT));
     let count = AtomicU64::new(0);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -134,7 +134,7 @@ fn work(
     let begun = Instant::now();
     let mut executions = 0;
     let mut seeds = mutator.seeds.iter();
-    // The clock is read once in a while: it costs as much as a small input.
+    // The clock is read once in 64 inputs, since reading it takes as long as a small input.
     while executions % 64 != 0 || begun.elapsed().as_secs() < options.seconds {
         let input = seeds.next().cloned().unwrap_or_else(|| mutator.input(&mut random));
         if let Ok(mut current) = current.lock() {
@@ -157,7 +157,7 @@ fn work(
     Ok(true)
 }
 
-/// Ends the program if one input takes too long: nothing else can stop it.
+/// Ends the program if one input takes too long. Nothing else can stop a check.
 fn watch(name: &str, current: &Mutex<Vec<u8>>, count: &AtomicU64, done: &AtomicBool) {
     let mut last = (0, Instant::now());
     while !done.load(Ordering::Relaxed) {
@@ -165,7 +165,7 @@ fn watch(name: &str, current: &Mutex<Vec<u8>>, count: &AtomicU64, done: &AtomicB
         let executions = count.load(Ordering::Relaxed);
         if executions != last.0 {
             last = (executions, Instant::now());
-        } else if last.1.elapsed() > HANG {
+        } else if last.1.elapsed() > MAX_TIME {
             let input = current.lock().map(|input| input.clone()).unwrap_or_default();
             if let Err(error) = report(name, "hangs", &input) {
                 eprintln!("{error}");
@@ -184,7 +184,7 @@ fn report(name: &str, what: &str, input: &[u8]) -> Outcome<()> {
     Ok(())
 }
 
-/// The seeds, each once, in an order that does not depend on the disk.
+/// Returns the distinct seeds, in an order that does not depend on the disk.
 fn seeds(folder: &Path) -> Outcome<Vec<Vec<u8>>> {
     let mut seeds = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
@@ -196,7 +196,7 @@ fn seeds(folder: &Path) -> Outcome<Vec<Vec<u8>>> {
     }
 }
 
-/// The words of a dictionary as libFuzzer reads it: one a line in quotes, perhaps after a name and `=`.
+/// Returns the words of a dictionary in libFuzzer's format: one on a line, in quotes, which a name and `=` may precede.
 fn words(file: &Path) -> Outcome<Vec<Vec<u8>>> {
     let text = fs::read_to_string(file)?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -232,7 +232,7 @@ struct Mutator {
     words: Vec<Vec<u8>>,
 }
 
-/// Bytes that parsers stumble over, whatever the format.
+/// Bytes that have a meaning in many formats, or that are no valid text.
 const BYTES: &[u8] = b"\0\t\n\r \"%&'+,-.0129:;<=>?[\\]{|}~\x7f\x80\xbf\xc3\xe2\xed\xf0\xff";
 const NUMBERS: [&str; 10] = [
     "-1",
@@ -253,7 +253,7 @@ impl Mutator {
         for _ in 0..1 << random.below(4) {
             self.mutate(&mut input, random);
         }
-        input.truncate(LONGEST_INPUT);
+        input.truncate(MAX_INPUT);
         input
     }
 
@@ -288,7 +288,7 @@ fn replace(input: &mut Vec<u8>, at: usize, end: usize, with: &[u8]) {
     input.splice(at..end.max(at), with.iter().copied());
 }
 
-/// SplitMix64: the same numbers for the same seed, on every machine.
+/// SplitMix64: the same seed gives the same numbers on every machine.
 struct Random(u64);
 
 impl Random {
@@ -307,7 +307,7 @@ impl Random {
         self.next().to_le_bytes()[0]
     }
 
-    /// A number from 0 on, below `end`.
+    /// Returns a number from 0 up to, but not including, `end`.
     fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(end.max(1)).unwrap_or(1)).unwrap_or_default()
     }
@@ -317,7 +317,7 @@ impl Random {
     }
 }
 
-/// FNV-1a.
+/// The 64-bit FNV-1a hash.
 fn hash(bytes: &[u8]) -> u64 {
     bytes
         .iter()

@@ -1,0 +1,249 @@
+//! The setting of one scenario: an account, a store and HubSpot. The test decides when each run takes its next step, and what its
+//! result is.
+
+use std::time::Duration;
+
+use hs_oauth_core::renewal::{
+    CurrentTokens, Demand, Disconnect, Input, Install, Record, Renewal, RenewalPolicy, Run, Step, Stored,
+    Timing, TokenError, UnsavedTokens,
+};
+use hs_oauth_core::{
+    Account, Endpoint, Error, Random, Refresh, RefreshToken, StoreError, StoreErrorKind, TokenSet,
+    TransportError, TransportErrorKind,
+};
+use hs_oauth_emulator::Rotation;
+use hs_oauth_store::{MemoryStore, Swapped, TokenStore};
+
+use super::hubspot::{HUB, HubSpot, at};
+
+pub(super) const ACCOUNT: Account = Account::hub(HUB);
+
+pub(super) struct Scenario {
+    /// The true time, in milliseconds.
+    pub(super) now: u64,
+    pub(super) hubspot: HubSpot,
+    pub(super) store: MemoryStore,
+    pub(super) policy: RenewalPolicy,
+    /// Token requests that HubSpot has handled.
+    pub(super) requests: usize,
+    runs: u8,
+}
+
+/// A run, and the step that it asks for.
+pub(super) struct StepwiseRun<R: Run> {
+    run: R,
+    pub(super) step: Step<R::Output>,
+    /// Its clock less the true time, in milliseconds.
+    pub(super) clock: i64,
+}
+
+impl Scenario {
+    /// One account, just installed.
+    pub(super) fn new(rotation: Rotation) -> Self {
+        let mut hubspot = HubSpot::new(rotation, 1800);
+        let now = 1_000_000_000;
+        let tokens = hubspot.connect(now);
+        let (store, policy) = (MemoryStore::new(), RenewalPolicy::new());
+        let mut scenario = Self { now, hubspot, store, policy, requests: 0, runs: 0 };
+        scenario.install(tokens).unwrap();
+        scenario
+    }
+
+    pub(super) fn timing(&self) -> Timing {
+        self.policy.timing(&self.tokens())
+    }
+
+    pub(super) fn advance(&mut self, duration: Duration) {
+        self.now += u64::try_from(duration.as_millis()).unwrap();
+    }
+
+    /// Advances the time until every lease given so far is over, by every clock.
+    pub(super) fn advance_past_the_lease(&mut self) {
+        let timing = self.timing();
+        self.advance(timing.lease + timing.clock_margin + Duration::from_secs(1));
+    }
+
+    pub(super) fn stored(&self) -> Stored {
+        self.store.load(ACCOUNT).unwrap().unwrap()
+    }
+
+    pub(super) fn record(&self) -> Record {
+        self.stored().record
+    }
+
+    pub(super) fn tokens(&self) -> TokenSet {
+        self.record().tokens.unwrap()
+    }
+
+    fn random(&mut self) -> Random {
+        self.runs += 1;
+        Random::new([self.runs; 32])
+    }
+
+    /// Begins a renewal, however fresh the tokens are.
+    pub(super) fn begin_renewal(&mut self) -> StepwiseRun<Renewal> {
+        self.begin_renewal_for(Demand::Newer, 0)
+    }
+
+    pub(super) fn begin_renewal_for(&mut self, demand: Demand, clock: i64) -> StepwiseRun<Renewal> {
+        let run = Renewal::new(self.policy, self.random(), demand);
+        self.begin(run, clock)
+    }
+
+    pub(super) fn begin_renewal_with(&mut self, unsaved: UnsavedTokens) -> StepwiseRun<Renewal> {
+        let run = Renewal::new(self.policy, self.random(), Demand::Usable).with_unsaved(unsaved);
+        self.begin(run, 0)
+    }
+
+    pub(super) fn begin_install(&mut self, tokens: TokenSet) -> StepwiseRun<Install> {
+        let run = Install::new(self.random(), tokens);
+        self.begin(run, 0)
+    }
+
+    pub(super) fn begin_disconnect(&mut self) -> StepwiseRun<Disconnect> {
+        let run = Disconnect::new(self.random());
+        self.begin(run, 0)
+    }
+
+    fn begin<R: Run>(&self, mut run: R, clock: i64) -> StepwiseRun<R> {
+        let step = run.start(at(self.now.saturating_add_signed(clock)));
+        StepwiseRun { run, step, clock }
+    }
+
+    pub(super) fn install(&mut self, tokens: TokenSet) -> Result<CurrentTokens, TokenError> {
+        let mut install = self.begin_install(tokens);
+        self.finish(&mut install)
+    }
+
+    /// Resumes a run with `input`. If it then asks for an admission, it gets one at once.
+    pub(super) fn resume<R: Run>(&self, run: &mut StepwiseRun<R>, input: Input) {
+        self.resume_unadmitted(run, input);
+        if matches!(run.step, Step::Admit { .. }) {
+            self.resume_unadmitted(run, Input::Admit { waited: false });
+        }
+    }
+
+    /// Resumes a run with `input`. If it then asks for an admission, the test decides what it gets.
+    pub(super) fn resume_unadmitted<R: Run>(&self, run: &mut StepwiseRun<R>, input: Input) {
+        let now = at(self.now.saturating_add_signed(run.clock));
+        run.step = run.run.resume(now, input);
+    }
+
+    /// Performs the step that a run asks for, without a delay or a fault. Returns the result, which the run does not have yet.
+    pub(super) fn perform<R: Run>(&mut self, run: &StepwiseRun<R>) -> Input {
+        match &run.step {
+            Step::Load { .. } => Input::Loaded(self.store.load(ACCOUNT).unwrap()),
+            Step::Swap { expected, record, .. } => match self.store.swap(ACCOUNT, *expected, record).unwrap()
+            {
+                Swapped::Stored(version) => Input::Stored(version),
+                Swapped::Conflict => Input::Conflict,
+            },
+            Step::Send { refresh, .. } => Input::Refreshed(self.handle(refresh)),
+            Step::Revoke(revoke) => Input::Revoked(self.hubspot.call(self.now, revoke)),
+            Step::Sleep(duration) => {
+                self.advance(*duration);
+                Input::Slept
+            }
+            Step::Admit { .. } => panic!("the run was admitted before"),
+            Step::Done(_) => panic!("the run has ended"),
+        }
+    }
+
+    /// Has HubSpot handle a token request.
+    pub(super) fn handle(&mut self, refresh: &Refresh) -> Result<TokenSet, Error> {
+        self.requests += 1;
+        self.hubspot.call(self.now, refresh)
+    }
+
+    /// Returns what a run receives for this response, which the emulator did not make.
+    pub(super) fn response(&self, refresh: &Refresh, status: u16, body: &str) -> Input {
+        let response = http::Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap();
+        Input::Refreshed(refresh.read_response(&self.hubspot.app, at(self.now), &response))
+    }
+
+    /// Returns what a run receives for a response with `Retry-After` and no body.
+    pub(super) fn response_with_retry_after(
+        &self,
+        refresh: &Refresh,
+        status: u16,
+        retry_after: &str,
+    ) -> Input {
+        let response = http::Response::builder().status(status).header("retry-after", retry_after);
+        let response = response.body(Vec::new()).unwrap();
+        Input::Refreshed(refresh.read_response(&self.hubspot.app, at(self.now), &response))
+    }
+
+    /// Performs the step that a run asks for, and resumes the run with the result.
+    pub(super) fn step<R: Run>(&mut self, run: &mut StepwiseRun<R>) {
+        let input = self.perform(run);
+        self.resume(run, input);
+    }
+
+    /// Steps a renewal until it asks to send. Returns what it asks to send.
+    pub(super) fn step_until_send(&mut self, run: &mut StepwiseRun<Renewal>) -> Refresh {
+        loop {
+            match &run.step {
+                Step::Send { refresh, .. } => return refresh.clone(),
+                Step::Done(result) => panic!("ended without sending: {result:?}"),
+                _ => self.step(run),
+            }
+        }
+    }
+
+    /// Steps a run until it asks to swap. Returns the record that it asks to swap in.
+    pub(super) fn step_until_swap<R: Run>(&mut self, run: &mut StepwiseRun<R>) -> Record {
+        loop {
+            match &run.step {
+                Step::Swap { record, .. } => return (**record).clone(),
+                Step::Done(_) => panic!("ended without a swap"),
+                _ => self.step(run),
+            }
+        }
+    }
+
+    /// Steps a disconnect until it asks to revoke.
+    pub(super) fn step_until_revoke(&mut self, run: &mut StepwiseRun<Disconnect>) {
+        while !matches!(run.step, Step::Revoke(_)) {
+            self.step(run);
+        }
+    }
+
+    /// Steps a run to its end.
+    pub(super) fn finish<R: Run>(&mut self, run: &mut StepwiseRun<R>) -> Result<R::Output, TokenError> {
+        for _ in 0..1000 {
+            match std::mem::replace(&mut run.step, Step::Sleep(Duration::ZERO)) {
+                Step::Done(result) => return result,
+                step => run.step = step,
+            }
+            self.step(run);
+        }
+        panic!("the run does not end");
+    }
+}
+
+impl StepwiseRun<Renewal> {
+    pub(super) fn into_unsaved(self) -> Option<UnsavedTokens> {
+        self.run.into_unsaved()
+    }
+}
+
+/// The result of a request that had no response in time.
+pub(super) fn timeout() -> Input {
+    Input::Refreshed(Err(TransportError::new(TransportErrorKind::Timeout).into()))
+}
+
+/// The result of a call to a store that cannot be reached.
+pub(super) fn store_unavailable() -> Input {
+    Input::StoreFailed(StoreError::new(StoreErrorKind::Unavailable))
+}
+
+pub(super) fn refresh_token(tokens: &TokenSet) -> &RefreshToken {
+    tokens.refresh_token.as_ref().unwrap()
+}
+
+/// Returns the new tokens of a run, which must have renewed them itself.
+pub(super) fn renewed(result: Result<CurrentTokens, TokenError>) -> TokenSet {
+    let current = result.unwrap();
+    assert!(current.renewed, "found, not renewed");
+    current.tokens
+}

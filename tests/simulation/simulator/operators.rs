@@ -1,0 +1,65 @@
+//! What operators and the customer do to the account, and whether it is good at the end.
+
+use hs_oauth_core::renewal::{CurrentTokens, Disconnect, GrantState, Install, TokenError};
+use hs_oauth_emulator::Rotation;
+
+use super::super::hubspot::HUB;
+use super::super::renewal_run::RenewalRun;
+use super::super::rules::refresh_token;
+use super::{RunKind, Simulator};
+
+impl<R: RenewalRun> Simulator<R> {
+    pub(super) fn operate(&mut self, choice: u64) {
+        let Some(process) = self.processes.iter().position(|process| process.is_up) else { return };
+        match choice {
+            0 => {
+                self.log(|_| "the customer uninstalls".to_owned());
+                self.hubspot.emulator.uninstall(HUB);
+                self.uninstalled_at = Some(self.now);
+            }
+            1 => {
+                let random = self.fork_random();
+                let run = self.add_run(process, RunKind::Disconnect(Disconnect::new(random)), 0);
+                self.log(|_| format!("P{process} disconnects in run {run}"));
+                self.start_run(run);
+            }
+            _ => {
+                let stored = self.stored.as_ref().and_then(|stored| stored.record.tokens.clone());
+                // Also the same tokens again, as in an import that is run twice.
+                let (tokens, connected_at) = match stored {
+                    Some(tokens)
+                        if choice == 3 && self.hubspot.emulator.settings().rotation == Rotation::Keep =>
+                    {
+                        let grant = self.stored.as_ref().map(|stored| stored.record.grant);
+                        let connected_at = grant.and_then(|grant| self.connected_at.get(&grant).copied());
+                        (tokens, connected_at.unwrap_or(0))
+                    }
+                    _ => (self.hubspot.connect(self.now), self.now),
+                };
+                let random = self.fork_random();
+                let run = self.add_run(process, RunKind::Install(Install::new(random, tokens)), connected_at);
+                self.log(|_| format!("P{process} installs in run {run}"));
+                self.start_run(run);
+            }
+        }
+    }
+
+    /// Checks what the last callers got: if nobody has ended the grant, they must have a token.
+    pub(super) fn check_last_result(&mut self, result: &Result<CurrentTokens, TokenError>) {
+        let Some(stored) = self.stored.clone() else { return };
+        let connected_at = self.connected_at.get(&stored.record.grant).copied();
+        let is_uninstalled = (self.uninstalled_at)
+            .is_some_and(|uninstalled_at| connected_at.is_none_or(|at| at <= uninstalled_at));
+        let token = stored.record.tokens.as_ref().and_then(refresh_token);
+        let is_revoked = token.is_some_and(|token| self.revoked.contains(&token));
+        let is_disconnected = stored.record.state == GrantState::Disconnected;
+        match result {
+            _ if is_disconnected || is_uninstalled || is_revoked || self.lost_in.is_some() => {}
+            Err(TokenError::Gone { unsettled, .. }) => self.lost_in = self.rules.account_lost(*unsettled),
+            Err(error) => {
+                self.rules.violate(format!("long after the last fault there is no token but {error:?}"))
+            }
+            Ok(_) => {}
+        }
+    }
+}

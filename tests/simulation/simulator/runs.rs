@@ -1,0 +1,162 @@
+//! The runs of the processes: each asks for a step, the step takes a while, and its result takes a while to reach the run.
+
+use hs_oauth_core::Endpoint as _;
+use hs_oauth_core::renewal::{CurrentTokens, Deadline, Input, Run as _, Step, TokenError};
+
+use super::super::hubspot::at;
+use super::super::renewal_run::RenewalRun;
+use super::events::{Action, Delivery, Event};
+use super::{ActiveRun, RunKind, SECOND, Simulator, millis};
+
+/// What a run asks for. Of installs and disconnects the result is of no interest here.
+enum Next {
+    Act(Action),
+    Admit(Deadline),
+    Sleep(u64),
+    Renewed(Result<CurrentTokens, TokenError>),
+    Ended,
+}
+
+impl Next {
+    fn new<T>(step: Step<T>, ended: impl FnOnce(Result<T, TokenError>) -> Self) -> Self {
+        match step {
+            Step::Load { .. } => Self::Act(Action::Load),
+            Step::Swap { expected, record, .. } => Self::Act(Action::Swap(expected, record)),
+            Step::Send { refresh, .. } => Self::Act(Action::Send(refresh)),
+            Step::Revoke(revoke) => Self::Act(Action::Revoke(revoke)),
+            Step::Admit { deadline } => Self::Admit(deadline),
+            Step::Sleep(duration) => Self::Sleep(millis(duration)),
+            Step::Done(result) => ended(result),
+        }
+    }
+}
+
+impl<R: RenewalRun> Simulator<R> {
+    /// Adds a run, and returns its number.
+    pub(super) fn add_run(&mut self, process: usize, kind: RunKind<R>, connected_at: u64) -> usize {
+        self.runs_begun += 1;
+        let run = self.runs_begun;
+        let active = ActiveRun {
+            process,
+            kind,
+            step: 0,
+            sends: 0,
+            holder: None,
+            grant: None,
+            lease_until: 0,
+            new_refresh_token: None,
+            connected_at,
+            found: None,
+            is_shutting_down: false,
+        };
+        self.runs.insert(run, active);
+        run
+    }
+
+    pub(super) fn start_run(&mut self, run: usize) {
+        let Some(mut active) = self.runs.remove(&run) else { return };
+        let clock = at(self.clock(active.process));
+        let next = match &mut active.kind {
+            RunKind::Renewal(renewal) => Next::new(renewal.start(clock), Next::Renewed),
+            RunKind::Install(install) => Next::new(install.start(clock), |_| Next::Ended),
+            RunKind::Disconnect(disconnect) => Next::new(disconnect.start(clock), |_| Next::Ended),
+        };
+        self.runs.insert(run, active);
+        self.do_next(run, next);
+    }
+
+    pub(super) fn resume_run(&mut self, run: usize, step: u32, delivery: Delivery) {
+        let Some(mut active) = self.runs.remove(&run) else { return };
+        if active.step != step {
+            self.runs.insert(run, active);
+            return;
+        }
+        active.step += 1;
+        self.rules.request_ended(run);
+        let clock = at(self.clock(active.process));
+        let input = match delivery {
+            Delivery::Input(input) => input,
+            // As in the worst transport, the life of the token counts from reading the response.
+            Delivery::Response(refresh, response) => {
+                Input::Refreshed(refresh.read_response(&self.hubspot.app, clock, &response))
+            }
+        };
+        self.log(|this| format!("run {run} receives: {}", this.describe_input(&input)));
+        if let Input::Loaded(stored) = &input {
+            active.found.get_or_insert(stored.as_ref().map(|stored| stored.record.grant));
+        }
+        active.is_shutting_down |= matches!(input, Input::ShuttingDown);
+        let next = match &mut active.kind {
+            RunKind::Renewal(renewal) => Next::new(renewal.resume(clock, input), Next::Renewed),
+            RunKind::Install(install) => Next::new(install.resume(clock, input), |_| Next::Ended),
+            RunKind::Disconnect(disconnect) => Next::new(disconnect.resume(clock, input), |_| Next::Ended),
+        };
+        self.runs.insert(run, active);
+        self.do_next(run, next);
+    }
+
+    fn do_next(&mut self, run: usize, next: Next) {
+        let Some(active) = self.runs.get(&run) else { return };
+        let (process, step) = (active.process, active.step);
+        match next {
+            Next::Renewed(result) => self.end_renewal(run, result),
+            Next::Ended => _ = self.runs.remove(&run),
+            Next::Sleep(milliseconds) => {
+                let late = self.random.up_to(20);
+                let delivery = Delivery::Input(Input::Slept);
+                self.schedule(milliseconds + late, Event::Deliver { run, step, delivery });
+            }
+            Next::Admit(deadline) => self.admit(run, process, step, deadline),
+            Next::Act(action) => {
+                if self.occurs(self.faults.crash) {
+                    let after = [0, self.random.up_to(20_000)][self.random.up_to(1) as usize];
+                    self.schedule(after, Event::Crash { process });
+                    if after == 0 {
+                        return;
+                    }
+                }
+                // A process may be paused between its decision and its action.
+                match self.pause() {
+                    0 => self.perform(run, action, false),
+                    pause => self.schedule(pause, Event::Perform { run, step, action }),
+                }
+            }
+        }
+    }
+
+    /// Admits the renewal, at once or after a wait; or skips it; or refuses it because of a shutdown.
+    fn admit(&mut self, run: usize, process: usize, step: u32, deadline: Deadline) {
+        let waited = self.occurs(self.faults.queue_is_busy);
+        let wait = if waited { self.random.up_to(300 * SECOND) } else { 0 };
+        let is_usable = matches!(deadline, Deadline::At(moment) if at(self.clock(process)) < moment);
+        let (wait, input) = match waited.then(|| self.random.up_to(9)) {
+            Some(0) => (wait, Input::ShuttingDown),
+            // At once, but a process may be paused before it goes on.
+            Some(1..=3) if is_usable => (self.pause(), Input::Skip),
+            _ => (wait, Input::Admit { waited }),
+        };
+        self.schedule(wait, Event::Deliver { run, step, delivery: Delivery::Input(input) });
+    }
+
+    pub(super) fn perform(&mut self, run: usize, action: Action, was_paused: bool) {
+        let Some(active) = self.runs.get(&run) else { return };
+        let (process, step) = (active.process, active.step);
+        let clock = self.clock(process);
+        self.log(|this| format!("P{process} run {run}: {}", this.describe_action(&action)));
+        match action {
+            Action::Load => self.begin_load(run, step),
+            Action::Swap(expected, record) => self.begin_swap(run, step, clock, expected, record),
+            Action::Send(refresh) => self.begin_send(run, step, clock, refresh, was_paused),
+            Action::Revoke(revoke) => {
+                let after = self.latency();
+                self.schedule(after, Event::Revoke { run, step, revoke });
+            }
+        }
+    }
+
+    /// Schedules that `delivery` reaches the run, after the network's latency and a pause of the process.
+    pub(super) fn deliver(&mut self, run: usize, step: u32, delivery: Delivery) {
+        let after = self.latency() / 4 + self.pause();
+        self.schedule(after, Event::Deliver { run, step, delivery });
+    }
+}
