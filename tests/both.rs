@@ -47,6 +47,18 @@ impl Client {
         }
     }
 
+    /// Lets the async client notice what has happened to its kept connections. Its runtime runs during calls only.
+    pub(crate) fn notice_closed_connections(&self) {
+        if let Self::Async(runtime, _) = self {
+            runtime.block_on(async {
+                // Each turn collects all events of the system and runs all tasks that they wake.
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+    }
+
     pub(crate) fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Output, Error> {
         match self {
             Self::Async(runtime, client) => runtime.block_on(client.call(endpoint)),

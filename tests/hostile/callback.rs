@@ -148,7 +148,7 @@ fn codes() -> Vec<Case> {
         code("a code with a semicolon, which divides nothing", with("qZx7;state=A"), "qZx7;state=A"),
         refused("parts divided by semicolons", "code={code};state={state}", Missing("state")),
         code("parts that are empty", "&&state={state}&&code={code}&&", CODE),
-        code("parts nobody knows", "hub_id=1&state={state}&x&=&code={code}&%ff=%ff", CODE),
+        code("unknown parts", "hub_id=1&state={state}&x&=&code={code}&%ff=%ff", CODE),
     ]
 }
 
@@ -156,7 +156,7 @@ fn codes() -> Vec<Case> {
 fn errors() -> Vec<Case> {
     use NextStep::RestartAuthorization as Restart;
     vec![
-        denied("a person who says no", "error=access_denied", "access_denied", None, Restart),
+        denied("a user who says no", "error=access_denied", "access_denied", None, Restart),
         denied(
             "a reason",
             "error=access_denied&error_description=no+thanks",
@@ -194,7 +194,7 @@ fn errors() -> Vec<Case> {
             Some("\u{fffd}"),
             Restart,
         ),
-        denied("an error nobody knows", "error=teapot", "teapot", None, Restart),
+        denied("an unknown error", "error=teapot", "teapot", None, Restart),
         denied("an error that breaks the line", "error=a%0ab", "a\u{fffd}b", None, Restart),
         denied("an app that may not", "error=unauthorized_client", "unauthorized_client", None, FIX),
         denied("a scope that is not there", "error=invalid_scope", "invalid_scope", None, FIX),

@@ -14,7 +14,7 @@ use super::setup::{
     OLD, Other, SECRET_MARK, Setup, TransportKind, exchange, good_token_response, respond_with, response,
     stored_tokens,
 };
-use crate::manager::setup::{HUB, Manager, Store, bearer_of, refresh_token};
+use crate::manager::setup::{HUB, Manager, Store, bearer_of, refresh_token, wait_until};
 
 /// The next step after a failure that may pass.
 pub(crate) const LATER: NextStep = NextStep::RetryAfter(None);
@@ -54,6 +54,8 @@ pub(crate) struct Case {
     is_race: bool,
     /// Whether the server lets the client wait until each call ends at the client's own time limit.
     waits: bool,
+    /// Whether the client keeps connections that the server then ends.
+    keeps_connections: bool,
 }
 
 /// The time that a client allows an exchange with a server that lets it wait. On a slow machine too, all that comes before the
@@ -80,7 +82,7 @@ pub(crate) fn case(
 }
 
 /// Returns the same for a script that lets the client wait until it gives up.
-pub(crate) fn endless(
+pub(crate) fn waiting(
     name: impl Into<String>,
     script: Script,
     want: Want,
@@ -104,6 +106,7 @@ pub(crate) fn case_in(
         connections: [[1; 2]; 2],
         is_race: false,
         waits: false,
+        keeps_connections: false,
     }
 }
 
@@ -143,6 +146,19 @@ impl Case {
         self
     }
 
+    /// Marks a case in which the client keeps connections that the server then ends. The next call waits for that end.
+    pub(crate) fn with_kept_connections(mut self) -> Self {
+        self.keeps_connections = true;
+        self
+    }
+
+    fn wait_for_end_of_connections(&self, setup: &Setup) {
+        if self.keeps_connections {
+            wait_until(|| setup.server.has_ended_all());
+            setup.client.notice_closed_connections();
+        }
+    }
+
     fn assert_sent(&self, server: &Server, what: usize, transport: TransportKind) {
         let (requests, connections) = (server.requests().len(), server.connections());
         let expected = if self.is_race { connections } else { self.connections[what][transport as usize] };
@@ -168,6 +184,7 @@ impl Case {
             }
         }
         self.assert_sent(&setup.server, CODE, transport);
+        self.wait_for_end_of_connections(&setup);
 
         let store = Arc::new(Store::default());
         let manager = Manager::over(&setup.client, Arc::clone(&store));
@@ -175,6 +192,7 @@ impl Case {
         manager.install_tokens(HUB, held.clone()).unwrap();
         let result = manager.refresh_now();
         self.assert_sent(&setup.server, REFRESH, transport);
+        self.wait_for_end_of_connections(&setup);
         let (want, next) = &self.want[index];
         match (result, want) {
             (Ok(bearer), Want::Tokens) => assert_eq!(bearer, "Bearer qZx7-new-access"),
@@ -276,8 +294,8 @@ impl Want {
             (Self::Unusable(problems), Error::Response(error)) => {
                 assert_eq!((&error.problems, &error.rescued.refresh_token), (problems, &None));
             }
-            (Self::RescuedTokens(problems, rescued), Error::Response(answer)) => {
-                assert_eq!(&answer.problems, problems);
+            (Self::RescuedTokens(problems, rescued), Error::Response(response)) => {
+                assert_eq!(&response.problems, problems);
                 assert_eq!(error.rescued_refresh_token().map(RefreshToken::expose), Some(*rescued));
             }
             (want, error) => panic!("{error:?} where {want:?} was due"),

@@ -7,7 +7,7 @@ use hs_oauth_core::Problem::Truncated;
 use hs_oauth_core::TransportErrorKind::{Connect, Interrupted, Timeout};
 
 use super::case::Want::{ErrorResponse, OneOf, RescuedTokens, Tokens, Transport};
-use super::case::{Case, FIX, LATER, case, endless};
+use super::case::{Case, FIX, LATER, case, waiting};
 use super::server::{Act, Script};
 use super::setup::{NEW, respond_with, response, token_response};
 
@@ -54,61 +54,61 @@ fn slow() -> Vec<Case> {
         vec![Act::Read, Act::SendSlowly(whole[..3].to_vec(), SECOND / 3), Act::Send(whole[3..].to_vec())];
     let wait = |seconds| NextStep::RetryAfter(Some(Duration::from_secs(seconds)));
     vec![
-        endless("a server that reads nothing and says nothing", vec![Act::Stall], Transport(Timeout), LATER)
+        waiting("a server that reads nothing and says nothing", vec![Act::Stall], Transport(Timeout), LATER)
             .with_requests(0),
-        endless("a server that says nothing", vec![Act::Read, Act::Stall], Transport(Timeout), LATER),
-        endless("a status line that stops", stall(b"HTTP/1.1 2"), Transport(Timeout), LATER),
-        endless("headers that stop", stall(b"HTTP/1.1 200 X\r\ncontent-le"), Transport(Timeout), LATER),
-        endless("headers without the empty line", stall(b"HTTP/1.1 200 X\r\n"), Transport(Timeout), LATER),
-        endless("a head a byte a second", drip(b"", &whole, SECOND), Transport(Timeout), LATER),
-        endless("a head a byte at a time", drip(b"", &whole, SECOND / 4), Transport(Timeout), LATER),
-        endless("a body that does not begin", stall(&up_to("{")), Transport(Timeout), LATER),
-        endless("a body a byte a second", drip(&up_to("{"), &whole, SECOND), Transport(Timeout), LATER),
-        endless("a body a byte at a time", drip(&up_to("{"), &whole, SECOND / 4), Transport(Timeout), LATER),
-        endless("a body that stops in a token", stall(&up_to("-access")), Transport(Timeout), LATER),
-        endless(
+        waiting("a server that says nothing", vec![Act::Read, Act::Stall], Transport(Timeout), LATER),
+        waiting("a status line that stops", stall(b"HTTP/1.1 2"), Transport(Timeout), LATER),
+        waiting("headers that stop", stall(b"HTTP/1.1 200 X\r\ncontent-le"), Transport(Timeout), LATER),
+        waiting("headers without the empty line", stall(b"HTTP/1.1 200 X\r\n"), Transport(Timeout), LATER),
+        waiting("a head a byte a second", drip(b"", &whole, SECOND), Transport(Timeout), LATER),
+        waiting("a head a byte at a time", drip(b"", &whole, SECOND / 4), Transport(Timeout), LATER),
+        waiting("a body that does not begin", stall(&up_to("{")), Transport(Timeout), LATER),
+        waiting("a body a byte a second", drip(&up_to("{"), &whole, SECOND), Transport(Timeout), LATER),
+        waiting("a body a byte at a time", drip(&up_to("{"), &whole, SECOND / 4), Transport(Timeout), LATER),
+        waiting("a body that stops in a token", stall(&up_to("-access")), Transport(Timeout), LATER),
+        waiting(
             "a body that stops behind the tokens",
             stall(&up_to(r#","token_type"#)),
             RescuedTokens(vec![Truncated], NEW),
             LATER,
         ),
-        endless(
+        waiting(
             "a body of unknown length after which the connection stays open",
             stall(unsized_response.as_bytes()),
             RescuedTokens(vec![Truncated], NEW),
             LATER,
         ),
-        endless(
+        waiting(
             "chunks a byte a second",
             drip(CHUNKED.as_bytes(), &chunk("{").repeat(9).into_bytes(), SECOND),
             Transport(Timeout),
             LATER,
         ),
-        endless(
+        waiting(
             "chunks that stop",
             stall((CHUNKED.to_owned() + "5\r\n{").as_bytes()),
             Transport(Timeout),
             LATER,
         ),
-        endless(
+        waiting(
             "chunks without the last one",
             stall((CHUNKED.to_owned() + &chunk(&token_response())).as_bytes()),
             RescuedTokens(vec![Truncated], NEW),
             LATER,
         ),
-        endless(
+        waiting(
             "an error response that stops in its body keeps its status",
             stall(&partial_response(403, "", r#"{"mess"#)),
             ErrorResponse(403),
             FIX,
         ),
-        endless(
+        waiting(
             "a limit that stops in its body is still that limit",
             stall(&partial_response(429, "retry-after: 7\r\n", "{")),
             ErrorResponse(429),
             wait(7),
         ),
-        endless(
+        waiting(
             "an outage that stops in its body is still that outage",
             stall(&partial_response(502, "", "<html>")),
             ErrorResponse(502),
@@ -159,7 +159,8 @@ fn reset() -> Vec<Case> {
             LATER,
         ),
         case("a reset after the whole body", reset(&response(200, "", token_response())), Tokens, None),
-        case("a reset after the last chunk", reset((chunks + "0\r\n\r\n").as_bytes()), Tokens, None),
+        case("a reset after the last chunk", reset((chunks + "0\r\n\r\n").as_bytes()), Tokens, None)
+            .with_kept_connections(),
         case(
             "a reset in the body of an error response",
             reset(&partial_response(401, "", r#"{"mess"#)),

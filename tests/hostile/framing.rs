@@ -4,7 +4,7 @@ use hs_oauth_core::Problem::{Empty, NotJson, Truncated};
 use hs_oauth_core::TransportErrorKind::{Interrupted, ResponseTooLarge, Timeout};
 
 use super::case::Want::{ErrorResponse, OneOf, RescuedTokens, Tokens, Transport, Unusable};
-use super::case::{BUG, Case, FIX, LATER, case, endless};
+use super::case::{BUG, Case, FIX, LATER, case, waiting};
 use super::server::{Act, Script};
 use super::setup::{NEW, respond_with, response, token_response};
 
@@ -161,14 +161,14 @@ fn endless_responses() -> Vec<Case> {
         + &" ".repeat(0xffff0)
         + "\r\n";
     let too_large = |name: &str, script| case(name, script, Transport(ResponseTooLarge), BUG);
-    let broken = |name: &str, script| endless(name, script, Transport(Interrupted), LATER);
+    let broken = |name: &str, script| waiting(name, script, Transport(Interrupted), LATER);
     vec![
         too_large("an endless body", flood("HTTP/1.1 200 X\r\n\r\n", " ")),
         too_large("an endless body with a length", flood(huge, " ")),
         too_large("endless chunks", flood(chunks, format!("1000\r\n{}\r\n", " ".repeat(0x1000)))),
         too_large("endless chunks of one byte", flood(&nearly, "1\r\n \r\n")),
         too_large("one endless chunk", flood(&format!("{chunks}ffffffffff\r\n"), " ")),
-        endless(
+        waiting(
             "an endless body of an error response",
             flood("HTTP/1.1 400 X\r\n\r\n", "{"),
             ErrorResponse(400),
@@ -180,7 +180,7 @@ fn endless_responses() -> Vec<Case> {
         broken("an endless status line", flood("HTTP/1.1 200 ", "y")),
         broken("endless empty lines", flood("", "\r\n")),
         broken("endless noise", flood("", "\u{fffd}")),
-        endless("an endless chunk size", flood(chunks, "0"), Transport(Timeout), LATER)
+        waiting("an endless chunk size", flood(chunks, "0"), Transport(Timeout), LATER)
             .on_blocking(Transport(Interrupted), LATER),
         broken("an endless chunk extension", flood(&format!("{chunks}5;"), "x")),
         broken("endless trailers", flood(&format!("{chunks}0\r\n"), "x: y\r\n"))
@@ -218,14 +218,14 @@ fn interim() -> Vec<Case> {
         ),
         case("a 100 and nothing else", respond_with(go_on), Transport(Interrupted), LATER),
         case("a 103 and nothing else", respond_with("HTTP/1.1 103 X\r\n\r\n"), Transport(Interrupted), LATER),
-        endless(
+        waiting(
             "a 100 and silence",
             vec![Act::Read, Act::Send(go_on.into()), Act::Stall],
             Transport(Timeout),
             LATER,
         ),
-        endless("endless 100s", flood("", go_on), OneOf([Timeout, Interrupted]), LATER),
-        endless("endless 103s", flood("", "HTTP/1.1 103 X\r\n\r\n"), OneOf([Timeout, Interrupted]), LATER),
+        waiting("endless 100s", flood("", go_on), OneOf([Timeout, Interrupted]), LATER),
+        waiting("endless 103s", flood("", "HTTP/1.1 103 X\r\n\r\n"), OneOf([Timeout, Interrupted]), LATER),
         case(
             "a 101 that switches to another protocol",
             respond_with("HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"),

@@ -66,9 +66,9 @@ pub(crate) fn cases() -> Vec<Case> {
         elsewhere("a name without an address and a port", || "https://a.b.invalid:8443".to_owned(), Resolve),
         elsewhere("a name that is too long", || format!("https://{}.invalid", "a".repeat(64)), Connect)
             .on_blocking(Transport(Resolve), LATER),
-        refused("a port on which nobody listens", str::to_owned),
-        refused("a port on which nobody listens, by TLS", |url| url.replace("http:", "https:")),
-        refused("a port on which nobody listens, by name", |url| url.replace("127.0.0.1", "localhost")),
+        refused("a port on which no server listens", str::to_owned),
+        refused("a port on which no server listens, by TLS", |url| url.replace("http:", "https:")),
+        refused("a port on which no server listens, by name", |url| url.replace("127.0.0.1", "localhost")),
         hole("a black hole", short, long, Transport(ConnectTimeout)),
         hole("a black hole that the whole exchange has no time for", long, short, Transport(Timeout))
             .on_blocking(Transport(ConnectTimeout), LATER),

@@ -126,15 +126,15 @@ fn forwards(to: &Server) -> Script {
 
 /// Returns a script that takes half a minute.
 fn slow_response() -> Script {
-    let answer = format!("HTTP/1.1 200 Connection established\r\nvia: {}", "x".repeat(600));
-    vec![Act::Read, Act::SendSlowly(answer.into_bytes(), BYTE)]
+    let response = format!("HTTP/1.1 200 Connection established\r\nvia: {}", "x".repeat(600));
+    vec![Act::Read, Act::SendSlowly(response.into_bytes(), BYTE)]
 }
 
 /// The time between two bytes.
 const BYTE: Duration = Duration::from_millis(50);
 
 pub(crate) fn cases() -> Vec<Case> {
-    let looks_inside = |tls: fn() -> std::sync::Arc<rustls::ServerConfig>| {
+    let opens_session = |tls: fn() -> std::sync::Arc<rustls::ServerConfig>| {
         move |_: &Server| {
             let inside = Server::start_tls(respond_with(response(200, "", token_response())), Some(tls()));
             (forwards(&inside), vec![Other::Blind(inside)])
@@ -160,20 +160,20 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         case("a proxy that only forwards", |server| (forwards(server), Vec::new()), Tokens),
         case(
-            "a proxy that looks inside, by an authority of its own",
-            looks_inside(|| UNKNOWN.server(HERE)),
+            "a proxy that opens the session, with an authority of its own",
+            opens_session(|| UNKNOWN.server(HERE)),
             Transport(Tls),
         )
         .unsent([0, 0]),
         case(
-            "a proxy that looks inside, by nobody's authority",
-            looks_inside(|| self_signed(HERE)),
+            "a proxy that opens the session, without an authority",
+            opens_session(|| self_signed(HERE)),
             Transport(Tls),
         )
         .unsent([0, 0]),
         case(
             "a proxy that leads to another server of the same authority",
-            looks_inside(|| TRUSTED.server("localhost")),
+            opens_session(|| TRUSTED.server("localhost")),
             Transport(Tls),
         )
         .unsent([0, 0]),
@@ -224,7 +224,7 @@ pub(crate) fn cases() -> Vec<Case> {
             slow_response(),
             Transport(Timeout),
         ),
-        nowhere("a proxy on a port on which nobody listens", None, Transport(Connect)),
+        nowhere("a proxy on a port on which no server listens", None, Transport(Connect)),
         nowhere("a proxy without an address", Some("http://proxy.invalid:3128"), Transport(Resolve)),
     ]
 }

@@ -50,6 +50,7 @@ pub(crate) struct Server {
 struct Shared {
     behaviour: Mutex<Behaviour>,
     connections: AtomicUsize,
+    accepted: AtomicUsize,
     ended: AtomicUsize,
     requests: Mutex<Vec<String>>,
     /// All bytes that came, whether they are whole requests or not.
@@ -78,6 +79,7 @@ impl Server {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
+                shared.accepted.fetch_add(1, Ordering::SeqCst);
                 shared.connections.fetch_add(1, Ordering::SeqCst);
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
@@ -106,6 +108,11 @@ impl Server {
     /// Returns how many connections the server is done with.
     pub(crate) fn ended(&self) -> usize {
         self.shared.ended.load(Ordering::SeqCst)
+    }
+
+    /// Returns whether the server is done with every connection that it has accepted.
+    pub(crate) fn has_ended_all(&self) -> bool {
+        self.ended() == self.shared.accepted.load(Ordering::SeqCst)
     }
 
     /// Returns whether a connection was forwarded to another server.

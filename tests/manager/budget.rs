@@ -66,11 +66,12 @@ fn tokens_that_end_together_are_renewed_within_the_limit_while_they_are_handed_o
         let budgeted = budgeted(&setup, 20, &[300; 60]);
         let began = Instant::now();
         let mut left: Vec<Account> = accounts(60);
-        // No renewal can end now, so a caller that waited for one would not return.
+        // No renewal can end now, so a caller that waited for one would wait until its request has run out of time.
         setup.relay.hold(Hold::Refreshes);
         for account in &left {
             assert_eq!(budgeted.manager.bearer_of(*account).unwrap(), budgeted.old);
         }
+        assert!(began.elapsed() < long_times().longest_timing().request, "{:?}", began.elapsed());
         setup.relay.release();
         while !left.is_empty() {
             for account in &left {

@@ -131,7 +131,7 @@ fn a_caller_that_gives_up_at_any_point_loses_no_rotated_token() {
     expect(0, "before it is polled", &|_, manager| drop(manager.bearer(HUB)));
     expect(1, "during the request", &|runtime, manager| {
         setup.relay.hold(Hold::Refreshes);
-        assert!(!ends_before(|| setup.relay.held() == 1, runtime, manager.bearer(HUB)));
+        assert!(poll_until(|| setup.relay.held() == 1, runtime, manager.bearer(HUB)).is_none());
         setup.relay.release();
     });
     let mut points = 0;
@@ -139,8 +139,9 @@ fn a_caller_that_gives_up_at_any_point_loses_no_rotated_token() {
     while !has_ended.load(Ordering::SeqCst) {
         expect(1, &format!("during operation {points} of the store"), &|runtime, manager| {
             let pause = setup.store.pause_at(points);
-            let ends = ends_before(|| pause.is_reached(), runtime, manager.bearer(HUB));
-            has_ended.store(ends, Ordering::SeqCst);
+            let result = poll_until(|| pause.is_reached(), runtime, manager.bearer(HUB));
+            has_ended.store(result.is_some(), Ordering::SeqCst);
+            assert!(result.is_none_or(|result| result.is_ok()));
         });
         points += 1;
     }
@@ -162,7 +163,7 @@ fn an_install_is_finished_even_if_its_caller_gives_up() {
 
     installed(&|setup, runtime, manager| {
         setup.relay.hold(Hold::Exchanges);
-        assert!(!ends_before(|| setup.relay.held() == 1, runtime, manager.install(setup.code())));
+        assert!(poll_until(|| setup.relay.held() == 1, runtime, manager.install(setup.code())).is_none());
         setup.relay.release();
     });
     let mut points = 0;
@@ -170,24 +171,27 @@ fn an_install_is_finished_even_if_its_caller_gives_up() {
     while !has_ended.load(Ordering::SeqCst) {
         installed(&|setup, runtime, manager| {
             let pause = setup.store.pause_at(points);
-            let ends = ends_before(|| pause.is_reached(), runtime, manager.install(setup.code()));
-            has_ended.store(ends, Ordering::SeqCst);
+            let result = poll_until(|| pause.is_reached(), runtime, manager.install(setup.code()));
+            has_ended.store(result.is_some(), Ordering::SeqCst);
+            assert!(result.is_none_or(|result| result.is_ok()));
         });
         points += 1;
     }
     assert!(points > 3, "a caller can give up during the check, the load and the save");
 }
 
-/// Polls `caller` until it ends or `is_reached` holds, then drops it. Returns whether it has ended.
-fn ends_before<F: Future>(is_reached: impl Fn() -> bool, runtime: &Runtime, caller: F) -> bool {
+/// Polls `caller` until it ends or `is_reached` holds, then drops it. Returns its result if it has ended.
+fn poll_until<F: Future>(is_reached: impl Fn() -> bool, runtime: &Runtime, caller: F) -> Option<F::Output> {
     let _runtime = runtime.enter();
     let mut caller = pin!(caller);
-    let mut has_ended = false;
+    let mut result = None;
     wait_until(|| {
-        has_ended = caller.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
-        has_ended || is_reached()
+        if let Poll::Ready(output) = caller.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            result = Some(output);
+        }
+        result.is_some() || is_reached()
     });
-    has_ended
+    result
 }
 
 /// The flight runs on the runtime of the caller that started it.
