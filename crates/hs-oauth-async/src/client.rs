@@ -38,8 +38,7 @@ impl Client {
     /// can carry a token of `v1` to another address, in the path or in a `Referer`. The call then fails with
     /// [`TransportErrorKind::Redirected`](crate::TransportErrorKind::Redirected).
     ///
-    /// The timeout and the limit of the response's size hold whatever the settings of the HTTP client are, and no body is sent a second
-    /// time.
+    /// The timeout and the limit of the response's size hold for any settings of the HTTP client, and no body is sent a second time.
     pub fn with_http(app: App, http: reqwest::Client) -> Self {
         Self {
             app: Arc::new(app),

@@ -21,8 +21,8 @@ use crate::flight::result_of;
 /// and, through the store, once for all processes. New tokens are in the store before any caller receives them.
 ///
 /// A renewal is a task of its own, so it goes on even if its callers stop waiting. The manager needs a tokio runtime with time and IO
-/// enabled. The runtime must keep running: if nobody drives it any more, a renewal that was begun on it stands still, and its callers wait
-/// for it forever.
+/// enabled. The runtime must keep running: if nobody drives it any more, a renewal that was begun on it makes no progress, and its
+/// callers wait for it forever.
 ///
 /// ```no_run
 /// use hs_oauth_async::{Account, App, AuthorizationCode, Client, FileStore, SpawnBlocking, TokenManager, reqwest};
@@ -118,7 +118,7 @@ impl TokenManager {
     /// Returns the value of the header `Authorization` for a call to one of HubSpot's APIs. It is marked as sensitive.
     ///
     /// It nearly always comes from memory and at once. Otherwise it comes from the store or from a renewal. The old token is handed out as
-    /// long as it is good, whatever prevents its renewal.
+    /// long as it is good, even if it cannot be renewed.
     ///
     /// # Errors
     /// - [`TokenError::NotInstalled`], [`TokenError::Gone`] or [`TokenError::NotRenewable`] if the account has to connect the app, for the

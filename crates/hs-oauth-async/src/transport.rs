@@ -68,7 +68,7 @@ impl Transport {
         request: Request<Vec<u8>>,
         timeout: Duration,
     ) -> Result<Response<Vec<u8>>, ExchangeError> {
-        // A wrapped body cannot be copied. So no client sends it a second time, whatever its settings are.
+        // A wrapped body cannot be copied. So no client sends it a second time, with any settings.
         let request = request.map(|body| reqwest::Body::wrap(reqwest::Body::from(body)));
         let mut request = reqwest::Request::try_from(request).map_err(failed)?;
         if request.method() != http::Method::POST {

@@ -30,8 +30,8 @@ impl Client {
 
     /// Returns a client over an HTTP client of the caller's. It shares the connections, proxies and certificates of that.
     ///
-    /// The timeout and the limit of the response's size hold whatever the settings of the HTTP client are. No redirect is followed, and
-    /// plain http on loopback does not go through a proxy.
+    /// The timeout and the limit of the response's size hold for any settings of the HTTP client. No redirect is followed, and plain
+    /// http on loopback does not go through a proxy.
     ///
     /// A request through a proxy is sent on a thread of its own. The thread is left behind when the timeout is over.
     pub fn with_http(app: App, http: ureq::Agent) -> Self {

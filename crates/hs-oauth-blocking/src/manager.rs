@@ -118,7 +118,7 @@ impl TokenManager {
     /// Returns the value of the header `Authorization` for a call to one of HubSpot's APIs. It is marked as sensitive.
     ///
     /// It nearly always comes from memory and at once. Otherwise it comes from the store or from a renewal. The old token is handed out as
-    /// long as it is good, whatever prevents its renewal.
+    /// long as it is good, even if it cannot be renewed.
     ///
     /// # Errors
     /// - [`TokenError::NotInstalled`], [`TokenError::Gone`] or [`TokenError::NotRenewable`] if the account has to connect the app, for the

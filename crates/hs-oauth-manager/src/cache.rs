@@ -41,7 +41,8 @@ pub enum Cached {
     RenewNow,
 }
 
-/// The state of an account in the cache when a flight began. The tokens of the flight are not published if an account was evicted since.
+/// The state of an account in the cache when a flight began. The tokens of the flight are not published if an account of the
+/// same shard was evicted since.
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot {
     evictions: u64,
@@ -84,7 +85,7 @@ const SHARDS: usize = 256;
 
 impl Cache {
     /// Returns an empty cache for tokens that are renewed by this policy.
-    pub fn new(policy: RenewalPolicy) -> Self {
+    pub(crate) fn new(policy: RenewalPolicy) -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
         static CACHES: AtomicU64 = AtomicU64::new(1);
         let number = CACHES.fetch_add(1, Ordering::Relaxed);
@@ -122,7 +123,7 @@ impl Cache {
     }
 
     /// Returns the bearer, if it may still be handed out and meets the demand.
-    pub fn usable(&self, account: Account, demand: &Demand, now: Timestamp) -> Option<HeaderValue> {
+    pub(crate) fn usable(&self, account: Account, demand: &Demand, now: Timestamp) -> Option<HeaderValue> {
         let Entry { bearer, schedule, .. } = self.entry(account)?;
         (schedule.decide(now) != Decision::RenewNow && is_met(demand, &bearer)).then_some(bearer)
     }
@@ -132,8 +133,7 @@ impl Cache {
         self.entry(account).map(|entry| entry.schedule.usable_until)
     }
 
-    /// Returns the state of an account, for [`publish`](Self::publish) or [`evict_seen`](Self::evict_seen) at the end of a flight that
-    /// begins now.
+    /// Returns the state of an account now. It is compared with the state at the end of a flight that begins now.
     pub fn snapshot(&self, account: Account) -> Snapshot {
         let evictions = self.shard(Key::new(account)).map_or(0, |shard| *shard.evictions());
         Snapshot { evictions, version: self.entry(account).map(|entry| entry.version) }
@@ -142,7 +142,7 @@ impl Cache {
     /// Puts tokens into the cache unless newer ones are there. `version` is that of the record in which they are stored.
     ///
     /// Returns `false`, and changes nothing, if this account or another one in its shard was evicted since the snapshot was taken.
-    pub fn publish(
+    pub(crate) fn publish(
         &self,
         account: Account,
         snapshot: Snapshot,
@@ -180,7 +180,7 @@ impl Cache {
 
     /// Removes the account's token that was there when the snapshot was taken, but not one that was published since. Returns whether a
     /// token was removed.
-    pub fn evict_seen(&self, account: Account, snapshot: Snapshot) -> bool {
+    pub(crate) fn evict_seen(&self, account: Account, snapshot: Snapshot) -> bool {
         let Some(shard) = self.shard(Key::new(account)) else { return false };
         let _evictions = shard.evictions();
         let version = self.entry(account).map(|entry| entry.version);
@@ -193,7 +193,7 @@ impl Cache {
 
     /// Begins a pause in which no caller receives [`Cached::RenewSoon`] for the account. To be called after a flight that renewed nothing.
     /// `random` spreads the pauses of many processes.
-    pub fn pause(&self, account: Account, now: Timestamp, random: u64) {
+    pub(crate) fn pause(&self, account: Account, now: Timestamp, random: u64) {
         if let Some(entry) = self.entry(account) {
             // Between 0.5 and 1.5.
             let spread = (random % 1024) as f64 / 1024.0 + 0.5;
@@ -485,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_are_spread_over_the_shards_whatever_their_hub_ids_are() {
+    fn accounts_are_spread_over_the_shards_for_any_hub_ids() {
         for step in [1, 2, 256, 1 << 20, 1 << 40] {
             let cache = cache();
             let shards: HashSet<_> = (0..4096_i64)

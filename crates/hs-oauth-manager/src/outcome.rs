@@ -63,7 +63,7 @@ pub struct Caller {
     /// Set if it is too early to renew a rejected token: the demand that another bearer must meet, and how long to wait.
     too_early: Option<(Demand, Duration)>,
     /// How many flights the caller may still start or join.
-    remaining: u32,
+    remaining_flights: u32,
 }
 
 /// The most flights that a caller starts or joins. More than one may be needed, since a flight may have been started for a caller with
@@ -134,7 +134,7 @@ impl FlightEnd {
 impl Caller {
     /// Returns a caller who has not started or joined a flight yet. `demand` says which bearers are enough.
     pub fn new(account: Account, demand: Demand) -> Self {
-        Self { account, demand, too_early: None, remaining: MAX_FLIGHTS }
+        Self { account, demand, too_early: None, remaining_flights: MAX_FLIGHTS }
     }
 
     /// Returns a caller whose bearer was rejected although it came from a forced renewal just before: the 401 has another cause than its
@@ -152,8 +152,8 @@ impl Caller {
         cache: &Cache,
         now: Timestamp,
     ) -> Option<BearerResult> {
-        self.remaining = self.remaining.saturating_sub(1);
-        let is_last = self.remaining == 0;
+        self.remaining_flights = self.remaining_flights.saturating_sub(1);
+        let is_last = self.remaining_flights == 0;
         let error = match flight {
             Ok(outcome) => {
                 let is_met = has_led
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_leader_receives_the_bearer_of_its_flight_whatever_it_demanded() {
+    fn the_leader_receives_the_bearer_of_its_flight_for_every_demand() {
         for demand in [Demand::Usable, Demand::Newer, other_than("a")] {
             let mut caller = Caller::new(ACCOUNT, demand);
             assert_eq!(receive(&mut caller, Ok(outcome("a", false)), true).unwrap(), "Bearer a");

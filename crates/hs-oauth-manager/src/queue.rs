@@ -52,6 +52,17 @@ pub struct Admitted {
     begun: Timestamp,
 }
 
+/// The purpose of a renewal. The lesser purpose comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// The manager is being shut down, and makes a last attempt to save tokens.
+    Shutdown,
+    /// A caller waits for the new token.
+    Caller,
+    /// The token is renewed ahead of time, and nobody waits for it.
+    Ahead,
+}
+
 #[derive(Debug)]
 struct Entry<W> {
     rank: Rank,
@@ -73,17 +84,6 @@ struct Rank {
     deadline: Deadline,
     joined: u64,
     account: Account,
-}
-
-/// The purpose of a renewal. The lesser purpose comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Purpose {
-    /// The manager is being shut down, and makes a last attempt to save tokens.
-    Shutdown,
-    /// A caller waits for the new token.
-    Caller,
-    /// The token is renewed ahead of time, and nobody waits for it.
-    Ahead,
 }
 
 /// The most workers at once, and so the most renewals of queued accounts at once.
@@ -185,8 +185,8 @@ impl<W> RenewalQueue<W> {
         is_wanted
     }
 
-    /// Takes the account that a worker renews next out of the queue. Returns `None` if there is nothing to renew: the worker has to end, and
-    /// is no longer counted.
+    /// Takes the account that a worker renews next out of the queue. Returns `None` if there is nothing to renew: the worker has to
+    /// end, and is no longer counted.
     ///
     /// # Errors
     /// [`Wait`] if no account may be renewed yet.

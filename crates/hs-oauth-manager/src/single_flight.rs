@@ -22,10 +22,10 @@ pub trait Waiting: fmt::Debug + Default {
     /// Puts the result of a flight into its slot, for all that wait for it now or later.
     fn deliver(flight: &Self::Flight, result: FlightResult);
 
-    /// Is called after the queue has changed. `front` is the waker of the run now at its front, or `None` if no run is there.
+    /// Wakes those that wait for a change of the queue. `front` is the waker of the run now at its front, or `None` if no run is there.
     fn queue_changed(&self, front: Option<&Self::Waker>);
 
-    /// Is called when nothing is under way any more.
+    /// Wakes those that wait until nothing is under way.
     fn idle(&self);
 }
 
@@ -101,7 +101,7 @@ impl<W: Waiting> SingleFlight<W> {
     /// flight that is joined moves to the front of the queue.
     ///
     /// # Errors
-    /// [`TokenError::ShutDown`] if there is no flight to join, and no new one begins after a shutdown.
+    /// [`TokenError::ShutDown`] after a shutdown, if there is no flight to join. [`Purpose::Shutdown`] starts one nevertheless.
     pub fn start_or_join(
         self: &Arc<Self>,
         state: &mut State<W>,
@@ -136,8 +136,8 @@ impl<W: Waiting> SingleFlight<W> {
         }
     }
 
-    /// Returns the queue's response to the account's run: to begin, to skip the renewal, or that no renewal begins any more. The run has
-    /// then left the queue. `state` is the locked state of `self`, and `waited` says whether the run has waited before.
+    /// Returns the input for the account's run, as [`RenewalQueue::admit`] does, and takes the run out of the queue. `state` is the locked
+    /// state of `self`, and `waited` says whether the run has waited before.
     ///
     /// # Errors
     /// [`Wait`] if the run has to wait and then call this again.
