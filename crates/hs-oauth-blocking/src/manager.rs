@@ -45,7 +45,7 @@ pub struct TokenManager {
     handle: Arc<Handle>,
 }
 
-/// What all clones of a manager own and its threads do not, so that its drop is the end of the last clone.
+/// Owned by the clones of a manager and not by its threads. It is dropped with the last clone.
 struct Handle {
     inner: Arc<Inner>,
 }
@@ -78,7 +78,7 @@ impl TokenManager {
     /// for the account.
     ///
     /// # Errors
-    /// - [`TokenError::Store`] if the store is not available. The code was not sent and is still good.
+    /// - [`TokenError::Store`] if a check of the store fails. The code was not sent and is still good.
     /// - [`TokenError::Call`] if the exchange fails.
     /// - [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens if these are not stored.
     ///   Pass them to [`install_tokens`](Self::install_tokens).
@@ -187,7 +187,7 @@ impl TokenManager {
     /// Renews the account's tokens even if they need no renewal, and returns the new bearer. It never returns the old one.
     ///
     /// # Errors
-    /// Those of [`bearer`](Self::bearer).
+    /// Those of [`bearer`](Self::bearer), even while the old token is good.
     pub fn refresh_now(&self, account: Account) -> Result<HeaderValue, TokenError> {
         self.inner().bearer(Caller::new(account, Demand::Newer))
     }

@@ -66,7 +66,7 @@ pub enum Purpose {
 #[derive(Debug)]
 struct Entry<W> {
     rank: Rank,
-    /// `None` for an account whose run is yet to begin.
+    /// The run that waits, or `None` for an account whose run has not begun.
     run: Option<WaitingRun<W>>,
 }
 
@@ -238,6 +238,7 @@ impl<W> RenewalQueue<W> {
         }
     }
 
+    /// Returns the account's run, if it waits in the queue.
     fn run_of(&self, account: Account) -> Option<&WaitingRun<W>> {
         self.entries.get(&account)?.run.as_ref()
     }
@@ -397,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_who_can_have_the_old_token_does_not_wait_until_that_has_expired() {
+    fn a_caller_who_can_have_the_old_token_waits_only_after_that_has_expired() {
         let mut queue = queue(1);
         queue.join(hub(1), Purpose::Caller, Deadline::At(at(500)), ());
         assert_eq!(queue.admission(hub(1), START), Admission::Begin, "nobody is before it");
