@@ -1,3 +1,5 @@
+//! The client of HubSpot's OAuth API.
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -5,11 +7,11 @@ use hs_oauth_core::{
     App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection,
     Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
 };
-use hs_oauth_manager::{Tries, trace};
+use hs_oauth_manager::Tries;
 
 use crate::transport::Transport;
 
-/// A client of HubSpot's OAuth API for one app. Cloning it is cheap; clones share connections.
+/// A client of HubSpot's OAuth API for one app. Cloning it is cheap. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     app: Arc<App>,
@@ -19,7 +21,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with an HTTP client of its own. It goes through the proxy the environment names, but not to loopback.
+    /// Returns a client with an HTTP client of its own.
+    ///
+    /// It uses the proxy that the environment names, but never for loopback.
     ///
     /// # Errors
     /// [`Error::Transport`] with [`TransportErrorKind::Client`](crate::TransportErrorKind::Client) if TLS cannot be set up.
@@ -28,12 +32,13 @@ impl Client {
         Ok(Self::with_http(app, http))
     }
 
-    /// A client over an HTTP client of the caller's, which shares its connections, proxies and certificates.
+    /// Returns a client over an HTTP client of the caller's. It shares the connections, proxies and certificates of that.
     ///
-    /// **It must not follow redirects**: make it from [`http_builder`](crate::http_builder). Timeout and size limit are kept and no
-    /// body is sent a second time whatever it is set to; but a client that follows redirects can carry a token of `v1` to another
-    /// address, in the path or in a `Referer`, and makes the call fail with
+    /// **The HTTP client must not follow redirects**: make it from [`http_builder`](crate::http_builder). A client that follows redirects
+    /// can carry a token of `v1` to another address, in the path or in a `Referer`. The call then fails with
     /// [`TransportErrorKind::Redirected`](crate::TransportErrorKind::Redirected).
+    ///
+    /// The timeout and the limit of the response's size hold for any settings of the HTTP client, and no body is sent a second time.
     pub fn with_http(app: App, http: reqwest::Client) -> Self {
         Self {
             app: Arc::new(app),
@@ -43,58 +48,60 @@ impl Client {
         }
     }
 
-    /// Sets when a failed call is sent again; [`RetryPolicy::new`] unless set.
+    /// Sets when a failed call is sent again. The default is [`RetryPolicy::new`].
     #[must_use]
     pub fn with_retry_policy(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// Sets how long one try may take, from connecting to the last byte; [`TIMEOUT`] unless set.
+    /// Sets how long one try may take, from connecting to the last byte of the response. The default is [`TIMEOUT`].
     ///
-    /// With [`CONNECT_TIMEOUT`](crate::CONNECT_TIMEOUT) or less, a connection that is never made ends as
-    /// [`Timeout`](crate::TransportErrorKind::Timeout), after which a code is not sent again: reqwest has one connect timeout for all
-    /// requests. Whoever wants less makes the client from [`http_builder`](crate::http_builder) with a `connect_timeout` of that.
+    /// If the timeout is not longer than [`CONNECT_TIMEOUT`](crate::CONNECT_TIMEOUT), a connection that is never made ends as
+    /// [`Timeout`](crate::TransportErrorKind::Timeout), and a code is not sent again after that. The reason is that reqwest has one connect
+    /// timeout for all requests. For a timeout as short as that, make the client from [`http_builder`](crate::http_builder) with a
+    /// `connect_timeout` that is shorter still.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The app.
+    /// Returns the app.
     pub fn app(&self) -> &App {
         &self.app
     }
 
-    /// Exchanges an authorization code for the first tokens of a grant. Never sent twice unless the first try surely never
-    /// left.
+    /// Exchanges an authorization code for the first tokens of a grant.
+    ///
+    /// The request is sent again only if an earlier try surely sent nothing.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// Those of [`Client::call`].
     pub async fn exchange_code(&self, code: AuthorizationCode) -> Result<TokenSet, Error> {
         self.call(&ExchangeCode::new(code)).await
     }
 
-    /// Gets a new access token for a grant.
+    /// Requests a new access token of a grant.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// Those of [`Client::call`].
     pub async fn refresh(&self, refresh_token: &RefreshToken) -> Result<TokenSet, Error> {
         self.call(&Refresh::new(refresh_token.clone())).await
     }
 
-    /// Gets an access token for the app itself.
+    /// Requests an access token for the app itself.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// Those of [`Client::call`].
     pub async fn client_credentials(&self, scopes: Scopes) -> Result<TokenSet, Error> {
         self.call(&ClientCredentials::new(scopes)).await
     }
 
-    /// Asks about an access token or a refresh token.
+    /// Asks HubSpot about an access token or a refresh token.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// Those of [`Client::call`].
     pub async fn introspect(&self, token: impl Into<Token>) -> Result<Introspection, Error> {
         self.call(&Introspect::new(token)).await
     }
@@ -102,23 +109,36 @@ impl Client {
     /// Revokes a refresh token.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// Those of [`Client::call`].
     pub async fn revoke(&self, refresh_token: &RefreshToken) -> Result<(), Error> {
         self.call(&Revoke::new(refresh_token.clone())).await
     }
 
-    /// Sends a request, reads the response, and tries again where the [`RetryPolicy`] says so.
+    /// Sends a request and reads the response. Tries again where the [`RetryPolicy`] says so.
     ///
-    /// Dropping the future gives the exchange up; the server may have acted all the same. Runs on tokio with its time driver
-    /// enabled.
+    /// If the future is dropped, the exchange is given up. HubSpot may have acted on the request nevertheless. The future needs a tokio
+    /// runtime with its time driver enabled.
     ///
     /// # Errors
-    /// [`Error::Api`] if HubSpot refused the request, [`Error::Response`] if the response cannot be used, [`Error::Transport`] if no
-    /// whole response came.
+    /// - [`Error::Api`] if HubSpot refused the request.
+    /// - [`Error::Response`] if the response cannot be used.
+    /// - [`Error::Transport`] if no whole response came.
     pub async fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Output, Error> {
-        self.in_span::<E, _>(async {
+        self.call_with(endpoint, Tries::new(self.retry, self.timeout)).await
+    }
+
+    /// Sends a request once. It may take `timeout`, or the client's own timeout if that is less.
+    pub(crate) async fn call_once<E: Endpoint>(
+        &self,
+        endpoint: &E,
+        timeout: Duration,
+    ) -> Result<E::Output, Error> {
+        self.call_with(endpoint, Tries::new(RetryPolicy::NEVER, timeout.min(self.timeout))).await
+    }
+
+    async fn call_with<E: Endpoint>(&self, endpoint: &E, mut tries: Tries) -> Result<E::Output, Error> {
+        let call = async {
             let started = Instant::now();
-            let mut tries = Tries::new(self.retry, self.timeout);
             loop {
                 let timeout = tries.timeout(started.elapsed());
                 let result = self.transport.exchange(endpoint, &self.app, timeout).await;
@@ -127,26 +147,7 @@ impl Client {
                     None => return result,
                 }
             }
-        })
-        .await
-    }
-
-    /// Sends a request once, within `timeout` or the client's own timeout if that is less.
-    pub(crate) async fn call_once<E: Endpoint>(
-        &self,
-        endpoint: &E,
-        timeout: Duration,
-    ) -> Result<E::Output, Error> {
-        self.in_span::<E, _>(async {
-            let started = Instant::now();
-            let result = self.transport.exchange(endpoint, &self.app, timeout.min(self.timeout)).await;
-            trace::<E>(&result, 1, started.elapsed(), None);
-            result
-        })
-        .await
-    }
-
-    async fn in_span<E: Endpoint, T>(&self, call: impl Future<Output = T>) -> T {
+        };
         #[cfg(feature = "tracing")]
         let call = tracing::Instrument::instrument(call, hs_oauth_manager::span::<E>(&self.app));
         call.await

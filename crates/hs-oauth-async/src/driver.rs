@@ -1,4 +1,4 @@
-//! Does what a run of the core wants done: moves records, requests and time, and decides nothing.
+//! Drives the runs of hs-oauth-core: does each step that a run asks for, and decides nothing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -8,44 +8,43 @@ use std::time::Duration;
 
 use hs_oauth_core::renewal::{Deadline, Input, Run, Step, TokenError};
 use hs_oauth_core::{Account, StoreError};
-use hs_oauth_manager::{Purpose, SingleFlight, Wait, loaded, now, panicked, swapped, timed_out};
+use hs_oauth_manager::{Purpose, Shared, Wait, Waiting, loaded, now, panicked, swapped, timed_out};
 use hs_oauth_store::AsyncTokenStore;
 use tokio::sync::Notify;
 
 use crate::client::Client;
 use crate::waiting::Tokio;
 
-/// What the runs of one account work with.
-pub(crate) struct Driver<'a> {
-    pub(crate) client: &'a Client,
-    pub(crate) store: &'a dyn AsyncTokenStore,
-    pub(crate) flights: &'a SingleFlight<Tokio>,
-    pub(crate) account: Account,
-    /// What the run is for.
-    pub(crate) purpose: Purpose,
+/// The client, the store and the state that all clones of a manager share.
+pub(crate) struct Inner {
+    pub(crate) client: Client,
+    pub(crate) store: Box<dyn AsyncTokenStore>,
+    pub(crate) shared: Shared<Tokio>,
 }
 
-/// The place of a run in the queue. The run leaves the queue when this is dropped.
-struct QueuePlace<'a>(&'a Driver<'a>);
-
-impl Driver<'_> {
-    /// Drives `run` to its end.
-    pub(crate) async fn drive<R: Run>(&self, run: &mut R) -> Result<R::Output, TokenError> {
+impl Inner {
+    /// Drives a run of the account to its end. `purpose` says how urgent it is if it has to wait in the queue.
+    pub(crate) async fn drive<R: Run>(
+        &self,
+        account: Account,
+        purpose: Purpose,
+        run: &mut R,
+    ) -> Result<R::Output, TokenError> {
         let mut step = run.start(now());
         loop {
             let input = match step {
                 Step::Load { timeout } => {
-                    loaded(with_timeout(timeout, async { self.store.load(self.account).await }).await)
+                    loaded(with_timeout(timeout, async { self.store.load(account).await }).await)
                 }
                 Step::Swap { expected, record, timeout } => {
-                    let swap = async { self.store.swap(self.account, expected, &record).await };
+                    let swap = async { self.store.swap(account, expected, &record).await };
                     swapped(with_timeout(timeout, swap).await)
                 }
                 Step::Send { refresh, timeout } => {
                     Input::Refreshed(self.client.call_once(&refresh, timeout).await)
                 }
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke).await),
-                Step::Admit { deadline } => self.admit(deadline).await,
+                Step::Admit { deadline } => self.admit(account, purpose, deadline).await,
                 Step::Sleep(time) => {
                     tokio::time::sleep(time).await;
                     Input::Slept
@@ -56,21 +55,15 @@ impl Driver<'_> {
         }
     }
 
-    /// Waits in the queue until the renewal may begin.
-    async fn admit(&self, deadline: Deadline) -> Input {
+    /// Waits in the queue until the renewal may begin. If the future is dropped, the end of the flight takes the run out of the queue.
+    async fn admit(&self, account: Account, purpose: Purpose, deadline: Deadline) -> Input {
+        let flights = &self.shared.flights;
         let waker = Arc::new(Notify::new());
-        {
-            let mut state = self.flights.state();
-            if !state.queue.is_limited() {
-                return Input::Admit { waited: false };
-            }
-            let front = state.queue.join(self.account, self.purpose, deadline, Arc::clone(&waker));
-            front.inspect(|front| front.notify_one());
-        }
-        let _place = QueuePlace(self);
+        let for_queue = Arc::clone(&waker);
+        flights.waiting.queue_changed(flights.state().queue.join(account, purpose, deadline, for_queue));
         let mut waited = false;
         loop {
-            let admission = self.flights.state().queue.admit(self.account, now(), waited);
+            let admission = flights.admit(&mut flights.state(), account, now(), waited);
             match admission {
                 Ok(input) => return input,
                 Err(Wait::For(time)) => _ = tokio::time::timeout(time, waker.notified()).await,
@@ -81,14 +74,8 @@ impl Driver<'_> {
     }
 }
 
-impl Drop for QueuePlace<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.flights.state();
-        state.queue.leave(self.0.account).inspect(|front| front.notify_one());
-    }
-}
-
-/// Returns the result of a store if it comes in time. A store that panics has failed, and takes no tokens with it.
+/// Returns the result of a call to a store, or an error if the call does not end in time. A panic of the store becomes an error, so that
+/// the tokens of a run outlive it.
 pub(crate) async fn with_timeout<T>(
     timeout: Duration,
     call: impl Future<Output = Result<T, StoreError>>,

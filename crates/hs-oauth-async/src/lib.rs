@@ -2,8 +2,8 @@
 //!
 //! **In here**: the [`TokenManager`], which holds the tokens of every account in a store and hands out ones that work; and the
 //! [`Client`], which makes the calls of HubSpot's OAuth API with the limits that a credential needs: https except on loopback, no
-//! redirects, a response of at most 1 MiB, a timeout, and no try more than is harmless. **Not in here**: what a request is, what a
-//! response means, and when to renew. `hs-oauth-core` decides that, and what an application needs of it is re-exported by name, so
+//! redirects, a response of at most 1 MiB, a timeout, and no further try that could do harm. **Not in here**: what is in a request, what a
+//! response means, and when to renew. `hs-oauth-core` decides that. The items of it that an application needs are re-exported by name, so
 //! that this is the only crate an async service depends on.
 //!
 //! ```no_run

@@ -1,3 +1,5 @@
+//! The token manager.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -5,21 +7,22 @@ use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{Demand, Disconnect, Install, TokenError};
 use hs_oauth_core::{AccessToken, Account, AuthorizationCode, STORE_TIMEOUT, TokenSet};
 use hs_oauth_manager::{
-    Cached, Caller, Purpose, Shared, access_token, coarse_now, identify, is_installed, now, random, tokens_of,
+    Cached, Caller, Purpose, Shared, access_token, coarse_now, identify, is_installed, now, random,
 };
 use hs_oauth_store::AsyncTokenStore;
 
 use crate::client::Client;
-use crate::driver::with_timeout;
-use crate::flight::{Inner, result_of};
+use crate::driver::{Inner, with_timeout};
+use crate::flight::result_of;
 
-/// Holds the tokens of every account that connected the app, and hands out ones that work. Cloning it is cheap; clones share
-/// everything.
+/// Holds the tokens of all accounts that connected the app, and hands out ones that work. Cloning it is cheap. Clones share everything.
 ///
-/// A token is renewed in the last quarter of its life while it is still handed out, once for all callers of this process and,
-/// through the store, once for all processes. New tokens are in the store before anyone gets them. A renewal is a task of its
-/// own: a caller who stops waiting does not stop it. Needs a tokio runtime with time and IO enabled, and one that keeps
-/// running: a renewal that was begun on a runtime that nobody drives any more stands still, and so do those who wait for it.
+/// A token is renewed in the last quarter of its life, while it is still handed out. It is renewed once for all callers of this process
+/// and, through the store, once for all processes. New tokens are in the store before any caller receives them.
+///
+/// A renewal is a task of its own, so it goes on even if its callers stop waiting. The manager needs a tokio runtime with time and IO
+/// enabled. The runtime must keep running: if nobody drives it any more, a renewal that was begun on it makes no progress, and its
+/// callers wait for it forever.
 ///
 /// ```no_run
 /// use hs_oauth_async::{Account, App, AuthorizationCode, Client, FileStore, SpawnBlocking, TokenManager, reqwest};
@@ -33,7 +36,7 @@ use crate::flight::{Inner, result_of};
 ///
 /// let http = reqwest::Client::new();
 /// let details = http.get("https://api.hubapi.com/account-info/v3/details");
-/// let answer = manager.send(account, details).await?; // the same, and a new token after a 401
+/// let response = manager.send(account, details).await?; // the same, and a new token after a 401
 /// # Ok(())
 /// # }
 /// ```
@@ -46,12 +49,12 @@ pub struct TokenManager {
 pub type TokenManagerBuilder = hs_oauth_manager::TokenManagerBuilder<TokenManager>;
 
 impl TokenManager {
-    /// A manager of the tokens in `store`. Only one manager of a process should work on a store.
+    /// Returns a manager of the tokens in `store`, with the default settings. A process should have only one manager for a store.
     pub fn new(client: Client, store: impl AsyncTokenStore + 'static) -> Self {
         Self::builder(client, store).build()
     }
 
-    /// The same, with more to say about it.
+    /// Returns a builder for a manager with other settings.
     pub fn builder(client: Client, store: impl AsyncTokenStore + 'static) -> TokenManagerBuilder {
         TokenManagerBuilder::new(|settings| {
             let inner = Inner { client, store: Box::new(store), shared: Shared::new(settings) };
@@ -59,20 +62,26 @@ impl TokenManager {
         })
     }
 
-    /// The client.
+    /// Returns the client.
     pub fn client(&self) -> &Client {
         &self.inner.client
     }
 
-    /// Exchanges a code for tokens and keeps them: the account has connected the app. Gives the account, which HubSpot is
-    /// asked for where its answer does not say (on `v1`). Replaces what was held of the account.
+    /// Exchanges an authorization code for tokens and stores them: the account has connected the app. Returns the account.
+    ///
+    /// If HubSpot's response does not name the account, as on `v1`, HubSpot is asked for it. The new tokens replace those that were stored
+    /// for the account.
     ///
     /// # Errors
-    /// [`TokenError::Store`] if the store does not answer, and the code is still good; [`TokenError::Call`] if the exchange
-    /// fails; [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens, which are
-    /// then [`install_tokens`](Self::install_tokens)'s; [`TokenError::ShutDown`].
+    /// - [`TokenError::Store`] if a check of the store fails. The code was not sent and is still good.
+    /// - [`TokenError::Call`] if the exchange fails.
+    /// - [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens if these are not stored.
+    ///   Pass them to [`install_tokens`](Self::install_tokens).
+    /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
+    /// - [`TokenError::NoRuntime`] outside of a tokio runtime, and [`TokenError::Interrupted`] if the runtime shuts down meanwhile.
     pub async fn install(&self, code: AuthorizationCode) -> Result<Account, TokenError> {
-        let work = |inner: Arc<Inner>| async move {
+        let inner = Arc::clone(&self.inner);
+        let work = async move {
             let check = with_timeout(STORE_TIMEOUT, async { inner.store.check().await });
             check.await.map_err(TokenError::Store)?;
             let tokens = inner.client.exchange_code(code).await?;
@@ -88,29 +97,37 @@ impl TokenManager {
         self.inner.run_task(work).await
     }
 
-    /// Keeps tokens that were got elsewhere: out of an error of [`install`](Self::install), or with a refresh token from before this
-    /// library, by [`Client::refresh`](crate::Client::refresh). Replaces what was held of the account.
+    /// Stores tokens that were not requested by [`install`](Self::install). They replace those that were stored for the account.
+    ///
+    /// They come from an error of `install`; or, for a refresh token from before this library was used, from
+    /// [`Client::refresh`](crate::Client::refresh).
     ///
     /// # Errors
-    /// [`TokenError::NotRenewable`], and nothing is done, if there is no refresh token among them; [`TokenError::Unsaved`] or
-    /// [`TokenError::Superseded`] with the tokens; [`TokenError::ShutDown`].
+    /// - [`TokenError::NotRenewable`] if there is no refresh token among them. Nothing is stored.
+    /// - [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the tokens if these are not stored.
+    /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
+    /// - [`TokenError::NoRuntime`] outside of a tokio runtime, and [`TokenError::Interrupted`] if the runtime shuts down meanwhile.
     pub async fn install_tokens(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
         if tokens.refresh_token.is_none() {
             return Err(TokenError::NotRenewable);
         }
-        let work = move |inner: Arc<Inner>| async move { inner.install(account, tokens).await };
-        self.inner.run_task(work).await
+        let inner = Arc::clone(&self.inner);
+        self.inner.run_task(async move { inner.install(account, tokens).await }).await
     }
 
-    /// The header `Authorization` for a call to an API of HubSpot's, marked as sensitive.
+    /// Returns the value of the header `Authorization` for a call to one of HubSpot's APIs. It is marked as sensitive.
     ///
-    /// Nearly always at once, from memory; else from the store or after a renewal. The old token is handed out while it is
-    /// good, whatever keeps it from being renewed.
+    /// It nearly always comes from memory and at once. Otherwise it comes from the store or from a renewal. The old token is handed out as
+    /// long as it is good, even if it cannot be renewed.
     ///
     /// # Errors
-    /// [`TokenError::NotInstalled`] and [`TokenError::Gone`]: the account has to connect the app (again). Nothing is remembered of
-    /// that but by the store, so each call asks it. Others if no token is good and no new one is to be had:
-    /// [`TokenError::next_step`] says what to do.
+    /// - [`TokenError::NotInstalled`], [`TokenError::Gone`] or [`TokenError::NotRenewable`] if the account has to connect the app, for the
+    ///   first time or again. The manager does not remember these errors, so each further call asks the store.
+    /// - [`TokenError::Call`], [`TokenError::BackingOff`], [`TokenError::Store`] or [`TokenError::Unsaved`] if the token is no longer good
+    ///   and cannot be renewed now. [`TokenError::next_step`] says what to do.
+    /// - [`TokenError::Interrupted`] if the renewal ended without a result.
+    /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown), if no token in memory is good.
+    /// - [`TokenError::NoRuntime`] outside of a tokio runtime, if no token in memory is good.
     pub async fn bearer(&self, account: Account) -> Result<HeaderValue, TokenError> {
         match self.inner.shared.cache.read(account, coarse_now()) {
             Cached::Use(bearer) => Ok(bearer),
@@ -123,11 +140,13 @@ impl TokenManager {
         }
     }
 
-    /// Shows the bearer to `show`, which copies of it what it needs: for whoever asks so often that handing out a counted clone,
-    /// which is most of the cost of [`bearer`](Self::bearer), is too much.
+    /// Calls `show` with the [`bearer`](Self::bearer) and returns its result.
+    ///
+    /// This is for a caller who asks very often: [`bearer`](Self::bearer) returns a counted clone, which is most of its cost. Here `show`
+    /// copies only what it needs.
     ///
     /// # Errors
-    /// As [`bearer`](Self::bearer); then `show` is not called.
+    /// Those of [`bearer`](Self::bearer). `show` is then not called.
     pub async fn with_bearer<T>(
         &self,
         account: Account,
@@ -139,21 +158,23 @@ impl TokenManager {
         }
     }
 
-    /// The token in [`bearer`](Self::bearer).
+    /// Returns the access token in the [`bearer`](Self::bearer).
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`bearer`](Self::bearer).
     pub async fn access_token(&self, account: Account) -> Result<AccessToken, TokenError> {
         let bearer = self.bearer(account).await?;
         access_token(&bearer).ok_or(TokenError::Interrupted)
     }
 
-    /// Another bearer than the one an API answered with 401: the stored one if that is another already, else a new one. However many
-    /// callers were answered so, one renewal is made; and none if the rejected token itself came of such a renewal within the last
-    /// minute, since then the 401 is not for its age. [`send`](Self::send) does this by itself.
+    /// Returns another bearer than `rejected`, which an API has rejected with status 401. [`send`](Self::send) does this by itself.
+    ///
+    /// It is the stored one if that is already another, and otherwise a new one. One renewal is made for all callers whose bearer was
+    /// rejected. None is made if the rejected token itself comes from such a renewal within the last minute: the 401 then has another
+    /// cause than the token's age.
     ///
     /// # Errors
-    /// As [`bearer`](Self::bearer); [`TokenError::BackingOff`] if it is too early for another renewal.
+    /// Those of [`bearer`](Self::bearer). [`TokenError::BackingOff`] also if it is too early for another renewal after a 401.
     pub async fn bearer_after_401(
         &self,
         account: Account,
@@ -165,36 +186,43 @@ impl TokenManager {
         }
     }
 
-    /// Renews the account's tokens whether they need it or not, and gives the new bearer. Never hands out the old one.
+    /// Renews the account's tokens even if they need no renewal, and returns the new bearer. It never returns the old one.
     ///
     /// # Errors
-    /// As [`bearer`](Self::bearer).
+    /// Those of [`bearer`](Self::bearer), even while the old token is good.
     pub async fn refresh_now(&self, account: Account) -> Result<HeaderValue, TokenError> {
         self.inner.bearer(Caller::new(account, Demand::Newer)).await
     }
 
-    /// Forgets the account's tokens and revokes its refresh token. Once this begins they are no longer handed out here; other
-    /// processes do so until theirs is renewed. HubSpot lets the access token live to its end.
+    /// Deletes the account's tokens and revokes its refresh token.
+    ///
+    /// As soon as this begins, the manager no longer hands out the tokens. Other processes hand them out until they have to renew them.
+    /// HubSpot accepts the access token until it expires.
     ///
     /// # Errors
-    /// [`TokenError::Store`], and the account may still be connected; [`TokenError::Call`] if it is forgotten here but could not be revoked:
-    /// the next disconnect revokes it; [`TokenError::Superseded`] if it was installed in between; [`TokenError::ShutDown`].
+    /// - [`TokenError::Store`] if the store fails. The account may still be connected.
+    /// - [`TokenError::Call`] if the tokens are deleted but the refresh token could not be revoked. The next disconnect revokes it.
+    /// - [`TokenError::Superseded`] if the account was installed meanwhile.
+    /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
+    /// - [`TokenError::NoRuntime`] outside of a tokio runtime, and [`TokenError::Interrupted`] if the runtime shuts down meanwhile.
     pub async fn disconnect(&self, account: Account) -> Result<(), TokenError> {
-        let work = move |inner: Arc<Inner>| async move {
+        let inner = Arc::clone(&self.inner);
+        let work = async move {
             inner.shared.cache.evict(account);
             let mut run = Disconnect::new(random());
-            let result = inner.driver(account).drive(&mut run).await;
+            let result = inner.drive(account, Purpose::Caller, &mut run).await;
             inner.shared.finish_disconnect(account, result)
         };
         self.inner.run_task(work).await
     }
 
-    /// Every account that is installed, in order; also those whose grant is gone or whose record cannot be read, not those that
-    /// were disconnected. Loads every record: where there are very many, the store's own
-    /// [`list`](crate::TokenStore::list), which has the disconnected ones too, is faster.
+    /// Returns all accounts that are installed, in order.
+    ///
+    /// Accounts whose grant is gone or whose record cannot be read are among them. Disconnected accounts are not. This loads every record.
+    /// With very many accounts the store's own [`list`](crate::AsyncTokenStore::list) is faster, which also has the disconnected ones.
     ///
     /// # Errors
-    /// [`TokenError::Store`].
+    /// [`TokenError::Store`] if the store cannot list its accounts.
     pub async fn accounts(&self) -> Result<Vec<Account>, TokenError> {
         let store = &*self.inner.store;
         let listed = with_timeout(STORE_TIMEOUT, async { store.list().await }).await;
@@ -207,26 +235,25 @@ impl TokenManager {
         Ok(accounts)
     }
 
-    /// Ends the manager, for all its clones: waits for what is under way, and tries once more to save tokens that are not saved.
-    /// From then on tokens in memory are handed out while they are good; whatever else is asked for gives
-    /// [`TokenError::ShutDown`].
+    /// Shuts the manager down, for all its clones. Returns the tokens that could not be saved, which exist nowhere else.
     ///
-    /// Call it before the runtime ends: a renewal that is cut off may lose an account's refresh token. Gives the tokens that
-    /// could not be saved and exist nowhere else.
+    /// It waits for what is under way, and then makes a last attempt to save tokens that are not saved yet. From then on, tokens in memory
+    /// are handed out as long as they are good. Everything else fails with [`TokenError::ShutDown`].
+    ///
+    /// Call it before the runtime ends, since a renewal that is cut off may lose an account's refresh token.
     #[must_use = "tokens that could not be saved exist nowhere else"]
     pub async fn shutdown(&self) -> Vec<(Account, TokenSet)> {
         let flights = &self.inner.shared.flights;
         flights.shut_down();
         self.inner.wait_idle().await;
-        let unsaved: Vec<_> = flights.state().unsaved.keys().copied().collect();
-        let started: Vec<_> = unsaved
-            .into_iter()
+        let accounts = flights.unsaved_accounts().into_iter();
+        let started: Vec<_> = accounts
             .filter_map(|account| self.inner.start_or_join(account, &Demand::Usable, Purpose::Shutdown).ok())
             .collect();
         for (flight, _) in started {
             _ = result_of(&flight).await;
         }
-        tokens_of(&flights.state().unsaved)
+        flights.unsaved_tokens()
     }
 }
 
@@ -234,7 +261,7 @@ impl Inner {
     async fn install(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
         let snapshot = self.shared.cache.snapshot(account);
         let mut run = Install::new(random(), tokens);
-        let result = self.driver(account).drive(&mut run).await;
+        let result = self.drive(account, Purpose::Caller, &mut run).await;
         self.shared.finish_install(account, snapshot, result)
     }
 }

@@ -1,20 +1,26 @@
+//! Requests to HubSpot's APIs with an account's bearer.
+
 use hs_oauth_core::http::{HeaderValue, StatusCode, header};
 use hs_oauth_core::{Account, may_carry_credentials};
 
 use crate::manager::TokenManager;
 
-/// Why a call to an API of HubSpot's brought no response.
+/// Why a call to one of HubSpot's APIs brought no response.
 pub type SendError = hs_oauth_manager::SendError<reqwest::Error>;
 
 impl TokenManager {
-    /// Sends a request to an API of HubSpot's with the account's bearer, by the client it was made with. After a 401 it gets another
-    /// bearer, by a renewal if need be, and sends it once more; unless its body is a stream, which cannot be sent twice.
+    /// Sends a request to one of HubSpot's APIs with the account's bearer, over the HTTP client that the request was made with.
     ///
-    /// Any answer is `Ok`, a second 401 too. Where the client follows redirects, `reqwest` takes the bearer out before one
-    /// that leads to another host or port.
+    /// After a 401 it obtains another bearer, by a renewal if necessary, and sends the request once more. A request whose body is a stream
+    /// is sent only once.
+    ///
+    /// Any response is `Ok`, even a second 401. If the HTTP client follows redirects, `reqwest` removes the bearer before a redirect to
+    /// another host or port.
     ///
     /// # Errors
-    /// [`SendError`]: no token, no https, or no answer.
+    /// - [`SendError::Token`] if there is no bearer: an error of [`bearer`](Self::bearer).
+    /// - [`SendError::Insecure`] if the URL is neither https nor http on loopback. Nothing is sent.
+    /// - [`SendError::Http`] if the request could not be built or sent, or no response came.
     pub async fn send(
         &self,
         account: Account,
@@ -29,19 +35,20 @@ impl TokenManager {
         let again = request.try_clone();
         let bearer = self.bearer(account).await?;
         authorize(&mut request, bearer.clone());
-        let answer = http.execute(request).await.map_err(SendError::Http)?;
-        let is_refused = answer.status() == StatusCode::UNAUTHORIZED && answer.url().origin() == url.origin();
-        if !is_refused {
-            return Ok(answer);
+        let response = http.execute(request).await.map_err(SendError::Http)?;
+        let is_rejected =
+            response.status() == StatusCode::UNAUTHORIZED && response.url().origin() == url.origin();
+        if !is_rejected {
+            return Ok(response);
         }
-        // Even if this request cannot be sent again, the next one is to have a better bearer.
+        // Even if this request cannot be sent again, the next one needs another bearer.
         let bearer = self.bearer_after_401(account, &bearer).await;
         match (again, bearer) {
             (Some(mut again), Ok(bearer)) => {
                 authorize(&mut again, bearer);
                 http.execute(again).await.map_err(SendError::Http)
             }
-            _ => Ok(answer),
+            _ => Ok(response),
         }
     }
 }

@@ -1,3 +1,5 @@
+//! A sync store as an async one.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,9 +10,9 @@ use hs_oauth_store::{AsyncTokenStore, Swapped, TokenStore};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-/// Makes an async store of a sync one, such as a `FileStore`: each call runs on tokio's threads for blocking work.
+/// An async store over a sync one, such as a [`FileStore`](crate::FileStore). Each call runs on one of tokio's threads for blocking work.
 ///
-/// Cloning it is cheap; clones share the store. At most 64 calls run at once.
+/// Cloning it is cheap. Clones share the store. At most 64 calls run at once. Its calls fail outside of a tokio runtime.
 ///
 /// ```no_run
 /// use hs_oauth_async::{FileStore, SpawnBlocking};
@@ -24,11 +26,11 @@ pub struct SpawnBlocking<S> {
     threads: Arc<Semaphore>,
 }
 
-/// The most calls at once. They share tokio's threads with name lookups and files, and a store that hangs must not take them all.
+/// The most calls at once. They share tokio's threads with name lookups and files, and a store that hangs must not occupy all threads.
 const MAX_CALLS: usize = 64;
 
 impl<S: TokenStore + 'static> SpawnBlocking<S> {
-    /// Returns an async store over this one.
+    /// Returns an async store over `store`.
     pub fn new(store: S) -> Self {
         Self { store: Arc::new(store), threads: Arc::new(Semaphore::new(MAX_CALLS)) }
     }

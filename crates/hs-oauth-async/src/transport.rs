@@ -1,3 +1,5 @@
+//! One exchange: a request and its response, over reqwest, with the limits that a credential needs.
+
 use std::io;
 use std::time::{Duration, SystemTime};
 
@@ -7,9 +9,12 @@ use hs_oauth_core::{
 use hs_oauth_manager::ExchangeError;
 use http::{Request, Response};
 
-/// A [`reqwest::ClientBuilder`] set up as credentials need it: no redirects, no `Referer`, a connect timeout and a
-/// `User-Agent`. The way to a client for [`Client::with_http`](crate::Client::with_http) with a proxy, a certificate or a pool of
-/// the caller's. For plain http on loopback add `no_proxy()`, or a proxy in the environment sees the credentials.
+/// Returns a [`reqwest::ClientBuilder`] with the settings that credentials need: no redirects, no `Referer`, a connect timeout of
+/// [`CONNECT_TIMEOUT`] and a `User-Agent`.
+///
+/// Use it for a client with a proxy, a certificate or a pool of your own, and pass that to
+/// [`Client::with_http`](crate::Client::with_http). For plain http on loopback, add `no_proxy()`. Otherwise a proxy that the environment
+/// names sees the credentials.
 ///
 /// ```
 /// # use hs_oauth_async::{App, Client, ClientSecret};
@@ -26,7 +31,7 @@ pub fn http_builder() -> reqwest::ClientBuilder {
         .user_agent(concat!("hs-oauth-async/", env!("CARGO_PKG_VERSION")))
 }
 
-/// Moves one request and its response.
+/// Sends single requests and receives their responses.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
@@ -63,7 +68,7 @@ impl Transport {
         request: Request<Vec<u8>>,
         timeout: Duration,
     ) -> Result<Response<Vec<u8>>, ExchangeError> {
-        // A body in a wrapper cannot be copied, so that no client, however it is set up, sends it a second time.
+        // A wrapped body cannot be copied. So no client sends it a second time, with any settings.
         let request = request.map(|body| reqwest::Body::wrap(reqwest::Body::from(body)));
         let mut request = reqwest::Request::try_from(request).map_err(failed)?;
         if request.method() != http::Method::POST {
@@ -81,7 +86,7 @@ impl Transport {
         *response.status_mut() = incoming.status();
         *response.headers_mut() = std::mem::take(incoming.headers_mut());
         loop {
-            // Counted as it comes, decoded: what a header announces proves nothing.
+            // The limit holds for the decoded bytes that arrive, since a header may announce anything.
             let error = match incoming.chunk().await {
                 Ok(None) => return Ok(response),
                 Ok(Some(chunk)) if response.body().len() + chunk.len() <= MAX_RESPONSE_SIZE => {
@@ -113,7 +118,7 @@ fn failed(error: reqwest::Error) -> TransportError {
     TransportError::with_source(kind, error.without_url())
 }
 
-/// What rustls cannot read or trust reaches us as invalid data, wrapped in one more `io::Error`.
+/// Returns whether TLS failed. An error of rustls arrives as invalid data, wrapped in one more `io::Error`.
 fn is_tls(error: &reqwest::Error) -> bool {
     let mut sources = std::iter::successors(std::error::Error::source(error), |error| error.source());
     let io = sources.find_map(|source| source.downcast_ref::<io::Error>());

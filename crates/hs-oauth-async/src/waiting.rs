@@ -1,15 +1,18 @@
+//! How callers and runs wait on tokio.
+
 use std::sync::Arc;
 
 use hs_oauth_manager::{FlightResult, Waiting};
 use tokio::sync::{Notify, watch};
 
-/// Waits with tokio's channels.
+/// Waiting with tokio's channels.
 #[derive(Debug, Default)]
 pub(crate) struct Tokio {
-    /// Notified when nothing is under way any more.
+    /// Is notified when nothing is under way any more.
     pub(crate) idle: Notify,
 }
 
+/// The slot for the result of a flight.
 pub(crate) type Flight = Arc<watch::Sender<Option<FlightResult>>>;
 
 impl Waiting for Tokio {

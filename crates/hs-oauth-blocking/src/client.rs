@@ -1,3 +1,5 @@
+//! The client of HubSpot's OAuth API.
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -5,11 +7,11 @@ use hs_oauth_core::{
     App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection,
     Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
 };
-use hs_oauth_manager::{Tries, trace};
+use hs_oauth_manager::Tries;
 
 use crate::transport::Transport;
 
-/// A client of HubSpot's OAuth API for one app. Cloning it is cheap; clones share connections.
+/// A client of HubSpot's OAuth API for one app. Cloning it is cheap. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     app: Arc<App>,
@@ -19,15 +21,19 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with an HTTP client of its own. It goes through the proxy the environment names, HTTP or SOCKS, but not to loopback
-    /// in the clear.
+    /// Returns a client with an HTTP client of its own.
+    ///
+    /// It uses the proxy that the environment names, HTTP or SOCKS, but never for plain http on loopback.
     pub fn new(app: App) -> Self {
         Self::with_http(app, Transport::build())
     }
 
-    /// A client over an HTTP client of the caller's, which shares its connections, proxies and certificates. Timeout, size
-    /// limit and the ban on redirects are kept whatever it is set to, and loopback is not reached through a proxy. What goes through
-    /// a proxy goes from a thread of its own, which is left behind when the time is over.
+    /// Returns a client over an HTTP client of the caller's. It shares the connections, proxies and certificates of that.
+    ///
+    /// The timeout and the limit of the response's size hold for any settings of the HTTP client. No redirect is followed, and plain
+    /// http on loopback does not go through a proxy.
+    ///
+    /// A request through a proxy is sent on a thread of its own. The thread is left behind when the timeout is over.
     pub fn with_http(app: App, http: ureq::Agent) -> Self {
         Self {
             app: Arc::new(app),
@@ -37,17 +43,17 @@ impl Client {
         }
     }
 
-    /// Sets when a failed call is sent again; [`RetryPolicy::new`] unless set.
+    /// Sets when a failed call is sent again. The default is [`RetryPolicy::new`].
     #[must_use]
     pub fn with_retry_policy(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// Sets how long one try may take, from connecting to the last byte; [`TIMEOUT`] unless set.
+    /// Sets how long one try may take, from connecting to the last byte of the response. The default is [`TIMEOUT`].
     ///
-    /// Connecting, with a proxy and TLS and without looking up the server's name, may take half of it at most, and
-    /// [`CONNECT_TIMEOUT`](crate::CONNECT_TIMEOUT) at most. So what never left ends as
+    /// Connecting, with a proxy and TLS but without the lookup of the server's name, may take half of the timeout at most, and
+    /// [`CONNECT_TIMEOUT`](crate::CONNECT_TIMEOUT) at most. A request that was never sent therefore ends as
     /// [`ConnectTimeout`](crate::TransportErrorKind::ConnectTimeout) and not as [`Timeout`](crate::TransportErrorKind::Timeout), after
     /// which a code is not sent again.
     #[must_use]
@@ -56,40 +62,41 @@ impl Client {
         self
     }
 
-    /// The app.
+    /// Returns the app.
     pub fn app(&self) -> &App {
         &self.app
     }
 
-    /// Exchanges an authorization code for the first tokens of a grant. Never sent twice unless the first try surely never
-    /// left.
+    /// Exchanges an authorization code for the first tokens of a grant.
+    ///
+    /// The request is sent again only if an earlier try surely sent nothing.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// Those of [`Client::call`].
     pub fn exchange_code(&self, code: AuthorizationCode) -> Result<TokenSet, Error> {
         self.call(&ExchangeCode::new(code))
     }
 
-    /// Gets a new access token for a grant.
+    /// Requests a new access token of a grant.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// Those of [`Client::call`].
     pub fn refresh(&self, refresh_token: &RefreshToken) -> Result<TokenSet, Error> {
         self.call(&Refresh::new(refresh_token.clone()))
     }
 
-    /// Gets an access token for the app itself.
+    /// Requests an access token for the app itself.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// Those of [`Client::call`].
     pub fn client_credentials(&self, scopes: Scopes) -> Result<TokenSet, Error> {
         self.call(&ClientCredentials::new(scopes))
     }
 
-    /// Asks about an access token or a refresh token.
+    /// Asks HubSpot about an access token or a refresh token.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// Those of [`Client::call`].
     pub fn introspect(&self, token: impl Into<Token>) -> Result<Introspection, Error> {
         self.call(&Introspect::new(token))
     }
@@ -97,21 +104,30 @@ impl Client {
     /// Revokes a refresh token.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// Those of [`Client::call`].
     pub fn revoke(&self, refresh_token: &RefreshToken) -> Result<(), Error> {
         self.call(&Revoke::new(refresh_token.clone()))
     }
 
-    /// Sends a request, reads the response, and tries again where the [`RetryPolicy`] says so.
+    /// Sends a request and reads the response. Tries again where the [`RetryPolicy`] says so.
     ///
     /// # Errors
-    /// [`Error::Api`] if HubSpot refused the request, [`Error::Response`] if the response cannot be used, [`Error::Transport`] if no
-    /// whole response came.
+    /// - [`Error::Api`] if HubSpot refused the request.
+    /// - [`Error::Response`] if the response cannot be used.
+    /// - [`Error::Transport`] if no whole response came.
     pub fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Output, Error> {
+        self.call_with(endpoint, Tries::new(self.retry, self.timeout))
+    }
+
+    /// Sends a request once. It may take `timeout`, or the client's own timeout if that is less.
+    pub(crate) fn call_once<E: Endpoint>(&self, endpoint: &E, timeout: Duration) -> Result<E::Output, Error> {
+        self.call_with(endpoint, Tries::new(RetryPolicy::NEVER, timeout.min(self.timeout)))
+    }
+
+    fn call_with<E: Endpoint>(&self, endpoint: &E, mut tries: Tries) -> Result<E::Output, Error> {
         #[cfg(feature = "tracing")]
         let _span = hs_oauth_manager::span::<E>(&self.app).entered();
         let started = Instant::now();
-        let mut tries = Tries::new(self.retry, self.timeout);
         loop {
             let timeout = tries.timeout(started.elapsed());
             let result = self.transport.exchange(endpoint, &self.app, timeout);
@@ -122,17 +138,7 @@ impl Client {
         }
     }
 
-    /// Sends a request once, within `timeout` or the client's own timeout if that is less.
-    pub(crate) fn call_once<E: Endpoint>(&self, endpoint: &E, timeout: Duration) -> Result<E::Output, Error> {
-        #[cfg(feature = "tracing")]
-        let _span = hs_oauth_manager::span::<E>(&self.app).entered();
-        let started = Instant::now();
-        let result = self.transport.exchange(endpoint, &self.app, timeout.min(self.timeout));
-        trace::<E>(&result, 1, started.elapsed(), None);
-        result
-    }
-
-    /// Sends a request of the application's own. A proxy does not see what goes to loopback in the clear.
+    /// Sends a request of the application's own. Plain http does not go through a proxy.
     pub(crate) fn send<B: ureq::AsSendBody>(
         &self,
         request: http::Request<B>,

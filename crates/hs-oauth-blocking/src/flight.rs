@@ -1,33 +1,23 @@
-//! Runs the flights: the first caller runs one on its own thread, and all others wait for what it brings.
+//! Runs the flights. The first caller runs a flight on its own thread, and all others wait for its result.
 
-use std::cell::Cell;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use hs_oauth_core::Account;
 use hs_oauth_core::renewal::{Demand, TokenError};
 use hs_oauth_manager::{
-    Admitted, BearerResult, Caller, FlightGuard, FlightResult, Purpose, Role, SaveRetries, Shared, Waiting,
-    now, random,
+    Admitted, BearerResult, Caller, FlightGuard, FlightResult, Purpose, Role, SaveRetries, Waiting, now,
+    random,
 };
-use hs_oauth_store::TokenStore;
 
-use crate::client::Client;
-use crate::driver::Driver;
+use crate::driver::Inner;
 use crate::waiting::{Flight, Threads};
-
-/// What all clones of a manager share.
-pub(crate) struct Inner {
-    pub(crate) client: Client,
-    pub(crate) store: Box<dyn TokenStore>,
-    pub(crate) shared: Shared<Threads>,
-}
 
 /// The name of the manager's threads.
 pub(crate) const THREAD_NAME: &str = "hs-oauth-renewal";
 
 impl Inner {
-    /// Returns a bearer that meets the demand, from the store or from HubSpot.
+    /// Returns a bearer that meets the caller's demand, from the store or from HubSpot.
     pub(crate) fn bearer(self: &Arc<Self>, mut caller: Caller) -> BearerResult {
         loop {
             let (result, has_led) = match self.start_or_join(caller.account, Purpose::Caller) {
@@ -41,17 +31,16 @@ impl Inner {
         }
     }
 
-    /// Runs a flight. `admitted` is the right to begin, if the queue has given it already.
+    /// Runs a flight. `admitted` is the right to begin if the queue has granted it already.
     pub(crate) fn run(
         self: &Arc<Self>,
         mut guard: FlightGuard<Threads>,
         demand: Demand,
-        admitted: Option<Admitted>,
+        mut admitted: Option<Admitted>,
     ) -> FlightResult {
         let mut flight = self.shared.begin_flight(guard.account(), demand, random());
-        let driver = Driver { admitted: Cell::new(admitted), ..self.driver(guard.account()) };
-        let result = driver.drive(&mut flight.run);
-        if let Some(unused) = driver.admitted.take() {
+        let result = self.drive(guard.account(), &mut admitted, &mut flight.run);
+        if let Some(unused) = admitted {
             self.give_back(unused);
         }
         let end = self.shared.finish_flight(&mut guard, flight, result, now(), random().next_u64());
@@ -59,10 +48,10 @@ impl Inner {
             let retries = SaveRetries::new(&self.shared.flights);
             let inner = Arc::clone(self);
             let thread = std::thread::Builder::new().name(THREAD_NAME.to_owned());
-            // If no thread can be had, the next tokens that cannot be saved ask for one.
+            // If no thread can be started, the next tokens that cannot be saved start the retries again.
             let _ = thread.spawn(move || inner.retry_saving(retries));
         }
-        // The listener may shut the manager down, which waits for all that is under way.
+        // The listener may shut the manager down, which waits until no flight is under way.
         drop(guard);
         self.shared.emit_end(&end);
         end.result
@@ -73,7 +62,7 @@ impl Inner {
         flights.start_or_join(&mut flights.state(), account, purpose)
     }
 
-    /// Runs the account's flight, or waits for it.
+    /// Runs the account's flight, or waits for the end of the one that is under way.
     fn run_or_join(self: &Arc<Self>, account: Account, purpose: Purpose) -> FlightResult {
         match self.start_or_join(account, purpose)? {
             Role::Leader(guard) => self.run(guard, Demand::Usable, None),
@@ -81,43 +70,34 @@ impl Inner {
         }
     }
 
-    pub(crate) fn driver(&self, account: Account) -> Driver<'_> {
-        let Self { client, store, shared } = self;
-        Driver { client, store: &**store, flights: &shared.flights, account, admitted: Cell::new(None) }
-    }
-
-    /// Gives a right to begin back that was not used.
+    /// Gives back a right to begin that was not used.
     pub(crate) fn give_back(&self, unused: Admitted) {
         let flights = &self.shared.flights;
         flights.state().queue.give_back(unused);
         flights.waiting.queue_changed(None);
     }
 
-    /// Waits until nothing is under way, at most that long.
+    /// Waits until no flight and no task is under way, but not longer than `max`.
     pub(crate) fn wait_idle(&self, max: Duration) {
         let flights = &self.shared.flights;
         drop(flights.waiting.changed.wait_timeout_while(flights.state(), max, |state| state.busy > 0));
     }
 
-    /// Tries once more to save what could not be saved.
+    /// Makes one attempt to save the unsaved tokens.
     pub(crate) fn save_once(self: &Arc<Self>) {
-        let accounts: Vec<_> = self.shared.flights.state().unsaved.keys().copied().collect();
-        for account in accounts {
+        for account in self.shared.flights.unsaved_accounts() {
             _ = self.run_or_join(account, Purpose::Shutdown);
         }
     }
 
-    /// Goes on saving until nothing is left to be saved, or until the manager is shut down, which itself tries once more.
+    /// Makes attempts to save the unsaved tokens until all are saved, or until the manager is shut down. The shutdown makes a last attempt
+    /// of its own.
     fn retry_saving(self: Arc<Self>, mut retries: SaveRetries<Threads>) {
         let flights = &self.shared.flights;
         while let Some(wait) = retries.next_wait() {
-            let waited = flights
-                .waiting
-                .changed
-                .wait_timeout_while(flights.state(), wait, |state| !state.is_shut_down);
-            drop(waited);
-            let accounts: Vec<_> = flights.state().unsaved.keys().copied().collect();
-            for account in accounts {
+            let changed = &flights.waiting.changed;
+            drop(changed.wait_timeout_while(flights.state(), wait, |state| !state.is_shut_down));
+            for account in flights.unsaved_accounts() {
                 if let Err(TokenError::ShutDown) = self.run_or_join(account, Purpose::Caller) {
                     return;
                 }
@@ -126,7 +106,7 @@ impl Inner {
     }
 }
 
-/// Waits for what a flight brings.
+/// Waits for the end of a flight, and returns its result.
 fn result_of(flight: &Flight) -> FlightResult {
     let (result, has_ended) = &**flight;
     let result = result.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,3 +1,5 @@
+//! The token manager.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,21 +9,20 @@ use hs_oauth_core::renewal::{Demand, Disconnect, Install, TokenError};
 use hs_oauth_core::{AccessToken, Account, AuthorizationCode, TokenSet};
 use hs_oauth_manager::{
     Cached, Caller, Shared, access_token, catch_panic, coarse_now, identify, is_installed, now, random,
-    tokens_of,
 };
 use hs_oauth_store::TokenStore;
 
 use crate::client::Client;
-use crate::flight::Inner;
+use crate::driver::Inner;
 
-/// Holds the tokens of every account that connected the app, and hands out ones that work. Cloning it is cheap; clones share
-/// everything.
+/// Holds the tokens of all accounts that connected the app, and hands out ones that work. Cloning it is cheap. Clones share everything.
 ///
-/// A token is renewed in the last quarter of its life while it is still handed out, once for all callers of this process and,
-/// through the store, once for all processes. New tokens are in the store before anyone gets them. Renewals ahead of time run on
-/// up to eight threads of the manager's; one that callers wait for runs on the thread of the first. Dropping the last clone waits
-/// for what is under way, since a renewal that is cut off may lose an account's refresh token; a process that ends without that
-/// does not.
+/// A token is renewed in the last quarter of its life, while it is still handed out. It is renewed once for all callers of this process
+/// and, through the store, once for all processes. New tokens are in the store before any caller receives them.
+///
+/// Renewals ahead of time run on up to eight threads of the manager. A renewal that callers wait for runs on the thread of the first
+/// caller. Dropping the last clone waits for what is under way, since a renewal that is cut off may lose an account's refresh token. A
+/// process that exits without dropping the manager does not wait.
 ///
 /// ```no_run
 /// use hs_oauth_blocking::http::Request;
@@ -35,7 +36,7 @@ use crate::flight::Inner;
 /// let bearer = manager.bearer(account)?; // from then on, before every call: the header `Authorization`
 ///
 /// let details = Request::get("https://api.hubapi.com/account-info/v3/details").body(())?;
-/// let answer = manager.send(account, details)?; // the same, and a new token after a 401
+/// let response = manager.send(account, details)?; // the same, and a new token after a 401
 /// # Ok(())
 /// # }
 /// ```
@@ -44,7 +45,7 @@ pub struct TokenManager {
     handle: Arc<Handle>,
 }
 
-/// What the clones of a manager hold, and the threads do not.
+/// Owned by the clones of a manager and not by its threads. It is dropped with the last clone.
 struct Handle {
     inner: Arc<Inner>,
 }
@@ -53,12 +54,12 @@ struct Handle {
 pub type TokenManagerBuilder = hs_oauth_manager::TokenManagerBuilder<TokenManager>;
 
 impl TokenManager {
-    /// A manager of the tokens in `store`. Only one manager of a process should work on a store.
+    /// Returns a manager of the tokens in `store`, with the default settings. A process should have only one manager for a store.
     pub fn new(client: Client, store: impl TokenStore + 'static) -> Self {
         Self::builder(client, store).build()
     }
 
-    /// The same, with more to say about it.
+    /// Returns a builder for a manager with other settings.
     pub fn builder(client: Client, store: impl TokenStore + 'static) -> TokenManagerBuilder {
         TokenManagerBuilder::new(|settings| {
             let inner = Inner { client, store: Box::new(store), shared: Shared::new(settings) };
@@ -66,18 +67,22 @@ impl TokenManager {
         })
     }
 
-    /// The client.
+    /// Returns the client.
     pub fn client(&self) -> &Client {
         &self.inner().client
     }
 
-    /// Exchanges a code for tokens and keeps them: the account has connected the app. Gives the account, which HubSpot is
-    /// asked for where its answer does not say (on `v1`). Replaces what was held of the account.
+    /// Exchanges an authorization code for tokens and stores them: the account has connected the app. Returns the account.
+    ///
+    /// If HubSpot's response does not name the account, as on `v1`, HubSpot is asked for it. The new tokens replace those that were stored
+    /// for the account.
     ///
     /// # Errors
-    /// [`TokenError::Store`] if the store does not answer, and the code is still good; [`TokenError::Call`] if the exchange
-    /// fails; [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens, which are
-    /// then [`install_tokens`](Self::install_tokens)'s; [`TokenError::ShutDown`].
+    /// - [`TokenError::Store`] if a check of the store fails. The code was not sent and is still good.
+    /// - [`TokenError::Call`] if the exchange fails.
+    /// - [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens if these are not stored.
+    ///   Pass them to [`install_tokens`](Self::install_tokens).
+    /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub fn install(&self, code: AuthorizationCode) -> Result<Account, TokenError> {
         let inner = self.inner();
         let _task = inner.shared.flights.start_task()?;
@@ -93,12 +98,15 @@ impl TokenManager {
         Ok(account)
     }
 
-    /// Keeps tokens that were got elsewhere: out of an error of [`install`](Self::install), or with a refresh token from before this
-    /// library, by [`Client::refresh`](crate::Client::refresh). Replaces what was held of the account.
+    /// Stores tokens that were not requested by [`install`](Self::install). They replace those that were stored for the account.
+    ///
+    /// They come from an error of `install`; or, for a refresh token from before this library was used, from
+    /// [`Client::refresh`](crate::Client::refresh).
     ///
     /// # Errors
-    /// [`TokenError::NotRenewable`], and nothing is done, if there is no refresh token among them; [`TokenError::Unsaved`] or
-    /// [`TokenError::Superseded`] with the tokens; [`TokenError::ShutDown`].
+    /// - [`TokenError::NotRenewable`] if there is no refresh token among them. Nothing is stored.
+    /// - [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the tokens if these are not stored.
+    /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub fn install_tokens(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
         if tokens.refresh_token.is_none() {
             return Err(TokenError::NotRenewable);
@@ -107,15 +115,18 @@ impl TokenManager {
         self.inner().install(account, tokens)
     }
 
-    /// The header `Authorization` for a call to an API of HubSpot's, marked as sensitive.
+    /// Returns the value of the header `Authorization` for a call to one of HubSpot's APIs. It is marked as sensitive.
     ///
-    /// Nearly always at once, from memory; else from the store or after a renewal. The old token is handed out while it is
-    /// good, whatever keeps it from being renewed.
+    /// It nearly always comes from memory and at once. Otherwise it comes from the store or from a renewal. The old token is handed out as
+    /// long as it is good, even if it cannot be renewed.
     ///
     /// # Errors
-    /// [`TokenError::NotInstalled`] and [`TokenError::Gone`]: the account has to connect the app (again). Nothing is remembered of
-    /// that but by the store, so each call asks it. Others if no token is good and no new one is to be had:
-    /// [`TokenError::next_step`] says what to do.
+    /// - [`TokenError::NotInstalled`], [`TokenError::Gone`] or [`TokenError::NotRenewable`] if the account has to connect the app, for the
+    ///   first time or again. The manager does not remember these errors, so each further call asks the store.
+    /// - [`TokenError::Call`], [`TokenError::BackingOff`], [`TokenError::Store`] or [`TokenError::Unsaved`] if the token is no longer good
+    ///   and cannot be renewed now. [`TokenError::next_step`] says what to do.
+    /// - [`TokenError::Interrupted`] if the renewal ended without a result.
+    /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown), if no token in memory is good.
     pub fn bearer(&self, account: Account) -> Result<HeaderValue, TokenError> {
         match self.inner().shared.cache.read(account, coarse_now()) {
             Cached::Use(bearer) => Ok(bearer),
@@ -127,11 +138,13 @@ impl TokenManager {
         }
     }
 
-    /// Shows the bearer to `show`, which copies of it what it needs: for whoever asks so often that handing out a counted clone,
-    /// which is most of the cost of [`bearer`](Self::bearer), is too much.
+    /// Calls `show` with the [`bearer`](Self::bearer) and returns its result.
+    ///
+    /// This is for a caller who asks very often: [`bearer`](Self::bearer) returns a counted clone, which is most of its cost. Here `show`
+    /// copies only what it needs.
     ///
     /// # Errors
-    /// As [`bearer`](Self::bearer); then `show` is not called.
+    /// Those of [`bearer`](Self::bearer). `show` is then not called.
     pub fn with_bearer<T>(
         &self,
         account: Account,
@@ -143,21 +156,23 @@ impl TokenManager {
         }
     }
 
-    /// The token in [`bearer`](Self::bearer).
+    /// Returns the access token in the [`bearer`](Self::bearer).
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`bearer`](Self::bearer).
     pub fn access_token(&self, account: Account) -> Result<AccessToken, TokenError> {
         let bearer = self.bearer(account)?;
         access_token(&bearer).ok_or(TokenError::Interrupted)
     }
 
-    /// Another bearer than the one an API answered with 401: the stored one if that is another already, else a new one. However many
-    /// callers were answered so, one renewal is made; and none if the rejected token itself came of such a renewal within the last
-    /// minute, since then the 401 is not for its age. [`send`](Self::send) does this by itself.
+    /// Returns another bearer than `rejected`, which an API has rejected with status 401. [`send`](Self::send) does this by itself.
+    ///
+    /// It is the stored one if that is already another, and otherwise a new one. One renewal is made for all callers whose bearer was
+    /// rejected. None is made if the rejected token itself comes from such a renewal within the last minute: the 401 then has another
+    /// cause than the token's age.
     ///
     /// # Errors
-    /// As [`bearer`](Self::bearer); [`TokenError::BackingOff`] if it is too early for another renewal.
+    /// Those of [`bearer`](Self::bearer). [`TokenError::BackingOff`] also if it is too early for another renewal after a 401.
     pub fn bearer_after_401(
         &self,
         account: Account,
@@ -169,35 +184,40 @@ impl TokenManager {
         }
     }
 
-    /// Renews the account's tokens whether they need it or not, and gives the new bearer. Never hands out the old one.
+    /// Renews the account's tokens even if they need no renewal, and returns the new bearer. It never returns the old one.
     ///
     /// # Errors
-    /// As [`bearer`](Self::bearer).
+    /// Those of [`bearer`](Self::bearer), even while the old token is good.
     pub fn refresh_now(&self, account: Account) -> Result<HeaderValue, TokenError> {
         self.inner().bearer(Caller::new(account, Demand::Newer))
     }
 
-    /// Forgets the account's tokens and revokes its refresh token. Once this begins they are no longer handed out here; other
-    /// processes do so until theirs is renewed. HubSpot lets the access token live to its end.
+    /// Deletes the account's tokens and revokes its refresh token.
+    ///
+    /// As soon as this begins, the manager no longer hands out the tokens. Other processes hand them out until they have to renew them.
+    /// HubSpot accepts the access token until it expires.
     ///
     /// # Errors
-    /// [`TokenError::Store`], and the account may still be connected; [`TokenError::Call`] if it is forgotten here but could not be revoked:
-    /// the next disconnect revokes it; [`TokenError::Superseded`] if it was installed in between; [`TokenError::ShutDown`].
+    /// - [`TokenError::Store`] if the store fails. The account may still be connected.
+    /// - [`TokenError::Call`] if the tokens are deleted but the refresh token could not be revoked. The next disconnect revokes it.
+    /// - [`TokenError::Superseded`] if the account was installed meanwhile.
+    /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub fn disconnect(&self, account: Account) -> Result<(), TokenError> {
         let inner = self.inner();
         let _task = inner.shared.flights.start_task()?;
         inner.shared.cache.evict(account);
         let mut run = Disconnect::new(random());
-        let result = inner.driver(account).drive(&mut run);
+        let result = inner.drive(account, &mut None, &mut run);
         inner.shared.finish_disconnect(account, result)
     }
 
-    /// Every account that is installed, in order; also those whose grant is gone or whose record cannot be read, not those that
-    /// were disconnected. Loads every record: where there are very many, the store's own
-    /// [`list`](crate::TokenStore::list), which has the disconnected ones too, is faster.
+    /// Returns all accounts that are installed, in order.
+    ///
+    /// Accounts whose grant is gone or whose record cannot be read are among them. Disconnected accounts are not. This loads every record.
+    /// With very many accounts the store's own [`list`](crate::TokenStore::list) is faster, which also has the disconnected ones.
     ///
     /// # Errors
-    /// [`TokenError::Store`].
+    /// [`TokenError::Store`] if the store cannot list its accounts.
     pub fn accounts(&self) -> Result<Vec<Account>, TokenError> {
         let store = &*self.inner().store;
         let mut accounts = catch_panic(|| store.list()).map_err(TokenError::Store)?;
@@ -205,18 +225,17 @@ impl TokenManager {
         Ok(accounts)
     }
 
-    /// Ends the manager, for all its clones: waits for what is under way, and tries once more to save tokens that are not saved.
-    /// From then on tokens in memory are handed out while they are good; whatever else is asked for gives
-    /// [`TokenError::ShutDown`].
+    /// Shuts the manager down, for all its clones. Returns the tokens that could not be saved, which exist nowhere else.
     ///
-    /// Gives the tokens that could not be saved and exist nowhere else.
+    /// It waits for what is under way, and then makes a last attempt to save tokens that are not saved yet. From then on, tokens in memory
+    /// are handed out as long as they are good. Everything else fails with [`TokenError::ShutDown`].
     #[must_use = "tokens that could not be saved exist nowhere else"]
     pub fn shutdown(&self) -> Vec<(Account, TokenSet)> {
         let inner = self.inner();
         inner.shared.flights.shut_down();
         inner.wait_idle(Duration::MAX);
         inner.save_once();
-        tokens_of(&inner.shared.flights.state().unsaved)
+        inner.shared.flights.unsaved_tokens()
     }
 
     fn inner(&self) -> &Arc<Inner> {
@@ -224,12 +243,12 @@ impl TokenManager {
     }
 }
 
-/// The longest that dropping a manager waits: a renewal's request and save are over by then.
+/// The longest time that dropping a manager waits. The request and the save of a renewal are over by then.
 const MAX_DROP_TIME: Duration = Duration::from_secs(60);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // Nobody can ask any more.
+        // No caller is left, so what is only queued need not begin.
         self.inner.shared.flights.close_queue();
         self.inner.wait_idle(MAX_DROP_TIME);
         self.inner.save_once();
@@ -240,7 +259,7 @@ impl Inner {
     fn install(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
         let snapshot = self.shared.cache.snapshot(account);
         let mut run = Install::new(random(), tokens);
-        let result = self.driver(account).drive(&mut run);
+        let result = self.drive(account, &mut None, &mut run);
         self.shared.finish_install(account, snapshot, result)
     }
 }

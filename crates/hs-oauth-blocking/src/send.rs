@@ -1,24 +1,28 @@
+//! Requests to HubSpot's APIs with an account's bearer.
+
 use hs_oauth_core::http::{HeaderValue, Request, Response, StatusCode, header};
 use hs_oauth_core::{Account, may_carry_credentials};
 use ureq::{AsSendBody, Body};
 
 use crate::manager::TokenManager;
 
-/// Why a call to an API of HubSpot's brought no response.
+/// Why a call to one of HubSpot's APIs brought no response.
 pub type SendError = hs_oauth_manager::SendError<ureq::Error>;
 
 impl TokenManager {
-    /// Sends a request to an API of HubSpot's with the account's bearer, over the client's connections and within its timeout. After a
-    /// 401 it gets another bearer, by a renewal if need be, and sends it once more.
+    /// Sends a request to one of HubSpot's APIs with the account's bearer, over the client's connections and within its timeout.
     ///
-    /// Any answer is `Ok`: a second 401 too, and a redirect, which is never followed. A request without a body has the
-    /// body `()`.
+    /// After a 401 it obtains another bearer, by a renewal if necessary, and sends the request once more.
     ///
-    /// Through an HTTP proxy it may take longer than the timeout: ureq limits every read of the proxy's answer to CONNECT, not their
-    /// sum, so a proxy that answers a byte at a time holds the call. Token requests are not held.
+    /// Any response is `Ok`, even a second 401. So is a redirect, which is never followed. A request without a body has the body `()`.
+    ///
+    /// Through an HTTP proxy the call may take longer than the timeout: ureq limits each read of the proxy's response to CONNECT, but not
+    /// their sum, so a proxy that sends a byte at a time delays the call. It does not delay token requests.
     ///
     /// # Errors
-    /// [`SendError`]: no token, no https, or no answer.
+    /// - [`SendError::Token`] if there is no bearer: an error of [`bearer`](Self::bearer).
+    /// - [`SendError::Insecure`] if the URL is neither https nor http on loopback. Nothing is sent.
+    /// - [`SendError::Http`] if the request could not be built or sent, or no response came.
     pub fn send<B: AsSendBody + Clone>(
         &self,
         account: Account,
@@ -31,12 +35,12 @@ impl TokenManager {
         }
         let again = request.clone();
         let bearer = self.bearer(account)?;
-        let answer = self.send_once(request, bearer.clone())?;
-        if answer.status() != StatusCode::UNAUTHORIZED {
-            return Ok(answer);
+        let response = self.send_once(request, bearer.clone())?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
         }
-        // Without another bearer there is nothing better than this answer.
-        let Ok(bearer) = self.bearer_after_401(account, &bearer) else { return Ok(answer) };
+        // Without another bearer, the caller receives the response as it is.
+        let Ok(bearer) = self.bearer_after_401(account, &bearer) else { return Ok(response) };
         self.send_once(again, bearer)
     }
 

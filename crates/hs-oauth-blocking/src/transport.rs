@@ -1,3 +1,5 @@
+//! One exchange: a request and its response, over ureq, with the limits that a credential needs.
+
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
@@ -10,14 +12,14 @@ use hs_oauth_manager::ExchangeError;
 use http::{Request, Response, Uri};
 use ureq::{AsSendBody, Timeout};
 
-/// Moves one request and its response.
+/// Sends single requests and receives their responses.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: ureq::Agent,
     connect_timeout: Duration,
 }
 
-/// ureq adds a timeout to the time of day, which must not overflow.
+/// The longest timeout for ureq, which adds timeouts to the time of day. The sum must not overflow.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Transport {
@@ -25,7 +27,7 @@ impl Transport {
         let config = ureq::Agent::config_builder()
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .user_agent(concat!("hs-oauth-blocking/", env!("CARGO_PKG_VERSION")));
-        // ureq would take rustls even where only native-tls is compiled in.
+        // By default ureq uses rustls, even if only native-tls is compiled in.
         #[cfg(all(feature = "native-tls", not(feature = "rustls")))]
         let config = config
             .tls_config(ureq::tls::TlsConfig::builder().provider(ureq::tls::TlsProvider::NativeTls).build());
@@ -47,7 +49,7 @@ impl Transport {
         let request = endpoint.to_http(app);
         let sent_at = SystemTime::now().into();
         let sent = match request.body().is_empty() {
-            // With a body, even an empty one, a GET would announce its length.
+            // A GET with an empty body would still announce the body's length.
             true => self.send(app, request.map(|_| ()), timeout),
             false => self.send(app, request, timeout),
         };
@@ -69,7 +71,7 @@ impl Transport {
         let announced = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
         let mut response =
             Response::from_parts(parts, Vec::with_capacity(announced.min(MAX_RESPONSE_SIZE) + 1));
-        // Counted as it comes, decoded: what a header announces proves nothing.
+        // The limit holds for the decoded bytes that arrive, since a header may announce anything.
         let mut incoming = body.into_reader().take(MAX_RESPONSE_SIZE as u64 + 1);
         match incoming.read_to_end(response.body_mut()) {
             Ok(length) if length <= MAX_RESPONSE_SIZE => Ok(response),
@@ -85,8 +87,10 @@ impl Transport {
         self.http.config().proxy().is_some_and(|proxy| !proxy.is_no_proxy(uri))
     }
 
-    /// One exchange through a proxy, up to the head of the answer, on a thread that can be left behind: ureq limits every read of
-    /// what the proxy says, not their sum, and a proxy that says it a byte at a time would hold the caller for as long as it likes.
+    /// Sends a request through a proxy, on a thread that can be left behind, and returns the response before its body is read.
+    ///
+    /// ureq limits each read of the proxy's response to CONNECT, but not their sum. Without the thread, a proxy that sends a byte at a time
+    /// would delay the caller without limit.
     fn run_on_thread(
         &self,
         request: Request<impl AsSendBody + Send + 'static>,
@@ -97,9 +101,9 @@ impl Transport {
         let transport = self.clone();
         let (send, response) = sync_channel(1);
         let exchange = move || {
-            // A thread that starts late sends nothing that nobody waits for.
+            // A thread that starts too late sends nothing, since nobody waits for the response.
             let left = timeout.saturating_sub(started.elapsed());
-            // In vain if the caller has given up: the connection goes with the answer.
+            // This fails if the caller has given up. The connection is then closed with the response.
             let _ = send.send(transport.run(request, false, left));
         };
         if let Err(error) = thread::Builder::new().name("hs-oauth-proxy".to_owned()).spawn(exchange) {
@@ -108,12 +112,13 @@ impl Transport {
         match response.recv_timeout(timeout) {
             Ok(response) => response.map_err(failed),
             Err(RecvTimeoutError::Timeout) => Err(TransportError::new(TransportErrorKind::Timeout)),
-            // It panicked, who knows where.
+            // It panicked, perhaps after the request was sent.
             Err(RecvTimeoutError::Disconnected) => Err(TransportError::new(TransportErrorKind::Interrupted)),
         }
     }
 
-    /// One exchange: any status is an answer, and no redirect is followed.
+    /// Sends a request and returns the response before its body is read. No status is an error, and no redirect is followed. A plain
+    /// request does not go through a proxy.
     pub(crate) fn run(
         &self,
         request: Request<impl AsSendBody>,
@@ -127,7 +132,7 @@ impl Transport {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(timeout.min(MAX_TIMEOUT)))
-            // Of two timeouts that end together either may be named, and only this one says that nothing left.
+            // It must end before the global timeout does, since only its error says that nothing was sent.
             .timeout_connect(Some(self.connect_timeout.min(timeout / 2)));
         let request = match is_plain {
             true => request.proxy(None).build(),
@@ -147,7 +152,7 @@ fn failed(error: ureq::Error) -> TransportError {
             _ if error.to_string().starts_with("failed to lookup address") => TransportErrorKind::Resolve,
             ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => TransportErrorKind::Connect,
             ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => TransportErrorKind::Unreachable,
-            // The words of rustls about what it cannot read or trust.
+            // An error of rustls.
             ErrorKind::InvalidData => TransportErrorKind::Tls,
             _ => TransportErrorKind::Interrupted,
         },
@@ -157,7 +162,7 @@ fn failed(error: ureq::Error) -> TransportError {
         #[cfg(feature = "native-tls")]
         ureq::Error::NativeTls(_) => TransportErrorKind::Tls,
         ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => TransportErrorKind::Interrupted,
-        // The URL these two hold is left out: on `v1` it holds a token.
+        // The URL in these two errors is left out, since on `v1` it holds a token.
         ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => {
             return TransportError::new(TransportErrorKind::Client);
         }

@@ -1,15 +1,17 @@
+//! How callers and runs wait on threads.
+
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use hs_oauth_manager::{FlightResult, State, Wait, Waiting};
 
-/// Waits with condition variables.
+/// Waiting with condition variables.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
-    /// Notified when the queue changes, and when nothing is under way any more.
+    /// Is notified when the queue changes, and when nothing is under way any more.
     pub(crate) changed: Condvar,
 }
 
-/// Where callers wait for the one who runs the flight.
+/// The slot for the result of a flight, and its notification.
 pub(crate) type Flight = Arc<(Mutex<Option<FlightResult>>, Condvar)>;
 
 impl Waiting for Threads {
@@ -32,7 +34,7 @@ impl Waiting for Threads {
 }
 
 impl Threads {
-    /// Waits for a change of the queue, or until the time is over.
+    /// Waits until the queue changes or the time of `wait` is over.
     pub(crate) fn wait<'s>(
         &self,
         state: MutexGuard<'s, State<Self>>,

@@ -1,5 +1,5 @@
-//! The threads that renew tokens ahead of time. An account takes a thread when it may begin and not before, so that no thread waits
-//! with one while the token of another expires sooner.
+//! The threads that renew tokens ahead of time. A thread takes an account out of the queue only when its renewal may begin, so that no
+//! thread waits with one account while the token of another expires sooner.
 
 use std::sync::Arc;
 
@@ -7,22 +7,23 @@ use hs_oauth_core::Account;
 use hs_oauth_core::renewal::Demand;
 use hs_oauth_manager::{Purpose, Role, now};
 
-use crate::flight::{Inner, THREAD_NAME};
+use crate::driver::Inner;
+use crate::flight::THREAD_NAME;
 
-/// A thread that renews tokens ahead of time. It is counted until it ends.
+/// A thread that renews tokens ahead of time. The queue counts it until it ends.
 struct Worker {
     inner: Arc<Inner>,
     has_ended: bool,
 }
 
 impl Inner {
-    /// Renews a token ahead of time on another thread, when one is free.
+    /// Adds the account to the queue, for a thread to renew its token ahead of time.
     pub(crate) fn renew_ahead(self: &Arc<Self>, account: Account) {
-        // If none is held, the account was disconnected just now.
+        // Without a token in the cache, the account was disconnected just now.
         let Some(deadline) = self.shared.cache.usable_until(account) else { return };
         if self.shared.flights.state().queue.push(account, deadline) {
             let mut worker = Worker { inner: Arc::clone(self), has_ended: false };
-            // If no thread can be had, the accounts in the queue are for the next one.
+            // If no thread can be started, the accounts wait for the next thread.
             let _ = std::thread::Builder::new()
                 .name(THREAD_NAME.to_owned())
                 .spawn(move || while worker.renew_next() {});
@@ -31,7 +32,7 @@ impl Inner {
 }
 
 impl Worker {
-    /// Renews the next account when it may begin. Returns whether the thread has to go on: not if nothing is left to renew.
+    /// Renews the next account as soon as that may begin. Returns `false` if there is nothing to renew, and the thread has to end.
     fn renew_next(&mut self) -> bool {
         let flights = &self.inner.shared.flights;
         let mut state = flights.state();
@@ -45,7 +46,7 @@ impl Worker {
                 Err(wait) => state = flights.waiting.wait(state, wait),
             }
         };
-        // Under the lock under which the account left the queue: a shutdown waits for its flight.
+        // Still under the lock under which the account left the queue, so that a shutdown waits for its flight.
         let role = flights.start_or_join(&mut state, admitted.account, Purpose::Ahead);
         drop(state);
         match role {

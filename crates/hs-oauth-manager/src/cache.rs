@@ -1,8 +1,8 @@
 //! The bearers that a process holds.
 //!
-//! A read is one atomic load, one probe and a comparison of three moments. It is less for an account that the thread reads again and
-//! again. There is no lock and no allocation, and a read is as fast with a hundred thousand accounts as with one. Writes copy one of
-//! many small maps. They are rare: two or three an hour for an account.
+//! A read is one atomic load, one probe of a hash map and a comparison of three moments. It is even less for an account that the thread
+//! reads often. There is no lock and no allocation, and a read is as fast with a hundred thousand accounts as with one. A write copies one
+//! of many small maps. Writes are rare: two or three an hour for an account.
 
 mod thread_local;
 
@@ -15,33 +15,34 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{Decision, RenewalPolicy, Schedule};
+use hs_oauth_core::renewal::{Decision, Demand, RenewalPolicy, Schedule};
 use hs_oauth_core::{AccessToken, Account, Timestamp, TokenSet};
 
 use thread_local::SlotKey;
 
-/// The bearers that one process holds.
+/// The bearers that a process holds.
 pub struct Cache {
     policy: RenewalPolicy,
-    /// Unlike that of any other cache in the process.
+    /// The number of this cache. No other cache in the process has the same one.
     number: u64,
     shards: Box<[Shard]>,
-    /// Until when an account's token is not renewed for a 401: the last was renewed for one already.
-    forced: Mutex<HashMap<Account, Timestamp>>,
+    /// Accounts whose token was renewed after a 401, and until when no further 401 leads to a renewal.
+    forced_until: Mutex<HashMap<Account, Timestamp>>,
 }
 
-/// What the cache says to a caller who wants a bearer.
+/// The result of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cached {
-    /// Hand this out.
+    /// Hand out this bearer.
     Use(HeaderValue),
-    /// Hand this out, and renew it beside that. Said to one caller at a time.
+    /// Hand out this bearer, and renew the token at the same time. Only one caller at a time receives this.
     RenewSoon(HeaderValue),
-    /// There is none to be handed out.
+    /// There is no bearer that may be handed out.
     RenewNow,
 }
 
-/// What the cache held of an account when a flight began. What the flight brings is not taken if an account was evicted since.
+/// The state of an account in the cache when a flight began. The tokens of the flight are not published if an account of the
+/// same shard was evicted since.
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot {
     evictions: u64,
@@ -51,16 +52,16 @@ pub struct Snapshot {
 #[derive(Default)]
 struct Shard {
     map: ArcSwap<Map>,
-    /// Counts the changes of the map, each after it was made.
+    /// The number of changes of the map. Each is counted after it was made.
     generation: AtomicU64,
-    /// How often an account of this shard was evicted. Held while the map is replaced.
+    /// How often an account of this shard was evicted. The lock is held while the map is replaced.
     evictions: Mutex<u64>,
 }
 
-/// With the entries in the map itself: each pointer less is a cache miss less where there are many accounts.
+/// The entries are in the map itself, since with many accounts each pointer costs a miss of the processor's cache.
 type Map = HashMap<Key, Entry, BuildHasherDefault<PrehashedHasher>>;
 
-/// An account with its hash, which a read needs twice: for the shard and for the place in its map.
+/// An account and its hash. A read needs the hash twice: to choose the shard, and for the shard's map.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Key {
     hash: u64,
@@ -71,26 +72,27 @@ struct Key {
 struct Entry {
     bearer: HeaderValue,
     schedule: Schedule,
-    /// Of the record that the token was found in.
+    /// The version of the record in which the token is stored.
     version: u64,
+    /// The usual length of a pause.
     pause: Duration,
-    /// Until then, in milliseconds since 1970, nobody else is told to renew it soon.
+    /// The end of the pause, in milliseconds since 1970. Until then no caller receives [`Cached::RenewSoon`].
     paused_until: Arc<AtomicU64>,
 }
 
-/// So many that a write copies a few hundred entries where there are a hundred thousand accounts.
+/// With a hundred thousand accounts, a write copies a few hundred entries.
 const SHARDS: usize = 256;
 
 impl Cache {
-    /// An empty cache of tokens that are renewed by this policy.
-    pub fn new(policy: RenewalPolicy) -> Self {
+    /// Returns an empty cache for tokens that are renewed by this policy.
+    pub(crate) fn new(policy: RenewalPolicy) -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
         static CACHES: AtomicU64 = AtomicU64::new(1);
         let number = CACHES.fetch_add(1, Ordering::Relaxed);
-        Self { policy, number, shards, forced: Mutex::default() }
+        Self { policy, number, shards, forced_until: Mutex::default() }
     }
 
-    /// What to do for a caller who wants a bearer.
+    /// Returns what to do for a caller who asks for a bearer.
     #[inline]
     pub fn read(&self, account: Account, now: Timestamp) -> Cached {
         let key = Key::new(account);
@@ -102,10 +104,10 @@ impl Cache {
         }
     }
 
-    /// Shows a bearer that the thread has read often and that is fresh; else gives `show` back.
+    /// Calls `show` with the bearer, if this thread has read it often and it need not be renewed yet.
     ///
     /// # Errors
-    /// `show` itself.
+    /// `show` itself, not called, in all other cases.
     #[inline]
     pub fn lend<T, F: FnOnce(&HeaderValue) -> T>(
         &self,
@@ -120,26 +122,27 @@ impl Cache {
         }
     }
 
-    /// The bearer that is held, if it may be handed out.
-    pub fn usable(&self, account: Account, now: Timestamp) -> Option<HeaderValue> {
-        let entry = self.entry(account)?;
-        (entry.schedule.decide(now) != Decision::RenewNow).then(|| entry.bearer.clone())
+    /// Returns the bearer, if it may still be handed out and meets the demand.
+    pub(crate) fn usable(&self, account: Account, demand: &Demand, now: Timestamp) -> Option<HeaderValue> {
+        let Entry { bearer, schedule, .. } = self.entry(account)?;
+        (schedule.decide(now) != Decision::RenewNow && is_met(demand, &bearer)).then_some(bearer)
     }
 
-    /// Until when the bearer that is held may be handed out.
+    /// Returns until when the bearer may be handed out.
     pub fn usable_until(&self, account: Account) -> Option<Timestamp> {
         self.entry(account).map(|entry| entry.schedule.usable_until)
     }
 
-    /// To be taken before a flight begins.
+    /// Returns the state of an account now. It is compared with the state at the end of a flight that begins now.
     pub fn snapshot(&self, account: Account) -> Snapshot {
         let evictions = self.shard(Key::new(account)).map_or(0, |shard| *shard.evictions());
         Snapshot { evictions, version: self.entry(account).map(|entry| entry.version) }
     }
 
-    /// Holds these tokens, found or saved under that version, unless it holds newer ones. False, and nothing is held, if an
-    /// account (perhaps this one) was evicted since the snapshot was taken.
-    pub fn publish(
+    /// Puts tokens into the cache unless newer ones are there. `version` is that of the record in which they are stored.
+    ///
+    /// Returns `false`, and changes nothing, if this account or another one in its shard was evicted since the snapshot was taken.
+    pub(crate) fn publish(
         &self,
         account: Account,
         snapshot: Snapshot,
@@ -165,7 +168,7 @@ impl Cache {
         true
     }
 
-    /// Lets go of an account, and of whatever flights under way will bring.
+    /// Removes an account. The tokens of flights under way will not be published either.
     pub fn evict(&self, account: Account) {
         let Some(shard) = self.shard(Key::new(account)) else { return };
         let mut evictions = shard.evictions();
@@ -175,8 +178,9 @@ impl Cache {
         }
     }
 
-    /// Lets go of what the account had when the snapshot was taken; not of what was published since. Whether there was any.
-    pub fn evict_seen(&self, account: Account, snapshot: Snapshot) -> bool {
+    /// Removes the account's token that was there when the snapshot was taken, but not one that was published since. Returns whether a
+    /// token was removed.
+    pub(crate) fn evict_seen(&self, account: Account, snapshot: Snapshot) -> bool {
         let Some(shard) = self.shard(Key::new(account)) else { return false };
         let _evictions = shard.evictions();
         let version = self.entry(account).map(|entry| entry.version);
@@ -187,48 +191,44 @@ impl Cache {
         was_seen
     }
 
-    /// After a flight that renewed nothing: for a while nobody is told to renew the account's token soon. `random` spreads the
-    /// pauses of many processes.
-    pub fn pause(&self, account: Account, now: Timestamp, random: u64) {
+    /// Begins a pause in which no caller receives [`Cached::RenewSoon`] for the account. To be called after a flight that renewed nothing.
+    /// `random` spreads the pauses of many processes.
+    pub(crate) fn pause(&self, account: Account, now: Timestamp, random: u64) {
         if let Some(entry) = self.entry(account) {
-            // Between a half and one and a half.
+            // Between 0.5 and 1.5.
             let spread = (random % 1024) as f64 / 1024.0 + 0.5;
             let pause = entry.pause.mul_f64(spread).max(MIN_PAUSE);
             entry.paused_until.store(now.plus(pause).as_millis(), Ordering::Relaxed);
         }
     }
 
-    /// How long the account's token is not to be renewed for another 401; none if it may be. An API that says 401 to every token
-    /// would else have every call renewed.
-    pub fn must_not_force(&self, account: Account, now: Timestamp) -> Option<Duration> {
-        let until = *self.forced_until().get(&account)?;
+    /// Returns how long no 401 may lead to a renewal of the account's token, or `None` if one may. Without such a wait, an API that rejects
+    /// every token would cause a renewal for every call.
+    pub(crate) fn forced_wait(&self, account: Account, now: Timestamp) -> Option<Duration> {
+        let until = *self.lock_forced_until().get(&account)?;
         let longest = self.policy.longest_timing().safety;
-        // One further off is from before the clock was set back.
+        // A later moment was computed before the clock was set back.
         (now < until && until <= now.plus(longest)).then(|| until.since(now))
     }
 
-    pub(crate) fn forced(&self, account: Account, now: Timestamp, tokens: &TokenSet) {
-        let mut forced = self.forced_until();
-        forced.retain(|_, until| *until > now);
-        forced.insert(account, now.plus(self.policy.timing(tokens).safety));
+    /// Notes that the account's tokens were renewed after a 401.
+    pub(crate) fn note_forced(&self, account: Account, now: Timestamp, tokens: &TokenSet) {
+        let mut forced_until = self.lock_forced_until();
+        forced_until.retain(|_, until| *until > now);
+        forced_until.insert(account, now.plus(self.policy.timing(tokens).safety));
     }
 
-    fn forced_until(&self) -> MutexGuard<'_, HashMap<Account, Timestamp>> {
-        self.forced.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many accounts it holds.
-    pub fn len(&self) -> usize {
+    /// Returns the number of accounts that have a token here.
+    pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.map.load().len()).sum()
     }
 
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    fn lock_forced_until(&self) -> MutexGuard<'_, HashMap<Account, Timestamp>> {
+        self.forced_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn slot_key(&self, shard: &Shard, account: Account) -> SlotKey {
-        // Looked at before the map: what is read after it is at least as new.
+        // Read before the map, so that the map is at least as new as this generation.
         let generation = shard.generation.load(Ordering::Acquire);
         SlotKey { cache: self.number, account, generation }
     }
@@ -239,42 +239,51 @@ impl Cache {
     }
 
     fn shard(&self, key: Key) -> Option<&Shard> {
-        // The maps use the lowest bits and the highest ones.
+        // The maps use the lowest and the highest bits.
         self.shards.get(usize::from((key.hash >> 48) as u8))
     }
 }
 
-/// The header `Authorization` with this token: marked as sensitive, and cloned without copying.
-pub fn bearer(token: &AccessToken) -> HeaderValue {
+/// Returns the value of the header `Authorization` for this token. It is marked as sensitive, and its clones share its bytes.
+pub(crate) fn bearer(token: &AccessToken) -> HeaderValue {
     let mut bearer = match HeaderValue::try_from([SCHEME, token.expose()].concat()) {
         Ok(bearer) => bearer,
-        // Not for an access token: that is visible ASCII.
+        // An access token is visible ASCII, so this never happens.
         Err(_) => HeaderValue::from_static(SCHEME),
     };
     bearer.set_sensitive(true);
-    // The first clone makes the bytes shared, which allocates; the others only count.
+    // The first clone allocates a counter for the shared bytes. Later ones only count.
     drop(bearer.clone());
     bearer
 }
 
-/// The token in a header that [`bearer`] made.
+/// Returns the token in a header value `Bearer …`, or `None` if it is not of that form.
 pub fn access_token(bearer: &HeaderValue) -> Option<AccessToken> {
     AccessToken::new(bearer.to_str().ok()?.strip_prefix(SCHEME)?).ok()
 }
 
+/// Returns whether the bearer meets the demand, if nothing more is known about it.
+pub(crate) fn is_met(demand: &Demand, bearer: &HeaderValue) -> bool {
+    match demand {
+        Demand::Usable => true,
+        Demand::OtherThan(rejected) => access_token(bearer).as_ref() != Some(rejected),
+        Demand::Newer => false,
+    }
+}
+
 const SCHEME: &str = "Bearer ";
 
-/// The pause of one who was told to renew soon, until it has: it may fail to begin.
+/// The pause after a caller received [`Cached::RenewSoon`]. It is short, since the caller may fail to begin the renewal.
 const CLAIM_TIME: Duration = Duration::from_millis(500);
 const MIN_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(1800);
 
 impl Entry {
-    /// Whether this caller is the one to renew it soon.
+    /// Returns whether this caller has to renew the token soon. If so, a pause begins for all others.
     fn claim(&self, now: Timestamp) -> bool {
         let until = self.paused_until.load(Ordering::Relaxed);
         let next = now.plus(CLAIM_TIME).as_millis();
-        // One further off than any pause is from before the clock was set back.
+        // A moment later than any pause lasts was computed before the clock was set back.
         let is_over = until <= now.as_millis() || until > now.plus(MAX_PAUSE).as_millis();
         is_over
             && self.paused_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
@@ -300,7 +309,7 @@ impl Shard {
         self.evictions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// To be called by whoever holds `evictions`.
+    /// Replaces the map by a changed copy. The caller must hold the lock of `evictions`.
     fn change(&self, change: impl FnOnce(&mut Map)) {
         let mut map = Map::clone(&self.map.load());
         change(&mut map);
@@ -316,8 +325,8 @@ impl fmt::Debug for Cache {
 }
 
 impl Key {
-    /// Mixes the two numbers of the account. Only accounts that connected the app are ever kept, so nobody chooses them to
-    /// collide.
+    /// Returns the key of an account, with a mix of its two numbers as the hash. The cache has only accounts that connected the app, so an
+    /// attacker cannot choose numbers that collide.
     fn new(account: Account) -> Self {
         let user = account
             .user_id
@@ -334,7 +343,7 @@ impl Hash for Key {
     }
 }
 
-/// Takes the hash that a key has already.
+/// Returns the hash that is in the key.
 #[derive(Default)]
 struct PrehashedHasher(u64);
 
@@ -361,7 +370,7 @@ mod tests {
     const HUB: Account = Account::hub(62515);
 
     impl Cache {
-        /// The bearer that is held, even if its time is over.
+        /// Returns the bearer, even if it may not be handed out any more.
         fn held(&self, account: Account) -> Option<HeaderValue> {
             Some(self.entry(account)?.bearer)
         }
@@ -384,9 +393,9 @@ mod tests {
         Cache::new(RenewalPolicy::new())
     }
 
-    /// A thread that has read an account often reads it from a place of its own: a change must show there as well.
+    /// A thread that has read an account often reads it from a slot of its own. A change must show there as well.
     #[test]
-    fn what_a_thread_keeps_near_is_never_older_than_what_is_held() {
+    fn a_thread_never_reads_an_older_bearer_than_the_cache_holds() {
         let (cache, other) = (cache(), cache());
         let read = |cache: &Cache, seconds| (0..20).map(|_| cache.read(HUB, at(seconds))).collect::<Vec<_>>();
         let all_use = |name: &'static str| vec![Cached::Use(HeaderValue::from_static(name)); 20];
@@ -405,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_is_lent_where_the_thread_reads_it_often_and_only_while_it_is_fresh() {
+    fn a_bearer_is_lent_to_a_thread_that_reads_it_often_until_it_is_to_be_renewed() {
         let cache = cache();
         let lent = |seconds| cache.lend(HUB, at(seconds), |bearer| bearer.clone()).ok();
         assert!(publish(&cache, cache.snapshot(HUB), "a", 1));
@@ -415,7 +424,7 @@ mod tests {
         }
         let bearer = lent(0).unwrap();
         assert_eq!((&bearer, bearer.is_sensitive()), (&HeaderValue::from_static("Bearer a"), true));
-        // Whoever is shown a bearer may ask for one.
+        // `show` may itself ask for a bearer.
         let inner = cache.lend(HUB, at(0), |_| (cache.read(HUB, at(0)), lent(0)));
         assert_eq!(inner.ok(), Some((Cached::Use(bearer.clone()), Some(bearer))));
         assert_eq!((lent(1500), lent(1790)), (None, None), "its time has come");
@@ -425,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_is_handed_out_renewed_soon_by_one_caller_and_then_not_handed_out() {
+    fn a_bearer_is_handed_out_then_also_renewed_by_one_caller_and_then_not_handed_out() {
         let cache = cache();
         assert_eq!(cache.read(HUB, at(0)), Cached::RenewNow);
         assert!(publish(&cache, cache.snapshot(HUB), "a", 1));
@@ -434,13 +443,10 @@ mod tests {
         assert!(matches!(cache.read(HUB, at(1500)), Cached::Use(_)), "one caller at a time");
         assert!(matches!(cache.read(HUB, at(1501)), Cached::RenewSoon(_)), "the first one may have failed");
         cache.pause(HUB, at(1501), 0);
-        assert!(
-            matches!(cache.read(HUB, at(1502)), Cached::Use(_)),
-            "a storm of callers does not load the store"
-        );
+        assert!(matches!(cache.read(HUB, at(1502)), Cached::Use(_)), "many callers do not load the store");
         assert!(matches!(cache.read(HUB, at(1503)), Cached::RenewSoon(_)));
         assert_eq!(cache.read(HUB, at(1740)), Cached::RenewNow);
-        assert_eq!((cache.usable(HUB, at(1740)), cache.held(HUB).is_some()), (None, true));
+        assert_eq!((cache.usable(HUB, &Demand::Usable, at(1740)), cache.held(HUB).is_some()), (None, true));
     }
 
     #[test]
@@ -456,13 +462,13 @@ mod tests {
 
     /// RENEWAL.md, rule 6: a flight that began before a disconnect does not undo it.
     #[test]
-    fn what_was_evicted_is_not_brought_back_by_a_flight_that_began_before() {
+    fn an_evicted_account_is_not_published_by_a_flight_that_began_before() {
         let cache = cache();
         let before = cache.snapshot(HUB);
         publish(&cache, before, "a", 1);
         cache.evict(HUB);
         assert!(!publish(&cache, before, "b", 2));
-        assert!(cache.is_empty());
+        assert_eq!(cache.len(), 0);
         assert!(publish(&cache, cache.snapshot(HUB), "c", 3));
         assert_eq!(cache.len(), 1);
     }
@@ -479,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_are_spread_over_the_shards_whatever_their_numbers() {
+    fn accounts_are_spread_over_the_shards_for_any_hub_ids() {
         for step in [1, 2, 256, 1 << 20, 1 << 40] {
             let cache = cache();
             let shards: HashSet<_> = (0..4096_i64)
@@ -494,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_is_sensitive_and_gives_its_token_back() {
+    fn a_bearer_is_sensitive_and_its_token_can_be_read_from_it() {
         let token = AccessToken::new("CK-1").unwrap();
         let bearer = bearer(&token);
         assert!(bearer.is_sensitive());

@@ -1,17 +1,17 @@
-//! The time, for the drivers of the managers.
+//! The clock of the drivers.
 
 use std::time::SystemTime;
 
 use hs_oauth_core::Timestamp;
 
-/// Returns the time.
+/// Returns the current time.
 pub fn now() -> Timestamp {
     SystemTime::now().into()
 }
 
-/// Returns the time of the system's last tick, where reading that is faster: up to ten milliseconds ago.
+/// Returns the time of the system's last clock tick, up to ten milliseconds ago, where that is faster to read than the current time.
 ///
-/// It is exact enough for tokens that live for minutes. The exact time costs more than all the rest of handing out a bearer.
+/// It is exact enough for tokens that live for minutes. Reading the exact time costs more than all the rest of handing out a bearer.
 #[inline]
 pub fn coarse_now() -> Timestamp {
     #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use hs_oauth_core::Random;
 
-/// Returns a stream of random numbers, unlike any other of any process.
+/// Returns a stream of random numbers that no other run has, in this process or another.
 pub fn random() -> Random {
     Random::from_os().unwrap_or_else(|_| {
         // The keys of a hasher differ in every thread and every process.

@@ -1,42 +1,42 @@
-//! What a token manager tells the application: by its callback and by `tracing`.
+//! The events of a token manager, for the application's callback and for `tracing`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hs_oauth_core::renewal::TokenError;
 use hs_oauth_core::{Account, Timestamp};
 
-/// What happened to an account. Shows no secret; the error of [`Event::Failed`] may hold tokens.
+/// Something that happened to an account. `Debug` shows no secret. The error of [`Event::Failed`] may hold tokens.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// New tokens are in the store. They came of an install, of a renewal, or of a renewal whose save had failed before.
+    /// New tokens are in the store. They come from an install, from a renewal, or from a renewal whose save had failed before.
     Saved {
         /// The account.
         account: Account,
         /// When the access token expires.
         expires_at: Timestamp,
     },
-    /// A renewal is done. Its tokens are saved, and handed out from now on.
+    /// A renewal has succeeded. Its tokens are saved, and are handed out from now on.
     Renewed {
         /// The account.
         account: Account,
         /// When the access token expires.
         expires_at: Timestamp,
     },
-    /// The account's grant is gone: ask the account to connect the app again.
+    /// The account's grant is gone. The account has to connect the app again.
     Gone {
         /// The account.
         account: Account,
-        /// Whether the grant was probably lost in a renewal whose response never came, and not refused outright.
+        /// Whether the grant was probably lost in a renewal whose response never came, and not ended by the account.
         unsettled: bool,
     },
-    /// The account was disconnected here.
+    /// The account was disconnected by this manager.
     Disconnected {
         /// The account.
         account: Account,
     },
-    /// A renewal failed, or the save of its tokens. [`TokenError::next_step`] says what to do. The manager itself tries again when
-    /// it may.
+    /// A renewal failed, or an install or the save of new tokens did. [`TokenError::next_step`] says what to do. The manager itself tries
+    /// a renewal again when it may.
     Failed {
         /// The account.
         account: Account,
@@ -69,10 +69,10 @@ impl Event<'_> {
     }
 }
 
-/// The application's callback.
+/// An application's callback for events.
 pub type Listener = dyn Fn(&Event<'_>) + Send + Sync;
 
-/// Tells the application. Whatever its callback does, the manager goes on.
+/// Traces an event and passes it to the callback. The manager goes on even if the callback panics.
 pub(crate) fn emit(listener: Option<&Listener>, event: &Event<'_>) {
     #[cfg(feature = "tracing")]
     match event {

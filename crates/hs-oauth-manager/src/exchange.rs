@@ -1,4 +1,4 @@
-//! What both clients share: the reading of an exchange, the tries of a call, and what is traced of it.
+//! The tries of a call, the result of one exchange, and what is traced of them, for both clients.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -6,13 +6,6 @@ use std::time::Duration;
 use hs_oauth_core::http::Response;
 use hs_oauth_core::renewal::TokenError;
 use hs_oauth_core::{App, Endpoint, Error, RetryPolicy, Timestamp, TransportError};
-
-/// An exchange that brought no whole response.
-#[derive(Debug)]
-pub struct ExchangeError {
-    error: TransportError,
-    partial: Option<Box<Response<Vec<u8>>>>,
-}
 
 /// The tries of one call.
 #[derive(Debug)]
@@ -22,31 +15,73 @@ pub struct Tries {
     made: u32,
 }
 
-/// Why a call to an API of HubSpot's brought no response. `E` is the error of the HTTP client.
+/// Why an exchange brought no whole response.
+#[derive(Debug)]
+pub struct ExchangeError {
+    error: TransportError,
+    /// The response as far as it arrived, if its head did.
+    partial: Option<Box<Response<Vec<u8>>>>,
+}
+
+/// Why a call to one of HubSpot's APIs brought no response. `E` is the error type of the HTTP client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError<E: std::error::Error + 'static> {
     /// There is no token to send the request with.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// The request would go neither by https nor to loopback, and was not sent.
+    /// The request was not sent, since its URL is neither https nor http on loopback.
     #[error("a bearer token goes to https only, or to http on loopback")]
     Insecure,
-    /// The request could not be made or sent, or the response did not come.
+    /// The request could not be built or sent, or no response came.
     #[error("the call failed")]
     Http(#[source] E),
 }
 
+impl Tries {
+    /// Returns the tries of a call that has not begun. `timeout` is how long one try may take.
+    pub const fn new(policy: RetryPolicy, timeout: Duration) -> Self {
+        Self { policy, timeout, made: 0 }
+    }
+
+    /// Returns how long the next try may take. `elapsed` is the time since the first try began.
+    pub fn timeout(&self, elapsed: Duration) -> Duration {
+        self.policy.try_timeout(self.timeout, self.made, elapsed)
+    }
+
+    /// Counts and traces a try that ended with `result`. Returns how long to wait before the next try, or `None` if there is none and
+    /// the caller gets `result`.
+    pub fn next_wait<E: Endpoint>(
+        &mut self,
+        result: &Result<E::Output, Error>,
+        elapsed: Duration,
+    ) -> Option<Duration> {
+        self.made += 1;
+        let wait = result.as_ref().err().and_then(|error| {
+            // It spreads the waits of many clients. No secret depends on it.
+            let random = RandomState::new().hash_one(());
+            self.policy.wait(E::OPERATION, error, self.made, elapsed, random)
+        });
+        #[cfg(feature = "tracing")]
+        match result {
+            Ok(_) => tracing::debug!(tries = self.made, ?elapsed, "answered"),
+            Err(error) => tracing::debug!(tries = self.made, ?elapsed, ?wait, %error, "failed"),
+        }
+        wait
+    }
+}
+
 impl ExchangeError {
-    /// Returns the error of an exchange of whose response only a part came.
+    /// Returns the error of an exchange whose response arrived only in part.
     pub fn with_partial(error: TransportError, partial: Response<Vec<u8>>) -> Self {
         Self { error, partial: Some(Box::new(partial)) }
     }
 
-    /// Reads what came of an exchange. `sent_at` is the time just before the request was sent.
+    /// Reads the result of an exchange. `sent_at` is the time just before the request was sent.
     ///
     /// # Errors
-    /// The errors of [`Endpoint::read_response`] and [`Endpoint::read_partial_response`], or that of the transport.
+    /// The errors of [`Endpoint::read_response`] for a whole response, those of [`Endpoint::read_partial_response`] for a part of one,
+    /// and the error of the transport if there is no response.
     pub fn read<E: Endpoint>(
         result: Result<Response<Vec<u8>>, Self>,
         endpoint: &E,
@@ -69,49 +104,6 @@ impl From<TransportError> for ExchangeError {
     }
 }
 
-impl Tries {
-    /// Returns the tries of a call. `timeout` is what one of them may take.
-    pub const fn new(policy: RetryPolicy, timeout: Duration) -> Self {
-        Self { policy, timeout, made: 0 }
-    }
-
-    /// Returns how long the next try may take. `elapsed` is the time since the first began.
-    pub fn timeout(&self, elapsed: Duration) -> Duration {
-        self.policy.try_timeout(self.timeout, self.made, elapsed)
-    }
-
-    /// Counts a try and returns how long to wait before the next one, or `None` if the result goes to the caller.
-    pub fn next_wait<E: Endpoint>(
-        &mut self,
-        result: &Result<E::Output, Error>,
-        elapsed: Duration,
-    ) -> Option<Duration> {
-        self.made += 1;
-        // Spreads the waits of many clients. No secret depends on it.
-        let random = || RandomState::new().hash_one(());
-        let error = result.as_ref().err();
-        let wait =
-            error.and_then(|error| self.policy.wait(E::OPERATION, error, self.made, elapsed, random()));
-        trace::<E>(result, self.made, elapsed, wait);
-        wait
-    }
-}
-
-/// Traces a try: how it ended, and whether there will be another.
-#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nothing is traced"))]
-pub fn trace<E: Endpoint>(
-    result: &Result<E::Output, Error>,
-    tries: u32,
-    elapsed: Duration,
-    wait: Option<Duration>,
-) {
-    #[cfg(feature = "tracing")]
-    match result {
-        Ok(_) => tracing::debug!(tries, ?elapsed, "answered"),
-        Err(error) => tracing::debug!(tries, ?elapsed, ?wait, %error, "failed"),
-    }
-}
-
 /// Returns the span of a call. It holds no secret.
 #[cfg(feature = "tracing")]
 pub fn span<E: Endpoint>(app: &App) -> tracing::Span {
@@ -121,4 +113,77 @@ pub fn span<E: Endpoint>(app: &App) -> tracing::Span {
         version = %app.version(),
         client_id = app.client_id(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use hs_oauth_core::http::StatusCode;
+    use hs_oauth_core::{
+        AccessToken, ApiError, ClientSecret, ExchangeCode, Operation, Refresh, RefreshToken, TokenSet,
+        TransportErrorKind,
+    };
+
+    use super::*;
+
+    const SENT_AT: Timestamp = Timestamp::from_secs(1000);
+
+    fn read(result: Result<Response<Vec<u8>>, ExchangeError>) -> Result<TokenSet, Error> {
+        let app = App::hubspot("client-id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
+        let refresh = Refresh::new(RefreshToken::new("sent").unwrap());
+        ExchangeError::read(result, &refresh, &app, SENT_AT)
+    }
+
+    fn response(body: &str) -> Response<Vec<u8>> {
+        Response::new(body.as_bytes().to_vec())
+    }
+
+    fn interrupted() -> TransportError {
+        TransportError::new(TransportErrorKind::Interrupted)
+    }
+
+    #[test]
+    fn a_whole_response_is_read_with_the_time_at_which_its_request_was_sent() {
+        let body = r#"{"access_token":"CK","token_type":"bearer","expires_in":1800}"#;
+        let tokens = read(Ok(response(body))).unwrap();
+        assert_eq!(tokens.expires_at, SENT_AT.plus(Duration::from_secs(1800)));
+    }
+
+    #[test]
+    fn the_tokens_in_a_part_of_a_response_are_rescued() {
+        let partial = response(r#"{"refresh_token":"new","access_token":"CK","exp"#);
+        let error = read(Err(ExchangeError::with_partial(interrupted(), partial))).unwrap_err();
+        assert!(matches!(error, Error::Response(_)));
+        assert_eq!(error.rescued_refresh_token(), Some(&RefreshToken::new("new").unwrap()));
+        let empty = read(Err(ExchangeError::with_partial(interrupted(), response(""))));
+        assert!(matches!(empty, Err(Error::Transport(_))), "there is nothing in it");
+    }
+
+    #[test]
+    fn without_a_response_the_error_is_that_of_the_transport() {
+        let Err(Error::Transport(error)) = read(Err(interrupted().into())) else { panic!() };
+        assert_eq!(error.kind(), TransportErrorKind::Interrupted);
+    }
+
+    #[test]
+    fn a_call_is_tried_again_within_the_budget_and_the_last_result_goes_to_the_caller() {
+        let second = Duration::from_secs(1);
+        let mut tries = Tries::new(RetryPolicy::new(), second * 15);
+        let unavailable = || Err(ApiError::new(Operation::Refresh, StatusCode::SERVICE_UNAVAILABLE).into());
+        assert_eq!(tries.timeout(second * 9), second * 15, "the first try has the whole timeout");
+        assert!(tries.next_wait::<Refresh>(&unavailable(), second).is_some());
+        assert_eq!(tries.timeout(second * 2), second * 8, "a further one has the rest of the budget");
+        assert!(tries.next_wait::<Refresh>(&unavailable(), second).is_some());
+        assert_eq!(tries.next_wait::<Refresh>(&unavailable(), second), None, "three are the most");
+    }
+
+    #[test]
+    fn a_call_that_succeeded_or_must_not_be_repeated_has_no_further_try() {
+        let tokens = TokenSet::new(AccessToken::new("CK").unwrap(), 1800, SENT_AT);
+        let mut tries = Tries::new(RetryPolicy::new(), Duration::from_secs(15));
+        assert_eq!(tries.next_wait::<Refresh>(&Ok(tokens), Duration::ZERO), None);
+        let mut tries = Tries::new(RetryPolicy::new(), Duration::from_secs(15));
+        assert_eq!(tries.next_wait::<ExchangeCode>(&Err(interrupted().into()), Duration::ZERO), None);
+        let mut once = Tries::new(RetryPolicy::NEVER, Duration::from_secs(15));
+        assert_eq!(once.next_wait::<Refresh>(&Err(interrupted().into()), Duration::ZERO), None);
+    }
 }

@@ -1,3 +1,5 @@
+//! The state that all clones of a token manager share.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,25 +13,25 @@ use crate::outcome::{Caller, Flight, FlightEnd};
 use crate::settings::Settings;
 use crate::single_flight::{FlightGuard, SingleFlight, Waiting};
 
-/// What all clones of a token manager share, but for what does IO.
+/// The state that all clones of a token manager share. Client and store are not part of it.
 pub struct Shared<W: Waiting> {
-    /// What the application has set.
+    /// The settings of the application.
     pub settings: Settings,
     /// The bearers that the process holds.
     pub cache: Cache,
-    /// What is under way.
+    /// The flights that have not ended.
     pub flights: Arc<SingleFlight<W>>,
 }
 
 impl<W: Waiting> Shared<W> {
-    /// Returns what the clones of a new manager share.
+    /// Returns the state of a new manager.
     pub fn new(settings: Settings) -> Self {
         let cache = Cache::new(settings.policy);
         let flights = Arc::new(SingleFlight::new(settings.renewals_per_second));
         Self { settings, cache, flights }
     }
 
-    /// Returns the run of a flight, which begins with what could not be saved before.
+    /// Begins a flight, and returns its run. The run begins with the tokens that an earlier one could not save, if there are any.
     pub fn begin_flight(&self, account: Account, demand: Demand, random: Random) -> Flight {
         let snapshot = self.cache.snapshot(account);
         let unsaved = self.flights.state().unsaved.get(&account).cloned();
@@ -41,7 +43,8 @@ impl<W: Waiting> Shared<W> {
         Flight { run, account, snapshot, unsaved, forced }
     }
 
-    /// Ends a flight whose run has ended: brings the cache up to date, and hands the result to its followers.
+    /// Ends a flight whose run ended with `result`. Brings the cache up to date, and delivers the result to the followers. `random`
+    /// spreads pauses.
     pub fn finish_flight(
         &self,
         guard: &mut FlightGuard<W>,
@@ -55,10 +58,10 @@ impl<W: Waiting> Shared<W> {
         end
     }
 
-    /// Returns the bearer that the process holds if it is another than `rejected`, which an API answered with 401.
+    /// Returns the cached bearer, if it is another than `rejected`, which an API rejected with 401.
     ///
     /// # Errors
-    /// The caller who gets another one.
+    /// The [`Caller`] that has to obtain another bearer, if there is none in the cache.
     pub fn after_401(
         &self,
         account: Account,
@@ -66,15 +69,14 @@ impl<W: Waiting> Shared<W> {
         now: Timestamp,
     ) -> Result<HeaderValue, Caller> {
         let demand = access_token(rejected).map_or(Demand::Usable, Demand::OtherThan);
-        self.cache.fallback(account, &demand, now).ok_or_else(|| {
-            match self.cache.must_not_force(account, now) {
-                None => Caller::new(account, demand),
-                Some(wait) => Caller::too_early(account, demand, wait),
-            }
+        self.cache.usable(account, &demand, now).ok_or_else(|| match self.cache.forced_wait(account, now) {
+            None => Caller::new(account, demand),
+            Some(wait) => Caller::too_early(account, demand, wait),
         })
     }
 
-    /// Ends an install: holds its tokens, and tells the application.
+    /// Ends an install whose run ended with `result`. Puts its tokens into the cache and emits an event. `snapshot` was taken before the
+    /// run began.
     ///
     /// # Errors
     /// The error of the run.
@@ -84,7 +86,7 @@ impl<W: Waiting> Shared<W> {
         snapshot: Snapshot,
         result: Result<CurrentTokens, TokenError>,
     ) -> Result<(), TokenError> {
-        // The caller may have gone away, and the error may hold the only copy of the tokens.
+        // The caller may not wait any more, and the error may hold the only copy of the tokens.
         let result = result.inspect_err(|error| self.emit(&Event::Failed { account, error }));
         let CurrentTokens { tokens, version, .. } = result?;
         self.cache.publish(account, snapshot, bearer(&tokens.access_token), &tokens, version);
@@ -92,7 +94,7 @@ impl<W: Waiting> Shared<W> {
         Ok(())
     }
 
-    /// Ends a disconnect: holds nothing of the account, and tells the application.
+    /// Ends a disconnect whose run ended with `result`. Evicts the account from the cache and emits an event.
     ///
     /// # Errors
     /// The error of the run.
@@ -101,16 +103,16 @@ impl<W: Waiting> Shared<W> {
         account: Account,
         result: Result<(), TokenError>,
     ) -> Result<(), TokenError> {
-        // A flight may have published something while the tombstone was not there yet.
+        // A flight may have published tokens before the tombstone was stored.
         self.cache.evict(account);
-        // The account is forgotten even if it could not be revoked.
+        // The tokens are forgotten even if the refresh token could not be revoked.
         if matches!(result, Ok(()) | Err(TokenError::Call(_))) {
             self.emit(&Event::Disconnected { account });
         }
         result
     }
 
-    /// Tells the application what it is to hear of a flight.
+    /// Emits the events of a flight.
     pub fn emit_end(&self, end: &FlightEnd) {
         end.emit(|event| self.emit(event));
     }
@@ -120,7 +122,7 @@ impl<W: Waiting> Shared<W> {
     }
 }
 
-/// What is shown of a token manager.
+/// Shows the numbers of cached tokens, flights and unsaved tokens, as the `Debug` form of a `TokenManager`.
 impl<W: Waiting> fmt::Debug for Shared<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.flights.state();

@@ -1,39 +1,40 @@
-//! One renewal at a time for each account of a process: the first caller leads, and the others follow.
+//! One renewal at a time for each account of a process: the first caller leads it, and the others follow.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hs_oauth_core::Account;
-use hs_oauth_core::renewal::{TokenError, UnsavedTokens};
+use hs_oauth_core::renewal::{Input, TokenError, UnsavedTokens};
+use hs_oauth_core::{Account, Timestamp};
 
 use crate::outcome::FlightResult;
-use crate::queue::{Purpose, RenewalQueue};
+use crate::queue::{Purpose, RenewalQueue, Wait};
 
-/// How those wait who cannot go on yet: with the channels of an async runtime, or with condition variables.
+/// How callers and runs wait: with the channels of an async runtime, or with condition variables.
 pub trait Waiting: fmt::Debug + Default {
-    /// Where the followers of a flight wait for its result. A clone is the same place.
+    /// The slot for the result of a flight. The followers wait for it. Clones share the slot.
     type Flight: Clone + fmt::Debug + Default;
 
-    /// How a run that waits in the queue is woken.
+    /// Wakes one run that waits in the queue.
     type Waker: fmt::Debug;
 
-    /// Hands the result of a flight to all that wait for it, now or later.
+    /// Puts the result of a flight into its slot, for all that wait for it now or later.
     fn deliver(flight: &Self::Flight, result: FlightResult);
 
-    /// Says that the queue has changed. `front` is the waker of the run now at its front, if a run is there.
+    /// Wakes those that wait for a change of the queue. `front` is the waker of the run now at its front, or `None` if no run is there.
     fn queue_changed(&self, front: Option<&Self::Waker>);
 
-    /// Says that nothing is under way any more.
+    /// Wakes those that wait until nothing is under way.
     fn idle(&self);
 }
 
-/// The flights of a process, the queue in which they wait to begin, and the tokens that they could not save.
+/// The flights of a process, the queue in which their runs wait, and the tokens that they could not save. A flight is one renewal
+/// together with all callers that wait for it.
 #[derive(Debug)]
 pub struct SingleFlight<W: Waiting> {
     state: Mutex<State<W>>,
-    /// How those wait who cannot go on yet.
+    /// How callers and runs wait.
     pub waiting: W,
 }
 
@@ -42,28 +43,29 @@ pub struct SingleFlight<W: Waiting> {
 pub struct State<W: Waiting> {
     /// The flights that have not ended.
     pub flights: HashMap<Account, W::Flight>,
-    /// When renewals begin.
+    /// The order and the rate in which renewals begin.
     pub queue: RenewalQueue<W::Waker>,
     /// The tokens that could not be saved.
-    pub unsaved: HashMap<Account, UnsavedTokens>,
-    /// Whether those tokens are being tried again.
+    pub(crate) unsaved: HashMap<Account, UnsavedTokens>,
+    /// Whether attempts to save those tokens are being made.
     pub(crate) is_retrying: bool,
-    /// How much is under way that must not be cut off.
+    /// The number of flights and tasks under way that must not be cut off.
     pub busy: usize,
-    /// Whether nothing new begins any more.
+    /// Whether no new flight or task begins any more.
     pub is_shut_down: bool,
 }
 
-/// The part in a flight.
+/// The role of a caller in a flight.
 #[derive(Debug)]
 pub enum Role<W: Waiting> {
-    /// There was no flight: this caller runs it.
+    /// There was no flight. This caller runs it.
     Leader(FlightGuard<W>),
-    /// Another caller runs it: this one waits for its result.
+    /// Another caller runs the flight. This one waits for its result.
     Follower(W::Flight),
 }
 
-/// A flight that has not ended. If it is dropped, its followers hear that it was interrupted.
+/// A flight that has not ended. If the guard is dropped before [`finish`](Self::finish), the result of the flight is
+/// [`TokenError::Interrupted`].
 #[derive(Debug)]
 pub struct FlightGuard<W: Waiting> {
     task: TaskGuard<W>,
@@ -72,12 +74,12 @@ pub struct FlightGuard<W: Waiting> {
     has_ended: bool,
 }
 
-/// Counts something under way that must not be cut off, until it is dropped.
+/// A flight or a task under way that must not be cut off. It counts as under way until the guard is dropped.
 #[derive(Debug)]
 pub struct TaskGuard<W: Waiting>(Arc<SingleFlight<W>>);
 
 impl<W: Waiting> SingleFlight<W> {
-    /// Returns flights of which at most so many begin in a second; as many as there are, if `None`.
+    /// Returns an empty set of flights. At most `renewals_per_second` of them begin in a second, or any number if that is `None`.
     pub fn new(renewals_per_second: Option<NonZeroU32>) -> Self {
         let state = State {
             flights: HashMap::new(),
@@ -90,15 +92,16 @@ impl<W: Waiting> SingleFlight<W> {
         Self { state: Mutex::new(state), waiting: W::default() }
     }
 
-    /// Returns what is under way. The lock must not be held while a store or HubSpot is asked.
+    /// Locks the state and returns it. The lock must not be held during a call to a store or to HubSpot.
     pub fn state(&self) -> MutexGuard<'_, State<W>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins the account's flight, or starts it. A caller who joins moves it to the front of the queue. `state` is this one's.
+    /// Joins the account's flight, or starts one. `state` is the locked state of `self`. Unless the purpose is [`Purpose::Ahead`], a
+    /// flight that is joined moves to the front of the queue.
     ///
     /// # Errors
-    /// [`TokenError::ShutDown`] if there is no flight and none begins any more.
+    /// [`TokenError::ShutDown`] after a shutdown, if there is no flight to join. [`Purpose::Shutdown`] starts one nevertheless.
     pub fn start_or_join(
         self: &Arc<Self>,
         state: &mut State<W>,
@@ -107,7 +110,7 @@ impl<W: Waiting> SingleFlight<W> {
     ) -> Result<Role<W>, TokenError> {
         if let Some(flight) = state.flights.get(&account) {
             if purpose != Purpose::Ahead {
-                // Under the lock under which the flight ends, so that it is not the next one that is moved.
+                // Still under the lock, so that it is this flight that moves and not the account's next one.
                 self.waiting.queue_changed(state.queue.prioritize(account));
             }
             return Ok(Role::Follower(flight.clone()));
@@ -121,10 +124,10 @@ impl<W: Waiting> SingleFlight<W> {
         Ok(Role::Leader(FlightGuard { task, account, flight, has_ended: false }))
     }
 
-    /// Counts something under way until the guard is dropped.
+    /// Starts a task that must not be cut off. It counts as under way until the guard is dropped.
     ///
     /// # Errors
-    /// [`TokenError::ShutDown`] if nothing begins any more.
+    /// [`TokenError::ShutDown`] after a shutdown.
     pub fn start_task(self: &Arc<Self>) -> Result<TaskGuard<W>, TokenError> {
         let mut state = self.state();
         match state.is_shut_down {
@@ -133,13 +136,30 @@ impl<W: Waiting> SingleFlight<W> {
         }
     }
 
-    /// Closes the queue, and lets nothing new begin.
+    /// Returns the input for the account's run, as [`RenewalQueue::admit`] does, and takes the run out of the queue. `state` is the locked
+    /// state of `self`, and `waited` says whether the run has waited before.
+    ///
+    /// # Errors
+    /// [`Wait`] if the run has to wait and then call this again.
+    pub fn admit(
+        &self,
+        state: &mut State<W>,
+        account: Account,
+        now: Timestamp,
+        waited: bool,
+    ) -> Result<Input, Wait> {
+        let input = state.queue.admit(account, now, waited)?;
+        self.waiting.queue_changed(state.queue.leave(account));
+        Ok(input)
+    }
+
+    /// Closes the queue. No new flight or task begins any more, except one for the shutdown itself.
     pub fn shut_down(&self) {
         self.state().is_shut_down = true;
         self.close_queue();
     }
 
-    /// Lets no renewal begin that waits in the queue.
+    /// Closes the queue, so that no renewal in it begins any more. Wakes every run that waits.
     pub fn close_queue(&self) {
         let mut state = self.state();
         state.queue.close().for_each(|waker| self.waiting.queue_changed(Some(waker)));
@@ -153,13 +173,13 @@ impl<W: Waiting> FlightGuard<W> {
         self.account
     }
 
-    /// Returns where the flight's result is waited for.
+    /// Returns the slot for the flight's result.
     pub fn flight(&self) -> W::Flight {
         self.flight.clone()
     }
 
-    /// Ends the flight: from now on another may begin, and this one's followers have its result. Returns whether the caller has to
-    /// start retries, since the run left tokens unsaved.
+    /// Ends the flight and delivers its result. From now on another flight may begin. `unsaved` is the tokens that the run could not
+    /// save. Returns whether the caller has to start [`SaveRetries`](crate::SaveRetries) for them.
     pub fn finish(&mut self, unsaved: Option<UnsavedTokens>, result: FlightResult) -> bool {
         let mut state = self.task.0.state();
         let starts_retries = match unsaved {
@@ -181,7 +201,7 @@ impl<W: Waiting> FlightGuard<W> {
 
     fn end(&self, state: &mut State<W>) {
         state.flights.remove(&self.account);
-        // What was said of the flight's priority is forgotten with it.
+        // The priority that callers gave to this flight ends with it.
         self.task.0.waiting.queue_changed(state.queue.leave(self.account));
     }
 }
@@ -214,49 +234,18 @@ impl<W: Waiting> Drop for TaskGuard<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::Ordering;
     use std::time::Duration;
 
-    use hs_oauth_core::Timestamp;
     use hs_oauth_core::renewal::Deadline;
 
     use super::*;
-    use crate::queue::Wait;
+    use crate::tests::{ACCOUNT, NOW, Recorder, lead};
 
-    const ACCOUNT: Account = Account::hub(1);
     const OTHER: Account = Account::hub(2);
-    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
-
-    /// Keeps what it is told.
-    #[derive(Debug, Default)]
-    struct Recorder {
-        idle: AtomicU32,
-    }
-
-    impl Waiting for Recorder {
-        type Flight = Arc<Mutex<Option<FlightResult>>>;
-        type Waker = ();
-
-        fn deliver(flight: &Self::Flight, result: FlightResult) {
-            *flight.lock().unwrap() = Some(result);
-        }
-
-        fn queue_changed(&self, _: Option<&()>) {}
-
-        fn idle(&self) {
-            self.idle.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 
     fn flights(per_second: u32) -> Arc<SingleFlight<Recorder>> {
         Arc::new(SingleFlight::new(NonZeroU32::new(per_second)))
-    }
-
-    fn lead(flights: &Arc<SingleFlight<Recorder>>, purpose: Purpose) -> FlightGuard<Recorder> {
-        match flights.start_or_join(&mut flights.state(), ACCOUNT, purpose) {
-            Ok(Role::Leader(guard)) => guard,
-            other => panic!("{other:?}"),
-        }
     }
 
     fn follow(flights: &Arc<SingleFlight<Recorder>>) -> Arc<Mutex<Option<FlightResult>>> {
@@ -267,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_caller_leads_and_the_others_have_its_result() {
+    fn the_first_caller_leads_and_the_others_receive_its_result() {
         let flights = flights(0);
         let mut guard = lead(&flights, Purpose::Caller);
         let follower = follow(&flights);
@@ -281,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flight_that_is_dropped_interrupts_its_followers_and_another_may_begin() {
+    fn a_guard_that_is_dropped_interrupts_its_followers_and_another_flight_may_begin() {
         let flights = flights(0);
         let guard = lead(&flights, Purpose::Ahead);
         let follower = follow(&flights);
@@ -291,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn once_shut_down_only_the_shutdown_itself_starts_a_flight() {
+    fn after_a_shutdown_only_the_shutdown_itself_starts_a_flight() {
         let flights = flights(0);
         let running = lead(&flights, Purpose::Caller);
         flights.shut_down();
@@ -305,9 +294,9 @@ mod tests {
         lead(&flights, Purpose::Shutdown);
     }
 
-    /// A caller joins a flight in the moment in which it ends: the account's next one, ahead of time, is in its place all the same.
+    /// A caller may join a flight just before it ends. The account's next flight, ahead of time, must not come before others for that.
     #[test]
-    fn a_priority_ends_with_the_flight_that_it_was_for() {
+    fn a_priority_ends_with_its_flight() {
         let flights = flights(1);
         let mut guard = lead(&flights, Purpose::Ahead);
         follow(&flights);
@@ -318,5 +307,18 @@ mod tests {
             state.queue.join(account, Purpose::Ahead, deadline, ());
         }
         assert!(matches!(state.queue.admit(ACCOUNT, NOW, false), Err(Wait::UntilWoken)));
+    }
+
+    #[test]
+    fn a_run_that_is_admitted_or_skips_has_left_the_queue() {
+        let flights = flights(1);
+        let mut state = flights.state();
+        let soon = Deadline::At(NOW.plus(Duration::from_secs(1)));
+        state.queue.join(ACCOUNT, Purpose::Caller, Deadline::Now, ());
+        state.queue.join(OTHER, Purpose::Caller, soon, ());
+        assert!(matches!(flights.admit(&mut state, OTHER, NOW, false), Ok(Input::Skip)));
+        assert!(matches!(flights.admit(&mut state, OTHER, NOW, true), Ok(Input::Admit { waited: true })));
+        assert!(matches!(flights.admit(&mut state, ACCOUNT, NOW, false), Ok(Input::Admit { waited: false })));
+        assert!(state.queue.leave(ACCOUNT).is_none());
     }
 }

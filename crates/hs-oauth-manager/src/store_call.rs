@@ -1,4 +1,4 @@
-//! What came of a call to a store.
+//! The results of calls to a store.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,30 +6,30 @@ use hs_oauth_core::renewal::{GrantState, Input, Stored};
 use hs_oauth_core::{StoreError, StoreErrorKind};
 use hs_oauth_store::Swapped;
 
-/// Calls the store. A store that panics has failed, and takes no tokens with it.
+/// Calls a store and returns its result. A panic of the store becomes an error, so that the tokens of a run outlive it.
 ///
 /// # Errors
-/// The store's error, or [`panicked`].
+/// The store's error, or [`panicked`] if it panicked.
 pub fn catch_panic<T>(call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(panicked()))
 }
 
-/// Returns the error of a store that panicked. What the panic said stays out of it, since it may be anything.
+/// Returns the error for a store that panicked. The message of the panic is left out, since it may hold a secret.
 pub fn panicked() -> StoreError {
     StoreError::with_source(StoreErrorKind::Unavailable, "it panicked")
 }
 
-/// Returns the error of a store that did not return in time.
+/// Returns the error for a store that did not return in time.
 pub fn timed_out() -> StoreError {
     StoreError::with_source(StoreErrorKind::Unavailable, "not in time")
 }
 
-/// Returns the input of a run that wanted a record loaded.
+/// Converts the result of a load to the input of the run that asked for it.
 pub fn loaded(result: Result<Option<Stored>, StoreError>) -> Input {
     result.map_or_else(Input::StoreFailed, Input::Loaded)
 }
 
-/// Returns the input of a run that wanted a record written.
+/// Converts the result of a swap to the input of the run that asked for it.
 pub fn swapped(result: Result<Swapped, StoreError>) -> Input {
     match result {
         Ok(Swapped::Stored(version)) => Input::Stored(version),
@@ -38,8 +38,8 @@ pub fn swapped(result: Result<Swapped, StoreError>) -> Input {
     }
 }
 
-/// Returns whether an account that the store lists counts as installed, by what came of loading its record. A record that cannot
-/// be read counts.
+/// Returns whether an account that the store lists counts as installed. `loaded` is the result of loading its record. A record that
+/// cannot be read counts as installed.
 pub fn is_installed(loaded: &Result<Option<Stored>, StoreError>) -> bool {
     match loaded {
         Ok(Some(stored)) => stored.record.state != GrantState::Disconnected,

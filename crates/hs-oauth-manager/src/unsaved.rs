@@ -1,21 +1,19 @@
-//! Tokens that could not be saved, and when to try again.
+//! The tokens that could not be saved, and when the next attempt is made to save them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hs_oauth_core::renewal::UnsavedTokens;
 use hs_oauth_core::{Account, TokenSet};
 
 use crate::single_flight::{SingleFlight, Waiting};
 
-/// The retries of a process, from the first tokens that could not be saved until all are saved.
+/// The retries of a process: they go on from the first tokens that could not be saved until all tokens are saved.
 ///
-/// However they end, the next tokens that cannot be saved start them again.
+/// Once they have ended, the next tokens that cannot be saved start them again.
 #[derive(Debug)]
 pub struct SaveRetries<W: Waiting> {
     flights: Arc<SingleFlight<W>>,
-    /// How many accounts had unsaved tokens before the last try, and the wait before it.
+    /// How many accounts had unsaved tokens before the last attempt, and the wait before it.
     last: Option<(usize, Duration)>,
     has_ended: bool,
 }
@@ -24,17 +22,17 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
 impl<W: Waiting> SaveRetries<W> {
-    /// Returns the retries that the end of a flight has said are to be started.
+    /// Returns the retries that [`FlightEnd::starts_retries`](crate::FlightEnd::starts_retries) asks for.
     pub fn new(flights: &Arc<SingleFlight<W>>) -> Self {
         Self { flights: Arc::clone(flights), last: None, has_ended: false }
     }
 
-    /// Returns the wait before the next try, or `None` if all tokens are saved and the retries have ended.
+    /// Returns how long to wait before the next attempt, or `None` if all tokens are saved and the retries have ended.
     pub fn next_wait(&mut self) -> Option<Duration> {
         let mut state = self.flights.state();
         let unsaved = state.unsaved.len();
         if unsaved == 0 {
-            // Under the lock under which it was seen: tokens that come later start the retries again.
+            // Still under the lock, so that tokens which come later start the retries again.
             state.is_retrying = false;
             self.has_ended = true;
             return None;
@@ -53,12 +51,20 @@ impl<W: Waiting> Drop for SaveRetries<W> {
     }
 }
 
-/// Returns the tokens that could not be saved.
-pub fn tokens_of(unsaved: &HashMap<Account, UnsavedTokens>) -> Vec<(Account, TokenSet)> {
-    unsaved.iter().map(|(account, unsaved)| (*account, unsaved.tokens().clone())).collect()
+impl<W: Waiting> SingleFlight<W> {
+    /// Returns the accounts whose tokens could not be saved.
+    pub fn unsaved_accounts(&self) -> Vec<Account> {
+        self.state().unsaved.keys().copied().collect()
+    }
+
+    /// Returns the tokens that could not be saved, with their accounts.
+    pub fn unsaved_tokens(&self) -> Vec<(Account, TokenSet)> {
+        let state = self.state();
+        state.unsaved.iter().map(|(account, unsaved)| (*account, unsaved.tokens().clone())).collect()
+    }
 }
 
-/// Soon while saving succeeds for some of the tokens, else after a growing wait.
+/// Returns the wait before the next attempt. It is short after some tokens were saved, and grows while none are.
 fn next_wait(last: Option<(usize, Duration)>, unsaved: usize) -> Duration {
     match last {
         Some((before, wait)) if unsaved >= before => (wait * 2).min(MAX_WAIT),
@@ -68,10 +74,25 @@ fn next_wait(last: Option<(usize, Duration)>, unsaved: usize) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
+    use hs_oauth_core::renewal::TokenError;
+
     use super::*;
+    use crate::queue::Purpose;
+    use crate::tests::{Recorder, lead, tokens, unsaved};
+
+    /// Ends a flight whose run could not save its tokens. Returns whether retries have to be started.
+    fn leave_unsaved(flights: &Arc<SingleFlight<Recorder>>) -> bool {
+        lead(flights, Purpose::Caller).finish(Some(unsaved()), Err(TokenError::Interrupted))
+    }
+
+    fn flights() -> Arc<SingleFlight<Recorder>> {
+        Arc::new(SingleFlight::new(NonZeroU32::new(0)))
+    }
 
     #[test]
-    fn retries_slow_down_while_nothing_can_be_saved_and_are_quick_again_once_something_can() {
+    fn waits_grow_while_nothing_can_be_saved_and_are_short_again_once_something_is() {
         let mut last = None;
         let waits = [5, 5, 5, 4, 4, 4, 4, 4, 4, 4, 4].map(|unsaved| {
             let wait = next_wait(last, unsaved);
@@ -79,5 +100,29 @@ mod tests {
             wait.as_secs()
         });
         assert_eq!(waits, [1, 2, 4, 1, 2, 4, 8, 16, 32, 60, 60]);
+    }
+
+    #[test]
+    fn retries_are_started_once_and_again_after_all_tokens_were_saved() {
+        let flights = flights();
+        assert!(leave_unsaved(&flights));
+        assert!(!leave_unsaved(&flights), "they are under way");
+        assert_eq!(flights.unsaved_accounts(), [crate::tests::ACCOUNT]);
+        assert_eq!(flights.unsaved_tokens(), [(crate::tests::ACCOUNT, tokens("new"))]);
+        let mut retries = SaveRetries::new(&flights);
+        assert_eq!(retries.next_wait(), Some(FIRST_WAIT));
+        lead(&flights, Purpose::Caller).finish(None, Err(TokenError::NotInstalled));
+        assert_eq!(retries.next_wait(), None);
+        assert!(leave_unsaved(&flights), "the old retries see no tokens any more");
+        drop(retries);
+        assert!(!leave_unsaved(&flights), "the end of the old retries is not that of the new ones");
+    }
+
+    #[test]
+    fn retries_that_are_dropped_before_their_end_are_started_again() {
+        let flights = flights();
+        assert!(leave_unsaved(&flights));
+        drop(SaveRetries::new(&flights));
+        assert!(leave_unsaved(&flights));
     }
 }

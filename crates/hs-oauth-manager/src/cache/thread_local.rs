@@ -1,8 +1,9 @@
-//! What a thread reads again and again, so that it need not look it up: one look at a number tells that nothing has changed.
+//! The bearers that a thread reads often, so that it need not look them up in a map. A comparison of the key shows that a bearer has not
+//! changed.
 //!
-//! An account gets a place at the [`PROMOTE_AFTER`]th read in a row that falls on it. The place has a copy of the bearer's bytes, made
-//! there and then: what is handed out counts its clones, and threads that share one count wait for each other at every read.
-//! A thread keeps up to [`SLOT_COUNT`] bearers until others take their places or it ends.
+//! A slot stores a bearer after [`PROMOTE_AFTER`] lookups in a row for the same account. It stores a copy of the bearer's bytes, since
+//! clones share a counter, and threads that share a counter wait for each other at every read. A thread stores up to [`SLOT_COUNT`]
+//! bearers, each until another account takes its slot or the thread ends.
 
 use std::cell::RefCell;
 
@@ -12,17 +13,17 @@ use hs_oauth_core::{Account, Timestamp};
 
 const SLOT_COUNT: usize = 32;
 
-/// So many that a thread which asks for many accounts in turn copies nothing.
+/// The lookups in a row after which a bearer is copied. A thread that asks for many accounts in turn never copies one.
 const PROMOTE_AFTER: u8 = 8;
 
 thread_local! {
     static SLOTS: RefCell<[Slot; SLOT_COUNT]> = const { RefCell::new([const { Slot::FREE }; SLOT_COUNT]) };
 }
 
-/// Which account of which cache, as of which state of its shard.
+/// An account, the cache it is in, and the state of its shard.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct SlotKey {
-    /// The cache's number, from 1.
+    /// The number of the cache, from 1.
     pub(super) cache: u64,
     pub(super) account: Account,
     pub(super) generation: u64,
@@ -30,17 +31,20 @@ pub(super) struct SlotKey {
 
 struct Slot {
     key: SlotKey,
-    /// How often in a row that spot was looked up, up to [`PROMOTE_AFTER`].
+    /// The number of lookups in a row with this key, up to [`PROMOTE_AFTER`].
     reads: u8,
-    held: Option<(HeaderValue, Schedule)>,
+    copy: Option<(HeaderValue, Schedule)>,
 }
 
 impl Slot {
     const FREE: Self =
-        Self { key: SlotKey { cache: 0, account: Account::hub(0), generation: 0 }, reads: 0, held: None };
+        Self { key: SlotKey { cache: 0, account: Account::hub(0), generation: 0 }, reads: 0, copy: None };
 }
 
-/// Shows the bearer, if this thread has it and it is not yet to be renewed; else gives `show` back.
+/// Calls `show` with the bearer, if this thread has a copy and it need not be renewed yet.
+///
+/// # Errors
+/// `show` itself, not called, in all other cases.
 #[inline]
 pub(super) fn lend<T, F: FnOnce(&HeaderValue) -> T>(
     hash: u64,
@@ -48,15 +52,15 @@ pub(super) fn lend<T, F: FnOnce(&HeaderValue) -> T>(
     now: Timestamp,
     show: F,
 ) -> Result<T, F> {
-    // A thread that is ending has no places any more.
+    // A thread that is ending has no slots any more.
     if SLOTS.try_with(|_| ()).is_err() {
         return Err(show);
     }
     SLOTS.with(|slots| {
         let Ok(slots) = slots.try_borrow() else { return Err(show) };
         match slots.get(slot_of(hash)) {
-            Some(Slot { key: cached, held: Some((bearer, schedule)), .. })
-                if *cached == key && schedule.decide(now) == Decision::Use =>
+            Some(Slot { key: stored, copy: Some((bearer, schedule)), .. })
+                if *stored == key && schedule.decide(now) == Decision::Use =>
             {
                 Ok(show(bearer))
             }
@@ -65,18 +69,18 @@ pub(super) fn lend<T, F: FnOnce(&HeaderValue) -> T>(
     })
 }
 
-/// Remembers what was looked up for that spot.
+/// Counts a lookup of the bearer, and stores a copy at the [`PROMOTE_AFTER`]th in a row.
 pub(super) fn remember(hash: u64, key: SlotKey, bearer: &HeaderValue, schedule: Schedule) {
-    // A thread that is ending, or is doing just this, goes without.
+    // Nothing is stored if the thread is ending, or if its slots are in use by an outer call.
     let _ = SLOTS.try_with(|slots| {
         let Ok(mut slots) = slots.try_borrow_mut() else { return };
         let Some(slot) = slots.get_mut(slot_of(hash)) else { return };
         if slot.key != key {
-            *slot = Slot { key, reads: 0, held: None };
+            *slot = Slot { key, reads: 0, copy: None };
         }
         slot.reads += 1;
         if slot.reads == PROMOTE_AFTER {
-            *slot = Slot { key, reads: 0, held: Some((copied(bearer), schedule)) };
+            *slot = Slot { key, reads: 0, copy: Some((copied(bearer), schedule)) };
         }
     });
 }
