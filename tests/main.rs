@@ -13,3 +13,4 @@ mod scenarios;
 mod simulation;
 mod specifications;
 mod transport;
+mod wait;

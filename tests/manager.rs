@@ -13,7 +13,9 @@ use hs_oauth_core::{Account, ApiVersion, NextStep, StoreError, StoreErrorKind};
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
 
 use relay::Hold;
-use setup::{HUB, Setup, bearer_of, both, both_with, long_times, refresh_token, wait_until};
+use setup::{HUB, Setup, bearer_of, both, both_with, long_times, refresh_token};
+
+use crate::wait::wait_until;
 
 #[test]
 fn an_installed_account_has_a_bearer_that_works_on_every_version() {

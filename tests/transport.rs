@@ -12,8 +12,8 @@ use hs_oauth_core::{
 };
 
 use crate::both::Client;
-use crate::manager::setup::{PATIENCE, in_parallel};
 use crate::raw_server::{RawServer, Reply, black_hole, refused_port};
+use crate::wait::{PATIENCE, in_parallel};
 
 const TOKENS: &str =
     r#"{"access_token":"new","refresh_token":"na1-2","token_type":"bearer","expires_in":1800}"#;

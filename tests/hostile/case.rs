@@ -14,7 +14,8 @@ use super::setup::{
     OLD, Other, SECRET_MARK, Setup, TransportKind, exchange, good_token_response, respond_with, response,
     stored_tokens,
 };
-use crate::manager::setup::{HUB, Manager, Store, bearer_of, refresh_token, wait_until};
+use crate::manager::setup::{HUB, Manager, Store, bearer_of, refresh_token};
+use crate::wait::wait_until;
 
 /// The next step after a failure that may pass.
 pub(crate) const LATER: NextStep = NextStep::RetryAfter(None);

@@ -13,8 +13,8 @@ use super::server::{Act, Script, Server};
 use super::setup::{Other, Setup, TransportKind, app, exchange, respond_with, response, token_response};
 use super::tls::{HERE, trust, trusting};
 use crate::both::Client;
-use crate::manager::setup::wait_until;
 use crate::raw_server::refused_port;
+use crate::wait::wait_until;
 
 #[test]
 fn a_proxy_sees_no_secret_whatever_it_does() {

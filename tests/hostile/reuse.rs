@@ -11,7 +11,7 @@ use super::case::{Case, LATER, assert_no_secret_in, case_in};
 use super::server::{Act, Script, Server};
 use super::setup::{Setup, TransportKind, app, exchange, token_response};
 use crate::both::Client;
-use crate::manager::setup::wait_until;
+use crate::wait::wait_until;
 
 #[test]
 fn a_kept_connection_that_was_closed_between_two_requests_costs_nothing() {

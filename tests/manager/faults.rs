@@ -11,8 +11,9 @@ use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
 use crate::canary::logged;
 
 use super::setup::{
-    HUB, Manager, Operation, Setup, bearer_of, both, both_with, in_parallel, long_times, now, short_lease,
+    HUB, Manager, Operation, Setup, bearer_of, both, both_with, long_times, now, short_lease,
 };
+use crate::wait::in_parallel;
 
 fn strict() -> Settings {
     let mut settings = Settings::new([3; 32]);

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
-use super::setup::wait_until;
+use crate::wait::wait_until;
 
 pub(crate) struct Relay {
     address: SocketAddr,

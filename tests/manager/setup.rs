@@ -2,12 +2,10 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::thread::ScopedJoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use hs_oauth_async::Event;
 use hs_oauth_core::http::HeaderValue;
@@ -21,6 +19,7 @@ use hs_oauth_store::{MemoryStore, Swapped, TokenStore};
 
 use super::relay::Relay;
 use crate::both::Client;
+use crate::wait::{PATIENCE, in_parallel, wait_until};
 
 pub(crate) const HUB: Account = Account::hub(62_515);
 
@@ -456,19 +455,6 @@ impl Pause {
     }
 }
 
-/// Does `work` for all items at the same time, each on a thread of its own. Panics if one of them does.
-pub(crate) fn in_parallel<T: Send, R: Send>(
-    items: impl IntoIterator<Item = T>,
-    work: impl Fn(T) -> R + Sync,
-) -> Vec<R> {
-    let work = &work;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = items.into_iter().map(|item| scope.spawn(move || work(item))).collect();
-        let results: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
-        results.into_iter().map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()
-    })
-}
-
 pub(crate) fn bearer_of(tokens: &TokenSet) -> HeaderValue {
     HeaderValue::try_from(format!("Bearer {}", tokens.access_token.expose())).unwrap()
 }
@@ -480,14 +466,3 @@ pub(crate) fn refresh_token(tokens: &TokenSet) -> RefreshToken {
 pub(crate) fn now() -> Timestamp {
     SystemTime::now().into()
 }
-
-#[track_caller]
-pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(started.elapsed() < PATIENCE, "the condition did not come true");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

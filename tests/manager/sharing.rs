@@ -14,9 +14,8 @@ use hs_oauth_emulator::{Rotation, Settings, Target};
 use tokio::runtime::Runtime;
 
 use super::relay::Hold;
-use super::setup::{
-    HUB, Manager, Operation, Setup, bearer_of, both, both_with, in_parallel, long_times, now, wait_until,
-};
+use super::setup::{HUB, Manager, Operation, Setup, bearer_of, both, both_with, long_times, now};
+use crate::wait::{in_parallel, wait_until};
 
 /// RENEWAL.md, rule 1.
 #[test]
