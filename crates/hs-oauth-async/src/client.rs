@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use hs_oauth_core::{
     App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection,
-    Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
+    Operation, Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
 };
-use hs_oauth_manager::Tries;
+use hs_oauth_manager::{Tries, trace};
 
 use crate::transport::Transport;
 
@@ -124,21 +124,9 @@ impl Client {
     /// - [`Error::Response`] if the response cannot be used.
     /// - [`Error::Transport`] if no whole response came.
     pub async fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Output, Error> {
-        self.call_with(endpoint, Tries::new(self.retry, self.timeout)).await
-    }
-
-    /// Sends a request once. It may take `timeout`, or the client's own timeout if that is less.
-    pub(crate) async fn call_once<E: Endpoint>(
-        &self,
-        endpoint: &E,
-        timeout: Duration,
-    ) -> Result<E::Output, Error> {
-        self.call_with(endpoint, Tries::new(RetryPolicy::NEVER, timeout.min(self.timeout))).await
-    }
-
-    async fn call_with<E: Endpoint>(&self, endpoint: &E, mut tries: Tries) -> Result<E::Output, Error> {
-        let call = async {
+        self.in_span(E::OPERATION, async {
             let started = Instant::now();
+            let mut tries = Tries::new(self.retry, self.timeout);
             loop {
                 let timeout = tries.timeout(started.elapsed());
                 let result = self.transport.exchange(endpoint, &self.app, timeout).await;
@@ -147,9 +135,29 @@ impl Client {
                     None => return result,
                 }
             }
-        };
+        })
+        .await
+    }
+
+    /// Sends a request once. It may take `timeout`, or the client's own timeout if that is less.
+    pub(crate) async fn call_once<E: Endpoint>(
+        &self,
+        endpoint: &E,
+        timeout: Duration,
+    ) -> Result<E::Output, Error> {
+        self.in_span(E::OPERATION, async {
+            let started = Instant::now();
+            let result = self.transport.exchange(endpoint, &self.app, timeout.min(self.timeout)).await;
+            trace::<E>(&result, 1, started.elapsed(), None);
+            result
+        })
+        .await
+    }
+
+    #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nothing is traced"))]
+    async fn in_span<T>(&self, operation: Operation, call: impl Future<Output = T>) -> T {
         #[cfg(feature = "tracing")]
-        let call = tracing::Instrument::instrument(call, hs_oauth_manager::span::<E>(&self.app));
+        let call = tracing::Instrument::instrument(call, hs_oauth_manager::span(operation, &self.app));
         call.await
     }
 }

@@ -7,7 +7,7 @@ use hs_oauth_core::{
     App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection,
     Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
 };
-use hs_oauth_manager::Tries;
+use hs_oauth_manager::{Tries, trace};
 
 use crate::transport::Transport;
 
@@ -116,18 +116,10 @@ impl Client {
     /// - [`Error::Response`] if the response cannot be used.
     /// - [`Error::Transport`] if no whole response came.
     pub fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Output, Error> {
-        self.call_with(endpoint, Tries::new(self.retry, self.timeout))
-    }
-
-    /// Sends a request once. It may take `timeout`, or the client's own timeout if that is less.
-    pub(crate) fn call_once<E: Endpoint>(&self, endpoint: &E, timeout: Duration) -> Result<E::Output, Error> {
-        self.call_with(endpoint, Tries::new(RetryPolicy::NEVER, timeout.min(self.timeout)))
-    }
-
-    fn call_with<E: Endpoint>(&self, endpoint: &E, mut tries: Tries) -> Result<E::Output, Error> {
         #[cfg(feature = "tracing")]
-        let _span = hs_oauth_manager::span::<E>(&self.app).entered();
+        let _span = hs_oauth_manager::span(E::OPERATION, &self.app).entered();
         let started = Instant::now();
+        let mut tries = Tries::new(self.retry, self.timeout);
         loop {
             let timeout = tries.timeout(started.elapsed());
             let result = self.transport.exchange(endpoint, &self.app, timeout);
@@ -136,6 +128,16 @@ impl Client {
                 None => return result,
             }
         }
+    }
+
+    /// Sends a request once. It may take `timeout`, or the client's own timeout if that is less.
+    pub(crate) fn call_once<E: Endpoint>(&self, endpoint: &E, timeout: Duration) -> Result<E::Output, Error> {
+        #[cfg(feature = "tracing")]
+        let _span = hs_oauth_manager::span(E::OPERATION, &self.app).entered();
+        let started = Instant::now();
+        let result = self.transport.exchange(endpoint, &self.app, timeout.min(self.timeout));
+        trace::<E>(&result, 1, started.elapsed(), None);
+        result
     }
 
     /// Sends a request of the application's own. Plain http does not go through a proxy.

@@ -62,12 +62,23 @@ impl Tries {
             let random = RandomState::new().hash_one(());
             self.policy.wait(E::OPERATION, error, self.made, elapsed, random)
         });
-        #[cfg(feature = "tracing")]
-        match result {
-            Ok(_) => tracing::debug!(tries = self.made, ?elapsed, "answered"),
-            Err(error) => tracing::debug!(tries = self.made, ?elapsed, ?wait, %error, "failed"),
-        }
+        trace::<E>(result, self.made, elapsed, wait);
         wait
+    }
+}
+
+/// Traces a try: how it ended, and how long to wait before the next one. It holds no secret.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nothing is traced"))]
+pub fn trace<E: Endpoint>(
+    result: &Result<E::Output, Error>,
+    tries: u32,
+    elapsed: Duration,
+    wait: Option<Duration>,
+) {
+    #[cfg(feature = "tracing")]
+    match result {
+        Ok(_) => tracing::debug!(tries, ?elapsed, "answered"),
+        Err(error) => tracing::debug!(tries, ?elapsed, ?wait, %error, "failed"),
     }
 }
 
@@ -106,10 +117,10 @@ impl From<TransportError> for ExchangeError {
 
 /// Returns the span of a call. It holds no secret.
 #[cfg(feature = "tracing")]
-pub fn span<E: Endpoint>(app: &App) -> tracing::Span {
+pub fn span(operation: hs_oauth_core::Operation, app: &App) -> tracing::Span {
     tracing::debug_span!(
         "hubspot_oauth",
-        operation = E::OPERATION.name(),
+        operation = operation.name(),
         version = %app.version(),
         client_id = app.client_id(),
     )

@@ -39,7 +39,7 @@ pub use entropy::random;
 pub use event::{Event, Listener};
 #[cfg(feature = "tracing")]
 pub use exchange::span;
-pub use exchange::{ExchangeError, SendError, Tries};
+pub use exchange::{ExchangeError, SendError, Tries, trace};
 pub use identity::identify;
 pub use outcome::{BearerResult, Caller, Flight, FlightEnd, FlightResult, Outcome};
 pub use queue::{Admitted, Purpose, RenewalQueue, Wait};
