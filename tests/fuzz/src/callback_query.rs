@@ -3,7 +3,10 @@
 
 use std::sync::LazyLock;
 
-use hs_oauth_core::{App, Authorize, CallbackError, ClientSecret, MAX_CALLBACK_SIZE, NextStep, PendingAuthorization, Randomness, Scopes};
+use hs_oauth_core::{
+    App, Authorize, CallbackError, ClientSecret, MAX_CALLBACK_SIZE, NextStep, PendingAuthorization,
+    Randomness, Scopes,
+};
 
 use crate::fill::{echoes, fill, has_secret};
 

@@ -7,7 +7,11 @@ use std::fmt::Debug;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use hs_oauth_core::{AccessToken, ApiError, ApiVersion, App, AuthorizationCode, ClientCredentials, ClientSecret, Code, CodeVerifier, Endpoint, Error, ExchangeCode, Introspect, Introspection, NextStep, Refresh, RefreshToken, RetryPolicy, Revoke, Scopes};
+use hs_oauth_core::{
+    AccessToken, ApiError, ApiVersion, App, AuthorizationCode, ClientCredentials, ClientSecret, Code,
+    CodeVerifier, Endpoint, Error, ExchangeCode, Introspect, Introspection, NextStep, Refresh, RefreshToken,
+    RetryPolicy, Revoke, Scopes,
+};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::SENT_AT;

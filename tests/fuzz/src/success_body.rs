@@ -4,7 +4,12 @@ use std::fmt::Debug;
 use std::sync::LazyLock;
 
 use hs_oauth_core::server::Serve;
-use hs_oauth_core::{AccessToken, App, AuthorizationCode, ClientCredentials, ClientSecret, Code, CodeVerifier, Endpoint, Error, ExchangeCode, IdToken, Introspect, Introspection, NextStep, Operation, Problem, Refresh, RefreshToken, ResponseError, Revoke, Scopes, Signature, Token, TokenSet, TransportError, TransportErrorKind};
+use hs_oauth_core::{
+    AccessToken, App, AuthorizationCode, ClientCredentials, ClientSecret, Code, CodeVerifier, Endpoint,
+    Error, ExchangeCode, IdToken, Introspect, Introspection, NextStep, Operation, Problem, Refresh,
+    RefreshToken, ResponseError, Revoke, Scopes, Signature, Token, TokenSet, TransportError,
+    TransportErrorKind,
+};
 use http::{HeaderValue, Response};
 use serde_json::{Map, Value};
 
