@@ -4,6 +4,7 @@
 //! reads often. There is no lock and no allocation, and a read is as fast with a hundred thousand accounts as with one. A write copies one
 //! of many small maps. Writes are rare: two or three an hour for an account.
 
+mod pause_after_401;
 mod thread_local;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{Decision, Demand, RenewalPolicy, Schedule};
 use hs_oauth_core::{AccessToken, Account, Timestamp, TokenSet};
 
+use pause_after_401::PauseAfter401;
 use thread_local::SlotKey;
 
 /// The bearers that a process holds.
@@ -26,8 +28,7 @@ pub struct Cache {
     /// The number of this cache. No other cache in the process has the same one.
     number: u64,
     shards: Box<[Shard]>,
-    /// Accounts whose token was renewed after a 401, and until when no further 401 leads to a renewal.
-    forced_until: Mutex<HashMap<Account, Timestamp>>,
+    pause_after_401: PauseAfter401,
 }
 
 /// The result of a read.
@@ -89,7 +90,7 @@ impl Cache {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
         static CACHES: AtomicU64 = AtomicU64::new(1);
         let number = CACHES.fetch_add(1, Ordering::Relaxed);
-        Self { policy, number, shards, forced_until: Mutex::default() }
+        Self { policy, number, shards, pause_after_401: PauseAfter401::default() }
     }
 
     /// Returns what to do for a caller who asks for a bearer.
@@ -205,26 +206,17 @@ impl Cache {
     /// Returns how long no 401 may lead to a renewal of the account's token, or `None` if one may. Without such a wait, an API that rejects
     /// every token would cause a renewal for every call.
     pub(crate) fn forced_wait(&self, account: Account, now: Timestamp) -> Option<Duration> {
-        let until = *self.lock_forced_until().get(&account)?;
-        let longest = self.policy.longest_timing().safety;
-        // A later moment was computed before the clock was set back.
-        (now < until && until <= now.plus(longest)).then(|| until.since(now))
+        self.pause_after_401.remaining(account, now, &self.policy)
     }
 
     /// Notes that the account's tokens were renewed after a 401.
     pub(crate) fn note_forced(&self, account: Account, now: Timestamp, tokens: &TokenSet) {
-        let mut forced_until = self.lock_forced_until();
-        forced_until.retain(|_, until| *until > now);
-        forced_until.insert(account, now.plus(self.policy.timing(tokens).safety));
+        self.pause_after_401.begin(account, now, tokens, &self.policy);
     }
 
     /// Returns the number of accounts that have a token here.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.map.load().len()).sum()
-    }
-
-    fn lock_forced_until(&self) -> MutexGuard<'_, HashMap<Account, Timestamp>> {
-        self.forced_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn slot_key(&self, shard: &Shard, account: Account) -> SlotKey {
