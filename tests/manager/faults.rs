@@ -73,6 +73,24 @@ fn tokens_that_could_not_be_saved_are_saved_later_without_a_call() {
     });
 }
 
+/// The manager's own tries are a task of the runtime on which the save failed.
+#[test]
+fn tokens_are_saved_later_even_if_a_runtime_ended_before_it_began_to_try() {
+    let setup = Setup::new(0, strict(), ApiVersion::LATEST, short_lease());
+    setup.install_ending_in(0);
+    setup.store.save_nothing();
+    let Manager::Async(_, manager) = &setup.manager else { panic!() };
+    // Looks at the caller after each poll of a task: the caller has its error, and the runtime ends, before the next task is polled.
+    let short = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build().unwrap();
+    let error = short.block_on(manager.bearer(HUB)).unwrap_err();
+    assert!(matches!(error, TokenError::Unsaved { .. }), "{error:?}");
+    drop(short);
+    assert!(matches!(setup.manager.bearer(), Err(TokenError::Unsaved { .. })));
+    setup.store.clear_fault();
+    setup.expect_event_after_failures("saved");
+    assert_eq!(&setup.store.tokens(), error.tokens().unwrap());
+}
+
 #[test]
 fn a_shutdown_tries_to_save_once_more_and_returns_what_it_cannot_save() {
     in_parallel([(0, false), (0, true), (1, false), (1, true)], |(index, recovers)| {

@@ -56,7 +56,9 @@ impl Inner {
         let result = self.drive(guard.account(), purpose, &mut flight.run).await;
         let end = self.shared.finish_flight(&mut guard, flight, result, now(), random().next_u64());
         if end.starts_retries {
-            tokio::spawn(Arc::clone(&self).retry_saving());
+            // Made here and not in the task: a runtime that ends may drop the task before it is polled once.
+            let retries = SaveRetries::new(&self.shared.flights);
+            tokio::spawn(Arc::clone(&self).retry_saving(retries));
         }
         self.shared.emit_end(&end);
     }
@@ -89,8 +91,7 @@ impl Inner {
     }
 
     /// Makes attempts to save the unsaved tokens until all are saved, or until the manager is shut down.
-    async fn retry_saving(self: Arc<Self>) {
-        let mut retries = SaveRetries::new(&self.shared.flights);
+    async fn retry_saving(self: Arc<Self>, mut retries: SaveRetries<Tokio>) {
         while let Some(wait) = retries.next_wait() {
             tokio::time::sleep(wait).await;
             for account in self.shared.flights.unsaved_accounts() {
