@@ -6,6 +6,7 @@ use super::error::TokenError;
 use super::id::GrantId;
 use super::record::{Record, Stored};
 use super::run::{CurrentTokens, Input, Run, Step};
+use crate::app::AppIdentity;
 use crate::error::StoreError;
 use crate::limits::STORE_TIMEOUT;
 use crate::random::Random;
@@ -20,6 +21,7 @@ use crate::token_set::TokenSet;
 #[derive(Debug)]
 #[must_use = "a run does nothing until it is driven"]
 pub struct Install {
+    app: AppIdentity,
     tokens: TokenSet,
     random: Random,
     grant: GrantId,
@@ -43,15 +45,16 @@ enum State {
 }
 
 impl Install {
-    /// Returns an install of these tokens that has not begun. No two runs may be given the same `random`.
-    pub fn new(mut random: Random, tokens: TokenSet) -> Self {
+    /// Returns an install of these tokens, which were issued to `app`, that has not begun. No two runs may be given the same `random`.
+    pub fn new(app: AppIdentity, mut random: Random, tokens: TokenSet) -> Self {
         let grant = GrantId::generate(&mut random);
-        Self { tokens, random, grant, before: None, failures: 0, conflicts: 0, state: State::Start }
+        Self { app, tokens, random, grant, before: None, failures: 0, conflicts: 0, state: State::Start }
     }
 
     fn swap(&mut self, stored: Option<&Stored>) -> Step<CurrentTokens> {
         self.state = State::Swap;
-        let record = Box::new(Record::new(self.grant, self.tokens.clone()));
+        let mut record = Box::new(Record::new(self.grant, self.tokens.clone()));
+        record.client_id = Some(self.app.client_id().to_owned());
         Step::Swap { expected: stored.map(|stored| stored.version), record, timeout: STORE_TIMEOUT }
     }
 
