@@ -37,6 +37,8 @@ pub struct Flight {
     pub(crate) unsaved: Option<UnsavedTokens>,
     /// Whether the flight was started because an API rejected a token with 401.
     pub(crate) forced: bool,
+    /// When the flight began.
+    pub(crate) began: Timestamp,
 }
 
 /// A flight that has ended.
@@ -51,6 +53,8 @@ pub struct FlightEnd {
     run_result: Result<CurrentTokens, TokenError>,
     /// Whether the cache had a token of the account and evicted it because of this flight.
     was_evicted: bool,
+    /// How long the flight took.
+    took: Duration,
 }
 
 /// A caller who asks for a bearer. It may start or join several flights until it has one.
@@ -80,7 +84,8 @@ impl FlightEnd {
         now: Timestamp,
         random: u64,
     ) -> (Self, Option<UnsavedTokens>) {
-        let Flight { run, account, snapshot, unsaved, forced } = flight;
+        let Flight { run, account, snapshot, unsaved, forced, began } = flight;
+        let took = now.since(began);
         let mut was_evicted = false;
         let result = match &run_result {
             Ok(CurrentTokens { tokens, version, renewed, .. }) => {
@@ -100,24 +105,26 @@ impl FlightEnd {
                 Err(error.clone())
             }
         };
-        let end = Self { result, starts_retries: false, account, unsaved, run_result, was_evicted };
+        let end = Self { result, starts_retries: false, account, unsaved, run_result, was_evicted, took };
         (end, run.into_unsaved())
     }
 
     /// Emits the events of the flight.
     pub(crate) fn emit(&self, emit: impl Fn(&Event<'_>)) {
-        let account = self.account;
+        let Self { account, took, .. } = *self;
         match &self.run_result {
             Ok(CurrentTokens { tokens, renewed: true, .. }) => {
                 let expires_at = tokens.expires_at;
-                emit(&Event::Saved { account, expires_at });
-                if !self.unsaved.as_ref().is_some_and(|unsaved| unsaved.tokens().has_same_tokens(tokens)) {
-                    emit(&Event::Renewed { account, expires_at });
+                match &self.unsaved {
+                    Some(unsaved) if unsaved.tokens().has_same_tokens(tokens) => {
+                        emit(&Event::Saved { account, expires_at });
+                    }
+                    _ => emit(&Event::Renewed { account, expires_at, took }),
                 }
             }
             // The old token is still good, so no caller receives the error.
             Ok(CurrentTokens { refresh_error: Some(error), .. }) => {
-                emit(&Event::Failed { account, error });
+                emit(&Event::Failed { account, error, took });
             }
             Err(TokenError::Gone { unsettled, refusal }) if refusal.is_some() || self.was_evicted => {
                 emit(&Event::Gone { account, unsettled: *unsettled });
@@ -126,7 +133,7 @@ impl FlightEnd {
             Ok(_)
             | Err(TokenError::Gone { .. } | TokenError::NotInstalled | TokenError::NotRenewable)
             | Err(TokenError::BackingOff { .. }) => {}
-            Err(error) => emit(&Event::Failed { account, error }),
+            Err(error) => emit(&Event::Failed { account, error, took }),
         }
     }
 }
@@ -226,7 +233,14 @@ mod tests {
 
     fn flight(cache: &Cache) -> Flight {
         let run = Renewal::new(RenewalPolicy::new(), app(), ACCOUNT, Random::new([1; 32]), Demand::Usable);
-        Flight { run, account: ACCOUNT, snapshot: cache.snapshot(ACCOUNT), unsaved: None, forced: false }
+        Flight {
+            run,
+            account: ACCOUNT,
+            snapshot: cache.snapshot(ACCOUNT),
+            unsaved: None,
+            forced: false,
+            began: NOW,
+        }
     }
 
     fn current(name: &str, renewed: bool) -> CurrentTokens {
@@ -258,8 +272,8 @@ mod tests {
     }
 
     #[test]
-    fn a_renewal_is_saved_and_renewed() {
-        assert_eq!(events(Ok(current("new", true))), ["saved", "renewed"]);
+    fn a_renewal_is_one_event() {
+        assert_eq!(events(Ok(current("new", true))), ["renewed"]);
         assert!(events(Ok(current("found", false))).is_empty(), "it found the tokens of another process");
     }
 
@@ -268,7 +282,7 @@ mod tests {
         let cache = cache();
         let again = || Flight { unsaved: Some(unsaved()), ..flight(&cache) };
         assert_eq!(events_of(again(), Ok(current("new", true)), &cache), ["saved"]);
-        assert_eq!(events_of(again(), Ok(current("newer", true)), &cache), ["saved", "renewed"]);
+        assert_eq!(events_of(again(), Ok(current("newer", true)), &cache), ["renewed"]);
     }
 
     #[test]

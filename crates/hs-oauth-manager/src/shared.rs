@@ -2,15 +2,18 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{
-    CurrentTokens, Demand, Input, MassRefusal, RefreshHistory, Renewal, TokenError,
+    CurrentTokens, Demand, Disconnect, Input, Install, MassRefusal, RefreshHistory, Renewal, TokenError,
 };
 use hs_oauth_core::{Account, AppIdentity, Error, NextStep, Random, Timestamp, TokenSet};
 
 use crate::cache::{Cache, Snapshot, access_token, bearer};
 use crate::event::{Event, emit};
+use crate::identity::NewTokens;
+use crate::installed::Installed;
 use crate::outcome::{Caller, Flight, FlightEnd};
 use crate::settings::Settings;
 use crate::single_flight::{FlightGuard, SingleFlight, Waiting};
@@ -39,7 +42,7 @@ impl<W: Waiting> Shared<W> {
     }
 
     /// Begins a flight, and returns its run. The run begins with the tokens that an earlier one could not save, if there are any.
-    pub fn begin_flight(&self, account: Account, demand: Demand, random: Random) -> Flight {
+    pub fn begin_flight(&self, account: Account, demand: Demand, now: Timestamp, random: Random) -> Flight {
         let snapshot = self.cache.snapshot(account);
         let unsaved = self.flights.state().unsaved.get(&account).cloned();
         let forced = matches!(demand, Demand::OtherThan(_));
@@ -47,7 +50,7 @@ impl<W: Waiting> Shared<W> {
         if let Some(unsaved) = unsaved.clone() {
             run = run.with_unsaved(unsaved);
         }
-        Flight { run, account, snapshot, unsaved, forced }
+        Flight { run, account, snapshot, unsaved, forced, began: now }
     }
 
     /// Notes the response to a refresh, and returns it as the input of the run that asked for it.
@@ -93,8 +96,36 @@ impl<W: Waiting> Shared<W> {
         })
     }
 
-    /// Ends an install whose run ended with `result`. Puts its tokens into the cache and emits an event. `snapshot` was taken before the
-    /// run began.
+    /// Checks that the account names a user if, and only if, the manager is user-level.
+    ///
+    /// # Errors
+    /// [`TokenError::WrongLevel`] if not.
+    pub fn check_level(&self, account: Account) -> Result<(), TokenError> {
+        match account.user_id.is_some() == self.settings.user_level {
+            true => Ok(()),
+            false => Err(TokenError::WrongLevel { account, tokens: None }),
+        }
+    }
+
+    /// Returns new tokens that are to be installed. `expected` is the account that they must belong to, if the caller has named one.
+    ///
+    /// # Errors
+    /// - [`TokenError::NotRenewable`] if there is no refresh token among them.
+    /// - [`TokenError::WrongLevel`] with the tokens if the account does not fit the manager.
+    pub fn new_tokens(&self, tokens: TokenSet, expected: Option<Account>) -> Result<NewTokens, TokenError> {
+        if tokens.refresh_token.is_none() {
+            return Err(TokenError::NotRenewable);
+        }
+        match expected {
+            Some(account) if self.check_level(account).is_err() => {
+                Err(TokenError::WrongLevel { account, tokens: Some(Box::new(tokens)) })
+            }
+            expected => Ok(NewTokens::new(tokens, expected, self.settings.user_level)),
+        }
+    }
+
+    /// Ends the install of an account, whose run ended with `result`. Puts its tokens into the cache and emits an event. `snapshot` was
+    /// taken before the run began, and `took` is how long it took.
     ///
     /// # Errors
     /// The error of the run.
@@ -102,29 +133,37 @@ impl<W: Waiting> Shared<W> {
         &self,
         account: Account,
         snapshot: Snapshot,
+        run: &Install,
         result: Result<CurrentTokens, TokenError>,
-    ) -> Result<(), TokenError> {
+        took: Duration,
+    ) -> Result<Installed, TokenError> {
         // The caller may not wait any more, and the error may hold the only copy of the tokens.
-        let result = result.inspect_err(|error| self.emit(&Event::Failed { account, error }));
+        let result = result.inspect_err(|error| self.emit(&Event::Failed { account, error, took }));
         let CurrentTokens { tokens, version, .. } = result?;
-        self.cache.publish(account, snapshot, bearer(&tokens.access_token), &tokens, version);
-        self.emit(&Event::Saved { account, expires_at: tokens.expires_at });
-        Ok(())
+        match tokens.has_access_token() {
+            true => _ = self.cache.publish(account, snapshot, bearer(&tokens.access_token), &tokens, version),
+            false => self.cache.evict(account),
+        }
+        let reinstall = run.is_reinstall();
+        self.emit(&Event::Installed { account, reinstall });
+        let TokenSet { user_id, scopes, expires_at, .. } = tokens;
+        Ok(Installed { account, user_id, scopes, expires_at, reinstall })
     }
 
-    /// Ends a disconnect whose run ended with `result`. Evicts the account from the cache and emits an event.
+    /// Ends the disconnect of an account, whose run ended with `result`. Evicts the account from the cache and emits an event.
     ///
     /// # Errors
     /// The error of the run.
     pub fn finish_disconnect(
         &self,
         account: Account,
+        run: &Disconnect,
         result: Result<(), TokenError>,
     ) -> Result<(), TokenError> {
         // A flight may have published tokens before the tombstone was stored.
         self.cache.evict(account);
         // The tokens are forgotten even if the refresh token could not be revoked.
-        if matches!(result, Ok(()) | Err(TokenError::Call(_))) {
+        if run.was_installed() && matches!(result, Ok(()) | Err(TokenError::Call(_))) {
             self.emit(&Event::Disconnected { account });
         }
         result

@@ -27,6 +27,7 @@ pub struct Install {
     grant: GrantId,
     /// The grant that was stored when the run began.
     before: Option<GrantId>,
+    is_reinstall: bool,
     failures: u32,
     conflicts: u32,
     state: State,
@@ -48,7 +49,22 @@ impl Install {
     /// Returns an install of these tokens, which were issued to `app`, that has not begun. No two runs may be given the same `random`.
     pub fn new(app: AppIdentity, mut random: Random, tokens: TokenSet) -> Self {
         let grant = GrantId::generate(&mut random);
-        Self { app, tokens, random, grant, before: None, failures: 0, conflicts: 0, state: State::Start }
+        Self {
+            app,
+            tokens,
+            random,
+            grant,
+            before: None,
+            is_reinstall: false,
+            failures: 0,
+            conflicts: 0,
+            state: State::Start,
+        }
+    }
+
+    /// Returns whether the account was installed when the run began, with a grant that is live or gone.
+    pub fn is_reinstall(&self) -> bool {
+        self.is_reinstall
     }
 
     fn swap(&mut self, stored: Option<&Stored>) -> Step<CurrentTokens> {
@@ -102,6 +118,7 @@ impl Run for Install {
         match (std::mem::replace(&mut self.state, State::Done), input) {
             (State::FirstLoad, Input::Loaded(stored)) => {
                 self.before = stored.as_ref().map(|stored| stored.record.grant);
+                self.is_reinstall = stored.as_ref().is_some_and(Stored::is_installed);
                 self.swap(stored.as_ref())
             }
             (State::FirstLoad, Input::StoreFailed(error)) => self.failed(error, State::FirstSleep),
