@@ -50,7 +50,8 @@ pub struct Entry {
     /// valid any more has an account too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hub_id: Option<i64>,
-    /// The fault that affected the request: `status`, `raw_body`, `delay`, `drop_before`, `drop_after` or `truncate`.
+    /// The fault that affected the request: `status`, `raw_body`, `members`, `delay`, `drop_before`, `drop_after` or
+    /// `truncate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
     /// The HTTP status of the response, even if the response was never delivered. `None` if the connection broke before
