@@ -155,6 +155,12 @@ impl Setup {
         assert_eq!(events.find(|event| event != "failed").as_deref(), Some(name));
     }
 
+    /// Returns the events so far. The async manager may give a caller the result before it reports the event.
+    pub(crate) fn events(&self) -> Vec<String> {
+        wait_until(|| format!("{:?}", self.manager).contains("flights: 0"));
+        self.events.try_iter().collect()
+    }
+
     /// Returns 0 for the async transport, 1 for the blocking one.
     pub(crate) fn index(&self) -> usize {
         self.index
@@ -351,6 +357,23 @@ impl Manager {
         }
     }
 
+    /// Returns the token error of a GET with a bearer, which must have one.
+    pub(crate) fn get_error(&self, url: &str) -> TokenError {
+        match self {
+            Self::Async(runtime, manager) => {
+                let request = reqwest::Client::builder().no_proxy().build().unwrap().get(url);
+                match runtime.block_on(manager.send(HUB, request)) {
+                    Err(hs_oauth_async::SendError::Token(error)) => error,
+                    other => panic!("{other:?}"),
+                }
+            }
+            Self::Blocking(manager) => match manager.send(HUB, http::Request::get(url).body(()).unwrap()) {
+                Err(hs_oauth_blocking::SendError::Token(error)) => error,
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+
     /// Returns the status of a GET with a bearer, or `None` if the manager does not send a bearer to this URL.
     pub(crate) fn get(&self, url: &str) -> Option<u16> {
         match self {
@@ -443,7 +466,11 @@ impl Store {
     }
 
     pub(crate) fn stored(&self) -> Stored {
-        self.records.load(HUB).unwrap().unwrap()
+        self.stored_of(HUB)
+    }
+
+    pub(crate) fn stored_of(&self, account: Account) -> Stored {
+        self.records.load(account).unwrap().unwrap()
     }
 
     pub(crate) fn tokens(&self) -> TokenSet {
