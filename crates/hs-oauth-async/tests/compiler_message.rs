@@ -1,5 +1,7 @@
 //! What the compiler says to an application that gives the async manager a sync store.
 
+#![cfg(test)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -26,9 +26,10 @@ use record_file::RecordFile;
 ///
 /// - **Writes are durable and atomic.** The store writes a new file beside the old one, flushes it, renames it over the old one
 ///   and flushes the folder. If the process is killed or the machine goes down, the folder holds the old record or the new one.
-/// - **Writers take turns.** They use a lock of the operating system, which is released when a process ends. Readers take no
+/// - **Writers take turns.** They use 64 locks of the operating system, which are released when a process ends. Readers take no
 ///   lock. The file system must have such locks, and its rename must be atomic. That is so for every local file system, and
 ///   rarely for one on a network.
+/// - **A process that is stopped during a write** keeps one of the locks, and holds up only writes for the accounts that share it.
 /// - **Damaged files are set aside.** A file that is not a record of its account is renamed to `62515.json.damaged-1` in the
 ///   same folder, and reported once as [`Damaged`](crate::StoreErrorKind::Damaged). From then on the account has no record. A
 ///   record in a newer format is [`Unreadable`](crate::StoreErrorKind::Unreadable). It stays where it is and is not written over.

@@ -40,9 +40,11 @@ impl Running {
     /// Waits for a line on standard error that contains `text`.
     #[track_caller]
     fn expect(&mut self, text: &str) {
-        let before = self.message.len();
-        while !self.message[before..].contains(text) {
-            assert_ne!(self.stderr.read_line(&mut self.message).unwrap(), 0, "no {text}: {}", self.message);
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert_ne!(self.stderr.read_line(&mut line).unwrap(), 0, "no {text}: {}", self.message);
+            self.message.push_str(&line);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Locks of writers that do not go on.
+//! Locks of processes that do not go on.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
