@@ -56,8 +56,10 @@ impl FileStore {
         Ok(Self { folder, locks: StripeLocks::new() })
     }
 
-    /// Sets how long a write waits for writers in other threads and processes. The default is 10 seconds. A write that has waited in
-    /// vain fails with [`StoreErrorKind::Unavailable`](crate::StoreErrorKind::Unavailable).
+    /// Sets how long a write waits for writers in other threads and processes. The default is 10 seconds.
+    ///
+    /// A write that has waited in vain fails with [`StoreErrorKind::Unavailable`](crate::StoreErrorKind::Unavailable). From then on,
+    /// writes of this store that need the same lock fail almost at once, until one of them gets it.
     #[must_use]
     pub fn with_lock_timeout(mut self, timeout: Duration) -> Self {
         self.locks.timeout = timeout;
