@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::report::Report;
 use crate::settings::Settings;
 use crate::stdin::{self, StdinMarker};
-use crate::{private_file, secret};
+use crate::{private_file, secret, signals};
 
 /// Exchange an authorization code for the first tokens of a grant
 ///
@@ -56,6 +56,7 @@ impl Exchange {
                 )
             }
         };
+        signals::defer();
         let tokens = client.exchange_code(code)?;
         if let Some(path) = &self.pending {
             // Its code verifier belongs to a code that is spent.
