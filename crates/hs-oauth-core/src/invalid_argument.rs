@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::NextStep;
+use crate::next_step::NextStep;
 
 /// The error of a constructor that does not accept an argument: which one, and what is wrong with it.
 ///

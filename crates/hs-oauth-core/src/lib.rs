@@ -63,6 +63,7 @@ mod form;
 mod invalid_argument;
 mod json;
 mod limits;
+mod next_step;
 mod random;
 pub mod renewal;
 mod retry;
