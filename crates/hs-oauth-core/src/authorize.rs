@@ -7,6 +7,8 @@ use crate::callback::PendingAuthorization;
 use crate::form;
 use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
 #[cfg(feature = "os-random")]
+use crate::next_step::NextStep;
+#[cfg(feature = "os-random")]
 use crate::random::RandomnessError;
 use crate::scope::Scopes;
 use crate::secret::{CodeVerifier, State};
@@ -196,8 +198,19 @@ pub enum BeginError {
     #[error(transparent)]
     App(#[from] InvalidArgument),
     /// The operating system gave no random bytes.
-    #[error("the operating system gives no random bytes")]
+    #[error(transparent)]
     Randomness(#[from] RandomnessError),
+}
+
+#[cfg(feature = "os-random")]
+impl BeginError {
+    /// Returns what to do next: fix the configuration, of the app or of the host.
+    pub const fn next_step(&self) -> NextStep {
+        match self {
+            Self::App(error) => error.next_step(),
+            Self::Randomness(error) => error.next_step(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -258,6 +271,21 @@ mod tests {
         let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
         let begun = Authorize::new(Scopes::NONE).begin_with(&app, randomness());
         assert_eq!(begun.unwrap_err().argument, "redirect_uri");
+    }
+
+    #[cfg(feature = "os-random")]
+    #[test]
+    fn an_error_says_what_is_wrong_and_what_to_do() {
+        let no_bytes = BeginError::Randomness(RandomnessError::new(getrandom::Error::UNEXPECTED));
+        let text = no_bytes.to_string();
+        assert!(text.starts_with("the operating system gives no random bytes: "), "{text}");
+        assert!(text.ends_with(&getrandom::Error::UNEXPECTED.to_string()), "{text}");
+        let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
+        let no_uri = Authorize::new(Scopes::NONE).begin(&app).unwrap_err();
+        assert_eq!(no_uri.to_string(), "`redirect_uri` is missing or empty");
+        for error in [no_bytes, no_uri] {
+            assert_eq!(error.next_step(), NextStep::FixConfiguration);
+        }
     }
 
     #[cfg(feature = "os-random")]

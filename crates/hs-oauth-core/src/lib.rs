@@ -33,7 +33,7 @@
 //! | use the result | [`TokenSet`], [`TokenType`], [`TokenUse`], [`Introspection`], [`Token`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`], [`Account`] |
 //! | handle an error of a call | [`Error`], [`NextStep`], [`Operation`], [`ApiError`], [`ErrorDetail`], [`OAuthCode`], [`HubSpotCode`], [`ResponseError`], [`Problem`], [`RescuedTokens`], [`TransportError`], [`TransportErrorKind`] |
 //! | handle another error | [`InvalidArgument`], [`InvalidArgumentKind`], [`StoreError`], [`StoreErrorKind`], `RandomnessError` |
-//! | write a transport | [`RetryPolicy`], [`TIMEOUT`], [`CONNECT_TIMEOUT`], [`MAX_RESPONSE_SIZE`], [`printable`] |
+//! | write a transport | [`RetryPolicy`], [`TIMEOUT`], [`CONNECT_TIMEOUT`], [`MAX_RESPONSE_SIZE`], [`printable`], [`error_text`] |
 //! | hold secrets | [`AccessToken`], [`RefreshToken`], [`IdToken`], [`ClientSecret`], [`ClientAssertion`], [`Code`], [`CodeVerifier`], [`State`], [`Signature`], [`MAX_SECRET_SIZE`] |
 //! | renew tokens | [`renewal`], [`Random`], [`STORE_TIMEOUT`], [`UnknownFields`] |
 //! | emulate HubSpot | `server` (a feature): reads requests and writes responses |
@@ -105,7 +105,7 @@ pub use secret::{
     AccessToken, ClientAssertion, ClientSecret, Code, CodeVerifier, IdToken, MAX_SECRET_SIZE, RefreshToken,
     Signature, State,
 };
-pub use text::printable;
+pub use text::{error_text, printable};
 pub use timestamp::Timestamp;
 pub use token_set::{TokenSet, TokenType, TokenUse};
 pub use url::may_carry_credentials;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// What the caller of a failed operation has to do. Every error has a `next_step()`.
 ///
-/// There will be no other steps, so a `match` needs no wildcard, and the compiler says what it has forgotten:
+/// A `match` needs no wildcard, since another step would be a new major version of this crate:
 ///
 /// ```
 /// use hs_oauth_core::NextStep;
