@@ -100,9 +100,9 @@ impl Setup {
     }
 
     pub(crate) fn code(&self) -> AuthorizationCode {
-        let authorization = Authorize::new("oauth".parse().unwrap()).begin(&self.app).unwrap();
+        let authorization = Authorize::new("oauth".parse().unwrap()).begin(&self.app, now()).unwrap();
         let callback = self.hubspot.connect(&authorization.url).unwrap();
-        authorization.pending.accept(callback.split_once('?').unwrap().1).unwrap()
+        authorization.pending.accept(now(), callback.split_once('?').unwrap().1).unwrap()
     }
 
     /// Installs tokens whose access token ends after so many seconds. With 300 it is in the part of its life in which it is renewed

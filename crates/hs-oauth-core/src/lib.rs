@@ -28,7 +28,7 @@
 //! |---|---|
 //! | describe the app | [`App`], [`AppBuilder`], [`Credential`], [`ApiVersion`], [`ReleaseMonth`], [`may_carry_credentials`] |
 //! | send a browser to the consent page | [`Authorize`], [`Scopes`], [`Scope`], [`Authorization`], [`AuthorizationUrl`], [`Randomness`], `BeginError` |
-//! | check the callback | [`PendingAuthorization`], [`AuthorizationCode`], [`CallbackError`], [`MAX_CALLBACK_SIZE`] |
+//! | check the callback | [`PendingAuthorization`], [`PendingAuthorizations`], [`AuthorizationCode`], [`CallbackError`], [`MAX_CALLBACK_SIZE`] |
 //! | build a request and read its response | [`Endpoint`]: [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`] |
 //! | use the result | [`TokenSet`], [`TokenType`], [`TokenUse`], [`Introspection`], [`Token`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`], [`Account`] |
 //! | handle an error of a call | [`Error`], [`NextStep`], [`Operation`], [`ApiError`], [`ErrorDetail`], [`OAuthCode`], [`HubSpotCode`], [`ResponseError`], [`Problem`], [`RescuedTokens`], [`TransportError`], [`TransportErrorKind`] |
@@ -64,6 +64,7 @@ mod invalid_argument;
 mod json;
 mod limits;
 mod next_step;
+mod pending_authorizations;
 mod random;
 pub mod renewal;
 mod retry;
@@ -96,6 +97,7 @@ pub use error::{
 pub use invalid_argument::{InvalidArgument, InvalidArgumentKind};
 pub use json::{Problem, UnknownFields};
 pub use limits::{CONNECT_TIMEOUT, MAX_RESPONSE_SIZE, STORE_TIMEOUT, TIMEOUT};
+pub use pending_authorizations::PendingAuthorizations;
 pub use random::Random;
 #[cfg(feature = "os-random")]
 pub use random::RandomnessError;
