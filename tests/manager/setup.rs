@@ -107,9 +107,9 @@ impl Setup {
     pub(crate) fn code_of(&self, account: Account) -> AuthorizationCode {
         self.hubspot.emulator(|emulator| emulator.add_hub(account.hub_id, "example.com"));
         let authorize = Authorize::new("oauth".parse().unwrap()).with_hub_id(account.hub_id);
-        let authorization = authorize.begin(&self.app).unwrap();
+        let authorization = authorize.begin(&self.app, now()).unwrap();
         let callback = self.hubspot.connect(&authorization.url).unwrap();
-        authorization.pending.accept(callback.split_once('?').unwrap().1).unwrap()
+        authorization.pending.accept(now(), callback.split_once('?').unwrap().1).unwrap()
     }
 
     /// Installs tokens whose access token ends after so many seconds. With 300 it is in the part of its life in which it is renewed

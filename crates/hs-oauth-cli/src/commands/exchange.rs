@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::Args;
 use hs_oauth_blocking::{AuthorizationCode, Code, CodeVerifier, PendingAuthorization};
@@ -77,7 +78,8 @@ impl Exchange {
             .map_err(|error| Failure::usage(format!("could not read {file}: {error}")))?;
         let pending: PendingAuthorization = serde_json::from_str(&text)
             .map_err(|_| Failure::usage(format!("{file} is not what `authorize-url --pending` writes")))?;
-        Ok(pending.accept(query(&stdin::read_line("callback")?))?)
+        let callback = stdin::read_line("callback")?;
+        Ok(pending.accept(SystemTime::now().into(), query(&callback))?)
     }
 }
 
