@@ -243,7 +243,11 @@ mod tests {
                 "invalid_grant",
                 NextStep::Reauthorize,
             ),
-            (TokenError::MassRefusal { refusal: refusal.clone() }, "invalid_grant", NextStep::FixConfiguration),
+            (
+                TokenError::MassRefusal { refusal: refusal.clone() },
+                "invalid_grant",
+                NextStep::FixConfiguration,
+            ),
             (TokenError::Store(store.clone()), "connection refused", store.next_step()),
             (TokenError::Unsaved { tokens, error: store.clone() }, "connection refused", store.next_step()),
             (TokenError::Call(refusal.clone()), "invalid_grant", NextStep::Reauthorize),
