@@ -1,5 +1,7 @@
 //! The program, as a process of its own.
+#![cfg(test)]
 #![cfg(unix)]
+#![expect(clippy::disallowed_types, reason = "this tests the program from outside")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -46,8 +48,8 @@ impl Drop for Program {
     }
 }
 
-/// Without the rule that a new connection takes the place of an idle one, each group of idle connections would hold all file
-/// descriptors for half a minute, and the new client would be answered after ten such groups.
+/// If a new connection did not take the place of an idle one, each group of idle connections would hold all file descriptors for
+/// half a minute. The new client comes after ten such groups.
 #[test]
 fn idle_connections_do_not_keep_others_out_where_file_descriptors_are_few() {
     let program = Program::start("ulimit -n 40", "--listen 127.0.0.1:0");
