@@ -277,7 +277,11 @@ mod tests {
                 .body(body.into_bytes())
                 .unwrap()
         };
+        let mut with_everything = get(long("/short"));
+        with_everything.headers_mut().insert(AUTHORIZATION, "Bearer x".parse().unwrap());
+        with_everything.headers_mut().insert(CONTENT_TYPE, "text/plain".parse().unwrap());
         for request in [
+            with_everything,
             get(long("/short")),
             get(format!("/?{}", many("scope", &"a.b-c%20".repeat(100)))),
             form(many("scope", &"%00".repeat(200))),
