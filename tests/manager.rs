@@ -2,9 +2,11 @@
 
 mod budget;
 mod faults;
+mod limits;
 mod relay;
 pub(crate) mod setup;
 mod sharing;
+mod token_server;
 
 use std::time::Duration;
 

@@ -34,15 +34,22 @@ impl Inner {
         loop {
             let input = match step {
                 Step::Load { timeout } => {
-                    loaded(with_timeout(timeout, async { self.store.load(account).await }).await)
+                    let result = with_timeout(timeout, async { self.store.load(account).await }).await;
+                    self.shared.note_load(account, &result, now());
+                    loaded(result)
                 }
                 Step::Swap { expected, record, timeout } => {
                     let swap = async { self.store.swap(account, expected, &record).await };
                     swapped(with_timeout(timeout, swap).await)
                 }
-                Step::Send { refresh, timeout } => {
-                    Input::Refreshed(self.client.call_once(&refresh, timeout).await)
-                }
+                Step::Send { refresh, timeout } => match self.shared.flights.pause(now()) {
+                    Some(wait) => Input::Paused { wait },
+                    None => {
+                        let response = self.client.call_once(&refresh, timeout).await;
+                        self.shared.flights.note_response(Some(account), &response, now());
+                        Input::Refreshed(response)
+                    }
+                },
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke).await),
                 Step::Admit { deadline } => self.admit(account, purpose, deadline).await,
                 Step::Sleep(time) => {

@@ -36,12 +36,14 @@ pub enum Event<'a> {
         account: Account,
     },
     /// A renewal failed, or an install or the save of new tokens did. [`TokenError::next_step`] says what to do. The manager itself tries
-    /// a renewal again when it may.
+    /// a renewal again when it may. A store that fails for all accounts is reported at once, and then once a minute as long as it fails.
     Failed {
         /// The account.
         account: Account,
         /// Why it failed.
         error: &'a TokenError,
+        /// How many renewals have failed without an event of their own since the last one. It is not 0 only for a store that fails.
+        unreported: u64,
     },
 }
 
@@ -79,8 +81,8 @@ pub(crate) fn emit(listener: Option<&Listener>, event: &Event<'_>) {
         Event::Gone { account, unsettled } => {
             tracing::warn!(target: "hs_oauth", %account, event = event.name(), unsettled);
         }
-        Event::Failed { account, error } => {
-            tracing::warn!(target: "hs_oauth", %account, event = event.name(), %error);
+        Event::Failed { account, error, unreported } => {
+            tracing::warn!(target: "hs_oauth", %account, event = event.name(), %error, unreported);
         }
         _ => tracing::info!(target: "hs_oauth", account = %event.account(), event = event.name()),
     }

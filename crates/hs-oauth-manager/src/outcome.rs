@@ -33,8 +33,14 @@ pub struct Flight {
     pub run: Renewal,
     pub(crate) account: Account,
     pub(crate) snapshot: Snapshot,
+    /// How often what is remembered of an account had been forgotten.
+    pub(crate) forgotten: u64,
+    /// The error with which the flight ends at once, since the store fails.
+    pub(crate) refusal: Option<TokenError>,
     /// The tokens that the run begins with, since an earlier run could not save them.
     pub(crate) unsaved: Option<UnsavedTokens>,
+    /// Whether the flight was started for a caller who is content with any token that may be handed out.
+    pub(crate) any_usable: bool,
     /// Whether the flight was started because an API rejected a token with 401.
     pub(crate) forced: bool,
 }
@@ -51,6 +57,8 @@ pub struct FlightEnd {
     run_result: Result<CurrentTokens, TokenError>,
     /// Whether the cache had a token of the account and evicted it because of this flight.
     was_evicted: bool,
+    /// How many failures of the store had no event since the last one that had, or `None` if this one has none either.
+    unreported: Option<u64>,
 }
 
 /// A caller who asks for a bearer. It may start or join several flights until it has one.
@@ -70,17 +78,26 @@ pub struct Caller {
 /// a lesser demand.
 const MAX_FLIGHTS: u32 = 3;
 
+impl Flight {
+    /// Returns the error with which the flight ends without its run being driven, if there is one: the store fails, and is asked by another
+    /// flight.
+    pub fn refusal(&self) -> Option<TokenError> {
+        self.refusal.clone()
+    }
+}
+
 impl FlightEnd {
     /// Brings the cache up to date with the result of a flight's run. Returns the end, and the tokens that the run could not save.
-    /// `random` spreads pauses.
+    /// `unreported` is how many failures of the store had no event, or `None` if this one shall have none; `random` spreads pauses.
     pub(crate) fn new(
         flight: Flight,
         run_result: Result<CurrentTokens, TokenError>,
+        unreported: Option<u64>,
         cache: &Cache,
         now: Timestamp,
         random: u64,
     ) -> (Self, Option<UnsavedTokens>) {
-        let Flight { run, account, snapshot, unsaved, forced } = flight;
+        let Flight { run, account, snapshot, unsaved, forced, .. } = flight;
         let mut was_evicted = false;
         let result = match &run_result {
             Ok(CurrentTokens { tokens, version, renewed, .. }) => {
@@ -100,7 +117,8 @@ impl FlightEnd {
                 Err(error.clone())
             }
         };
-        let end = Self { result, starts_retries: false, account, unsaved, run_result, was_evicted };
+        let end =
+            Self { result, starts_retries: false, account, unsaved, run_result, was_evicted, unreported };
         (end, run.into_unsaved())
     }
 
@@ -117,7 +135,7 @@ impl FlightEnd {
             }
             // The old token is still good, so no caller receives the error.
             Ok(CurrentTokens { refresh_error: Some(error), .. }) => {
-                emit(&Event::Failed { account, error: &error.clone().into() });
+                emit(&Event::Failed { account, error: &error.clone().into(), unreported: 0 });
             }
             Err(TokenError::Gone { unsettled, refusal }) if refusal.is_some() || self.was_evicted => {
                 emit(&Event::Gone { account, unsettled: *unsettled });
@@ -126,7 +144,11 @@ impl FlightEnd {
             Ok(_)
             | Err(TokenError::Gone { .. } | TokenError::NotInstalled | TokenError::NotRenewable)
             | Err(TokenError::BackingOff { .. }) => {}
-            Err(error) => emit(&Event::Failed { account, error }),
+            Err(error) => {
+                if let Some(unreported) = self.unreported {
+                    emit(&Event::Failed { account, error, unreported });
+                }
+            }
         }
     }
 }
@@ -221,7 +243,16 @@ mod tests {
 
     fn flight(cache: &Cache) -> Flight {
         let run = Renewal::new(RenewalPolicy::new(), Random::new([1; 32]), Demand::Usable);
-        Flight { run, account: ACCOUNT, snapshot: cache.snapshot(ACCOUNT), unsaved: None, forced: false }
+        Flight {
+            run,
+            account: ACCOUNT,
+            snapshot: cache.snapshot(ACCOUNT),
+            forgotten: 0,
+            refusal: None,
+            unsaved: None,
+            any_usable: true,
+            forced: false,
+        }
     }
 
     fn current(name: &str, renewed: bool) -> CurrentTokens {
@@ -238,7 +269,7 @@ mod tests {
 
     /// Ends a flight, and returns the names of its events.
     fn events_of(flight: Flight, result: RunResult, cache: &Cache) -> Vec<&'static str> {
-        let (end, _) = FlightEnd::new(flight, result, cache, NOW, 0);
+        let (end, _) = FlightEnd::new(flight, result, Some(0), cache, NOW, 0);
         let names = std::cell::RefCell::new(Vec::new());
         end.emit(|event| {
             assert_eq!(event.account(), ACCOUNT);
@@ -270,7 +301,7 @@ mod tests {
     fn a_refresh_that_failed_while_the_old_token_is_good_is_reported_and_the_old_token_handed_out() {
         let cache = cache();
         let old = CurrentTokens { refresh_error: Some(call_error()), ..current("old", false) };
-        let (end, _) = FlightEnd::new(flight(&cache), Ok(old.clone()), &cache, NOW, 0);
+        let (end, _) = FlightEnd::new(flight(&cache), Ok(old.clone()), Some(0), &cache, NOW, 0);
         assert_eq!(end.result.unwrap().bearer, "Bearer old");
         assert_eq!(events_of(flight(&cache), Ok(old), &cache), ["failed"]);
     }

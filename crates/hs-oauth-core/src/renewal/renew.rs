@@ -71,7 +71,7 @@ enum State {
     MarkCheck(PendingMark),
     Release {
         tokens: Box<TokenSet>,
-        error: Error,
+        error: TokenError,
     },
     /// It releases its lease before it begins anew.
     Restart,
@@ -199,6 +199,15 @@ impl Renewal {
         Step::Send { refresh: Refresh::new(token), timeout }
     }
 
+    /// Releases the lease without having sent anything.
+    fn paused(&mut self, leased: Stored, wait: Duration) -> Next {
+        let Stored { version, mut record } = leased;
+        let Some(tokens) = record.tokens.clone() else { return self.unreadable() };
+        record.lease = None;
+        let error = TokenError::BackingOff { wait };
+        self.swap(State::Release { tokens: Box::new(tokens), error }, version, record)
+    }
+
     /// Does what the response to the refresh asks for.
     fn received(
         &mut self,
@@ -217,6 +226,7 @@ impl Renewal {
             }
             Outcome::Mark { refusal } => self.mark(PendingMark::new(leased, refusal)),
             Outcome::Release { record, error } => {
+                let error = error.into();
                 self.swap(State::Release { tokens: Box::new(sent), error }, leased.version, *record)
             }
         }
@@ -387,6 +397,10 @@ impl Run for Renewal {
                 self.found_or(now, stored.record.tokens, TokenError::ShutDown)
             }
 
+            (State::Admit { stored, .. }, Input::Paused { wait }) => {
+                self.found_or(now, stored.record.tokens, TokenError::BackingOff { wait })
+            }
+
             (State::Take(record), Input::Stored(version)) => {
                 self.taken(now, Stored { version, record: *record })
             }
@@ -397,6 +411,8 @@ impl Run for Renewal {
             (State::Send { leased, sent_at }, Input::Refreshed(response)) => {
                 self.received(now, *leased, sent_at, response)
             }
+
+            (State::Send { leased, .. }, Input::Paused { wait }) => self.paused(*leased, wait),
 
             (State::Save, Input::Stored(_)) => self.saved(now),
             (State::Save, Input::Conflict) if !self.store.is_first_conflict() => {
@@ -424,7 +440,7 @@ impl Run for Renewal {
             (
                 State::Release { tokens, error },
                 Input::Stored(_) | Input::Conflict | Input::StoreFailed(_),
-            ) => self.found_or(now, Some(*tokens), error.into()),
+            ) => self.found_or(now, Some(*tokens), error),
             (State::Restart, Input::Stored(_) | Input::Conflict | Input::StoreFailed(_)) => {
                 self.load(State::Load)
             }

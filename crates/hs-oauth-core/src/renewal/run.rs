@@ -80,7 +80,7 @@ pub enum Step<T> {
         /// How long the store may take.
         timeout: Duration,
     },
-    /// Send this refresh, once.
+    /// Send this refresh, once. The driver may resume the run with [`Input::Paused`] instead, if it has sent nothing.
     Send {
         /// The request to send.
         refresh: Refresh,
@@ -89,7 +89,7 @@ pub enum Step<T> {
     },
     /// Send this revocation, once.
     Revoke(Revoke),
-    /// Wait until the renewal may begin, if the rate of renewals is limited. The run has no lease meanwhile.
+    /// Wait until the renewal may begin, if the number or the rate of renewals is limited. The run has no lease meanwhile.
     Admit {
         /// When the new token is needed.
         deadline: Deadline,
@@ -133,6 +133,12 @@ pub enum Input {
     /// The result of [`Step::Admit`] if the renewal would have to wait, and the callers can have the old token meanwhile. It is possible
     /// only with a [`Deadline::At`] that has not passed.
     Skip,
+    /// The result of [`Step::Admit`] or [`Step::Send`] if no refresh may be sent for this long, since HubSpot has asked for a pause. No
+    /// refresh was sent.
+    Paused {
+        /// How long the pause lasts.
+        wait: Duration,
+    },
     /// The result of [`Step::Admit`] if no renewal begins any more.
     ShuttingDown,
     /// The result of [`Step::Sleep`]: the time is over.
