@@ -326,7 +326,10 @@ fn in_an_outage_callers_share_the_failure_of_the_try_that_they_wait_for() {
 }
 
 /// Counts the loads from now on.
-fn count_loads(store: &Store, result: impl Fn() -> Result<(), StoreError> + Send + Sync + 'static) -> Arc<AtomicUsize> {
+fn count_loads(
+    store: &Store,
+    result: impl Fn() -> Result<(), StoreError> + Send + Sync + 'static,
+) -> Arc<AtomicUsize> {
     let loads = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&loads);
     store.set_fault(move |operation| {
@@ -370,9 +373,10 @@ fn a_store_that_fails_is_asked_about_once_a_second_and_reported_once_a_minute() 
         fill(&store, &accounts);
         let events = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&events);
-        let manager = Manager::new(index, &app("http://127.0.0.1:9"), Arc::clone(&store), long_times(), move |_| {
-            counted.fetch_add(1, Ordering::SeqCst);
-        });
+        let manager =
+            Manager::new(index, &app("http://127.0.0.1:9"), Arc::clone(&store), long_times(), move |_| {
+                counted.fetch_add(1, Ordering::SeqCst);
+            });
         let loads = count_loads(&store, || Err(StoreError::new(StoreErrorKind::Unavailable)));
         let began = Instant::now();
         for account in accounts.iter().cycle().take(10_000) {
@@ -403,9 +407,9 @@ fn a_store_that_works_again_is_used_again() {
         assert!(loads.load(Ordering::SeqCst) < 100);
         is_down.store(false, Ordering::SeqCst);
         wait_until(|| {
-            accounts.iter().all(|account| {
-                matches!(setup.manager.bearer_of(*account), Err(TokenError::NotInstalled))
-            })
+            accounts
+                .iter()
+                .all(|account| matches!(setup.manager.bearer_of(*account), Err(TokenError::NotInstalled)))
         });
     });
 }

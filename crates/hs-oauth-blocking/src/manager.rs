@@ -124,7 +124,7 @@ impl TokenManager {
     ///
     /// # Errors
     /// - [`TokenError::NotInstalled`], [`TokenError::Gone`] or [`TokenError::NotRenewable`] if the account has to connect the app, for the
-    ///   first time or again.
+    ///   first time or again. What another process does for the account shows within a second.
     /// - [`TokenError::Call`], [`TokenError::BackingOff`], [`TokenError::Store`] or [`TokenError::Unsaved`] if the token is no longer good
     ///   and cannot be renewed now. [`TokenError::next_step`] says what to do.
     /// - [`TokenError::Interrupted`] if the renewal ended without a result.

@@ -107,9 +107,7 @@ fn repeated(error: &TokenError) -> Option<TokenError> {
         | TokenError::Store(_)
         | TokenError::BackingOff { .. } => Some(error.clone()),
         // The refusal is HubSpot's response to a refresh. The next caller would send none.
-        TokenError::Gone { unsettled, .. } => {
-            Some(TokenError::Gone { unsettled: *unsettled, refusal: None })
-        }
+        TokenError::Gone { unsettled, .. } => Some(TokenError::Gone { unsettled: *unsettled, refusal: None }),
         _ => None,
     }
 }

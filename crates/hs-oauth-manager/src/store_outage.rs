@@ -73,8 +73,7 @@ impl StoreOutage {
             return Some(0);
         }
         let mut state = self.lock();
-        let was_reported =
-            state.reported_at.is_some_and(|at| at <= now && now.since(at) < REPORT_INTERVAL);
+        let was_reported = state.reported_at.is_some_and(|at| at <= now && now.since(at) < REPORT_INTERVAL);
         if was_reported {
             state.unreported += 1;
             return None;

@@ -1,5 +1,7 @@
 //! The runs of the processes: each asks for a step, the step takes a while, and its result takes a while to reach the run.
 
+use std::time::Duration;
+
 use hs_oauth_core::Endpoint as _;
 use hs_oauth_core::renewal::{CurrentTokens, Deadline, Input, Run as _, Step, TokenError};
 
@@ -7,6 +9,9 @@ use super::super::hubspot::at;
 use super::super::renewal_run::RenewalRun;
 use super::events::{Action, Delivery, Event};
 use super::{ActiveRun, RunKind, SECOND, Simulator, millis};
+
+/// The pause that HubSpot asks for.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// What a run asks for. Of installs and disconnects the result is of no interest here.
 enum Next {
@@ -124,7 +129,7 @@ impl<R: RenewalRun> Simulator<R> {
         }
     }
 
-    /// Admits the renewal, at once or after a wait; or skips it; or refuses it because of a shutdown.
+    /// Admits the renewal, at once or after a wait; or skips it; or refuses it because of a shutdown or a pause.
     fn admit(&mut self, run: usize, process: usize, step: u32, deadline: Deadline) {
         let waited = self.occurs(self.faults.queue_is_busy);
         let wait = if waited { self.random.up_to(300 * SECOND) } else { 0 };
@@ -133,6 +138,7 @@ impl<R: RenewalRun> Simulator<R> {
             Some(0) => (wait, Input::ShuttingDown),
             // At once, but a process may be paused before it goes on.
             Some(1..=3) if is_usable => (self.pause(), Input::Skip),
+            Some(4) => (self.pause(), Input::Paused { wait: PAUSE }),
             _ => (wait, Input::Admit { waited }),
         };
         self.schedule(wait, Event::Deliver { run, step, delivery: Delivery::Input(input) });
@@ -146,6 +152,9 @@ impl<R: RenewalRun> Simulator<R> {
         match action {
             Action::Load => self.begin_load(run, step),
             Action::Swap(expected, record) => self.begin_swap(run, step, clock, expected, record),
+            Action::Send(_) if self.occurs(self.faults.queue_is_busy) && self.random.up_to(3) == 0 => {
+                self.deliver(run, step, Delivery::Input(Input::Paused { wait: PAUSE }));
+            }
             Action::Send(refresh) => self.begin_send(run, step, clock, refresh, was_paused),
             Action::Revoke(revoke) => {
                 let after = self.latency();

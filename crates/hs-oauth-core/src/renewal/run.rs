@@ -39,7 +39,7 @@ use crate::token_set::TokenSet;
 ///             Step::Swap { expected, record, timeout } => driver.swap(expected, &record, timeout),
 ///             Step::Send { refresh, timeout } => Input::Refreshed(driver.call(&refresh, timeout)),
 ///             Step::Revoke(revoke) => Input::Revoked(driver.call(&revoke, hs_oauth_core::TIMEOUT)),
-///             Step::Admit { .. } => Input::Admit { waited: false }, // no limit to the rate of renewals
+///             Step::Admit { .. } => Input::Admit { waited: false }, // no limit of renewals
 ///             Step::Sleep(duration) => {
 ///                 driver.sleep(duration);
 ///                 Input::Slept
