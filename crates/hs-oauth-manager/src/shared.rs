@@ -88,8 +88,13 @@ impl<W: Waiting> Shared<W> {
         match &result {
             Ok(CurrentTokens { renewed: true, .. }) => self.store_outage.note_renewed(),
             Ok(_) => {}
-            // Another caller may be content with a token that was not enough for this flight's.
-            Err(error) if flight.any_usable => self.failures.note(account, flight.forgotten, error, now),
+            // With other errors, another caller may be content with a token that was not enough for this flight's.
+            Err(error)
+                if flight.any_usable
+                    || matches!(error, TokenError::Gone { .. } | TokenError::NotInstalled) =>
+            {
+                self.failures.note(account, flight.forgotten, error, now);
+            }
             Err(_) => {}
         }
         let (mut end, unsaved) = FlightEnd::new(flight, result, unreported, &self.cache, now, random);
@@ -172,5 +177,145 @@ impl<W: Waiting> fmt::Debug for Shared<W> {
             .field("flights", &state.flights.len())
             .field("unsaved", &state.unsaved.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use hs_oauth_core::{AccessToken, StoreErrorKind};
+
+    use super::*;
+    use crate::queue::Purpose;
+    use crate::settings::TokenManagerBuilder;
+    use crate::tests::{ACCOUNT, NOW, Recorder, lead, tokens};
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    /// Returns a manager without a transport, and the events that it emits: their names, and how many failures were not reported.
+    fn shared() -> (Shared<Recorder>, Arc<Mutex<Vec<(&'static str, u64)>>>) {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&events);
+        let settings = TokenManagerBuilder::new(|settings| settings).on_event(move |event| {
+            let unreported = if let Event::Failed { unreported, .. } = event { *unreported } else { 0 };
+            seen.lock().unwrap().push((event.name(), unreported));
+        });
+        (Shared::new(settings.build()), events)
+    }
+
+    fn begin(shared: &Shared<Recorder>, demand: Demand) -> Flight {
+        shared.begin_flight(ACCOUNT, demand, Random::new([1; 32]), NOW)
+    }
+
+    fn end(shared: &Shared<Recorder>, flight: Flight, error: TokenError, now: Timestamp) {
+        let mut guard = lead(&shared.flights, Purpose::Caller);
+        shared.emit_end(&shared.finish_flight(&mut guard, flight, Err(error), now, 0));
+    }
+
+    fn remembered(shared: &Shared<Recorder>, demand: Demand) -> Option<&'static str> {
+        let caller = Caller::new(ACCOUNT, demand);
+        shared.recent_failure(&caller, NOW).map(|error| error.name())
+    }
+
+    fn install(shared: &Shared<Recorder>) {
+        let tokens = tokens("installed");
+        let current = CurrentTokens { tokens, version: 1, renewed: true, refresh_error: None };
+        shared.finish_install(ACCOUNT, shared.cache.snapshot(ACCOUNT), Ok(current)).unwrap();
+    }
+
+    fn other_than(name: &str) -> Demand {
+        Demand::OtherThan(AccessToken::new(name).unwrap())
+    }
+
+    fn down() -> StoreError {
+        StoreError::new(StoreErrorKind::Unavailable)
+    }
+
+    #[test]
+    fn the_next_callers_of_an_account_receive_its_error_from_memory() {
+        for demand in [Demand::Usable, other_than("a"), Demand::Newer] {
+            let (shared, _) = shared();
+            let flight = begin(&shared, demand);
+            end(&shared, flight, TokenError::NotInstalled, NOW);
+            assert_eq!(remembered(&shared, Demand::Usable), Some("not_installed"));
+            assert_eq!(remembered(&shared, other_than("a")), Some("not_installed"));
+            assert_eq!(remembered(&shared, Demand::Newer), None, "it is asked for");
+            assert_eq!(remembered(&shared, Demand::Usable), None, "it is forgotten");
+        }
+    }
+
+    #[test]
+    fn a_caller_who_is_content_with_less_does_not_receive_the_error_of_one_who_was_not() {
+        for demand in [other_than("a"), Demand::Newer] {
+            let (shared, _) = shared();
+            for error in [
+                TokenError::BackingOff { wait: Duration::from_secs(60) },
+                TokenError::NotRenewable,
+                TokenError::Store(down()),
+            ] {
+                let flight = begin(&shared, demand.clone());
+                end(&shared, flight, error, NOW);
+                assert_eq!(remembered(&shared, Demand::Usable), None);
+            }
+        }
+    }
+
+    #[test]
+    fn an_install_and_a_disconnect_end_what_is_remembered_even_of_flights_under_way() {
+        let (shared, _) = shared();
+        let flight = begin(&shared, Demand::Usable);
+        end(&shared, flight, TokenError::NotInstalled, NOW);
+        let under_way = begin(&shared, Demand::Usable);
+        install(&shared);
+        assert_eq!(remembered(&shared, Demand::Usable), None);
+        end(&shared, under_way, TokenError::NotInstalled, NOW);
+        assert_eq!(remembered(&shared, Demand::Usable), None);
+        let flight = begin(&shared, Demand::Usable);
+        end(&shared, flight, TokenError::BackingOff { wait: MILLISECOND }, NOW);
+        shared.finish_disconnect(ACCOUNT, Ok(())).unwrap();
+        assert_eq!(remembered(&shared, Demand::Usable), None);
+    }
+
+    #[test]
+    fn while_the_store_fails_flights_end_at_once_without_an_event_and_one_a_second_asks_it() {
+        let (shared, events) = shared();
+        for hub_id in 1..=5 {
+            shared.note_load(Account::hub(hub_id), &Err::<(), _>(down()), NOW.minus(MILLISECOND * 1000));
+        }
+        let asks = begin(&shared, Demand::Usable);
+        assert!(asks.refusal().is_none());
+        for _ in 0..3 {
+            let flight = begin(&shared, Demand::Usable);
+            let refusal = flight.refusal().unwrap();
+            assert!(matches!(refusal, TokenError::Store(_)));
+            end(&shared, flight, refusal, NOW);
+        }
+        assert!(events.lock().unwrap().is_empty());
+        end(&shared, asks, TokenError::Store(down()), NOW);
+        for second in [1, 30, 59, 60] {
+            let flight = begin(&shared, Demand::Newer);
+            end(&shared, flight, TokenError::Store(down()), NOW.plus(Duration::from_secs(second)));
+        }
+        assert_eq!(*events.lock().unwrap(), [("failed", 0)], "the others were refused");
+        shared.note_load(ACCOUNT, &Ok(()), NOW);
+        for second in [59, 60] {
+            let flight = begin(&shared, Demand::Newer);
+            end(&shared, flight, TokenError::Store(down()), NOW.plus(Duration::from_secs(second)));
+        }
+        assert_eq!(*events.lock().unwrap(), [("failed", 0), ("failed", 1)]);
+    }
+
+    /// Tokens that could not be saved exist nowhere else, so every attempt to save them is made.
+    #[test]
+    fn a_flight_with_unsaved_tokens_asks_the_store_even_while_it_fails() {
+        let (shared, _) = shared();
+        lead(&shared.flights, Purpose::Caller)
+            .finish(Some(crate::tests::unsaved()), Err(TokenError::Interrupted));
+        for hub_id in 1..=5 {
+            shared.note_load(Account::hub(hub_id), &Err::<(), _>(down()), NOW);
+        }
+        assert!(begin(&shared, Demand::Usable).refusal().is_none());
     }
 }
