@@ -2,10 +2,12 @@
 
 mod budget;
 mod faults;
+mod limits;
 mod relay;
 pub(crate) mod setup;
 mod sharing;
 mod tenants;
+mod token_server;
 
 use std::time::Duration;
 

@@ -1,12 +1,14 @@
 //! Drives the runs of hs-oauth-core: does each step that a run asks for, and decides nothing.
 
+use std::sync::{Arc, Condvar};
+
 use hs_oauth_core::Account;
 use hs_oauth_core::renewal::{Deadline, Input, Run, Step, TokenError};
 use hs_oauth_manager::{Admitted, Purpose, Shared, catch_panic, loaded, now, swapped};
 use hs_oauth_store::TokenStore;
 
 use crate::client::Client;
-use crate::waiting::Threads;
+use crate::waiting::{Threads, wait_for};
 
 /// The client, the store and the state that all clones of a manager share.
 pub(crate) struct Inner {
@@ -29,14 +31,21 @@ impl Inner {
         let mut step = run.start(now());
         loop {
             let input = match step {
-                Step::Load { .. } => loaded(catch_panic(|| self.store.load(account))),
+                Step::Load { .. } => {
+                    let result = catch_panic(|| self.store.load(account));
+                    self.shared.note_load(account, &result, now());
+                    loaded(result)
+                }
                 Step::Swap { expected, record, .. } => {
                     swapped(catch_panic(|| self.store.swap(account, expected, &record)))
                 }
-                Step::Send { refresh, timeout } => {
-                    let response = self.client.call_once(&refresh, timeout);
-                    self.shared.refreshed(account, now(), response)
-                }
+                Step::Send { refresh, timeout } => match self.shared.flights.pause(account, now()) {
+                    Some(paused) => paused,
+                    None => {
+                        let response = self.client.call_once(&refresh, timeout);
+                        self.shared.refreshed(account, now(), response)
+                    }
+                },
                 Step::Introspect(introspect) => Input::Introspected(self.client.call(&introspect)),
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke)),
                 Step::Admit { deadline } => match admitted.take() {
@@ -57,12 +66,13 @@ impl Inner {
     fn admit(&self, account: Account, deadline: Deadline) -> Input {
         let flights = &self.shared.flights;
         let mut state = flights.state();
-        state.queue.join(account, Purpose::Caller, deadline, ());
+        let waker = Arc::new(Condvar::new());
+        state.queue.join(account, Purpose::Caller, deadline, Arc::clone(&waker));
         let mut waited = false;
         loop {
             match flights.admit(&mut state, account, now(), waited) {
                 Ok(input) => return input,
-                Err(wait) => state = flights.waiting.wait(state, wait),
+                Err(wait) => state = wait_for(&waker, state, wait),
             }
             waited = true;
         }

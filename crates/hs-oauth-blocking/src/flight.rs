@@ -20,6 +20,9 @@ impl Inner {
     /// Returns a bearer that meets the caller's demand, from the store or from HubSpot.
     pub(crate) fn bearer(self: &Arc<Self>, mut caller: Caller) -> BearerResult {
         self.shared.check_level(caller.account)?;
+        if let Some(error) = self.shared.recent_failure(&caller, now()) {
+            return caller.fallback(error, &self.shared.cache, now());
+        }
         loop {
             let (result, has_led) = match self.start_or_join(caller.account, Purpose::Caller) {
                 Ok(Role::Leader(guard)) => (self.run(guard, caller.demand.clone(), None), true),
@@ -40,9 +43,13 @@ impl Inner {
         mut admitted: Option<Admitted>,
     ) -> FlightResult {
         let mut flight = self.shared.begin_flight(guard.account(), demand, now(), random());
-        let result = self.drive(guard.account(), &mut admitted, &mut flight.run);
+        let result = match flight.refusal() {
+            Some(error) => Err(error),
+            None => self.drive(guard.account(), &mut admitted, &mut flight.run),
+        };
         if let Some(unused) = admitted {
-            self.give_back(unused);
+            let flights = &self.shared.flights;
+            flights.waiting.queue_changed(flights.state().queue.give_back(unused));
         }
         let end = self.shared.finish_flight(&mut guard, flight, result, now(), random().next_u64());
         if end.starts_retries {
@@ -69,13 +76,6 @@ impl Inner {
             Role::Leader(guard) => self.run(guard, Demand::Usable, None),
             Role::Follower(flight) => result_of(&flight),
         }
-    }
-
-    /// Gives back a right to begin that was not used.
-    pub(crate) fn give_back(&self, unused: Admitted) {
-        let flights = &self.shared.flights;
-        flights.state().queue.give_back(unused);
-        flights.waiting.queue_changed(None);
     }
 
     /// Waits until no flight and no task is under way, but not longer than `max`.

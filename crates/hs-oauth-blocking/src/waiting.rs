@@ -7,7 +7,8 @@ use hs_oauth_manager::{FlightResult, State, Wait, Waiting};
 /// Waiting with condition variables.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
-    /// Is notified when the queue changes, and when nothing is under way any more.
+    /// Is notified when the queue changes, and when nothing is under way any more. A run in the queue has one of its own, since there may be
+    /// thousands of them.
     pub(crate) changed: Condvar,
 }
 
@@ -16,7 +17,7 @@ pub(crate) type Flight = Arc<(Mutex<Option<FlightResult>>, Condvar)>;
 
 impl Waiting for Threads {
     type Flight = Flight;
-    type Waker = ();
+    type Waker = Arc<Condvar>;
 
     fn deliver(flight: &Flight, flight_result: FlightResult) {
         let (result, has_ended) = &**flight;
@@ -24,7 +25,8 @@ impl Waiting for Threads {
         has_ended.notify_all();
     }
 
-    fn queue_changed(&self, _: Option<&()>) {
+    fn queue_changed(&self, run: Option<&Arc<Condvar>>) {
+        run.inspect(|run| run.notify_one());
         self.changed.notify_all();
     }
 
@@ -33,18 +35,14 @@ impl Waiting for Threads {
     }
 }
 
-impl Threads {
-    /// Waits until the queue changes or the time of `wait` is over.
-    pub(crate) fn wait<'s>(
-        &self,
-        state: MutexGuard<'s, State<Self>>,
-        wait: Wait,
-    ) -> MutexGuard<'s, State<Self>> {
-        match wait {
-            Wait::For(time) => {
-                self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
-            }
-            Wait::UntilWoken => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-        }
+/// Waits until `changed` is notified or the time of `wait` is over.
+pub(crate) fn wait_for<'s>(
+    changed: &Condvar,
+    state: MutexGuard<'s, State<Threads>>,
+    wait: Wait,
+) -> MutexGuard<'s, State<Threads>> {
+    match wait {
+        Wait::For(time) => changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0,
+        Wait::UntilWoken => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
     }
 }

@@ -8,7 +8,8 @@
 //! - [`Shared`] is the state that all clones of a manager share. It ties the parts below together.
 //! - [`Cache`] holds the bearers, and is read without a lock.
 //! - [`SingleFlight`] allows one renewal at a time for each account: the first caller leads it, and the others follow.
-//! - [`RenewalQueue`] says when renewals begin: their rate, and their order.
+//! - [`RenewalQueue`] says when renewals begin: their rate, their order, and how many are in flight. It heeds what HubSpot's last
+//!   responses say.
 //! - [`Flight`] and [`FlightEnd`] are the beginning and the end of a renewal. The end changes the cache and emits events.
 //! - [`Caller`] decides whether the [`Outcome`] of a renewal is enough for a caller.
 //! - [`SaveRetries`] says when the next attempt is made to save tokens whose save failed.
@@ -26,12 +27,15 @@ mod identity;
 mod installed;
 mod outcome;
 mod queue;
+mod recent_failures;
 mod settings;
 mod shared;
 mod single_flight;
 mod store_call;
+mod store_outage;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod unsaved;
 
 pub use cache::{Cache, Cached, Snapshot, access_token};
@@ -46,7 +50,7 @@ pub use exchange::{ExchangeError, SendError, Tries, explains_401, trace};
 pub use identity::NewTokens;
 pub use installed::Installed;
 pub use outcome::{BearerResult, Caller, Flight, FlightEnd, FlightResult, Outcome};
-pub use queue::{Admitted, Purpose, RenewalQueue, Wait};
+pub use queue::{Admitted, Limits, Purpose, RenewalQueue, Wait};
 pub use settings::{Settings, TokenManagerBuilder};
 pub use shared::Shared;
 pub use single_flight::{FlightGuard, Role, SingleFlight, State, TaskGuard, Waiting};

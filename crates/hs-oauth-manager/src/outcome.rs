@@ -33,8 +33,14 @@ pub struct Flight {
     pub run: Renewal,
     pub(crate) account: Account,
     pub(crate) snapshot: Snapshot,
+    /// How often what is remembered of an account had been forgotten.
+    pub(crate) forgotten: u64,
+    /// The error with which the flight ends at once, since the store fails.
+    pub(crate) refusal: Option<TokenError>,
     /// The tokens that the run begins with, since an earlier run could not save them.
     pub(crate) unsaved: Option<UnsavedTokens>,
+    /// Whether the flight was started for a caller who is content with any token that may be handed out.
+    pub(crate) any_usable: bool,
     /// Whether the flight was started because an API rejected a token with 401.
     pub(crate) forced: bool,
     /// When the flight began.
@@ -57,6 +63,8 @@ pub struct FlightEnd {
     took: Duration,
     /// Whether the grant was gone before.
     was_gone: bool,
+    /// How many failures of the store had no event since the last one that had, or `None` if this one has none either.
+    unreported: Option<u64>,
 }
 
 /// A caller who asks for a bearer. It may start or join several flights until it has one.
@@ -76,17 +84,26 @@ pub struct Caller {
 /// a lesser demand.
 const MAX_FLIGHTS: u32 = 3;
 
+impl Flight {
+    /// Returns the error with which the flight ends without its run being driven, if there is one: the store fails, and is asked by another
+    /// flight.
+    pub fn refusal(&self) -> Option<TokenError> {
+        self.refusal.clone()
+    }
+}
+
 impl FlightEnd {
     /// Brings the cache up to date with the result of a flight's run. Returns the end, and the tokens that the run could not save.
-    /// `random` spreads pauses.
+    /// `unreported` is how many failures of the store had no event, or `None` if this one shall have none; `random` spreads pauses.
     pub(crate) fn new(
         flight: Flight,
         run_result: Result<CurrentTokens, TokenError>,
+        unreported: Option<u64>,
         cache: &Cache,
         now: Timestamp,
         random: u64,
     ) -> (Self, Option<UnsavedTokens>) {
-        let Flight { run, account, snapshot, unsaved, forced, began } = flight;
+        let Flight { run, account, snapshot, unsaved, forced, began, .. } = flight;
         let (took, was_gone) = (now.since(began), run.has_rechecked());
         let mut was_evicted = false;
         let result = match &run_result {
@@ -107,8 +124,17 @@ impl FlightEnd {
                 Err(error.clone())
             }
         };
-        let end =
-            Self { result, starts_retries: false, account, unsaved, run_result, was_evicted, took, was_gone };
+        let end = Self {
+            result,
+            starts_retries: false,
+            account,
+            unsaved,
+            run_result,
+            was_evicted,
+            took,
+            was_gone,
+            unreported,
+        };
         (end, run.into_unsaved())
     }
 
@@ -127,7 +153,7 @@ impl FlightEnd {
             }
             // The old token is still good, so no caller receives the error.
             Ok(CurrentTokens { refresh_error: Some(error), .. }) => {
-                emit(&Event::Failed { account, error, took });
+                emit(&Event::Failed { account, error, took, unreported: 0 });
             }
             Err(TokenError::Gone { unsettled, refusal })
                 if refusal.is_some() && !self.was_gone || self.was_evicted =>
@@ -138,7 +164,11 @@ impl FlightEnd {
             Ok(_)
             | Err(TokenError::Gone { .. } | TokenError::NotInstalled | TokenError::NotRenewable)
             | Err(TokenError::BackingOff { .. }) => {}
-            Err(error) => emit(&Event::Failed { account, error, took }),
+            Err(error) => {
+                if let Some(unreported) = self.unreported {
+                    emit(&Event::Failed { account, error, took, unreported });
+                }
+            }
         }
     }
 }
@@ -181,6 +211,12 @@ impl Caller {
             }
             // The leader's flight was cut off. This caller's own may succeed.
             Err(TokenError::Interrupted) if !has_led => TokenError::Interrupted,
+            // The flight was started for a caller who asked for less: it sent nothing, and this caller's own may.
+            Err(error @ (TokenError::Gone { refusal: None, .. } | TokenError::BackingOff { .. }))
+                if !has_led && !matches!(self.demand, Demand::Usable | Demand::OtherThan(_)) =>
+            {
+                error
+            }
             // Another process saved tokens during the flight, and they have expired already.
             Err(error @ TokenError::BackingOff { wait, .. }) if wait.is_zero() => error,
             Err(error) => return Some(self.fallback(error, cache, now)),
@@ -242,7 +278,10 @@ mod tests {
             run,
             account: ACCOUNT,
             snapshot: cache.snapshot(ACCOUNT),
+            forgotten: 0,
+            refusal: None,
             unsaved: None,
+            any_usable: true,
             forced: false,
             began: NOW,
         }
@@ -262,7 +301,7 @@ mod tests {
 
     /// Ends a flight, and returns the names of its events.
     fn events_of(flight: Flight, result: RunResult, cache: &Cache) -> Vec<&'static str> {
-        let (end, _) = FlightEnd::new(flight, result, cache, NOW, 0);
+        let (end, _) = FlightEnd::new(flight, result, Some(0), cache, NOW, 0);
         let names = std::cell::RefCell::new(Vec::new());
         end.emit(|event| {
             assert_eq!(event.account(), Some(ACCOUNT));
@@ -294,7 +333,7 @@ mod tests {
     fn a_refresh_that_failed_while_the_old_token_is_good_is_reported_and_the_old_token_handed_out() {
         let cache = cache();
         let old = CurrentTokens { refresh_error: Some(call_error().into()), ..current("old", false) };
-        let (end, _) = FlightEnd::new(flight(&cache), Ok(old.clone()), &cache, NOW, 0);
+        let (end, _) = FlightEnd::new(flight(&cache), Ok(old.clone()), Some(0), &cache, NOW, 0);
         assert_eq!(end.result.unwrap().bearer, "Bearer old");
         assert_eq!(events_of(flight(&cache), Ok(old), &cache), ["failed"]);
     }
@@ -330,6 +369,20 @@ mod tests {
         assert_eq!(cache.len(), 1);
         events_of(flight(&cache), Err(TokenError::NotInstalled), &cache);
         assert_eq!(cache.len(), 0);
+    }
+
+    #[test]
+    fn a_caller_who_asks_for_more_than_the_flight_it_joined_starts_one_of_its_own() {
+        let gone = || Err(TokenError::Gone { unsettled: false, refusal: None });
+        let backing_off = || Err(TokenError::BackingOff { wait: Duration::from_secs(60), cause: None });
+        for demand in [Demand::Newer, Demand::NewerDespiteRetryAfter, Demand::Recheck] {
+            let caller = || Caller::new(ACCOUNT, demand.clone());
+            assert_eq!(receive(&mut caller(), gone(), false), None, "{demand:?}");
+            assert_eq!(receive(&mut caller(), backing_off(), false), None, "{demand:?}");
+            assert_eq!(receive(&mut caller(), gone(), true).as_deref(), Some("gone"), "{demand:?}");
+        }
+        let mut caller = Caller::new(ACCOUNT, Demand::Usable);
+        assert_eq!(receive(&mut caller, gone(), false).as_deref(), Some("gone"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use hs_oauth_core::renewal::{MassRefusalLimit, RenewalPolicy};
 
 use crate::event::{Event, Listener};
+use crate::queue::Limits;
 
 /// The settings of a token manager.
 pub struct Settings {
@@ -15,8 +16,8 @@ pub struct Settings {
     pub user_level: bool,
     /// The application's callback.
     pub listener: Option<Box<Listener>>,
-    /// The most renewals that begin in a second, or `None` for no limit.
-    pub renewals_per_second: Option<NonZeroU32>,
+    /// How many renewals begin in a second, and how many are in flight.
+    pub limits: Limits,
     /// When refusals count as a mass refusal, or `None` if they never do.
     pub mass_refusal_limit: Option<MassRefusalLimit>,
 }
@@ -27,7 +28,7 @@ impl Default for Settings {
             policy: RenewalPolicy::new(),
             user_level: false,
             listener: None,
-            renewals_per_second: None,
+            limits: Limits::default(),
             mass_refusal_limit: Some(MassRefusalLimit::default()),
         }
     }
@@ -80,7 +81,22 @@ impl<M> TokenManagerBuilder<M> {
     /// use and expire together: with a rate of a hundredth of their number, more than half of that time is left over.
     #[must_use]
     pub fn with_renewals_per_second(mut self, max: NonZeroU32) -> Self {
-        self.settings.renewals_per_second = Some(max);
+        self.settings.limits.per_second = Some(max);
+        self
+    }
+
+    /// Sets the most renewals that are in flight at once. The default is 64.
+    ///
+    /// A renewal that is in flight has its request under way, or is about to save what came of it. So this is also the most connections to
+    /// HubSpot that the manager needs for renewals. Others wait in the order that
+    /// [`with_renewals_per_second`](Self::with_renewals_per_second) describes. Calls that are not renewals are not counted.
+    ///
+    /// Whatever the limit, the manager renews nothing while HubSpot asks it to pause: after a 429, no account is renewed until the time in
+    /// `Retry-After` is over. A caller who needs a new token meanwhile receives an error that says how long to wait. After five failures in
+    /// a row, of HubSpot or the network, one account is renewed at a time until that succeeds.
+    #[must_use]
+    pub fn with_max_renewals_in_flight(mut self, max: NonZeroU32) -> Self {
+        self.settings.limits.in_flight = max;
         self
     }
 
@@ -127,7 +143,7 @@ mod tests {
         let settings = TokenManagerBuilder::new(|settings| settings).build();
         assert_eq!(settings.policy, RenewalPolicy::new());
         assert!(!settings.user_level && settings.listener.is_none());
-        assert_eq!(settings.renewals_per_second, None);
+        assert_eq!((settings.limits.per_second, settings.limits.in_flight.get()), (None, 64));
     }
 
     #[test]
@@ -141,10 +157,12 @@ mod tests {
             .with_policy(policy)
             .with_user_level(true)
             .with_renewals_per_second(NonZeroU32::MIN)
+            .with_max_renewals_in_flight(NonZeroU32::MAX)
             .on_event(move |_| _ = counter.fetch_add(1, Ordering::Relaxed))
             .build();
         assert_eq!((settings.policy, settings.user_level), (policy, true));
-        assert_eq!(settings.renewals_per_second, Some(NonZeroU32::MIN));
+        let limits = Limits { per_second: Some(NonZeroU32::MIN), in_flight: NonZeroU32::MAX };
+        assert_eq!(settings.limits, limits);
         settings.listener.unwrap()(&Event::Disconnected { account: Account::hub(1) });
         assert_eq!(events.load(Ordering::Relaxed), 1);
     }

@@ -16,6 +16,7 @@ use super::policy::RenewalPolicy;
 use super::record::{GrantState, Record, Stored};
 use super::requirements::Requirements;
 use super::response::{Examination, Outcome};
+use super::retry_cause::RetryCause;
 use super::run::{CurrentTokens, Deadline, Demand, Input, Run, Step};
 use super::save::{Comparison, PendingSave, UnsavedTokens};
 use super::store_calls::StoreCalls;
@@ -221,6 +222,15 @@ impl Renewal {
         self.has_rechecked = leased.record.state == GrantState::Gone;
         self.state = State::Send { leased: Box::new(leased), sent_at: now };
         Step::Send { refresh: Refresh::new(token), timeout }
+    }
+
+    /// Releases the lease without having sent anything.
+    fn paused(&mut self, leased: Stored, wait: Duration, cause: RetryCause) -> Next {
+        let Stored { version, mut record } = leased;
+        let Some(tokens) = record.tokens.clone() else { return self.unreadable() };
+        record.lease = None;
+        let error = TokenError::BackingOff { wait, cause: Some(cause) };
+        self.swap(State::Release { tokens: Box::new(tokens), error }, version, record)
     }
 
     /// Does what the response to the refresh asks for.
@@ -448,6 +458,11 @@ impl Run for Renewal {
                 self.found_or(now, stored.record.tokens, TokenError::ShutDown)
             }
 
+            (State::Admit { stored, .. }, Input::Paused { wait, cause }) => {
+                let error = TokenError::BackingOff { wait, cause: Some(cause) };
+                self.found_or(now, stored.record.tokens, error)
+            }
+
             (State::Take(record), Input::Stored(version)) => {
                 self.taken(now, Stored { version, record: *record })
             }
@@ -461,6 +476,8 @@ impl Run for Renewal {
             (State::Identify { leased, tokens }, Input::Introspected(response)) => {
                 self.identified(now, *leased, *tokens, response)
             }
+
+            (State::Send { leased, .. }, Input::Paused { wait, cause }) => self.paused(*leased, wait, cause),
 
             (State::Save, Input::Stored(_)) => self.saved(now),
             (State::Save, Input::Conflict) if !self.store.is_first_conflict() => {
