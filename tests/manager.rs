@@ -5,6 +5,7 @@ mod faults;
 mod relay;
 pub(crate) mod setup;
 mod sharing;
+mod shutdown;
 
 use std::time::Duration;
 

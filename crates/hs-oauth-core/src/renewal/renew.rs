@@ -73,6 +73,8 @@ enum State {
         tokens: Box<TokenSet>,
         error: Error,
     },
+    /// It releases its lease, since it may not send any more.
+    GiveBack(Option<TokenSet>),
     /// It releases its lease before it begins anew.
     Restart,
     Revoke,
@@ -103,6 +105,12 @@ impl Renewal {
         self.holder = unsaved.holder;
         self.pending_save = Some(PendingSave::again(unsaved));
         self
+    }
+
+    /// Returns the tokens that the run has received and has not saved. They may exist nowhere else. After a crash of the driver, or after
+    /// [`TokenError::Unsaved`], the next run must begin with them.
+    pub fn unsaved(&self) -> Option<&UnsavedTokens> {
+        self.pending_save.as_ref().map(|pending| &pending.unsaved)
     }
 
     /// Returns the tokens that the run could not save, after [`TokenError::Unsaved`]. The next run must begin with them.
@@ -197,6 +205,13 @@ impl Renewal {
         self.has_sent = true;
         self.state = State::Send { leased: Box::new(leased), sent_at: now };
         Step::Send { refresh: Refresh::new(token), timeout }
+    }
+
+    /// Gives the lease back, since nothing is sent any more.
+    fn not_sent(&mut self, leased: Stored) -> Next {
+        let Stored { version, mut record } = leased;
+        record.lease = None;
+        self.swap(State::GiveBack(record.tokens.clone()), version, record)
     }
 
     /// Does what the response to the refresh asks for.
@@ -380,6 +395,7 @@ impl Run for Renewal {
             (State::Load, Input::Loaded(stored)) => self.loaded(now, stored),
             (State::Load, Input::StoreFailed(error)) => self.done(Err(TokenError::Store(error))),
             (State::Wait, Input::Slept) => self.load(State::Load),
+            (State::Wait, Input::ShuttingDown) => self.done(Err(TokenError::ShutDown)),
 
             (State::Admit { stored, .. }, Input::Admit { waited }) => self.admitted(now, *stored, waited),
             (State::Admit { stored, deadline }, Input::Skip) => self.skipped(now, *stored, deadline),
@@ -396,6 +412,10 @@ impl Run for Renewal {
 
             (State::Send { leased, sent_at }, Input::Refreshed(response)) => {
                 self.received(now, *leased, sent_at, response)
+            }
+            (State::Send { leased, .. }, Input::ShuttingDown) => self.not_sent(*leased),
+            (State::GiveBack(tokens), Input::Stored(_) | Input::Conflict | Input::StoreFailed(_)) => {
+                self.found_or(now, tokens, TokenError::ShutDown)
             }
 
             (State::Save, Input::Stored(_)) => self.saved(now),

@@ -133,7 +133,8 @@ pub enum Input {
     /// The result of [`Step::Admit`] if the renewal would have to wait, and the callers can have the old token meanwhile. It is possible
     /// only with a [`Deadline::At`] that has not passed.
     Skip,
-    /// The result of [`Step::Admit`] if no renewal begins any more.
+    /// The result of [`Step::Admit`], [`Step::Send`] or [`Step::Sleep`] if nothing was done, since no renewal begins any more. After a
+    /// sleep it is possible only for a [`Renewal`](crate::renewal::Renewal) that has sent nothing.
     ShuttingDown,
     /// The result of [`Step::Sleep`]: the time is over.
     Slept,
