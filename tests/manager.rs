@@ -318,7 +318,7 @@ fn an_api_that_always_responds_with_401_causes_one_renewal_and_not_one_for_each_
         assert_ne!(new, old);
         let error = setup.manager.bearer_after_401(&new).unwrap_err();
         assert!(
-            matches!(error, TokenError::BackingOff { wait } if wait <= Duration::from_secs(60)),
+            matches!(error, TokenError::BackingOff { wait, .. } if wait <= Duration::from_secs(60)),
             "{error:?}"
         );
         assert_eq!(setup.manager.bearer_after_401(&old).unwrap(), new, "this is not the rejected one");

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use hs_oauth_core::{
-    App, Authorize, ClientSecret, Endpoint, ExchangeCode, Introspect, Introspection, Randomness,
+    Account, App, Authorize, ClientSecret, Endpoint, ExchangeCode, Introspect, Introspection, Randomness,
     RefreshToken, Timestamp, TokenSet,
 };
 use hs_oauth_emulator::{Emulator, Rotation, Settings};
 use http::Response;
 
 pub(super) const HUB: i64 = 62515;
+pub(super) const ACCOUNT: Account = Account::hub(HUB);
 
 pub(super) struct HubSpot {
     pub(super) app: App,

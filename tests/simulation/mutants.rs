@@ -5,9 +5,10 @@
 
 use std::ops::Range;
 
-use hs_oauth_core::Random;
 use hs_oauth_core::renewal::{Demand, RenewalPolicy};
+use hs_oauth_core::{AppIdentity, Random};
 
+use super::hubspot::ACCOUNT;
 use super::renewal_run::impl_renewal_run;
 use super::{RenewalRun, Totals, Violation};
 

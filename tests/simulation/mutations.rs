@@ -32,7 +32,7 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "two_sends_a_lease",
         from: "Outcome::Release { record, error } => {",
-        to: "Outcome::Release { record, .. } if record.unsettled => self.send(now, leased),\nOutcome::Release { record, error } => {",
+        to: "Outcome::Release { record, .. } if record.unsettled => { let at = leased.record.lease.as_ref().unwrap().until; self.send(at, leased) }\nOutcome::Release { record, error } => {",
     },
     Mutation {
         name: "tokens_dropped_on_conflict",
@@ -78,8 +78,8 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "refusal_not_compared",
-        from: "same && stored.record.state == GrantState::Live",
-        to: "(same || stored.record.state == GrantState::Live)",
+        from: "same && stored.record.state == sent.state",
+        to: "(same || stored.record.state == sent.state)",
     },
     Mutation {
         name: "any_save_clears_the_mark",

@@ -1,6 +1,8 @@
 //! What the simulation runs: core's renewal, or a copy of it with a planted bug.
 
-use hs_oauth_core::Random;
+use hs_oauth_core::{AppIdentity, Random};
+
+use super::hubspot::ACCOUNT;
 use hs_oauth_core::renewal::{CurrentTokens, Demand, Renewal, RenewalPolicy, Run, UnsavedTokens};
 
 pub(super) trait RenewalRun: Run<Output = CurrentTokens> + Sized {
@@ -9,6 +11,7 @@ pub(super) trait RenewalRun: Run<Output = CurrentTokens> + Sized {
 
     fn begin(
         policy: RenewalPolicy,
+        app: AppIdentity,
         random: Random,
         demand: Demand,
         unsaved: Option<Self::UnsavedTokens>,
@@ -24,11 +27,12 @@ macro_rules! impl_renewal_run {
 
             fn begin(
                 policy: RenewalPolicy,
+                app: AppIdentity,
                 random: Random,
                 demand: Demand,
                 unsaved: Option<$unsaved>,
             ) -> Self {
-                let run = Self::new(policy, random, demand);
+                let run = Self::new(policy, app, ACCOUNT, random, demand);
                 match unsaved {
                     Some(unsaved) => run.with_unsaved(unsaved),
                     None => run,

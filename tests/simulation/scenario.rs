@@ -8,15 +8,13 @@ use hs_oauth_core::renewal::{
     Timing, TokenError, UnsavedTokens,
 };
 use hs_oauth_core::{
-    Account, Endpoint, Error, Random, Refresh, RefreshToken, StoreError, StoreErrorKind, TokenSet,
+    AppIdentity, Endpoint, Error, Random, Refresh, RefreshToken, StoreError, StoreErrorKind, TokenSet,
     TransportError, TransportErrorKind,
 };
 use hs_oauth_emulator::Rotation;
 use hs_oauth_store::{MemoryStore, Swapped, TokenStore};
 
-use super::hubspot::{HUB, HubSpot, at};
-
-pub(super) const ACCOUNT: Account = Account::hub(HUB);
+use super::hubspot::{ACCOUNT, HubSpot, at};
 
 pub(super) struct Scenario {
     /// The true time, in milliseconds.
@@ -75,6 +73,10 @@ impl Scenario {
         self.record().tokens.unwrap()
     }
 
+    fn app(&self) -> AppIdentity {
+        self.hubspot.app.identity()
+    }
+
     fn random(&mut self) -> Random {
         self.runs += 1;
         Random::new([self.runs; 32])
@@ -86,22 +88,23 @@ impl Scenario {
     }
 
     pub(super) fn begin_renewal_for(&mut self, demand: Demand, clock: i64) -> StepwiseRun<Renewal> {
-        let run = Renewal::new(self.policy, self.random(), demand);
+        let run = Renewal::new(self.policy, self.app(), ACCOUNT, self.random(), demand);
         self.begin(run, clock)
     }
 
     pub(super) fn begin_renewal_with(&mut self, unsaved: UnsavedTokens) -> StepwiseRun<Renewal> {
-        let run = Renewal::new(self.policy, self.random(), Demand::Usable).with_unsaved(unsaved);
+        let run = Renewal::new(self.policy, self.app(), ACCOUNT, self.random(), Demand::Usable)
+            .with_unsaved(unsaved);
         self.begin(run, 0)
     }
 
     pub(super) fn begin_install(&mut self, tokens: TokenSet) -> StepwiseRun<Install> {
-        let run = Install::new(self.random(), tokens);
+        let run = Install::new(self.app(), self.random(), tokens);
         self.begin(run, 0)
     }
 
     pub(super) fn begin_disconnect(&mut self) -> StepwiseRun<Disconnect> {
-        let run = Disconnect::new(self.random());
+        let run = Disconnect::new(self.app(), self.random());
         self.begin(run, 0)
     }
 
@@ -138,7 +141,8 @@ impl Scenario {
                 Swapped::Stored(version) => Input::Stored(version),
                 Swapped::Conflict => Input::Conflict,
             },
-            Step::Send { refresh, .. } => Input::Refreshed(self.handle(refresh)),
+            Step::Send { refresh, .. } => refreshed(self.handle(refresh)),
+            Step::Introspect(introspect) => Input::Introspected(self.hubspot.call(self.now, introspect)),
             Step::Revoke(revoke) => Input::Revoked(self.hubspot.call(self.now, revoke)),
             Step::Sleep(duration) => {
                 self.advance(*duration);
@@ -158,7 +162,7 @@ impl Scenario {
     /// Returns what a run receives for this response, which the emulator did not make.
     pub(super) fn response(&self, refresh: &Refresh, status: u16, body: &str) -> Input {
         let response = http::Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap();
-        Input::Refreshed(refresh.read_response(&self.hubspot.app, at(self.now), &response))
+        refreshed(refresh.read_response(&self.hubspot.app, at(self.now), &response))
     }
 
     /// Returns what a run receives for a response with `Retry-After` and no body.
@@ -170,7 +174,7 @@ impl Scenario {
     ) -> Input {
         let response = http::Response::builder().status(status).header("retry-after", retry_after);
         let response = response.body(Vec::new()).unwrap();
-        Input::Refreshed(refresh.read_response(&self.hubspot.app, at(self.now), &response))
+        refreshed(refresh.read_response(&self.hubspot.app, at(self.now), &response))
     }
 
     /// Performs the step that a run asks for, and resumes the run with the result.
@@ -227,9 +231,14 @@ impl StepwiseRun<Renewal> {
     }
 }
 
+/// The result of a request, of which no other account's response says that it is part of a mass refusal.
+pub(super) fn refreshed(response: Result<TokenSet, Error>) -> Input {
+    Input::Refreshed { response, is_mass_refusal: false }
+}
+
 /// The result of a request that had no response in time.
 pub(super) fn timeout() -> Input {
-    Input::Refreshed(Err(TransportError::new(TransportErrorKind::Timeout).into()))
+    refreshed(Err(TransportError::new(TransportErrorKind::Timeout).into()))
 }
 
 /// The result of a call to a store that cannot be reached.

@@ -8,8 +8,8 @@ use hs_oauth_emulator::Rotation;
 use hs_oauth_emulator::Rotation::{Keep, Rotate, Strict};
 use hs_oauth_store::{Swapped, TokenStore};
 
-use super::hubspot::{HUB, at};
-use super::scenario::{ACCOUNT, Scenario, StepwiseRun, refresh_token, renewed, store_unavailable, timeout};
+use super::hubspot::{ACCOUNT, HUB, at};
+use super::scenario::{Scenario, StepwiseRun, refresh_token, refreshed, renewed, store_unavailable, timeout};
 
 /// A has its response but is paused until its lease is over. B has taken over and is about to send. Returns the scenario, A, what A
 /// is to receive, and B.
@@ -40,7 +40,7 @@ fn c1_a_lease_that_came_too_late_is_not_sent_under() {
     scenario.step(&mut a);
     assert!(matches!(a.step, Step::Sleep(_)), "A waits for B: {:?}", a.step);
 
-    let response = Input::Refreshed(scenario.handle(&request));
+    let response = refreshed(scenario.handle(&request));
     scenario.resume(&mut b, response);
     let tokens = renewed(scenario.finish(&mut b));
     assert_eq!(scenario.finish(&mut a).unwrap().tokens, tokens);
@@ -276,7 +276,7 @@ fn c13_a_run_that_drops_a_new_refresh_token_because_of_a_tombstone_revokes_it() 
         "the disconnect has revoked the old refresh token only"
     );
 
-    scenario.resume(&mut a, Input::Refreshed(Ok(new.clone())));
+    scenario.resume(&mut a, refreshed(Ok(new.clone())));
     assert!(matches!(scenario.finish(&mut a), Err(TokenError::NotInstalled)));
     assert!(!scenario.hubspot.is_active(scenario.now, refresh_token(&new)));
     assert_eq!(scenario.record().revoke, None);

@@ -41,8 +41,10 @@ impl Inner {
                     swapped(with_timeout(timeout, swap).await)
                 }
                 Step::Send { refresh, timeout } => {
-                    Input::Refreshed(self.client.call_once(&refresh, timeout).await)
+                    let response = self.client.call_once(&refresh, timeout).await;
+                    self.shared.refreshed(account, now(), response)
                 }
+                Step::Introspect(introspect) => Input::Introspected(self.client.call(&introspect).await),
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke).await),
                 Step::Admit { deadline } => self.admit(account, purpose, deadline).await,
                 Step::Sleep(time) => {

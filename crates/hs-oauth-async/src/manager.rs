@@ -57,7 +57,8 @@ impl TokenManager {
     /// Returns a builder for a manager with other settings.
     pub fn builder(client: Client, store: impl AsyncTokenStore + 'static) -> TokenManagerBuilder {
         TokenManagerBuilder::new(|settings| {
-            let inner = Inner { client, store: Box::new(store), shared: Shared::new(settings) };
+            let shared = Shared::new(settings, client.app().identity());
+            let inner = Inner { client, store: Box::new(store), shared };
             Self { inner: Arc::new(inner) }
         })
     }
@@ -209,7 +210,7 @@ impl TokenManager {
         let inner = Arc::clone(&self.inner);
         let work = async move {
             inner.shared.cache.evict(account);
-            let mut run = Disconnect::new(random());
+            let mut run = Disconnect::new(inner.shared.app.clone(), random());
             let result = inner.drive(account, Purpose::Caller, &mut run).await;
             inner.shared.finish_disconnect(account, result)
         };
@@ -260,7 +261,7 @@ impl TokenManager {
 impl Inner {
     async fn install(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
         let snapshot = self.shared.cache.snapshot(account);
-        let mut run = Install::new(random(), tokens);
+        let mut run = Install::new(self.shared.app.clone(), random(), tokens);
         let result = self.drive(account, Purpose::Caller, &mut run).await;
         self.shared.finish_install(account, snapshot, result)
     }

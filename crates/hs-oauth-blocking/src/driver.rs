@@ -33,7 +33,11 @@ impl Inner {
                 Step::Swap { expected, record, .. } => {
                     swapped(catch_panic(|| self.store.swap(account, expected, &record)))
                 }
-                Step::Send { refresh, timeout } => Input::Refreshed(self.client.call_once(&refresh, timeout)),
+                Step::Send { refresh, timeout } => {
+                    let response = self.client.call_once(&refresh, timeout);
+                    self.shared.refreshed(account, now(), response)
+                }
+                Step::Introspect(introspect) => Input::Introspected(self.client.call(&introspect)),
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke)),
                 Step::Admit { deadline } => match admitted.take() {
                     Some(_) => Input::Admit { waited: false },

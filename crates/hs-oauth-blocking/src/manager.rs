@@ -62,7 +62,8 @@ impl TokenManager {
     /// Returns a builder for a manager with other settings.
     pub fn builder(client: Client, store: impl TokenStore + 'static) -> TokenManagerBuilder {
         TokenManagerBuilder::new(|settings| {
-            let inner = Inner { client, store: Box::new(store), shared: Shared::new(settings) };
+            let shared = Shared::new(settings, client.app().identity());
+            let inner = Inner { client, store: Box::new(store), shared };
             Self { handle: Arc::new(Handle { inner: Arc::new(inner) }) }
         })
     }
@@ -206,7 +207,7 @@ impl TokenManager {
         let inner = self.inner();
         let _task = inner.shared.flights.start_task()?;
         inner.shared.cache.evict(account);
-        let mut run = Disconnect::new(random());
+        let mut run = Disconnect::new(inner.shared.app.clone(), random());
         let result = inner.drive(account, &mut None, &mut run);
         inner.shared.finish_disconnect(account, result)
     }
@@ -258,7 +259,7 @@ impl Drop for Handle {
 impl Inner {
     fn install(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
         let snapshot = self.shared.cache.snapshot(account);
-        let mut run = Install::new(random(), tokens);
+        let mut run = Install::new(self.shared.app.clone(), random(), tokens);
         let result = self.drive(account, &mut None, &mut run);
         self.shared.finish_install(account, snapshot, result)
     }

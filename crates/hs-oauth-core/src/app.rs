@@ -3,6 +3,7 @@
 mod builder;
 mod credential;
 mod environment;
+mod identity;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,6 +18,7 @@ pub use builder::AppBuilder;
 pub use credential::Credential;
 #[cfg(feature = "server")]
 pub(crate) use credential::JWT_BEARER;
+pub use identity::{AppIdentity, CredentialFingerprint};
 
 /// An app as HubSpot knows it: its client id and credential, its redirect URI, the version of the API it uses, and the addresses of
 /// the API.

@@ -79,7 +79,7 @@ mod version;
 pub use http;
 
 pub use account::Account;
-pub use app::{App, AppBuilder, Credential};
+pub use app::{App, AppBuilder, AppIdentity, Credential, CredentialFingerprint};
 #[cfg(feature = "os-random")]
 pub use authorize::BeginError;
 pub use authorize::{Authorization, AuthorizationUrl, Authorize, Randomness};

@@ -4,6 +4,7 @@
 //! - [`Record`] is what a store holds for one account.
 //! - [`Renewal`], [`Install`] and [`Disconnect`] are runs. A run does no IO: it returns a [`Step`], and its driver does that step.
 //!   [`Run`] says how.
+//! - [`RefreshHistory`] tells many accounts that leave from an app that is set up wrongly.
 //! - [`TokenError`] says why there is no token, and what to do about it.
 //!
 //! The token managers of `hs-oauth-async` and `hs-oauth-blocking` drive these runs. An application needs them only for a driver of its
@@ -17,11 +18,13 @@ mod id;
 mod install;
 mod lease;
 mod loaded;
+mod mass_refusal;
 mod policy;
 mod record;
 mod renew;
 mod requirements;
 mod response;
+mod retry_cause;
 mod run;
 mod save;
 mod store_calls;
@@ -30,8 +33,10 @@ pub use disconnect::Disconnect;
 pub use error::TokenError;
 pub use id::{GrantId, HolderId};
 pub use install::{Install, UnsavedInstall};
+pub use mass_refusal::{MassRefusal, MassRefusalLimit, RefreshHistory};
 pub use policy::{Decision, RenewalPolicy, Schedule, Timing};
 pub use record::{GrantState, Lease, RECORD_FORMAT, Record, Retry, Stored};
 pub use renew::Renewal;
+pub use retry_cause::RetryCause;
 pub use run::{CurrentTokens, Deadline, Demand, Input, Run, Step};
 pub use save::UnsavedTokens;

@@ -68,6 +68,13 @@ secret_type!(
     State, "state", is_printable
 );
 
+impl AccessToken {
+    /// Returns what stands in place of an access token that is not known yet. HubSpot issues no such token.
+    pub(crate) fn absent() -> Self {
+        Self("not-yet-renewed".to_owned())
+    }
+}
+
 impl State {
     /// Returns a state made of random bytes.
     pub(crate) fn from_random(bytes: &[u8; 32]) -> Self {

@@ -113,6 +113,20 @@ impl TokenSet {
         }
     }
 
+    /// Returns a set of which only the refresh token is known, such as one that another program kept.
+    ///
+    /// The access token has expired in 1970, so it is never handed out, and the first use renews it. Its text says that there is none.
+    pub fn from_refresh_token(refresh_token: RefreshToken) -> Self {
+        let tokens = Self::new(AccessToken::absent(), 1, Timestamp::from_millis(0));
+        Self { expires_at: Timestamp::from_millis(0), refresh_token: Some(refresh_token), ..tokens }
+    }
+
+    /// Returns whether the access token is one that HubSpot issued. It is not if the set was made by
+    /// [`from_refresh_token`](Self::from_refresh_token) and has not been renewed since.
+    pub fn has_access_token(&self) -> bool {
+        self.access_token != AccessToken::absent()
+    }
+
     /// Returns whether both sets have the same access token and the same refresh token.
     pub fn has_same_tokens(&self, other: &Self) -> bool {
         self.access_token == other.access_token && self.refresh_token == other.refresh_token
@@ -205,6 +219,16 @@ mod tests {
         );
         assert_eq!(serde_json::to_string(&minimal()).unwrap(), text);
         assert_eq!(serde_json::from_str::<TokenSet>(text).unwrap(), minimal());
+    }
+
+    #[test]
+    fn a_set_of_only_a_refresh_token_has_expired_and_is_read_back_as_such() {
+        let tokens = TokenSet::from_refresh_token(RefreshToken::new("na1-2").unwrap());
+        assert!(!tokens.has_access_token() && minimal().has_access_token());
+        assert_eq!(tokens.expires_at, Timestamp::from_millis(0));
+        let read: TokenSet = serde_json::from_str(&serde_json::to_string(&tokens).unwrap()).unwrap();
+        assert!(!read.has_access_token());
+        assert_eq!(read, tokens);
     }
 
     #[test]

@@ -257,9 +257,9 @@ pub fn access_token(bearer: &HeaderValue) -> Option<AccessToken> {
 /// Returns whether the bearer meets the demand, if nothing more is known about it.
 pub(crate) fn is_met(demand: &Demand, bearer: &HeaderValue) -> bool {
     match demand {
-        Demand::Usable => true,
+        Demand::Usable | Demand::Recheck => true,
         Demand::OtherThan(rejected) => access_token(bearer).as_ref() != Some(rejected),
-        Demand::Newer => false,
+        Demand::Newer | Demand::NewerDespiteRetryAfter => false,
     }
 }
 

@@ -35,6 +35,9 @@ pub enum Event<'a> {
         /// The account.
         account: Account,
     },
+    /// HubSpot refuses the grants of many accounts at once. From now on no account is marked as gone, until refreshes succeed again. The
+    /// app's client id or secret is probably that of another app.
+    MassRefusal,
     /// A renewal failed, or an install or the save of new tokens did. [`TokenError::next_step`] says what to do. The manager itself tries
     /// a renewal again when it may.
     Failed {
@@ -46,24 +49,26 @@ pub enum Event<'a> {
 }
 
 impl Event<'_> {
-    /// Returns the account that the event is about.
-    pub const fn account(&self) -> Account {
+    /// Returns the account that the event is about, if it is about one.
+    pub const fn account(&self) -> Option<Account> {
         match self {
+            Self::MassRefusal => None,
             Self::Saved { account, .. }
             | Self::Renewed { account, .. }
             | Self::Gone { account, .. }
             | Self::Disconnected { account }
-            | Self::Failed { account, .. } => *account,
+            | Self::Failed { account, .. } => Some(*account),
         }
     }
 
-    /// Returns the event's name for programs and logs: `saved`, `renewed`, `gone`, `disconnected` or `failed`.
+    /// Returns the event's name for programs and logs: `saved`, `renewed`, `gone`, `disconnected`, `mass_refusal` or `failed`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Saved { .. } => "saved",
             Self::Renewed { .. } => "renewed",
             Self::Gone { .. } => "gone",
             Self::Disconnected { .. } => "disconnected",
+            Self::MassRefusal => "mass_refusal",
             Self::Failed { .. } => "failed",
         }
     }
@@ -82,7 +87,10 @@ pub(crate) fn emit(listener: Option<&Listener>, event: &Event<'_>) {
         Event::Failed { account, error } => {
             tracing::warn!(target: "hs_oauth", %account, event = event.name(), %error);
         }
-        _ => tracing::info!(target: "hs_oauth", account = %event.account(), event = event.name()),
+        Event::MassRefusal => tracing::warn!(target: "hs_oauth", event = event.name()),
+        Event::Saved { account, .. } | Event::Renewed { account, .. } | Event::Disconnected { account } => {
+            tracing::info!(target: "hs_oauth", %account, event = event.name());
+        }
     }
     if let Some(listener) = listener {
         let _ = catch_unwind(AssertUnwindSafe(|| listener(event)));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{CurrentTokens, Demand, Renewal, TokenError, UnsavedTokens};
+use hs_oauth_core::renewal::{CurrentTokens, Demand, Renewal, RetryCause, TokenError, UnsavedTokens};
 use hs_oauth_core::{Account, Timestamp};
 
 use crate::cache::{Cache, Snapshot, bearer, is_met};
@@ -117,7 +117,7 @@ impl FlightEnd {
             }
             // The old token is still good, so no caller receives the error.
             Ok(CurrentTokens { refresh_error: Some(error), .. }) => {
-                emit(&Event::Failed { account, error: &error.clone().into() });
+                emit(&Event::Failed { account, error });
             }
             Err(TokenError::Gone { unsettled, refusal }) if refusal.is_some() || self.was_evicted => {
                 emit(&Event::Gone { account, unsettled: *unsettled });
@@ -156,13 +156,12 @@ impl Caller {
         let is_last = self.remaining_flights == 0;
         let error = match flight {
             Ok(outcome) => {
-                let is_met = has_led
-                    || outcome.renewed && self.demand == Demand::Newer
-                    || is_met(&self.demand, &outcome.bearer);
+                let is_met =
+                    has_led || outcome.renewed && self.wants_newer() || is_met(&self.demand, &outcome.bearer);
                 if is_met && (!outcome.evicted || is_last) {
                     return Some(self.accept(outcome.bearer));
                 }
-                if is_met && self.demand == Demand::Newer {
+                if is_met && self.wants_newer() {
                     // The token was renewed. All that is left to find out is whether it is still stored.
                     self.demand = Demand::Usable;
                 }
@@ -171,7 +170,7 @@ impl Caller {
             // The leader's flight was cut off. This caller's own may succeed.
             Err(TokenError::Interrupted) if !has_led => TokenError::Interrupted,
             // Another process saved tokens during the flight, and they have expired already.
-            Err(error @ TokenError::BackingOff { wait }) if wait.is_zero() => error,
+            Err(error @ TokenError::BackingOff { wait, .. }) if wait.is_zero() => error,
             Err(error) => return Some(self.fallback(error, cache, now)),
         };
         is_last.then(|| self.fallback(error, cache, now))
@@ -185,9 +184,15 @@ impl Caller {
         cache.usable(self.account, &self.demand, now).ok_or(error).and_then(|bearer| self.accept(bearer))
     }
 
+    fn wants_newer(&self) -> bool {
+        matches!(self.demand, Demand::Newer | Demand::NewerDespiteRetryAfter)
+    }
+
     fn accept(&self, bearer: HeaderValue) -> BearerResult {
         match self.too_early {
-            Some((ref demand, wait)) if !is_met(demand, &bearer) => Err(TokenError::BackingOff { wait }),
+            Some((ref demand, wait)) if !is_met(demand, &bearer) => {
+                Err(TokenError::BackingOff { wait, cause: Some(RetryCause::RejectedAgain) })
+            }
             _ => Ok(bearer),
         }
     }
@@ -203,7 +208,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::tests::{ACCOUNT, NOW, tokens, unsaved};
+    use crate::tests::{ACCOUNT, NOW, app, tokens, unsaved};
 
     type RunResult = Result<CurrentTokens, TokenError>;
 
@@ -220,7 +225,7 @@ mod tests {
     }
 
     fn flight(cache: &Cache) -> Flight {
-        let run = Renewal::new(RenewalPolicy::new(), Random::new([1; 32]), Demand::Usable);
+        let run = Renewal::new(RenewalPolicy::new(), app(), ACCOUNT, Random::new([1; 32]), Demand::Usable);
         Flight { run, account: ACCOUNT, snapshot: cache.snapshot(ACCOUNT), unsaved: None, forced: false }
     }
 
@@ -241,7 +246,7 @@ mod tests {
         let (end, _) = FlightEnd::new(flight, result, cache, NOW, 0);
         let names = std::cell::RefCell::new(Vec::new());
         end.emit(|event| {
-            assert_eq!(event.account(), ACCOUNT);
+            assert_eq!(event.account(), Some(ACCOUNT));
             names.borrow_mut().push(event.name());
         });
         names.into_inner()
@@ -269,7 +274,7 @@ mod tests {
     #[test]
     fn a_refresh_that_failed_while_the_old_token_is_good_is_reported_and_the_old_token_handed_out() {
         let cache = cache();
-        let old = CurrentTokens { refresh_error: Some(call_error()), ..current("old", false) };
+        let old = CurrentTokens { refresh_error: Some(call_error().into()), ..current("old", false) };
         let (end, _) = FlightEnd::new(flight(&cache), Ok(old.clone()), &cache, NOW, 0);
         assert_eq!(end.result.unwrap().bearer, "Bearer old");
         assert_eq!(events_of(flight(&cache), Ok(old), &cache), ["failed"]);
@@ -288,7 +293,9 @@ mod tests {
     #[test]
     fn errors_of_which_nothing_was_sent_are_no_events_and_others_are() {
         let wait = Duration::from_secs(1);
-        for error in [TokenError::NotInstalled, TokenError::NotRenewable, TokenError::BackingOff { wait }] {
+        for error in
+            [TokenError::NotInstalled, TokenError::NotRenewable, TokenError::BackingOff { wait, cause: None }]
+        {
             assert!(events(Err(error.clone())).is_empty(), "{error}");
         }
         let store = StoreError::new(StoreErrorKind::Unavailable);
@@ -387,7 +394,8 @@ mod tests {
 
     #[test]
     fn another_flight_follows_a_back_off_without_a_wait_and_no_other_error() {
-        let backing_off = |seconds| Err(TokenError::BackingOff { wait: Duration::from_secs(seconds) });
+        let backing_off =
+            |seconds| Err(TokenError::BackingOff { wait: Duration::from_secs(seconds), cause: None });
         let mut caller = Caller::new(ACCOUNT, Demand::Usable);
         assert_eq!(receive(&mut caller, backing_off(0), true), None);
         assert_eq!(receive(&mut caller, backing_off(1), true).unwrap(), "backing_off");
@@ -417,7 +425,7 @@ mod tests {
         assert_eq!(too_early().demand, Demand::Usable, "it starts no forced renewal");
         assert_eq!(receive(&mut too_early(), Ok(outcome("b", false)), true).unwrap(), "Bearer b");
         let rejected = too_early().receive(Ok(outcome("a", false)), true, &cache(), NOW);
-        assert!(matches!(rejected, Some(Err(TokenError::BackingOff { wait: left })) if left == wait));
+        assert!(matches!(rejected, Some(Err(TokenError::BackingOff { wait: left, .. })) if left == wait));
         let cached = too_early().fallback(TokenError::NoRuntime, &cache_with("a"), NOW);
         assert!(matches!(cached, Err(TokenError::BackingOff { .. })));
     }

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
-use hs_oauth_core::renewal::RenewalPolicy;
+use hs_oauth_core::renewal::{MassRefusalLimit, RenewalPolicy};
 
 use crate::event::{Event, Listener};
 
 /// The settings of a token manager.
-#[derive(Default)]
 pub struct Settings {
     /// When tokens are renewed, and how long each part of a renewal may take.
     pub policy: RenewalPolicy,
@@ -18,6 +17,20 @@ pub struct Settings {
     pub listener: Option<Box<Listener>>,
     /// The most renewals that begin in a second, or `None` for no limit.
     pub renewals_per_second: Option<NonZeroU32>,
+    /// When refusals count as a mass refusal, or `None` if they never do.
+    pub mass_refusal_limit: Option<MassRefusalLimit>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: RenewalPolicy::new(),
+            user_level: false,
+            listener: None,
+            renewals_per_second: None,
+            mass_refusal_limit: Some(MassRefusalLimit::default()),
+        }
+    }
 }
 
 /// A token manager `M` that is being set up.
@@ -68,6 +81,17 @@ impl<M> TokenManagerBuilder<M> {
     #[must_use]
     pub fn with_renewals_per_second(mut self, max: NonZeroU32) -> Self {
         self.settings.renewals_per_second = Some(max);
+        self
+    }
+
+    /// Sets when refusals of many accounts count as a mass refusal, or with `None` that they never do. The default is
+    /// [`MassRefusalLimit::default`]: ten accounts, and half of the refreshes of the last minute.
+    ///
+    /// During a mass refusal no further account is marked as gone. Its callers receive
+    /// [`TokenError::MassRefusal`](hs_oauth_core::renewal::TokenError::MassRefusal), and its renewal is tried again later.
+    #[must_use]
+    pub fn with_mass_refusal_limit(mut self, limit: impl Into<Option<MassRefusalLimit>>) -> Self {
+        self.settings.mass_refusal_limit = limit.into();
         self
     }
 

@@ -1,11 +1,13 @@
 //! The state that all clones of a token manager share.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{CurrentTokens, Demand, Renewal, TokenError};
-use hs_oauth_core::{Account, Random, Timestamp};
+use hs_oauth_core::renewal::{
+    CurrentTokens, Demand, Input, MassRefusal, RefreshHistory, Renewal, TokenError,
+};
+use hs_oauth_core::{Account, AppIdentity, Error, NextStep, Random, Timestamp, TokenSet};
 
 use crate::cache::{Cache, Snapshot, access_token, bearer};
 use crate::event::{Event, emit};
@@ -21,14 +23,19 @@ pub struct Shared<W: Waiting> {
     pub cache: Cache,
     /// The flights that have not ended.
     pub flights: Arc<SingleFlight<W>>,
+    /// The app whose tokens the manager holds.
+    pub app: AppIdentity,
+    /// The last minute's refreshes.
+    refreshes: Mutex<RefreshHistory>,
 }
 
 impl<W: Waiting> Shared<W> {
-    /// Returns the state of a new manager.
-    pub fn new(settings: Settings) -> Self {
+    /// Returns the state of a new manager of the tokens of `app`.
+    pub fn new(settings: Settings, app: AppIdentity) -> Self {
         let cache = Cache::new(settings.policy);
         let flights = Arc::new(SingleFlight::new(settings.renewals_per_second));
-        Self { settings, cache, flights }
+        let refreshes = Mutex::new(RefreshHistory::new(settings.mass_refusal_limit));
+        Self { settings, cache, flights, app, refreshes }
     }
 
     /// Begins a flight, and returns its run. The run begins with the tokens that an earlier one could not save, if there are any.
@@ -36,11 +43,22 @@ impl<W: Waiting> Shared<W> {
         let snapshot = self.cache.snapshot(account);
         let unsaved = self.flights.state().unsaved.get(&account).cloned();
         let forced = matches!(demand, Demand::OtherThan(_));
-        let mut run = Renewal::new(self.settings.policy, random, demand);
+        let mut run = Renewal::new(self.settings.policy, self.app.clone(), account, random, demand);
         if let Some(unsaved) = unsaved.clone() {
             run = run.with_unsaved(unsaved);
         }
         Flight { run, account, snapshot, unsaved, forced }
+    }
+
+    /// Notes the response to a refresh, and returns it as the input of the run that asked for it.
+    pub fn refreshed(&self, account: Account, now: Timestamp, response: Result<TokenSet, Error>) -> Input {
+        let is_refused = response.as_ref().is_err_and(|error| error.next_step() == NextStep::Reauthorize);
+        let mass_refusal =
+            self.refreshes.lock().unwrap_or_else(PoisonError::into_inner).note(now, account, is_refused);
+        if mass_refusal == MassRefusal::Begun {
+            self.emit(&Event::MassRefusal);
+        }
+        Input::Refreshed { response, is_mass_refusal: mass_refusal != MassRefusal::Absent }
     }
 
     /// Ends a flight whose run ended with `result`. Brings the cache up to date, and delivers the result to the followers. `random`

@@ -7,7 +7,8 @@ use hs_oauth_core::renewal::{
     Demand, GrantId, Input, Record, Renewal, RenewalPolicy, Run, Step, Stored, UnsavedTokens,
 };
 use hs_oauth_core::{
-    AccessToken, Account, Random, RefreshToken, StoreError, StoreErrorKind, Timestamp, TokenSet,
+    AccessToken, Account, App, AppIdentity, ClientSecret, Random, RefreshToken, StoreError, StoreErrorKind,
+    Timestamp, TokenSet,
 };
 
 use crate::outcome::FlightResult;
@@ -46,6 +47,11 @@ pub(crate) fn lead(flights: &Arc<SingleFlight<Recorder>>, purpose: Purpose) -> F
     }
 }
 
+/// Returns the app whose tokens the tests hold.
+pub(crate) fn app() -> AppIdentity {
+    App::hubspot("client-id", ClientSecret::new("s3cret").unwrap()).build().unwrap().identity()
+}
+
 /// Returns tokens that HubSpot has just issued, for half an hour.
 pub(crate) fn tokens(access_token: &str) -> TokenSet {
     let mut tokens = TokenSet::new(AccessToken::new(access_token).unwrap(), 1800, NOW);
@@ -56,7 +62,7 @@ pub(crate) fn tokens(access_token: &str) -> TokenSet {
 /// Returns the tokens `new` of a run that could not save them.
 pub(crate) fn unsaved() -> UnsavedTokens {
     let record = Record::new(GrantId::generate(&mut Random::new([1; 32])), tokens("old"));
-    let mut run = Renewal::new(RenewalPolicy::new(), Random::new([2; 32]), Demand::Newer);
+    let mut run = Renewal::new(RenewalPolicy::new(), app(), ACCOUNT, Random::new([2; 32]), Demand::Newer);
     let (mut now, mut has_sent) = (NOW, false);
     let mut step = run.start(now);
     loop {
@@ -69,14 +75,14 @@ pub(crate) fn unsaved() -> UnsavedTokens {
             Step::Swap { .. } => Input::Stored(2),
             Step::Send { .. } => {
                 has_sent = true;
-                Input::Refreshed(Ok(tokens("new")))
+                Input::Refreshed { response: Ok(tokens("new")), is_mass_refusal: false }
             }
             Step::Admit { .. } => Input::Admit { waited: false },
             Step::Sleep(time) => {
                 now = now.plus(time);
                 Input::Slept
             }
-            Step::Revoke(_) => panic!("nothing is to be revoked"),
+            Step::Introspect(_) | Step::Revoke(_) => panic!("nothing is to be asked or revoked"),
         };
         step = run.resume(now, input);
     }

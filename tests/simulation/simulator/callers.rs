@@ -85,7 +85,7 @@ impl<R: RenewalRun> Simulator<R> {
             tokens = Some(unsaved.tokens);
             (new_refresh_token, holder, grant) = (unsaved.new_refresh_token, unsaved.holder, unsaved.grant);
         }
-        let renewal = R::begin(self.policy, self.fork_random(), demand, tokens);
+        let renewal = R::begin(self.policy, self.hubspot.app.identity(), self.fork_random(), demand, tokens);
         let run = self.add_run(process, RunKind::Renewal(renewal), 0);
         if let Some(active) = self.runs.get_mut(&run) {
             (active.new_refresh_token, active.holder, active.grant) = (new_refresh_token, holder, grant);

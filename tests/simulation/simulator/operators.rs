@@ -19,7 +19,11 @@ impl<R: RenewalRun> Simulator<R> {
             }
             1 => {
                 let random = self.fork_random();
-                let run = self.add_run(process, RunKind::Disconnect(Disconnect::new(random)), 0);
+                let run = self.add_run(
+                    process,
+                    RunKind::Disconnect(Disconnect::new(self.hubspot.app.identity(), random)),
+                    0,
+                );
                 self.log(|_| format!("P{process} disconnects in run {run}"));
                 self.start_run(run);
             }
@@ -37,7 +41,11 @@ impl<R: RenewalRun> Simulator<R> {
                     _ => (self.hubspot.connect(self.now), self.now),
                 };
                 let random = self.fork_random();
-                let run = self.add_run(process, RunKind::Install(Install::new(random, tokens)), connected_at);
+                let run = self.add_run(
+                    process,
+                    RunKind::Install(Install::new(self.hubspot.app.identity(), random, tokens)),
+                    connected_at,
+                );
                 self.log(|_| format!("P{process} installs in run {run}"));
                 self.start_run(run);
             }

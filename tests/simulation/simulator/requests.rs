@@ -173,7 +173,8 @@ impl<R: RenewalRun> Simulator<R> {
 }
 
 fn transport_error(kind: TransportErrorKind) -> Delivery {
-    Delivery::Input(Input::Refreshed(Err(TransportError::new(kind).into())))
+    let response = Err(TransportError::new(kind).into());
+    Delivery::Input(Input::Refreshed { response, is_mass_refusal: false })
 }
 
 fn error_response(status: u16, retry_after: Option<u64>) -> Response<Vec<u8>> {

@@ -23,6 +23,7 @@ impl Next {
             Step::Load { .. } => Self::Act(Action::Load),
             Step::Swap { expected, record, .. } => Self::Act(Action::Swap(expected, record)),
             Step::Send { refresh, .. } => Self::Act(Action::Send(refresh)),
+            Step::Introspect(_) => panic!("HubSpot names the account in every response"),
             Step::Revoke(revoke) => Self::Act(Action::Revoke(revoke)),
             Step::Admit { deadline } => Self::Admit(deadline),
             Step::Sleep(duration) => Self::Sleep(millis(duration)),
@@ -78,7 +79,8 @@ impl<R: RenewalRun> Simulator<R> {
             Delivery::Input(input) => input,
             // As in the worst transport, the life of the token counts from reading the response.
             Delivery::Response(refresh, response) => {
-                Input::Refreshed(refresh.read_response(&self.hubspot.app, clock, &response))
+                let response = refresh.read_response(&self.hubspot.app, clock, &response);
+                Input::Refreshed { response, is_mass_refusal: false }
             }
         };
         self.log(|this| format!("run {run} receives: {}", this.describe_input(&input)));

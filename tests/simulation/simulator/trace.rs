@@ -71,7 +71,8 @@ impl<R: RenewalRun> Simulator<R> {
                 format!("version {}: {}", stored.version, self.describe(&stored.record))
             }
             Input::Loaded(None) => "nothing is stored".to_owned(),
-            Input::Refreshed(result) => self.describe_refresh(result),
+            Input::Refreshed { response, .. } => self.describe_refresh(response),
+            Input::Introspected(_) => "introspected".to_owned(),
             other => format!("{other:?}"),
         }
     }

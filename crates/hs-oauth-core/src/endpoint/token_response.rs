@@ -55,6 +55,8 @@ pub(super) fn read<B: AsRef<[u8]>>(
             let mut error = ResponseError::new(operation, response, json::all_problems(outcome, problems));
             error.rescued.access_token = access_token;
             error.rescued.refresh_token = new_refresh_token;
+            error.rescued.hub_id = body.hub_id.as_integer();
+            error.rescued.user_id = body.user_id.as_integer();
             Err(error.into())
         }
     }
@@ -74,7 +76,11 @@ pub(super) fn rescue<B: AsRef<[u8]>>(
         body.refresh_token.into_text().and_then(|token| RefreshToken::new(token).ok());
     match error.rescued == RescuedTokens::default() {
         true => failure.into(),
-        false => error.into(),
+        false => {
+            error.rescued.hub_id = body.hub_id.as_integer();
+            error.rescued.user_id = body.user_id.as_integer();
+            error.into()
+        }
     }
 }
 

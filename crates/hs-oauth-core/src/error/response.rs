@@ -34,6 +34,10 @@ pub struct RescuedTokens {
     pub access_token: Option<AccessToken>,
     /// The refresh token, if it could be read.
     pub refresh_token: Option<RefreshToken>,
+    /// The hub id of the account that they belong to, if it could be read.
+    pub hub_id: Option<i64>,
+    /// The user id of the person who installed the app, if it could be read.
+    pub user_id: Option<i64>,
 }
 
 impl ResponseError {

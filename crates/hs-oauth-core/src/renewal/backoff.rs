@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::id::HolderId;
 use super::record::{Record, Retry};
+use super::retry_cause::RetryCause;
+use crate::app::AppIdentity;
 use crate::error::{Error, NextStep};
 use crate::random::Random;
 use crate::timestamp::Timestamp;
@@ -42,10 +44,8 @@ pub(super) fn store_wait(random: &mut Random, failed_attempts: u32) -> Duration 
     random.backoff(FIRST_WAIT, failed_attempts, MAX_WAIT)
 }
 
-/// Returns how long the record's back-off still lasts. A back-off that ends too far in the future was written by a wrong clock, and does
-/// not count.
-pub(super) fn remaining_backoff(now: Timestamp, record: &Record, clock_margin: Duration) -> Option<Duration> {
-    let retry = record.retry.as_ref()?;
+/// Returns how long the back-off still lasts. A back-off that ends too far in the future was written by a wrong clock, and does not count.
+pub(super) fn remaining_backoff(now: Timestamp, retry: &Retry, clock_margin: Duration) -> Option<Duration> {
     let legal = retry.at <= now.plus(MAX_RETRY + clock_margin);
     if retry.at > now && legal {
         return Some(retry.at.since(now));
@@ -54,29 +54,44 @@ pub(super) fn remaining_backoff(now: Timestamp, record: &Record, clock_margin: D
 }
 
 /// Returns when any process may send the next refresh: after a wait that grows with each failure, and not before the time that HubSpot
-/// asked for.
-pub(super) fn next_retry(now: Timestamp, record: &Record, error: &Error, random: &mut Random) -> Retry {
-    let before = record.retry.as_ref().map_or(0, |retry| retry.failures);
-    let wait = match error.next_step() {
-        NextStep::FixConfiguration | NextStep::RestartAuthorization => {
-            random.backoff(FIRST_MISCONFIGURED, before, MAX_MISCONFIGURED)
-        }
-        step => {
-            // A limit and an account that moves may last a day. A server in an outage does not know how long it lasts.
-            let max = match error.status() {
-                Some(status) if status.as_u16() >= 500 => MAX_MISCONFIGURED,
-                _ => MAX_RETRY,
-            };
-            let requested = match step {
-                NextStep::RetryAfter(Some(requested)) => requested.min(max),
-                _ => Duration::ZERO,
-            };
-            let spread = u64::try_from(requested.as_millis() / 10).unwrap_or(0);
-            let requested = requested + Duration::from_millis(random.up_to(spread));
-            requested.max(random.backoff(FIRST_RETRY, before, MAX_BACKOFF)).min(MAX_RETRY)
-        }
+/// asked for. `app` sent the refresh, `cause` is why it failed, and `requested` is the wait that HubSpot asked for.
+pub(super) fn next_retry(
+    now: Timestamp,
+    record: &Record,
+    app: &AppIdentity,
+    cause: RetryCause,
+    requested: Option<Duration>,
+    random: &mut Random,
+) -> Retry {
+    // Failures of another credential say nothing about this one.
+    let before = record
+        .retry
+        .as_ref()
+        .filter(|retry| retry.credential.as_ref().is_none_or(|credential| credential == app.credential()));
+    let failures = before.map_or(0, |retry| retry.failures);
+    let own = match cause.is_configuration() {
+        true => random.backoff(FIRST_MISCONFIGURED, failures, MAX_MISCONFIGURED),
+        false => random.backoff(FIRST_RETRY, failures, MAX_BACKOFF),
     };
-    Retry::new(now.plus(wait), before.saturating_add(1))
+    let wait = requested.unwrap_or_default().max(own).min(MAX_RETRY);
+    let mut retry = Retry::new(now.plus(wait), failures.saturating_add(1));
+    retry.requested = requested.is_some();
+    retry.credential = cause.is_configuration().then(|| app.credential().clone());
+    retry.cause = Some(cause);
+    retry
+}
+
+/// Returns the wait that HubSpot asked for, and up to a tenth more, so that not all accounts come back at once.
+pub(super) fn requested_wait(error: &Error, random: &mut Random) -> Option<Duration> {
+    let NextStep::RetryAfter(Some(requested)) = error.next_step() else { return None };
+    // A limit and an account that moves may last a day. A server in an outage does not know how long it lasts.
+    let max = match error.status() {
+        Some(status) if status.as_u16() >= 500 => MAX_MISCONFIGURED,
+        _ => MAX_RETRY,
+    };
+    let requested = requested.min(max);
+    let spread = u64::try_from(requested.as_millis() / 10).unwrap_or(0);
+    Some(requested + Duration::from_millis(random.up_to(spread)))
 }
 
 /// The waits for the holder of a lease, and before the store is called again.

@@ -6,6 +6,7 @@ use super::error::TokenError;
 use super::id::GrantId;
 use super::record::{GrantState, Record, Stored};
 use super::run::{Input, Run, Step};
+use crate::app::AppIdentity;
 use crate::endpoint::Revoke;
 use crate::error::{Error, StoreError};
 use crate::limits::STORE_TIMEOUT;
@@ -17,10 +18,11 @@ use crate::timestamp::Timestamp;
 ///
 /// It waits for no renewal: one that is in progress finds the tombstone and revokes the tokens that it received. If the revocation fails,
 /// the run ends with the error. The refresh token stays in the tombstone, and the next disconnect revokes it. An account that is not
-/// stored counts as disconnected.
+/// stored counts as disconnected. A grant of another app is left alone, with [`TokenError::OtherApp`].
 #[derive(Debug)]
 #[must_use = "a run does nothing until it is driven"]
 pub struct Disconnect {
+    app: AppIdentity,
     random: Random,
     grant: GrantId,
     /// The grant that was stored when the run began.
@@ -50,18 +52,22 @@ enum State {
 }
 
 impl Disconnect {
-    /// Returns a disconnect that has not begun. No two runs may be given the same `random`.
-    pub fn new(mut random: Random) -> Self {
+    /// Returns a disconnect of an account that granted its tokens to `app`. It has not begun. No two runs may be given the same `random`.
+    pub fn new(app: AppIdentity, mut random: Random) -> Self {
         let grant = GrantId::generate(&mut random);
-        Self { random, grant, before: None, failures: 0, conflicts: 0, state: State::Start }
+        Self { app, random, grant, before: None, failures: 0, conflicts: 0, state: State::Start }
     }
 
     fn write_tombstone(&mut self, stored: Stored) -> Step<()> {
+        if let Some(error) = TokenError::other_app(&self.app, stored.record.client_id.as_deref()) {
+            return Step::Done(Err(error));
+        }
         if stored.record.state == GrantState::Disconnected {
             return self.revoke(stored);
         }
         let refresh_token = stored.record.tokens.and_then(|tokens| tokens.refresh_token);
-        let record = Box::new(Record::tombstone(self.grant, refresh_token));
+        let mut record = Box::new(Record::tombstone(self.grant, refresh_token));
+        record.client_id = stored.record.client_id;
         self.state = State::WriteTombstone(record.clone());
         Step::Swap { expected: Some(stored.version), record, timeout: STORE_TIMEOUT }
     }

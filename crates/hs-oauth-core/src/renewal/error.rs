@@ -1,7 +1,11 @@
 //! Why a run ends without tokens.
 
+use std::fmt;
 use std::time::Duration;
 
+use super::retry_cause::RetryCause;
+use crate::account::Account;
+use crate::app::AppIdentity;
 use crate::error::{Error, NextStep, StoreError};
 use crate::token_set::TokenSet;
 
@@ -30,11 +34,52 @@ pub enum TokenError {
     /// The call to HubSpot failed. The account's state is unchanged.
     #[error(transparent)]
     Call(#[from] Error),
-    /// An earlier call failed, in this process or another, and it is too early for the next one.
-    #[error("a renewal has failed before; next: {}", self.next_step())]
+    /// An earlier renewal failed, in this process or another, and it is too early for the next one.
+    #[error("{}; next try in {}; next: {}", cause_text(cause.as_ref()), Seconds(*wait), self.next_step())]
     BackingOff {
         /// How long to wait before the next call.
         wait: Duration,
+        /// Why the earlier renewal failed. `None` if an older version of this library noted it.
+        cause: Option<RetryCause>,
+    },
+    /// The grant was made for another app. It is not used, and its record is not changed.
+    ///
+    /// The app's client id is wrong, or two apps share a store by mistake. An app that is to take over the account has to be installed.
+    #[error("the grant is of the app {client_id}, and the configured app is {configured}; next: {}", self.next_step())]
+    OtherApp {
+        /// The client id of the app that the grant was made for.
+        client_id: String,
+        /// The client id of the configured app.
+        configured: String,
+        /// The tokens that were to be installed, if any.
+        tokens: Option<Box<TokenSet>>,
+    },
+    /// The tokens are those of another account. They are not used. After a refresh, the old tokens stay.
+    #[error("tokens for the account {expected} were asked for, and those of {named} came; next: {}", self.next_step())]
+    OtherAccount {
+        /// The account that tokens were asked for. Its user is the one who installed the app, if that is known.
+        expected: Account,
+        /// The account that HubSpot named.
+        named: Account,
+        /// The tokens that were to be installed, if any. Those of a refresh are not kept.
+        tokens: Option<Box<TokenSet>>,
+    },
+    /// The account names a user and the manager is not user-level, or the other way round.
+    #[error("{} (account {account}); next: {}", level_text(account), self.next_step())]
+    WrongLevel {
+        /// The account.
+        account: Account,
+        /// The tokens that were to be installed, if any.
+        tokens: Option<Box<TokenSet>>,
+    },
+    /// HubSpot refused the grant, and those of many other accounts within the last minute. So the account is not marked as gone.
+    ///
+    /// Such a mass refusal nearly always has one cause: the app's client id or secret is that of another app, or HubSpot fails.
+    #[error("HubSpot refuses the grants of many accounts at once: {refusal}; next: {}", self.next_step())]
+    MassRefusal {
+        /// HubSpot's error response.
+        #[source]
+        refusal: Error,
     },
     /// The store failed, and there are no new tokens.
     #[error("{_0}; next: {}", self.next_step())]
@@ -81,12 +126,25 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// Returns [`TokenError::OtherApp`] if `client_id`, the app that a grant was made for, is known and is another than `app`.
+    pub fn other_app(app: &AppIdentity, client_id: Option<&str>) -> Option<Self> {
+        let client_id = client_id.filter(|client_id| *client_id != app.client_id())?.to_owned();
+        Some(Self::OtherApp { client_id, configured: app.client_id().to_owned(), tokens: None })
+    }
+
     /// Returns what to do next.
     pub fn next_step(&self) -> NextStep {
         match self {
             Self::NotInstalled | Self::Gone { .. } | Self::NotRenewable => NextStep::Reauthorize,
             Self::Call(error) => error.next_step(),
-            Self::BackingOff { wait } => NextStep::RetryAfter(Some(*wait)),
+            Self::BackingOff { cause: Some(cause), .. } if cause.is_configuration() => {
+                NextStep::FixConfiguration
+            }
+            Self::BackingOff { wait, .. } => NextStep::RetryAfter(Some(*wait)),
+            Self::OtherApp { .. } | Self::WrongLevel { .. } | Self::MassRefusal { .. } => {
+                NextStep::FixConfiguration
+            }
+            Self::OtherAccount { .. } => NextStep::ReportBug,
             Self::Store(error) | Self::Unsaved { error, .. } => error.next_step(),
             Self::Superseded { .. } => NextStep::RestartAuthorization,
             Self::Interrupted | Self::ShutDown => NextStep::RetryAfter(None),
@@ -99,13 +157,16 @@ impl TokenError {
     pub fn tokens(&self) -> Option<&TokenSet> {
         match self {
             Self::Unsaved { tokens, .. } | Self::UnknownAccount { tokens, .. } => Some(tokens),
-            Self::Superseded { tokens } => tokens.as_deref(),
+            Self::Superseded { tokens }
+            | Self::OtherApp { tokens, .. }
+            | Self::OtherAccount { tokens, .. }
+            | Self::WrongLevel { tokens, .. } => tokens.as_deref(),
             _ => None,
         }
     }
 
-    /// Returns the error's name for programs and logs: `not_installed`, `gone`, `not_renewable`, `call`, `backing_off`, `store`,
-    /// `unsaved`, `superseded`, `unknown_account`, `shut_down`, `no_runtime` or `interrupted`.
+    /// Returns the error's name for programs and logs: `not_installed`, `gone`, `not_renewable`, `call`, `backing_off`,
+    /// `other_app`, `other_account`, `wrong_level`, `mass_refusal`, `store`, `unsaved`, `superseded`, `unknown_account`, `shut_down`, `no_runtime` or `interrupted`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::NotInstalled => "not_installed",
@@ -113,6 +174,10 @@ impl TokenError {
             Self::NotRenewable => "not_renewable",
             Self::Call(_) => "call",
             Self::BackingOff { .. } => "backing_off",
+            Self::OtherApp { .. } => "other_app",
+            Self::OtherAccount { .. } => "other_account",
+            Self::WrongLevel { .. } => "wrong_level",
+            Self::MassRefusal { .. } => "mass_refusal",
             Self::Store(_) => "store",
             Self::Unsaved { .. } => "unsaved",
             Self::Superseded { .. } => "superseded",
@@ -121,6 +186,26 @@ impl TokenError {
             Self::NoRuntime => "no_runtime",
             Self::Interrupted => "interrupted",
         }
+    }
+}
+
+fn cause_text(cause: Option<&RetryCause>) -> String {
+    cause.map_or_else(|| "it is too early for another renewal".to_owned(), RetryCause::to_string)
+}
+
+fn level_text(account: &Account) -> &'static str {
+    match account.user_id {
+        Some(_) => "the token manager holds tokens of whole hubs, and the account names a user",
+        None => "the token manager holds tokens of users, and the account names none",
+    }
+}
+
+/// Writes a duration in seconds, rounded up: `75 s`.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} s", self.0.as_millis().div_ceil(1000))
     }
 }
 

@@ -33,11 +33,11 @@ impl PendingMark {
         self.sent.record.unsettled
     }
 
-    /// Returns whether the stored record still has the grant and the tokens that HubSpot refused. No other record may be marked.
+    /// Returns whether the stored record still has the state, the grant and the tokens that HubSpot refused. No other record may be marked.
     pub(super) fn applies_to(&self, stored: &Stored) -> bool {
         let sent = &self.sent.record;
         let same = sent.tokens.as_ref().is_some_and(|tokens| stored.record.is_same(sent.grant, tokens));
-        same && stored.record.state == GrantState::Live
+        same && stored.record.state == sent.state
     }
 }
 

@@ -6,6 +6,7 @@ use super::error::TokenError;
 use super::id::GrantId;
 use super::record::{Record, Stored};
 use super::run::{CurrentTokens, Input, Run, Step};
+use crate::app::AppIdentity;
 use crate::error::StoreError;
 use crate::limits::STORE_TIMEOUT;
 use crate::random::Random;
@@ -20,6 +21,7 @@ use crate::token_set::TokenSet;
 #[derive(Debug)]
 #[must_use = "a run does nothing until it is driven"]
 pub struct Install {
+    app: AppIdentity,
     unsaved: UnsavedInstall,
     random: Random,
     /// Whether an earlier run has begun this install.
@@ -59,17 +61,17 @@ enum State {
 }
 
 impl Install {
-    /// Returns an install of these tokens that has not begun. No two runs may be given the same `random`.
-    pub fn new(mut random: Random, tokens: TokenSet) -> Self {
+    /// Returns an install of these tokens, which were issued to `app`, that has not begun. No two runs may be given the same `random`.
+    pub fn new(app: AppIdentity, mut random: Random, tokens: TokenSet) -> Self {
         let grant = GrantId::generate(&mut random);
         let unsaved = UnsavedInstall { tokens, grant, before: Before::Unknown };
-        Self { unsaved, random, is_again: false, failures: 0, conflicts: 0, state: State::Start }
+        Self { app, unsaved, random, is_again: false, failures: 0, conflicts: 0, state: State::Start }
     }
 
     /// Returns a run that goes on with an install that an earlier run could not finish. It overwrites what that run would have
     /// overwritten, and no install or disconnect that came later.
-    pub fn again(random: Random, unsaved: UnsavedInstall) -> Self {
-        Self { unsaved, random, is_again: true, failures: 0, conflicts: 0, state: State::Start }
+    pub fn again(app: AppIdentity, random: Random, unsaved: UnsavedInstall) -> Self {
+        Self { app, unsaved, random, is_again: true, failures: 0, conflicts: 0, state: State::Start }
     }
 
     /// Returns the tokens, and what the run knows so far, for a run that goes on with the install.
@@ -93,7 +95,8 @@ impl Install {
 
     fn swap(&mut self, stored: Option<&Stored>) -> Step<CurrentTokens> {
         self.state = State::Swap;
-        let record = Box::new(Record::new(self.unsaved.grant, self.unsaved.tokens.clone()));
+        let mut record = Box::new(Record::new(self.unsaved.grant, self.unsaved.tokens.clone()));
+        record.client_id = Some(self.app.client_id().to_owned());
         Step::Swap { expected: stored.map(|stored| stored.version), record, timeout: STORE_TIMEOUT }
     }
 

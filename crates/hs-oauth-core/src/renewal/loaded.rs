@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::backoff::{HolderWait, remaining_backoff};
+use super::backoff::HolderWait;
 use super::error::TokenError;
 use super::id::HolderId;
 use super::lease;
@@ -26,18 +26,23 @@ pub(super) enum Loaded {
     Renew(Stored),
 }
 
-/// Decides what to do with the stored record, for the run that `holder` names.
+/// Decides what to do with the stored record, for the run that `holder` names. `may_recheck` says that it may try a grant that is gone.
 pub(super) fn examine(
     now: Timestamp,
     requirements: &Requirements,
     holder: HolderId,
     holder_wait: &HolderWait,
+    may_recheck: bool,
     stored: Option<Stored>,
 ) -> Loaded {
     let Some(stored) = stored else { return Loaded::Fail(TokenError::NotInstalled) };
     let record = &stored.record;
+    if let Some(error) = requirements.other_app(record.client_id.as_deref()) {
+        return Loaded::Fail(error);
+    }
     match record.state {
         GrantState::Live => {}
+        GrantState::Gone if may_recheck && requirements.rechecks_gone() && record.tokens.is_some() => {}
         GrantState::Gone => {
             return Loaded::Fail(TokenError::Gone { unsettled: record.unsettled, refusal: None });
         }
@@ -59,8 +64,8 @@ pub(super) fn examine(
         return Loaded::OwnLease(stored);
     }
     let policy = &requirements.policy;
-    if let Some(wait) = remaining_backoff(now, record, policy.timing(tokens).clock_margin) {
-        return hand_out_or(Loaded::Fail(TokenError::BackingOff { wait }));
+    if let Some((wait, retry)) = requirements.backoff(now, record, policy.timing(tokens).clock_margin) {
+        return hand_out_or(Loaded::Fail(TokenError::BackingOff { wait, cause: retry.cause.clone() }));
     }
     if let Some((holder, max)) = lease::held_by_another(now, policy, record, tokens, holder_wait) {
         return hand_out_or(Loaded::Wait { holder, max });

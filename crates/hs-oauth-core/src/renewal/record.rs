@@ -4,6 +4,8 @@ use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 use super::id::{GrantId, HolderId};
+use super::retry_cause::RetryCause;
+use crate::app::CredentialFingerprint;
 use crate::json::UnknownFields;
 use crate::secret::RefreshToken;
 use crate::timestamp::Timestamp;
@@ -28,6 +30,10 @@ pub struct Record {
     /// The install or disconnect that wrote this record first.
     #[serde(rename = "grant")]
     pub grant: GrantId,
+    /// The client id of the app that the grant was made for. Absent in a record that an older version of this library wrote, until its
+    /// tokens are renewed.
+    #[serde(rename = "client_id", default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
     /// The state of the grant.
     #[serde(rename = "state")]
     pub state: GrantState,
@@ -94,6 +100,16 @@ pub struct Retry {
     /// How many runs have failed in a row.
     #[serde(rename = "failures")]
     pub failures: u32,
+    /// Why the last one failed. Absent if an older version of this library wrote the back-off.
+    #[serde(rename = "cause", default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<RetryCause>,
+    /// Whether HubSpot itself asked for this wait, with `Retry-After` or by a limit. If not, the wait is this library's own.
+    #[serde(rename = "requested", default, skip_serializing_if = "is_false")]
+    pub requested: bool,
+    /// The credential with which the last one failed, if it failed because of the app's configuration. With another credential this
+    /// back-off does not count.
+    #[serde(rename = "credential", default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialFingerprint>,
     /// Fields that a later version of this library wrote.
     #[serde(flatten)]
     pub unknown: UnknownFields,
@@ -125,6 +141,7 @@ impl Record {
         Self {
             format: RECORD_FORMAT,
             grant,
+            client_id: None,
             state,
             tokens: None,
             revoke: None,
@@ -149,10 +166,16 @@ impl Lease {
 }
 
 impl Retry {
-    /// Returns a back-off that ends at `at`, after this number of failures in a row.
+    /// Returns a back-off that ends at `at`, after this number of failures in a row, of which nothing else is known.
     pub fn new(at: Timestamp, failures: u32) -> Self {
-        Self { at, failures, unknown: UnknownFields::default() }
+        let unknown = UnknownFields::default();
+        Self { at, failures, cause: None, requested: false, credential: None, unknown }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn known_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

@@ -15,11 +15,13 @@ use super::loaded::{self, Loaded};
 use super::policy::RenewalPolicy;
 use super::record::{Record, Stored};
 use super::requirements::Requirements;
-use super::response::{self, Outcome};
+use super::response::{Examination, Outcome};
 use super::run::{CurrentTokens, Deadline, Demand, Input, Run, Step};
 use super::save::{Comparison, PendingSave, UnsavedTokens};
 use super::store_calls::StoreCalls;
-use crate::endpoint::{Refresh, Revoke};
+use crate::account::Account;
+use crate::app::AppIdentity;
+use crate::endpoint::{Introspect, Introspection, Refresh, Revoke};
 use crate::error::{Error, StoreError, StoreErrorKind};
 use crate::random::Random;
 use crate::timestamp::Timestamp;
@@ -39,7 +41,7 @@ pub struct Renewal {
     holder_wait: HolderWait,
     store: StoreCalls,
     /// Why the refresh that this run sent brought no tokens.
-    refresh_error: Option<Error>,
+    refresh_error: Option<TokenError>,
     state: State,
 }
 
@@ -69,9 +71,14 @@ enum State {
     MarkLater(PendingMark),
     /// It loads the record to check that the mark still applies.
     MarkCheck(PendingMark),
+    /// It asks whose the new tokens are.
+    Identify {
+        leased: Box<Stored>,
+        tokens: Box<TokenSet>,
+    },
     Release {
         tokens: Box<TokenSet>,
-        error: Error,
+        error: TokenError,
     },
     /// It releases its lease, since it may not send any more.
     GiveBack(Option<TokenSet>),
@@ -84,10 +91,17 @@ enum State {
 type Next = Step<CurrentTokens>;
 
 impl Renewal {
-    /// Returns a run that has not begun. No two runs may be given the same `random`.
-    pub fn new(policy: RenewalPolicy, mut random: Random, demand: Demand) -> Self {
+    /// Returns a run that has not begun. It renews the tokens that `account` granted to `app`. No two runs may be given the
+    /// same `random`.
+    pub fn new(
+        policy: RenewalPolicy,
+        app: AppIdentity,
+        account: Account,
+        mut random: Random,
+        demand: Demand,
+    ) -> Self {
         Self {
-            requirements: Requirements::new(policy, demand),
+            requirements: Requirements::new(policy, app, account, demand),
             holder: HolderId::generate(&mut random),
             random,
             is_admitted: false,
@@ -120,10 +134,11 @@ impl Renewal {
 
     /// Does what the loaded record asks for.
     fn loaded(&mut self, now: Timestamp, stored: Option<Stored>) -> Next {
-        if let Some(tokens) = stored.as_ref().and_then(|stored| stored.record.tokens.as_ref()) {
-            self.requirements.reject_first(tokens);
+        if let Some(Stored { record: Record { state, tokens: Some(tokens), .. }, .. }) = &stored {
+            self.requirements.reject_first(*state, tokens);
         }
-        match loaded::examine(now, &self.requirements, self.holder, &self.holder_wait, stored) {
+        let may_recheck = !self.has_sent;
+        match loaded::examine(now, &self.requirements, self.holder, &self.holder_wait, may_recheck, stored) {
             Loaded::HandOut(tokens) => self.found(tokens),
             Loaded::Fail(error) => self.done(Err(error)),
             Loaded::Wait { holder, max } => {
@@ -166,7 +181,7 @@ impl Renewal {
         let Stored { version, record } = stored;
         if self.has_sent {
             // The stored tokens are not those that were sent, and they have expired already. Another run has to renew them.
-            return self.done(Err(TokenError::BackingOff { wait: Duration::ZERO }));
+            return self.done(Err(TokenError::BackingOff { wait: Duration::ZERO, cause: None }));
         }
         if self.store.has_failed_too_often() {
             let error = TokenError::Store(StoreError::new(StoreErrorKind::Unavailable));
@@ -221,17 +236,52 @@ impl Renewal {
         leased: Stored,
         sent_at: Timestamp,
         response: Result<TokenSet, Error>,
+        is_mass_refusal: bool,
     ) -> Next {
         let Some(sent) = leased.record.tokens.clone() else { return self.unreadable() };
-        self.refresh_error = response.as_ref().err().cloned();
-        match response::examine(now, &leased.record, &sent, sent_at, response, &mut self.random) {
+        self.refresh_error = response.as_ref().err().cloned().map(TokenError::from);
+        let outcome = self.examination(now, &leased, &sent).of_refresh(sent_at, response, is_mass_refusal);
+        self.do_outcome(leased, sent, outcome)
+    }
+
+    /// Does what HubSpot says of the new tokens asks for.
+    fn identified(
+        &mut self,
+        now: Timestamp,
+        leased: Stored,
+        tokens: TokenSet,
+        response: Result<Introspection, Error>,
+    ) -> Next {
+        let Some(sent) = leased.record.tokens.clone() else { return self.unreadable() };
+        let outcome = self.examination(now, &leased, &sent).of_introspection(tokens, response);
+        self.do_outcome(leased, sent, outcome)
+    }
+
+    fn examination<'r>(
+        &'r mut self,
+        now: Timestamp,
+        leased: &'r Stored,
+        sent: &'r TokenSet,
+    ) -> Examination<'r> {
+        let Self { requirements, random, .. } = self;
+        Examination { now, requirements, leased: &leased.record, sent, random }
+    }
+
+    fn do_outcome(&mut self, leased: Stored, sent: TokenSet, outcome: Outcome) -> Next {
+        match outcome {
             Outcome::Save { tokens, partial } => {
                 self.pending_save =
                     Some(PendingSave::new(&leased.record, self.holder, sent, tokens, partial));
                 self.save(leased)
             }
+            Outcome::Identify { tokens } => {
+                let introspect = Introspect::new(tokens.access_token.clone());
+                self.state = State::Identify { leased: Box::new(leased), tokens: Box::new(tokens) };
+                Step::Introspect(introspect)
+            }
             Outcome::Mark { refusal } => self.mark(PendingMark::new(leased, refusal)),
             Outcome::Release { record, error } => {
+                self.refresh_error = Some(error.clone());
                 self.swap(State::Release { tokens: Box::new(sent), error }, leased.version, *record)
             }
         }
@@ -241,7 +291,9 @@ impl Renewal {
     fn save(&mut self, over: Stored) -> Next {
         let Some(pending) = self.pending_save.as_ref() else { return self.load(State::Load) };
         let owns_lease = lease::is_held_by(&over.record, self.holder);
-        let record = pending.written_into(over.record, owns_lease);
+        let mut record = pending.written_into(over.record, owns_lease);
+        // HubSpot has just accepted the refresh token of this app. Before that, an old record might have been another app's.
+        record.client_id.get_or_insert_with(|| self.requirements.app.client_id().to_owned());
         self.swap(State::Save, over.version, record)
     }
 
@@ -410,8 +462,11 @@ impl Run for Renewal {
             (State::Take(record), Input::Conflict) => self.not_taken(now, *record, StoreError::conflicts()),
             (State::Take(record), Input::StoreFailed(error)) => self.not_taken(now, *record, error),
 
-            (State::Send { leased, sent_at }, Input::Refreshed(response)) => {
-                self.received(now, *leased, sent_at, response)
+            (State::Send { leased, sent_at }, Input::Refreshed { response, is_mass_refusal }) => {
+                self.received(now, *leased, sent_at, response, is_mass_refusal)
+            }
+            (State::Identify { leased, tokens }, Input::Introspected(response)) => {
+                self.identified(now, *leased, *tokens, response)
             }
             (State::Send { leased, .. }, Input::ShuttingDown) => self.not_sent(*leased),
             (State::GiveBack(tokens), Input::Stored(_) | Input::Conflict | Input::StoreFailed(_)) => {
@@ -444,7 +499,7 @@ impl Run for Renewal {
             (
                 State::Release { tokens, error },
                 Input::Stored(_) | Input::Conflict | Input::StoreFailed(_),
-            ) => self.found_or(now, Some(*tokens), error.into()),
+            ) => self.found_or(now, Some(*tokens), error),
             (State::Restart, Input::Stored(_) | Input::Conflict | Input::StoreFailed(_)) => {
                 self.load(State::Load)
             }

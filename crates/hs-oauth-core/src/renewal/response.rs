@@ -1,58 +1,163 @@
 //! What the response to a refresh means (RENEWAL.md, "send").
 
-use super::backoff::next_retry;
+use std::time::Duration;
+
+use super::backoff::{next_retry, requested_wait};
+use super::error::TokenError;
 use super::record::{Record, Retry};
+use super::requirements::Requirements;
+use super::retry_cause::RetryCause;
+use crate::account::Account;
+use crate::endpoint::Introspection;
 use crate::error::{Error, NextStep};
 use crate::random::Random;
+use crate::secret::RefreshToken;
 use crate::timestamp::Timestamp;
 use crate::token_set::TokenSet;
 
 /// What a renewal does with the response to its refresh.
 pub(super) enum Outcome {
-    /// It saves these tokens. `partial`: nothing but a new refresh token could be read, for this reason, and no refresh is sent until
+    /// It saves these tokens. `partial`: nothing but a new refresh token could be used, for this reason, and no refresh is sent until
     /// that moment. The access token is the old one.
     Save { tokens: TokenSet, partial: Option<Box<(Error, Retry)>> },
+    /// It asks HubSpot whose tokens these are, since the response does not say so and nobody has found out before.
+    Identify { tokens: TokenSet },
     /// It marks the grant "gone".
     Mark { refusal: Error },
     /// It writes this record, which has a back-off and no lease.
-    Release { record: Box<Record>, error: Error },
+    Release { record: Box<Record>, error: TokenError },
 }
 
-/// Decides what to do with the response to a refresh that was sent with the tokens `sent` of the record `leased`.
-pub(super) fn examine(
-    now: Timestamp,
-    leased: &Record,
-    sent: &TokenSet,
-    sent_at: Timestamp,
-    response: Result<TokenSet, Error>,
-    random: &mut Random,
-) -> Outcome {
-    let error = match response {
-        Ok(tokens) => return Outcome::Save { tokens: succeed(sent, tokens, sent_at), partial: None },
-        Err(error) => error,
-    };
-    match failure(&error) {
-        Failure::Refused => Outcome::Mark { refusal: error },
-        Failure::Other { unsettled } => {
-            let retry = next_retry(now, leased, &error, random);
-            match error.rescued_refresh_token() {
-                Some(rescued) if Some(rescued) != sent.refresh_token.as_ref() => {
-                    let mut tokens = sent.clone();
-                    tokens.refresh_token = Some(rescued.clone());
-                    Outcome::Save { tokens, partial: Some(Box::new((error, retry))) }
-                }
-                _ => Outcome::Release { record: Box::new(released(leased, retry, unsettled)), error },
+/// A response that is being examined, and what it is a response to.
+pub(super) struct Examination<'r> {
+    pub(super) now: Timestamp,
+    pub(super) requirements: &'r Requirements,
+    /// The record under whose lease the refresh was sent.
+    pub(super) leased: &'r Record,
+    /// The tokens of that record.
+    pub(super) sent: &'r TokenSet,
+    pub(super) random: &'r mut Random,
+}
+
+impl Examination<'_> {
+    /// Decides what to do with the response to a refresh.
+    pub(super) fn of_refresh(
+        self,
+        sent_at: Timestamp,
+        response: Result<TokenSet, Error>,
+        is_mass_refusal: bool,
+    ) -> Outcome {
+        let tokens = match response {
+            Ok(tokens) => tokens,
+            Err(error) => return self.failed(error, is_mass_refusal),
+        };
+        if let Some(error) = self.other_account(tokens.hub_id, tokens.user_id) {
+            return self.unusable(error);
+        }
+        let is_identified = tokens.hub_id.is_some() || self.sent.has_access_token();
+        let tokens = succeed(self.sent, tokens, sent_at);
+        match is_identified {
+            true => Outcome::Save { tokens, partial: None },
+            false => Outcome::Identify { tokens },
+        }
+    }
+
+    /// Decides what to do with new tokens after HubSpot was asked whose they are.
+    pub(super) fn of_introspection(
+        self,
+        mut tokens: TokenSet,
+        response: Result<Introspection, Error>,
+    ) -> Outcome {
+        let info = match response {
+            Ok(Introspection::AccessToken(info)) => info,
+            // They are not handed out before it is known whose they are. The refresh token is kept, and the next run asks again.
+            Ok(_) => {
+                return self.unusable(TokenError::UnknownAccount { tokens: Box::new(tokens), error: None });
+            }
+            Err(error) => return self.rescue(tokens.refresh_token.take(), error),
+        };
+        let other = self.other_account(Some(info.hub_id), info.user_id);
+        if let Some(error) = other.or_else(|| self.requirements.other_app(info.client_id.as_deref())) {
+            return self.unusable(error);
+        }
+        tokens.hub_id = Some(info.hub_id);
+        tokens.user_id = tokens.user_id.or(info.user_id);
+        tokens.scopes.get_or_insert(info.scopes);
+        Outcome::Save { tokens, partial: None }
+    }
+
+    /// Returns the error for tokens that HubSpot says are another account's than the record's.
+    fn other_account(&self, hub_id: Option<i64>, user_id: Option<i64>) -> Option<TokenError> {
+        let Account { hub_id: expected_hub, user_id: expected_user, .. } = self.requirements.account;
+        // A grant is one user's, also where the account is a whole hub.
+        let expected_user = expected_user.or(self.sent.user_id);
+        let is_other_hub = hub_id.is_some_and(|hub_id| hub_id != expected_hub);
+        let is_other_user = user_id.zip(expected_user).is_some_and(|(user_id, expected)| user_id != expected);
+        let (expected, named) = match (is_other_hub, hub_id, expected_user.zip(user_id)) {
+            (true, Some(hub_id), _) => (Account::hub(expected_hub), Account::hub(hub_id)),
+            (false, _, Some((expected, user_id))) if is_other_user => {
+                (Account::user(expected_hub, expected), Account::user(expected_hub, user_id))
+            }
+            _ => return None,
+        };
+        Some(TokenError::OtherAccount { expected, named, tokens: None })
+    }
+
+    fn failed(self, error: Error, is_mass_refusal: bool) -> Outcome {
+        if let Error::Response(response) = &error
+            && let Some(other) = self.other_account(response.rescued.hub_id, response.rescued.user_id)
+        {
+            return self.unusable(other);
+        }
+        match failure(&error) {
+            Failure::Refused if is_mass_refusal => {
+                let error = TokenError::MassRefusal { refusal: error };
+                self.release(RetryCause::MassRefusal, None, false, error)
+            }
+            Failure::Refused => Outcome::Mark { refusal: error },
+            Failure::Other { .. } => self.rescue(error.rescued_refresh_token().cloned(), error),
+        }
+    }
+
+    /// Keeps nothing of the response. HubSpot may have acted on the refresh.
+    fn unusable(self, error: TokenError) -> Outcome {
+        self.release(RetryCause::OtherAccount, None, true, error)
+    }
+
+    /// Keeps the refresh token of a response that cannot be used otherwise, if it is a new one.
+    fn rescue(self, rescued: Option<RefreshToken>, error: Error) -> Outcome {
+        let requested = requested_wait(&error, self.random);
+        let cause = RetryCause::of(&error);
+        match rescued.filter(|rescued| Some(rescued) != self.sent.refresh_token.as_ref()) {
+            Some(rescued) => {
+                let tokens = TokenSet { refresh_token: Some(rescued), ..self.sent.clone() };
+                let retry = self.retry(cause, requested);
+                Outcome::Save { tokens, partial: Some(Box::new((error, retry))) }
+            }
+            None => {
+                let unsettled = matches!(failure(&error), Failure::Other { unsettled: true });
+                self.release(cause, requested, unsettled, error.into())
             }
         }
     }
-}
 
-fn released(leased: &Record, retry: Retry, unsettled: bool) -> Record {
-    let mut record = leased.clone();
-    record.lease = None;
-    record.retry = Some(retry);
-    record.unsettled |= unsettled;
-    record
+    fn release(
+        self,
+        cause: RetryCause,
+        requested: Option<Duration>,
+        unsettled: bool,
+        error: TokenError,
+    ) -> Outcome {
+        let mut record = Box::new(self.leased.clone());
+        record.lease = None;
+        record.unsettled |= unsettled;
+        record.retry = Some(self.retry(cause, requested));
+        Outcome::Release { record, error }
+    }
+
+    fn retry(self, cause: RetryCause, requested: Option<Duration>) -> Retry {
+        next_retry(self.now, self.leased, &self.requirements.app, cause, requested, self.random)
+    }
 }
 
 /// Returns the new tokens, completed with what only the old ones said, since responses differ in what they repeat.
@@ -92,7 +197,7 @@ mod tests {
     use http::StatusCode;
 
     use crate::error::{ApiError, Operation, TransportError, TransportErrorKind};
-    use crate::secret::{AccessToken, RefreshToken};
+    use crate::secret::AccessToken;
 
     fn tokens(access: &str, refresh: &str) -> TokenSet {
         let mut tokens = TokenSet::new(AccessToken::new(access).unwrap(), 1800, Timestamp::from_secs(1000));

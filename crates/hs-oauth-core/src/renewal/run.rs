@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::error::TokenError;
 use super::record::{Record, Stored};
-use crate::endpoint::{Refresh, Revoke};
+use crate::endpoint::{Introspect, Introspection, Refresh, Revoke};
 use crate::error::{Error, StoreError};
 use crate::secret::AccessToken;
 use crate::timestamp::Timestamp;
@@ -37,7 +37,12 @@ use crate::token_set::TokenSet;
 ///         let input = match step {
 ///             Step::Load { timeout } => driver.load(timeout),
 ///             Step::Swap { expected, record, timeout } => driver.swap(expected, &record, timeout),
-///             Step::Send { refresh, timeout } => Input::Refreshed(driver.call(&refresh, timeout)),
+///             Step::Send { refresh, timeout } => {
+///                 let response = driver.call(&refresh, timeout);
+///                 let is_mass_refusal = false; // a driver of many accounts asks its `RefreshHistory`
+///                 Input::Refreshed { response, is_mass_refusal }
+///             }
+///             Step::Introspect(introspect) => Input::Introspected(driver.call(&introspect, hs_oauth_core::TIMEOUT)),
 ///             Step::Revoke(revoke) => Input::Revoked(driver.call(&revoke, hs_oauth_core::TIMEOUT)),
 ///             Step::Admit { .. } => Input::Admit { waited: false }, // no limit to the rate of renewals
 ///             Step::Sleep(duration) => {
@@ -87,6 +92,8 @@ pub enum Step<T> {
         /// How long it may take, from connecting to the last byte of the response.
         timeout: Duration,
     },
+    /// Ask HubSpot whose access token this is, since its response did not say so.
+    Introspect(Introspect),
     /// Send this revocation, once.
     Revoke(Revoke),
     /// Wait until the renewal may begin, if the rate of renewals is limited. The run has no lease meanwhile.
@@ -121,8 +128,16 @@ pub enum Input {
     Conflict,
     /// The result of [`Step::Load`] or [`Step::Swap`] if the store failed. A record may have been written, or may yet be.
     StoreFailed(StoreError),
-    /// The result of [`Step::Send`]: the new tokens, or why there are none.
-    Refreshed(Result<TokenSet, Error>),
+    /// The result of [`Step::Send`].
+    Refreshed {
+        /// The new tokens, or why there are none.
+        response: Result<TokenSet, Error>,
+        /// Whether HubSpot refuses the grants of many accounts at once, as [`RefreshHistory`](crate::renewal::RefreshHistory) says. If so,
+        /// a refused grant is not marked as gone.
+        is_mass_refusal: bool,
+    },
+    /// The result of [`Step::Introspect`].
+    Introspected(Result<Introspection, Error>),
     /// The result of [`Step::Revoke`].
     Revoked(Result<(), Error>),
     /// The result of [`Step::Admit`]: the renewal may begin.
@@ -147,8 +162,12 @@ pub enum Demand {
     Usable,
     /// Another token than this one, which an API has rejected with status 401.
     OtherThan(AccessToken),
-    /// Another token than the stored one.
+    /// Another token than the stored one. A grant that is gone is tried once more. A back-off that HubSpot did not ask for does not count.
     Newer,
+    /// The same, and no back-off counts, not even one that HubSpot asked for.
+    NewerDespiteRetryAfter,
+    /// A token that may be handed out. A grant that is gone is tried once more. A back-off that HubSpot did not ask for does not count.
+    Recheck,
 }
 
 /// The result of a renewal or an install: tokens that are in the store.
@@ -162,5 +181,5 @@ pub struct CurrentTokens {
     /// Whether this run saved the tokens. If not, it found them in the store.
     pub renewed: bool,
     /// Why the refresh that this run sent brought no tokens, if it found these in the store instead.
-    pub refresh_error: Option<Error>,
+    pub refresh_error: Option<TokenError>,
 }

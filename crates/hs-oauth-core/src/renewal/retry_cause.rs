@@ -1,0 +1,178 @@
+//! Why a renewal failed, as the record keeps it for those who have to wait.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ApiError, Error, HubSpotCode, NextStep, OAuthCode};
+
+/// Why the last renewal failed, so that everyone who has to wait for the next one learns of it. This is an open set.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Cow<'_, str>")]
+#[non_exhaustive]
+pub enum RetryCause {
+    /// HubSpot refused the client id or the client secret. Written `client_refused`.
+    #[serde(rename = "client_refused")]
+    ClientRefused,
+    /// HubSpot refused the request for another reason that lies with the app. Written `misconfigured`.
+    #[serde(rename = "misconfigured")]
+    Misconfigured,
+    /// HubSpot refused the grants of many accounts at once. Written `mass_refusal`.
+    #[serde(rename = "mass_refusal")]
+    MassRefusal,
+    /// The tokens that came were those of another account or app. Written `other_account`.
+    #[serde(rename = "other_account")]
+    OtherAccount,
+    /// A rate limit of HubSpot's was exceeded. Written `rate_limited`.
+    #[serde(rename = "rate_limited")]
+    RateLimited,
+    /// HubSpot was busy, moved the account, or failed with a status of 500 or above. Written `unavailable`.
+    #[serde(rename = "unavailable")]
+    Unavailable,
+    /// HubSpot could not be reached, or its response did not arrive. Written `no_response`.
+    #[serde(rename = "no_response")]
+    NoResponse,
+    /// HubSpot's response could not be used. Written `unusable_response`.
+    #[serde(rename = "unusable_response")]
+    UnusableResponse,
+    /// An API rejected a token that came from a renewal just before, so another renewal would not help. It is never stored. Written
+    /// `rejected_again`.
+    #[serde(rename = "rejected_again")]
+    RejectedAgain,
+    /// A cause that this release has no name for, as a later release writes it.
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl RetryCause {
+    /// Returns the cause of this failed refresh.
+    pub fn of(error: &Error) -> Self {
+        match (error, error.next_step()) {
+            (Error::Transport(_), _) => Self::NoResponse,
+            (Error::Response(_), _) => Self::UnusableResponse,
+            (Error::Api(error), _) if error.status.as_u16() == 429 => Self::RateLimited,
+            (Error::Api(_), NextStep::RetryAfter(_)) => Self::Unavailable,
+            (Error::Api(error), _) if refuses_client(error) => Self::ClientRefused,
+            (Error::Api(_), _) => Self::Misconfigured,
+        }
+    }
+
+    /// Returns whether the cause is the configuration of the app: no waiting helps, and another credential may.
+    pub const fn is_configuration(&self) -> bool {
+        matches!(self, Self::ClientRefused | Self::Misconfigured | Self::MassRefusal)
+    }
+
+    /// Returns the cause as it is stored.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::ClientRefused => "client_refused",
+            Self::Misconfigured => "misconfigured",
+            Self::MassRefusal => "mass_refusal",
+            Self::OtherAccount => "other_account",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::NoResponse => "no_response",
+            Self::UnusableResponse => "unusable_response",
+            Self::RejectedAgain => "rejected_again",
+            Self::Other(text) => text,
+        }
+    }
+}
+
+/// Returns whether an error response says that the client id or the client secret is wrong.
+fn refuses_client(error: &ApiError) -> bool {
+    let is_client =
+        |code: &HubSpotCode| matches!(code, HubSpotCode::BadClientId | HubSpotCode::BadClientSecret);
+    matches!(error.error, Some(OAuthCode::InvalidClient | OAuthCode::UnauthorizedClient))
+        || error.code.iter().chain(&error.sub_category).any(is_client)
+}
+
+impl From<Cow<'_, str>> for RetryCause {
+    fn from(text: Cow<'_, str>) -> Self {
+        match &*text {
+            "client_refused" => Self::ClientRefused,
+            "misconfigured" => Self::Misconfigured,
+            "mass_refusal" => Self::MassRefusal,
+            "other_account" => Self::OtherAccount,
+            "rate_limited" => Self::RateLimited,
+            "unavailable" => Self::Unavailable,
+            "no_response" => Self::NoResponse,
+            "unusable_response" => Self::UnusableResponse,
+            "rejected_again" => Self::RejectedAgain,
+            _ => Self::Other(text.into_owned()),
+        }
+    }
+}
+
+/// Writes a clause for people, such as `HubSpot refused the client id or the client secret`.
+impl fmt::Display for RetryCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ClientRefused => "HubSpot refused the client id or the client secret",
+            Self::Misconfigured => "HubSpot refused the request of the app",
+            Self::MassRefusal => "HubSpot refused the grants of many accounts at once",
+            Self::OtherAccount => "the tokens that came were those of another account",
+            Self::RateLimited => "a rate limit of HubSpot's was exceeded",
+            Self::Unavailable => "HubSpot was not available",
+            Self::NoResponse => "no response came from HubSpot",
+            Self::UnusableResponse => "HubSpot's response could not be used",
+            Self::RejectedAgain => "the rejected token was renewed just before, so its age is not the reason",
+            Self::Other(_) => "an earlier renewal failed",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::error::{Operation, TransportError, TransportErrorKind};
+
+    const ALL: [(RetryCause, &str); 9] = [
+        (RetryCause::ClientRefused, "client_refused"),
+        (RetryCause::Misconfigured, "misconfigured"),
+        (RetryCause::MassRefusal, "mass_refusal"),
+        (RetryCause::OtherAccount, "other_account"),
+        (RetryCause::RateLimited, "rate_limited"),
+        (RetryCause::Unavailable, "unavailable"),
+        (RetryCause::NoResponse, "no_response"),
+        (RetryCause::UnusableResponse, "unusable_response"),
+        (RetryCause::RejectedAgain, "rejected_again"),
+    ];
+
+    #[test]
+    fn a_cause_is_stored_as_its_name_and_one_of_a_later_release_is_kept() {
+        let later = (RetryCause::Other("an \"other\" cause".to_owned()), "an \"other\" cause");
+        for (cause, name) in ALL.into_iter().chain([later]) {
+            let text = serde_json::to_value(&cause).unwrap();
+            assert_eq!((text.as_str(), cause.as_str()), (Some(name), name));
+            assert_eq!(serde_json::from_value::<RetryCause>(text).unwrap(), cause);
+        }
+    }
+
+    #[test]
+    fn the_cause_of_a_failed_refresh_is_read_from_its_error() {
+        let api = |status, code: Option<&str>| {
+            let mut error = ApiError::new(Operation::Refresh, StatusCode::from_u16(status).unwrap());
+            error.code = code.map(HubSpotCode::from);
+            Error::from(error)
+        };
+        for (error, cause) in [
+            (api(401, Some("BAD_CLIENT_SECRET")), RetryCause::ClientRefused),
+            (api(400, Some("BAD_CLIENT_ID")), RetryCause::ClientRefused),
+            (api(403, None), RetryCause::Misconfigured),
+            (api(302, None), RetryCause::Misconfigured),
+            (api(429, None), RetryCause::RateLimited),
+            (api(423, None), RetryCause::Unavailable),
+            (api(477, None), RetryCause::Unavailable),
+            (api(503, None), RetryCause::Unavailable),
+            (TransportError::new(TransportErrorKind::Timeout).into(), RetryCause::NoResponse),
+        ] {
+            assert_eq!(RetryCause::of(&error), cause, "{error}");
+            let is_configuration = error.next_step() == NextStep::FixConfiguration;
+            assert_eq!(cause.is_configuration(), is_configuration, "{error}");
+        }
+    }
+}
