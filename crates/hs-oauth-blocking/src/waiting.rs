@@ -1,13 +1,14 @@
 //! How callers and runs wait on threads.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use hs_oauth_manager::{FlightResult, State, Wait, Waiting};
+use hs_oauth_manager::{Clock, FlightResult, State, Wait, Waiting};
 
 /// Waiting with condition variables.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
-    /// Is notified when the queue changes, and when nothing is under way any more.
+    /// Is notified when the queue changes, when nothing is under way any more, and when no refresh is sent any more.
     pub(crate) changed: Condvar,
 }
 
@@ -31,20 +32,37 @@ impl Waiting for Threads {
     fn idle(&self) {
         self.changed.notify_all();
     }
+
+    fn closed(&self) {
+        self.changed.notify_all();
+    }
 }
 
 impl Threads {
-    /// Waits until the queue changes or the time of `wait` is over.
+    /// Waits until the queue changes, the time of `wait` is over, or the clock has to be looked at again.
     pub(crate) fn wait<'s>(
         &self,
         state: MutexGuard<'s, State<Self>>,
         wait: Wait,
+        clock: &Clock,
     ) -> MutexGuard<'s, State<Self>> {
         match wait {
             Wait::For(time) => {
+                let time = clock.look_again_after(time);
                 self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
             }
             Wait::UntilWoken => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
         }
+    }
+
+    /// Waits while `condition` holds, but not longer than `max`.
+    pub(crate) fn wait_while<'s>(
+        &self,
+        state: MutexGuard<'s, State<Self>>,
+        max: Duration,
+        condition: impl FnMut(&mut State<Self>) -> bool,
+    ) -> MutexGuard<'s, State<Self>> {
+        let waited = self.changed.wait_timeout_while(state, max, condition);
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{CurrentTokens, Demand, Renewal, RetryCause, TokenError, UnsavedTokens};
+use hs_oauth_core::renewal::{CurrentTokens, Demand, Install, Renewal, RetryCause, TokenError};
 use hs_oauth_core::{Account, Timestamp};
 
 use crate::cache::{Cache, Snapshot, bearer, is_met};
+use crate::driven::Progress;
 use crate::event::Event;
+use crate::received::Unsaved;
 
 /// The result of a flight, for its callers.
 pub type FlightResult = Result<Outcome, TokenError>;
@@ -29,12 +31,14 @@ pub type BearerResult = Result<HeaderValue, TokenError>;
 /// The run of a flight, and the state at its beginning.
 #[derive(Debug)]
 pub struct Flight {
-    /// The run, to be driven to its end.
-    pub run: Renewal,
+    pub(crate) run: Renewal,
+    /// The install that an earlier run could not finish, and that comes before `run`.
+    pub(crate) install: Option<Install>,
+    pub(crate) progress: Progress,
     pub(crate) account: Account,
     pub(crate) snapshot: Snapshot,
     /// The tokens that the run begins with, since an earlier run could not save them.
-    pub(crate) unsaved: Option<UnsavedTokens>,
+    pub(crate) unsaved: Option<Unsaved>,
     /// Whether the flight was started because an API rejected a token with 401.
     pub(crate) forced: bool,
 }
@@ -47,7 +51,9 @@ pub struct FlightEnd {
     /// Whether the driver has to start [`SaveRetries`](crate::SaveRetries).
     pub starts_retries: bool,
     account: Account,
-    unsaved: Option<UnsavedTokens>,
+    unsaved: Option<Unsaved>,
+    /// Why an install that an earlier run could not finish does not stand.
+    superseded: Option<TokenError>,
     run_result: Result<CurrentTokens, TokenError>,
     /// Whether the cache had a token of the account and evicted it because of this flight.
     was_evicted: bool,
@@ -79,8 +85,8 @@ impl FlightEnd {
         cache: &Cache,
         now: Timestamp,
         random: u64,
-    ) -> (Self, Option<UnsavedTokens>) {
-        let Flight { run, account, snapshot, unsaved, forced } = flight;
+    ) -> (Self, Option<Unsaved>) {
+        let Flight { run, install, progress, account, snapshot, unsaved, forced } = flight;
         let mut was_evicted = false;
         let result = match &run_result {
             Ok(CurrentTokens { tokens, version, renewed, .. }) => {
@@ -100,13 +106,23 @@ impl FlightEnd {
                 Err(error.clone())
             }
         };
-        let end = Self { result, starts_retries: false, account, unsaved, run_result, was_evicted };
-        (end, run.into_unsaved())
+        let left = match install {
+            Some(install) => {
+                run_result.is_err().then(|| Unsaved::Install(install.unsaved().clone()))
+            }
+            None => run.into_unsaved().map(Unsaved::Renewal),
+        };
+        let superseded = progress.superseded;
+        let end = Self { result, starts_retries: false, account, unsaved, superseded, run_result, was_evicted };
+        (end, left)
     }
 
     /// Emits the events of the flight.
     pub(crate) fn emit(&self, emit: impl Fn(&Event<'_>)) {
         let account = self.account;
+        if let Some(error) = &self.superseded {
+            emit(&Event::Failed { account, error });
+        }
         match &self.run_result {
             Ok(CurrentTokens { tokens, renewed: true, .. }) => {
                 let expires_at = tokens.expires_at;
@@ -226,7 +242,15 @@ mod tests {
 
     fn flight(cache: &Cache) -> Flight {
         let run = Renewal::new(RenewalPolicy::new(), app(), ACCOUNT, Random::new([1; 32]), Demand::Usable);
-        Flight { run, account: ACCOUNT, snapshot: cache.snapshot(ACCOUNT), unsaved: None, forced: false }
+        Flight {
+            run,
+            install: None,
+            progress: Progress::default(),
+            account: ACCOUNT,
+            snapshot: cache.snapshot(ACCOUNT),
+            unsaved: None,
+            forced: false,
+        }
     }
 
     fn current(name: &str, renewed: bool) -> CurrentTokens {

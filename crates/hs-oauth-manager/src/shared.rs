@@ -1,19 +1,24 @@
 //! The state that all clones of a token manager share.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{
-    CurrentTokens, Demand, Input, MassRefusal, RefreshHistory, Renewal, TokenError,
+    CurrentTokens, Demand, Input, Install, MassRefusal, RefreshHistory, Renewal, TokenError,
 };
 use hs_oauth_core::{Account, AppIdentity, Error, NextStep, Random, Timestamp, TokenSet};
 
-use crate::cache::{Cache, Snapshot, access_token, bearer};
+use crate::cache::{Cache, access_token, bearer};
 use crate::event::{Event, emit};
+use crate::driven::Progress;
+use crate::install_task::InstallTask;
 use crate::outcome::{Caller, Flight, FlightEnd};
+use crate::queue::Purpose;
+use crate::received::Unsaved;
 use crate::settings::Settings;
-use crate::single_flight::{FlightGuard, SingleFlight, Waiting};
+use crate::single_flight::{FlightGuard, SingleFlight, TaskGuard, Waiting};
 
 /// The state that all clones of a token manager share. Client and store are not part of it.
 pub struct Shared<W: Waiting> {
@@ -27,6 +32,8 @@ pub struct Shared<W: Waiting> {
     pub app: AppIdentity,
     /// The last minute's refreshes.
     refreshes: Mutex<RefreshHistory>,
+    /// Whether a mass refusal has begun that no event has been emitted for.
+    has_unreported_mass_refusal: AtomicBool,
 }
 
 impl<W: Waiting> Shared<W> {
@@ -35,19 +42,23 @@ impl<W: Waiting> Shared<W> {
         let cache = Cache::new(settings.policy);
         let flights = Arc::new(SingleFlight::new(settings.renewals_per_second));
         let refreshes = Mutex::new(RefreshHistory::new(settings.mass_refusal_limit));
-        Self { settings, cache, flights, app, refreshes }
+        Self { settings, cache, flights, app, refreshes, has_unreported_mass_refusal: AtomicBool::new(false) }
     }
 
     /// Begins a flight, and returns its run. The run begins with the tokens that an earlier one could not save, if there are any.
     pub fn begin_flight(&self, account: Account, demand: Demand, random: Random) -> Flight {
         let snapshot = self.cache.snapshot(account);
-        let unsaved = self.flights.state().unsaved.get(&account).cloned();
+        let unsaved = self.flights.state().received.to_save(account).cloned();
         let forced = matches!(demand, Demand::OtherThan(_));
-        let mut run = Renewal::new(self.settings.policy, self.app.clone(), account, random, demand);
-        if let Some(unsaved) = unsaved.clone() {
-            run = run.with_unsaved(unsaved);
+        let mut run = Renewal::new(self.settings.policy, self.app.clone(), account, random.clone(), demand);
+        let mut install = None;
+        match unsaved.clone() {
+            Some(Unsaved::Renewal(unsaved)) => run = run.with_unsaved(unsaved),
+            // It draws no identifier, so it may have the random numbers of the renewal.
+            Some(Unsaved::Install(unsaved)) => install = Some(Install::again(self.app.clone(), random, unsaved)),
+            None => {}
         }
-        Flight { run, account, snapshot, unsaved, forced }
+        Flight { run, install, progress: Progress::default(), account, snapshot, unsaved, forced }
     }
 
     /// Notes the response to a refresh, and returns it as the input of the run that asked for it.
@@ -56,7 +67,8 @@ impl<W: Waiting> Shared<W> {
         let mass_refusal =
             self.refreshes.lock().unwrap_or_else(PoisonError::into_inner).note(now, account, is_refused);
         if mass_refusal == MassRefusal::Begun {
-            self.emit(&Event::MassRefusal);
+            // The event is emitted with those of the flight, since the listener may shut the manager down, which waits for the flight.
+            self.has_unreported_mass_refusal.store(true, Ordering::Release);
         }
         Input::Refreshed { response, is_mass_refusal: mass_refusal != MassRefusal::Absent }
     }
@@ -71,8 +83,13 @@ impl<W: Waiting> Shared<W> {
         now: Timestamp,
         random: u64,
     ) -> FlightEnd {
-        let (mut end, unsaved) = FlightEnd::new(flight, result, &self.cache, now, random);
-        end.starts_retries = guard.finish(unsaved, end.result.clone());
+        let account = guard.account();
+        let began_with = flight.unsaved.clone();
+        let (mut end, left) = FlightEnd::new(flight, result, &self.cache, now, random);
+        if let (Some(Unsaved::Install(install)), None | Some(Unsaved::Renewal(_))) = (&began_with, &left) {
+            self.flights.state().received.remove_install(account, install);
+        }
+        end.starts_retries = guard.finish(left, end.result.clone());
         end
     }
 
@@ -93,17 +110,35 @@ impl<W: Waiting> Shared<W> {
         })
     }
 
-    /// Ends an install whose run ended with `result`. Puts its tokens into the cache and emits an event. `snapshot` was taken before the
-    /// run began.
+    /// Begins the install of tokens. From now on they are known to the manager.
+    pub fn begin_install(
+        &self,
+        task: TaskGuard<W>,
+        account: Account,
+        tokens: TokenSet,
+        random: Random,
+    ) -> InstallTask<W> {
+        let run = Install::new(self.app.clone(), random, tokens);
+        InstallTask::new(&self.flights, task, account, run, self.cache.snapshot(account))
+    }
+
+    /// Ends an install whose run ended with `result`. Puts its tokens into the cache and emits an event. If they could not be saved,
+    /// `start_retries` has to start [`SaveRetries`](crate::SaveRetries).
     ///
     /// # Errors
     /// The error of the run.
     pub fn finish_install(
         &self,
-        account: Account,
-        snapshot: Snapshot,
+        mut install: InstallTask<W>,
         result: Result<CurrentTokens, TokenError>,
+        start_retries: impl FnOnce(),
     ) -> Result<(), TokenError> {
+        let (account, snapshot) = (install.account, install.snapshot);
+        if install.finish(&result) {
+            start_retries();
+        }
+        // The listener may shut the manager down, which waits until no task is under way.
+        drop(install);
         // The caller may not wait any more, and the error may hold the only copy of the tokens.
         let result = result.inspect_err(|error| self.emit(&Event::Failed { account, error }));
         let CurrentTokens { tokens, version, .. } = result?;
@@ -118,11 +153,14 @@ impl<W: Waiting> Shared<W> {
     /// The error of the run.
     pub fn finish_disconnect(
         &self,
+        task: TaskGuard<W>,
         account: Account,
         result: Result<(), TokenError>,
     ) -> Result<(), TokenError> {
         // A flight may have published tokens before the tombstone was stored.
         self.cache.evict(account);
+        // The listener may shut the manager down, which waits until no task is under way.
+        drop(task);
         // The tokens are forgotten even if the refresh token could not be revoked.
         if matches!(result, Ok(()) | Err(TokenError::Call(_))) {
             self.emit(&Event::Disconnected { account });
@@ -130,8 +168,17 @@ impl<W: Waiting> Shared<W> {
         result
     }
 
-    /// Emits the events of a flight.
-    pub fn emit_end(&self, end: &FlightEnd) {
+    /// Emits the events of a flight. Its guard must have been dropped, since the listener may shut the manager down.
+    ///
+    /// The last attempt of a shutdown to save tokens emits no event if it fails: the shutdown returns the tokens. Otherwise a listener that
+    /// shuts the manager down at every event would never come to an end.
+    pub fn emit_end(&self, end: &FlightEnd, purpose: Purpose) {
+        if self.has_unreported_mass_refusal.swap(false, Ordering::AcqRel) {
+            self.emit(&Event::MassRefusal);
+        }
+        if purpose == Purpose::Shutdown && end.result.is_err() {
+            return;
+        }
         end.emit(|event| self.emit(event));
     }
 
@@ -147,7 +194,7 @@ impl<W: Waiting> fmt::Debug for Shared<W> {
         f.debug_struct("TokenManager")
             .field("held", &self.cache.len())
             .field("flights", &state.flights.len())
-            .field("unsaved", &state.unsaved.len())
+            .field("unsaved", &state.received.len())
             .finish_non_exhaustive()
     }
 }
