@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "   callback       accepted, its state is the one we sent; code {}",
         code.code().masked()
     ));
-    let account = manager.install(code)?;
+    let account = manager.install(code)?.account;
     print_line(format_args!("   account        {account}"));
 
     print_line("\n2. Use: call an API of HubSpot with the account's bearer.");

@@ -30,7 +30,7 @@ fn an_installed_account_has_a_bearer_that_works_on_every_version() {
             assert_eq!(setup.manager.get(&setup.details_url()), Some(200));
             assert_eq!(setup.other_process().bearer().unwrap(), bearer, "it is in the store");
             assert_eq!(setup.manager.accounts().unwrap(), [HUB]);
-            setup.expect_event("saved");
+            setup.expect_event("installed");
             setup.expect_no_event();
             assert_eq!((setup.sent(Target::ExchangeCode), setup.sent(Target::Refresh)), (1, 0));
         }
@@ -78,7 +78,7 @@ fn tokens_of_an_unknown_account_come_with_the_error_and_can_be_installed_by_acco
         let error = setup.manager.install(setup.code()).unwrap_err();
         assert!(matches!(error, TokenError::UnknownAccount { error: Some(_), .. }), "{error:?}");
         let tokens = error.tokens().unwrap().clone();
-        setup.manager.install_tokens(HUB, tokens.clone()).unwrap();
+        setup.manager.install_tokens_as(HUB, tokens.clone()).unwrap();
         assert_eq!(setup.manager.bearer().unwrap(), bearer_of(&tokens));
     }
 }
@@ -104,7 +104,7 @@ fn tokens_without_a_refresh_token_do_not_replace_others() {
         let tokens = setup.install_ending_in(1800);
         let mut poor = tokens.clone();
         poor.refresh_token = None;
-        assert!(matches!(setup.manager.install_tokens(HUB, poor), Err(TokenError::NotRenewable)));
+        assert!(matches!(setup.manager.install_tokens_as(HUB, poor), Err(TokenError::NotRenewable)));
         assert_eq!(setup.store.tokens(), tokens);
     });
 }
@@ -116,7 +116,7 @@ fn an_account_that_is_not_installed_has_to_connect_the_app() {
         assert!(matches!(error, TokenError::NotInstalled), "{error:?}");
         assert_eq!(error.next_step(), NextStep::Reauthorize);
         assert!(setup.manager.disconnect().is_ok(), "it counts as disconnected");
-        setup.expect_event("disconnected");
+        setup.expect_no_event();
     });
 }
 
@@ -130,7 +130,6 @@ fn a_token_is_renewed_ahead_of_its_end_while_callers_go_on_with_it() {
         setup.relay.wait_for_held(1);
         assert_eq!(setup.manager.bearer().unwrap(), bearer_of(&old), "no caller waits");
         setup.relay.release();
-        setup.expect_event("saved");
         setup.expect_event("renewed");
         let new = setup.manager.bearer().unwrap();
         assert!(new != bearer_of(&old) && setup.accepts(new.clone()));
@@ -267,7 +266,7 @@ fn in_a_user_level_app_each_user_of_a_hub_is_an_account() {
             let manager = manager.with_user_level(true).build();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                assert_eq!(manager.install(setup.code()).await.unwrap(), account);
+                assert_eq!(manager.install(setup.code()).await.unwrap().account, account);
                 assert_eq!(
                     format!("Bearer {}", manager.access_token(account).await.unwrap().expose()),
                     manager.bearer(account).await.unwrap().to_str().unwrap()
@@ -279,7 +278,7 @@ fn in_a_user_level_app_each_user_of_a_hub_is_an_account() {
             let manager =
                 hs_oauth_blocking::TokenManager::builder(client, hs_oauth_blocking::MemoryStore::new());
             let manager = manager.with_user_level(true).build();
-            assert_eq!(manager.install(setup.code()).unwrap(), account);
+            assert_eq!(manager.install(setup.code()).unwrap().account, account);
             assert!(manager.access_token(account).is_ok() && manager.bearer(HUB).is_err());
         }
     }
@@ -366,7 +365,7 @@ fn a_shutdown_waits_for_the_renewal_and_ends_all_others() {
         assert!(matches!(setup.manager.refresh_now(), Err(TokenError::ShutDown)));
         assert!(matches!(setup.manager.disconnect(), Err(TokenError::ShutDown)));
         assert!(matches!(setup.manager.install(setup.code()), Err(TokenError::ShutDown)));
-        assert!(matches!(setup.manager.install_tokens(HUB, old), Err(TokenError::ShutDown)));
+        assert!(matches!(setup.manager.install_tokens_as(HUB, old), Err(TokenError::ShutDown)));
         assert_eq!(setup.sent(Target::Refresh), 1);
     });
 }
@@ -396,7 +395,6 @@ fn events_come_in_their_order_and_a_callback_that_panics_breaks_nothing() {
         setup.install_ending_in(1800);
         // The async manager may give a caller the result before it reports the event, so each event is waited for.
         setup.manager.refresh_now().unwrap();
-        setup.expect_event("saved");
         setup.expect_event("renewed");
         setup.fault(Fault::status(400).with_target(Target::Refresh));
         setup.manager.refresh_now().unwrap_err();

@@ -190,7 +190,7 @@ impl Case {
         let store = Arc::new(Store::default());
         let manager = Manager::over(&setup.client, Arc::clone(&store));
         let held = stored_tokens();
-        manager.install_tokens(HUB, held.clone()).unwrap();
+        manager.install_tokens_as(HUB, held.clone()).unwrap();
         let result = manager.refresh_now();
         self.assert_sent(&setup.server, REFRESH, transport);
         self.wait_for_end_of_connections(&setup);

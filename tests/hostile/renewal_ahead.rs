@@ -50,10 +50,10 @@ fn a_token_is_handed_out_to_its_end_whatever_happens_to_its_renewal() {
             let manager = Manager::new(transport as usize, &app, Arc::clone(&store), policy, on_event);
             let mut old = stored_tokens();
             old.expires_at = now().plus(Duration::from_secs(300));
-            manager.install_tokens(HUB, old.clone()).unwrap();
+            manager.install_tokens_as(HUB, old.clone()).unwrap();
 
             assert_eq!(manager.bearer().unwrap(), bearer_of(&old), "{transport:?}: {name}");
-            for expected in ["saved", "failed"] {
+            for expected in ["installed", "failed"] {
                 let event = events.recv_timeout(Duration::from_secs(60));
                 assert_eq!(event.as_deref(), Ok(expected), "{transport:?}: {name}");
             }

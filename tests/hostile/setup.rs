@@ -123,6 +123,7 @@ pub(crate) fn exchange() -> ExchangeCode {
 pub(crate) fn stored_tokens() -> TokenSet {
     let mut tokens = TokenSet::new(AccessToken::new("qZx7-old-access").unwrap(), 1800, now());
     tokens.refresh_token = Some(RefreshToken::new(OLD).unwrap());
+    tokens.hub_id = Some(HUB.hub_id);
     tokens
 }
 

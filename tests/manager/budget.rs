@@ -39,9 +39,7 @@ fn budgeted(setup: &Setup, per_second: u32, ending_in: &[u64]) -> Budgeted {
     let manager = Manager::with_budget(setup.index(), &setup.app, store, long_times(), budget, on_event);
     let tokens = setup.install_ending_in(1800);
     for (account, seconds) in accounts(ending_in.len()).into_iter().zip(ending_in) {
-        let mut tokens = tokens.clone();
-        tokens.expires_at = now().plus(Duration::from_secs(*seconds));
-        manager.install_tokens(account, tokens).unwrap();
+        manager.install_tokens(setup.tokens_ending_in(account, *seconds)).unwrap();
     }
     Budgeted { manager, renewed, old: bearer_of(&tokens) }
 }

@@ -259,8 +259,9 @@ fn neither_debug_nor_errors_nor_log_lines_show_a_secret() {
             let mut shown = format!("{manager:?} {manager:#?}");
             let mut tokens = TokenSet::new(AccessToken::new(format!("{CANARY}-a")).unwrap(), 1800, now());
             tokens.refresh_token = Some(RefreshToken::new(format!("{CANARY}-r")).unwrap());
+            tokens.hub_id = Some(HUB.hub_id);
             tokens.expires_at = now();
-            manager.install_tokens(HUB, tokens).unwrap();
+            manager.install_tokens_as(HUB, tokens).unwrap();
             let response = format!(
                 r#"{{"access_token":"{CANARY}-b","refresh_token":"{CANARY}-s","token_type":"bearer","expires_in":1800}}"#
             );
@@ -281,7 +282,7 @@ fn neither_debug_nor_errors_nor_log_lines_show_a_secret() {
             assert!(!shown.contains(CANARY), "{shown}");
         }
     });
-    for event in ["saved", "failed", "gone"] {
+    for event in ["installed", "failed", "gone"] {
         assert!(logged.matches(&format!("event=\"{event}\"")).count() >= 2, "{event}: {logged}");
     }
     assert!(!logged.contains(CANARY), "{logged}");

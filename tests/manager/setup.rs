@@ -100,7 +100,14 @@ impl Setup {
     }
 
     pub(crate) fn code(&self) -> AuthorizationCode {
-        let authorization = Authorize::new("oauth".parse().unwrap()).begin(&self.app).unwrap();
+        self.code_of(HUB)
+    }
+
+    /// Returns the code of a consent in this account, which HubSpot has from now on if it had not before.
+    pub(crate) fn code_of(&self, account: Account) -> AuthorizationCode {
+        self.hubspot.emulator(|emulator| emulator.add_hub(account.hub_id, "example.com"));
+        let authorize = Authorize::new("oauth".parse().unwrap()).with_hub_id(account.hub_id);
+        let authorization = authorize.begin(&self.app).unwrap();
         let callback = self.hubspot.connect(&authorization.url).unwrap();
         authorization.pending.accept(callback.split_once('?').unwrap().1).unwrap()
     }
@@ -108,10 +115,16 @@ impl Setup {
     /// Installs tokens whose access token ends after so many seconds. With 300 it is in the part of its life in which it is renewed
     /// ahead of time. With 0 it has ended.
     pub(crate) fn install_ending_in(&self, seconds: u64) -> TokenSet {
-        let mut tokens = self.client.call(&ExchangeCode::new(self.code())).unwrap();
+        let tokens = self.tokens_ending_in(HUB, seconds);
+        self.manager.install_tokens_as(HUB, tokens.clone()).unwrap();
+        self.expect_event("installed");
+        tokens
+    }
+
+    /// Returns new tokens of this account, whose access token ends after so many seconds.
+    pub(crate) fn tokens_ending_in(&self, account: Account, seconds: u64) -> TokenSet {
+        let mut tokens = self.client.call(&ExchangeCode::new(self.code_of(account))).unwrap();
         tokens.expires_at = now().plus(Duration::from_secs(seconds));
-        self.manager.install_tokens(HUB, tokens.clone()).unwrap();
-        self.expect_event("saved");
         tokens
     }
 
@@ -232,12 +245,37 @@ impl Manager {
             Self::Async(runtime, manager) => runtime.block_on(manager.install(code)),
             Self::Blocking(manager) => manager.install(code),
         }
+        .map(|installed| installed.account)
     }
 
-    pub(crate) fn install_tokens(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
+    pub(crate) fn install_tokens(&self, tokens: TokenSet) -> Result<Account, TokenError> {
         match self {
-            Self::Async(runtime, manager) => runtime.block_on(manager.install_tokens(account, tokens)),
-            Self::Blocking(manager) => manager.install_tokens(account, tokens),
+            Self::Async(runtime, manager) => runtime.block_on(manager.install_tokens(tokens)),
+            Self::Blocking(manager) => manager.install_tokens(tokens),
+        }
+        .map(|installed| installed.account)
+    }
+
+    pub(crate) fn install_tokens_as(
+        &self,
+        account: Account,
+        tokens: TokenSet,
+    ) -> Result<Account, TokenError> {
+        match self {
+            Self::Async(runtime, manager) => runtime.block_on(manager.install_tokens_as(account, tokens)),
+            Self::Blocking(manager) => manager.install_tokens_as(account, tokens),
+        }
+        .map(|installed| installed.account)
+    }
+
+    pub(crate) fn install_refresh_token(
+        &self,
+        account: Account,
+        token: RefreshToken,
+    ) -> Result<(), TokenError> {
+        match self {
+            Self::Async(runtime, manager) => runtime.block_on(manager.install_refresh_token(account, token)),
+            Self::Blocking(manager) => manager.install_refresh_token(account, token),
         }
     }
 
@@ -271,6 +309,20 @@ impl Manager {
         match self {
             Self::Async(runtime, manager) => runtime.block_on(manager.refresh_now(HUB)),
             Self::Blocking(manager) => manager.refresh_now(HUB),
+        }
+    }
+
+    pub(crate) fn refresh_now_despite_retry_after(&self) -> Result<HeaderValue, TokenError> {
+        match self {
+            Self::Async(runtime, manager) => runtime.block_on(manager.refresh_now_despite_retry_after(HUB)),
+            Self::Blocking(manager) => manager.refresh_now_despite_retry_after(HUB),
+        }
+    }
+
+    pub(crate) fn recheck(&self, account: Account) -> Result<HeaderValue, TokenError> {
+        match self {
+            Self::Async(runtime, manager) => runtime.block_on(manager.recheck(account)),
+            Self::Blocking(manager) => manager.recheck(account),
         }
     }
 

@@ -272,13 +272,10 @@ fn a_renewal_during_disconnects_of_other_accounts_makes_one_request() {
 #[test]
 fn a_slow_hubspot_does_not_pile_up_threads() {
     let setup = Setup::new(1, Settings::new([3; 32]), hs_oauth_core::ApiVersion::LATEST, long_times());
-    let tokens = setup.install_ending_in(1800);
     let Manager::Blocking(manager) = &setup.manager else { panic!() };
-    let accounts: Vec<_> = (0..20).map(Account::hub).collect();
+    let accounts: Vec<_> = (1..=20).map(Account::hub).collect();
     for account in &accounts {
-        let mut tokens = tokens.clone();
-        tokens.expires_at = now().plus(Duration::from_secs(300));
-        manager.install_tokens(*account, tokens).unwrap();
+        manager.install_tokens(setup.tokens_ending_in(*account, 300)).unwrap();
     }
     setup.relay.hold(Hold::Refreshes);
     for account in &accounts {

@@ -17,6 +17,7 @@ use crate::waiting::{Flight, Tokio};
 impl Inner {
     /// Returns a bearer that meets the caller's demand, from the store or from HubSpot.
     pub(crate) async fn bearer(self: &Arc<Self>, mut caller: Caller) -> BearerResult {
+        self.shared.check_level(caller.account)?;
         loop {
             let started = self.start_or_join(caller.account, &caller.demand, Purpose::Caller);
             let (flight, has_led) = match started {
@@ -52,7 +53,7 @@ impl Inner {
     }
 
     async fn run(self: Arc<Self>, mut guard: FlightGuard<Tokio>, demand: Demand, purpose: Purpose) {
-        let mut flight = self.shared.begin_flight(guard.account(), demand, random());
+        let mut flight = self.shared.begin_flight(guard.account(), demand, now(), random());
         let result = self.drive(guard.account(), purpose, &mut flight.run).await;
         let end = self.shared.finish_flight(&mut guard, flight, result, now(), random().next_u64());
         if end.starts_retries {

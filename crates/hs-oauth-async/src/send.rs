@@ -2,6 +2,7 @@
 
 use hs_oauth_core::http::{HeaderValue, StatusCode, header};
 use hs_oauth_core::{Account, may_carry_credentials};
+use hs_oauth_manager::explains_401;
 
 use crate::manager::TokenManager;
 
@@ -18,7 +19,8 @@ impl TokenManager {
     /// another host or port.
     ///
     /// # Errors
-    /// - [`SendError::Token`] if there is no bearer: an error of [`bearer`](Self::bearer).
+    /// - [`SendError::Token`] if there is no bearer: an error of [`bearer`](Self::bearer). Also after a 401, if the account's grant is gone
+    ///   or the app is not configured as it was.
     /// - [`SendError::Insecure`] if the URL is neither https nor http on loopback. Nothing is sent.
     /// - [`SendError::Http`] if the request could not be built or sent, or no response came.
     pub async fn send(
@@ -48,6 +50,7 @@ impl TokenManager {
                 authorize(&mut again, bearer);
                 http.execute(again).await.map_err(SendError::Http)
             }
+            (_, Err(error)) if explains_401(&error) => Err(error.into()),
             _ => Ok(response),
         }
     }

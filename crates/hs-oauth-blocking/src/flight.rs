@@ -19,6 +19,7 @@ pub(crate) const THREAD_NAME: &str = "hs-oauth-renewal";
 impl Inner {
     /// Returns a bearer that meets the caller's demand, from the store or from HubSpot.
     pub(crate) fn bearer(self: &Arc<Self>, mut caller: Caller) -> BearerResult {
+        self.shared.check_level(caller.account)?;
         loop {
             let (result, has_led) = match self.start_or_join(caller.account, Purpose::Caller) {
                 Ok(Role::Leader(guard)) => (self.run(guard, caller.demand.clone(), None), true),
@@ -38,7 +39,7 @@ impl Inner {
         demand: Demand,
         mut admitted: Option<Admitted>,
     ) -> FlightResult {
-        let mut flight = self.shared.begin_flight(guard.account(), demand, random());
+        let mut flight = self.shared.begin_flight(guard.account(), demand, now(), random());
         let result = self.drive(guard.account(), &mut admitted, &mut flight.run);
         if let Some(unused) = admitted {
             self.give_back(unused);

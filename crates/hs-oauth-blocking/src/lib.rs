@@ -39,7 +39,7 @@
 //!
 //! | for | items |
 //! |---|---|
-//! | holding tokens | [`TokenManager`], [`TokenManagerBuilder`], [`Account`], [`Event`], [`RenewalPolicy`], [`Timing`], [`TokenError`], [`SendError`] |
+//! | holding tokens | [`TokenManager`], [`TokenManagerBuilder`], [`Account`], [`Installed`], [`Event`], [`RenewalPolicy`], [`Timing`], [`MassRefusalLimit`], [`TokenError`], [`RetryCause`], [`SendError`] |
 //! | the app and its client | [`App`], [`AppBuilder`], [`Credential`], [`ApiVersion`], [`ReleaseMonth`], [`Client`], [`RetryPolicy`], [`TIMEOUT`], [`CONNECT_TIMEOUT`], [`MAX_RESPONSE_SIZE`] |
 //! | connecting an account | [`Authorize`], [`Authorization`], [`AuthorizationUrl`], [`PendingAuthorization`], [`AuthorizationCode`], [`CallbackError`], [`Randomness`], [`BeginError`], [`RandomnessError`], [`Scope`], [`Scopes`] |
 //! | tokens and secrets | [`TokenSet`], [`TokenType`], [`TokenUse`], [`AccessToken`], [`RefreshToken`], [`IdToken`], [`ClientSecret`], [`ClientAssertion`], [`Code`], [`CodeVerifier`], [`State`], [`Signature`], [`Timestamp`] |
@@ -66,12 +66,14 @@ mod waiting;
 mod worker;
 
 pub use client::Client;
-pub use hs_oauth_manager::Event;
+pub use hs_oauth_manager::{Event, Installed};
 pub use manager::{TokenManager, TokenManagerBuilder};
 pub use send::SendError;
 pub use ureq;
 
-pub use hs_oauth_core::renewal::{GrantState, Record, RenewalPolicy, Stored, Timing, TokenError};
+pub use hs_oauth_core::renewal::{
+    GrantState, MassRefusalLimit, Record, RenewalPolicy, RetryCause, Stored, Timing, TokenError,
+};
 pub use hs_oauth_core::{
     AccessToken, AccessTokenInfo, Account, ApiError, ApiVersion, App, AppBuilder, Authorization,
     AuthorizationCode, AuthorizationUrl, Authorize, BeginError, CONNECT_TIMEOUT, CallbackError,

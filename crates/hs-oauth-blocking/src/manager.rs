@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{Demand, Disconnect, Install, TokenError};
-use hs_oauth_core::{AccessToken, Account, AuthorizationCode, TokenSet};
+use hs_oauth_core::{AccessToken, Account, AuthorizationCode, RefreshToken, TokenSet};
 use hs_oauth_manager::{
-    Cached, Caller, Shared, access_token, catch_panic, coarse_now, identify, is_installed, now, random,
+    Cached, Caller, Installed, NewTokens, Shared, access_token, catch_panic, coarse_now, is_installed, now,
+    random,
 };
 use hs_oauth_store::TokenStore;
 
@@ -32,7 +33,7 @@ use crate::driver::Inner;
 /// let store = FileStore::open("/var/lib/app/tokens")?;
 /// let manager = TokenManager::new(Client::new(App::from_env()?), store);
 ///
-/// let account: Account = manager.install(code)?; // once, in the callback of the consent page
+/// let account: Account = manager.install(code)?.account; // once, in the callback of the consent page
 /// let bearer = manager.bearer(account)?; // from then on, before every call: the header `Authorization`
 ///
 /// let details = Request::get("https://api.hubapi.com/account-info/v3/details").body(())?;
@@ -73,7 +74,8 @@ impl TokenManager {
         &self.inner().client
     }
 
-    /// Exchanges an authorization code for tokens and stores them: the account has connected the app. Returns the account.
+    /// Exchanges an authorization code for tokens and stores them: the account has connected the app. Returns the account, and what it
+    /// granted.
     ///
     /// If HubSpot's response does not name the account, as on `v1`, HubSpot is asked for it. The new tokens replace those that were stored
     /// for the account.
@@ -84,36 +86,68 @@ impl TokenManager {
     /// - [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens if these are not stored.
     ///   Pass them to [`install_tokens`](Self::install_tokens).
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
-    pub fn install(&self, code: AuthorizationCode) -> Result<Account, TokenError> {
+    pub fn install(&self, code: AuthorizationCode) -> Result<Installed, TokenError> {
         let inner = self.inner();
         let _task = inner.shared.flights.start_task()?;
         catch_panic(|| inner.store.check()).map_err(TokenError::Store)?;
         let tokens = inner.client.exchange_code(code)?;
-        let user_level = inner.shared.settings.user_level;
-        let introspected = match Account::from_tokens(&tokens, user_level) {
-            Some(_) => None,
-            None => Some(inner.client.introspect(tokens.access_token.clone())),
-        };
-        let (account, tokens) = identify(tokens, user_level, introspected)?;
-        inner.install(account, tokens)?;
-        Ok(account)
+        inner.install_new(inner.shared.new_tokens(tokens, None)?)
     }
 
-    /// Stores tokens that were not requested by [`install`](Self::install). They replace those that were stored for the account.
+    /// Stores tokens that were not requested by [`install`](Self::install), such as those in an error of it. They replace those that were
+    /// stored for the account. Returns the account, which is the one that the tokens name themselves.
     ///
-    /// They come from an error of `install`; or, for a refresh token from before this library was used, from
-    /// [`Client::refresh`](crate::Client::refresh).
+    /// For a refresh token from before this library was used, see [`install_refresh_token`](Self::install_refresh_token).
     ///
     /// # Errors
+    /// All but the first and the last hold the tokens.
     /// - [`TokenError::NotRenewable`] if there is no refresh token among them. Nothing is stored.
-    /// - [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the tokens if these are not stored.
+    /// - [`TokenError::UnknownAccount`] if they name no account, as on `v1`: use [`install_tokens_as`](Self::install_tokens_as).
+    /// - [`TokenError::Unsaved`] or [`TokenError::Superseded`] if they are not stored.
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
-    pub fn install_tokens(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
-        if tokens.refresh_token.is_none() {
-            return Err(TokenError::NotRenewable);
-        }
+    pub fn install_tokens(&self, tokens: TokenSet) -> Result<Installed, TokenError> {
+        let new = self.inner().shared.new_tokens(tokens, None)?;
         let _task = self.inner().shared.flights.start_task()?;
-        self.inner().install(account, tokens)
+        self.inner().install_named(new)
+    }
+
+    /// Stores tokens of an account that the caller names. They replace those that were stored for it.
+    ///
+    /// If the tokens do not name their account, as on `v1`, HubSpot is asked for it. So tokens are never stored for an account that is not
+    /// theirs.
+    ///
+    /// # Errors
+    /// All but the first and the last hold the tokens.
+    /// - [`TokenError::NotRenewable`] if there is no refresh token among them. Nothing is stored.
+    /// - [`TokenError::OtherAccount`] or [`TokenError::OtherApp`] if they are those of another account or app. Nothing is stored.
+    /// - [`TokenError::WrongLevel`] if the account names a user and the manager is not user-level, or the other way round.
+    /// - [`TokenError::UnknownAccount`] if HubSpot did not say whose they are.
+    /// - [`TokenError::Unsaved`] or [`TokenError::Superseded`] if they are not stored.
+    /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
+    pub fn install_tokens_as(&self, account: Account, tokens: TokenSet) -> Result<Installed, TokenError> {
+        let new = self.inner().shared.new_tokens(tokens, Some(account))?;
+        let _task = self.inner().shared.flights.start_task()?;
+        self.inner().install_new(new)
+    }
+
+    /// Stores a refresh token from before this library was used, or from another program. It replaces what was stored for the account.
+    ///
+    /// Nothing is sent now. The first use of the account renews the tokens, within the rate of renewals. If HubSpot then says that they are
+    /// those of another account, they are not used, and the caller receives [`TokenError::OtherAccount`]. On `v1`, HubSpot is asked whose
+    /// they are.
+    ///
+    /// # Errors
+    /// - [`TokenError::WrongLevel`] if the account names a user and the manager is not user-level, or the other way round.
+    /// - [`TokenError::Unsaved`] or [`TokenError::Superseded`] if it is not stored.
+    /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
+    pub fn install_refresh_token(
+        &self,
+        account: Account,
+        refresh_token: RefreshToken,
+    ) -> Result<(), TokenError> {
+        self.inner().shared.check_level(account)?;
+        let _task = self.inner().shared.flights.start_task()?;
+        self.inner().install(account, TokenSet::from_refresh_token(refresh_token)).map(drop)
     }
 
     /// Returns the value of the header `Authorization` for a call to one of HubSpot's APIs. It is marked as sensitive.
@@ -187,10 +221,35 @@ impl TokenManager {
 
     /// Renews the account's tokens even if they need no renewal, and returns the new bearer. It never returns the old one.
     ///
+    /// A grant that is gone is tried once more, as by [`recheck`](Self::recheck). A back-off is observed only if HubSpot asked for it.
+    ///
     /// # Errors
     /// Those of [`bearer`](Self::bearer), even while the old token is good.
     pub fn refresh_now(&self, account: Account) -> Result<HeaderValue, TokenError> {
         self.inner().bearer(Caller::new(account, Demand::Newer))
+    }
+
+    /// Does the same as [`refresh_now`](Self::refresh_now), and observes no back-off at all.
+    ///
+    /// **Warning**: HubSpot asked for that wait. Calls before its end are refused, they count against the limits of the app, and they may
+    /// make the wait longer. Use this only if you know that the limit was lifted.
+    ///
+    /// # Errors
+    /// Those of [`refresh_now`](Self::refresh_now).
+    pub fn refresh_now_despite_retry_after(&self, account: Account) -> Result<HeaderValue, TokenError> {
+        self.inner().bearer(Caller::new(account, Demand::NewerDespiteRetryAfter))
+    }
+
+    /// Tries the stored tokens of an account whose grant is gone once more. If HubSpot accepts them, the account is live again. If it
+    /// refuses them, the account stays as it was.
+    ///
+    /// This is for an operator, after a wrong client secret or a failure of HubSpot's has marked accounts that did not leave. For an account
+    /// that is live, this is [`bearer`](Self::bearer). A back-off is observed only if HubSpot asked for it.
+    ///
+    /// # Errors
+    /// Those of [`bearer`](Self::bearer).
+    pub fn recheck(&self, account: Account) -> Result<HeaderValue, TokenError> {
+        self.inner().bearer(Caller::new(account, Demand::Recheck))
     }
 
     /// Deletes the account's tokens and revokes its refresh token.
@@ -205,11 +264,12 @@ impl TokenManager {
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub fn disconnect(&self, account: Account) -> Result<(), TokenError> {
         let inner = self.inner();
+        inner.shared.check_level(account)?;
         let _task = inner.shared.flights.start_task()?;
         inner.shared.cache.evict(account);
         let mut run = Disconnect::new(inner.shared.app.clone(), random());
         let result = inner.drive(account, &mut None, &mut run);
-        inner.shared.finish_disconnect(account, result)
+        inner.shared.finish_disconnect(account, &run, result)
     }
 
     /// Returns all accounts that are installed, in order.
@@ -257,11 +317,27 @@ impl Drop for Handle {
 }
 
 impl Inner {
-    fn install(&self, account: Account, tokens: TokenSet) -> Result<(), TokenError> {
-        let snapshot = self.shared.cache.snapshot(account);
+    /// Installs new tokens, after HubSpot was asked whose they are if they do not say so.
+    fn install_new(&self, new: NewTokens) -> Result<Installed, TokenError> {
+        let introspected = match new.to_introspect(now()) {
+            Some(token) => Some(self.client.introspect(token)),
+            None => None,
+        };
+        let (account, tokens) = new.identify(&self.shared.app, introspected)?;
+        self.install(account, tokens)
+    }
+
+    /// Installs new tokens that must name their account themselves.
+    fn install_named(&self, new: NewTokens) -> Result<Installed, TokenError> {
+        let (account, tokens) = new.identify(&self.shared.app, None)?;
+        self.install(account, tokens)
+    }
+
+    fn install(&self, account: Account, tokens: TokenSet) -> Result<Installed, TokenError> {
+        let (snapshot, began) = (self.shared.cache.snapshot(account), now());
         let mut run = Install::new(self.shared.app.clone(), random(), tokens);
         let result = self.drive(account, &mut None, &mut run);
-        self.shared.finish_install(account, snapshot, result)
+        self.shared.finish_install(account, snapshot, &run, result, now().since(began))
     }
 }
 

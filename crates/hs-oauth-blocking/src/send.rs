@@ -2,6 +2,7 @@
 
 use hs_oauth_core::http::{HeaderValue, Request, Response, StatusCode, header};
 use hs_oauth_core::{Account, may_carry_credentials};
+use hs_oauth_manager::explains_401;
 use ureq::{AsSendBody, Body};
 
 use crate::manager::TokenManager;
@@ -20,7 +21,8 @@ impl TokenManager {
     /// their sum, so a proxy that sends a byte at a time delays the call. It does not delay token requests.
     ///
     /// # Errors
-    /// - [`SendError::Token`] if there is no bearer: an error of [`bearer`](Self::bearer).
+    /// - [`SendError::Token`] if there is no bearer: an error of [`bearer`](Self::bearer). Also after a 401, if the account's grant is gone
+    ///   or the app is not configured as it was.
     /// - [`SendError::Insecure`] if the URL is neither https nor http on loopback. Nothing is sent.
     /// - [`SendError::Http`] if the request could not be built or sent, or no response came.
     pub fn send<B: AsSendBody + Clone>(
@@ -39,9 +41,12 @@ impl TokenManager {
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        // Without another bearer, the caller receives the response as it is.
-        let Ok(bearer) = self.bearer_after_401(account, &bearer) else { return Ok(response) };
-        self.send_once(again, bearer)
+        match self.bearer_after_401(account, &bearer) {
+            Ok(bearer) => self.send_once(again, bearer),
+            Err(error) if explains_401(&error) => Err(error.into()),
+            // Without another bearer, the caller receives the response as it is.
+            Err(_) => Ok(response),
+        }
     }
 
     fn send_once<B: AsSendBody>(

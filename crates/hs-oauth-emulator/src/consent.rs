@@ -2,6 +2,7 @@
 //! only.
 
 pub(crate) mod authorization_request;
+mod offer;
 mod page;
 mod redirect_target;
 mod scope_descriptions;
@@ -11,6 +12,7 @@ use authorization_request::{AuthorizationError, AuthorizationPath, Authorization
 use hs_oauth_core::{Scopes, Timestamp};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderName, Method, Request, Response, StatusCode};
+use offer::Offer;
 use redirect_target::RedirectTarget;
 
 use crate::content_type::has_content_type;
@@ -39,6 +41,14 @@ fn show_page(
     request: &Request<Vec<u8>>,
 ) -> Response<Vec<u8>> {
     let query = request.uri().query().unwrap_or("");
+    if let Some((ticket, filter)) = filter_form(query) {
+        let Some(authorization) = state.tickets.get(now, &ticket) else {
+            return error_page(StatusCode::BAD_REQUEST, CLOSED);
+        };
+        let offer = Offer::new(&state.grants, authorization.hub_id, &filter);
+        let html = page::consent_page(&state.settings, authorization, &offer, request.uri().path(), &ticket);
+        return responses::page(StatusCode::OK, html);
+    }
     let authorization = match AuthorizationRequest::from_query(&state.settings, path, query) {
         Ok(authorization) => authorization,
         Err(AuthorizationError::Page(message)) => return error_page(StatusCode::BAD_REQUEST, &message),
@@ -46,21 +56,34 @@ fn show_page(
             return redirect_error(StatusCode::FOUND, &target, error, description);
         }
     };
-    let hubs = selectable_hubs(state, authorization.hub_id);
-    let Some((first, _)) = hubs.first() else {
-        return error_page(StatusCode::BAD_REQUEST, "There is no such account.");
+    let offer = Offer::new(&state.grants, authorization.hub_id, "");
+    let Some((first, _)) = offer.hubs.first() else {
+        return error_page(StatusCode::BAD_REQUEST, NO_SUCH_ACCOUNT);
     };
     if state.settings.auto_approve {
         let preferred = state.settings.hub_id;
-        let hub_id = if hubs.iter().any(|(id, _)| *id == preferred) { preferred } else { *first };
+        let can_choose = authorization.hub_id.is_none() && state.grants.hub(preferred).is_some();
+        let hub_id = if can_choose { preferred } else { *first };
         let all_scopes = authorization.scopes.iter().chain(&authorization.optional_scopes).cloned().collect();
         return issue_code(state, now, StatusCode::FOUND, authorization, hub_id, all_scopes);
     }
     let ticket = state.token_generator.ticket();
-    let hubs: Vec<_> = hubs.iter().map(|(id, domain)| (*id, domain.as_str())).collect();
-    let html = page::consent_page(&state.settings, &authorization, &hubs, request.uri().path(), &ticket);
+    let html = page::consent_page(&state.settings, &authorization, &offer, request.uri().path(), &ticket);
     state.tickets.insert(now, ticket, authorization);
     responses::page(StatusCode::OK, html)
+}
+
+const NO_SUCH_ACCOUNT: &str = "There is no such account.";
+const CLOSED: &str = "This page was submitted already, or it was open for too long.";
+
+/// Returns the ticket and the filter of the form that looks for an account. The page that it is on is shown again.
+fn filter_form(query: &str) -> Option<(String, String)> {
+    let value = |name| {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        pairs.find(|pair| pair.0 == name).map(|pair| pair.1.into_owned())
+    };
+    let ticket = value("ticket").filter(|_| value("client_id").is_none())?;
+    Some((ticket, value("account").unwrap_or_default()))
 }
 
 fn submit_decision(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
@@ -73,10 +96,7 @@ fn submit_decision(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>
     let form: Vec<_> = form_urlencoded::parse(request.body()).collect();
     let field = |name| form.iter().find(|pair| pair.0 == name).map(|pair| &*pair.1);
     let Some(authorization) = field("ticket").and_then(|ticket| state.tickets.take(now, ticket)) else {
-        return error_page(
-            StatusCode::BAD_REQUEST,
-            "This page was submitted already, or it was open for too long.",
-        );
+        return error_page(StatusCode::BAD_REQUEST, CLOSED);
     };
     match field("decision") {
         Some("connect") => {}
@@ -88,13 +108,8 @@ fn submit_decision(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>
             return error_page(StatusCode::BAD_REQUEST, "The form says neither Connect nor Cancel.");
         }
     }
-    let hubs = selectable_hubs(state, authorization.hub_id);
-    let chosen = match (field("hub_id"), hubs.as_slice()) {
-        (None, [(only, _)]) => Some(*only),
-        (hub_id, hubs) => (hubs.iter().map(|(id, _)| *id)).find(|id| hub_id == Some(id.to_string().as_str())),
-    };
-    let Some(hub_id) = chosen else {
-        return error_page(StatusCode::BAD_REQUEST, "There is no such account.");
+    let Some(hub_id) = chosen_hub(state, authorization.hub_id, field("hub_id")) else {
+        return error_page(StatusCode::BAD_REQUEST, NO_SUCH_ACCOUNT);
     };
     let is_checked = |name: &str| (form.iter()).any(|pair| pair.0 == "optional_scope" && pair.1 == name);
     let optional = authorization.optional_scopes.iter().filter(|scope| is_checked(scope.as_str()));
@@ -102,12 +117,19 @@ fn submit_decision(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>
     issue_code(state, now, StatusCode::SEE_OTHER, authorization, hub_id, granted)
 }
 
-/// Returns id and domain of the accounts that the user can choose from: the one that the path names, or all.
-fn selectable_hubs(state: &State, hub_id: Option<i64>) -> Vec<(i64, String)> {
-    (state.grants.hubs())
-        .filter(|(id, hub, _)| !hub.is_deleted && hub_id.is_none_or(|hub_id| hub_id == *id))
-        .map(|(id, hub, _)| (id, hub.domain.clone()))
-        .collect()
+/// Returns the account that the form chooses. It need not name the account if there is only one to choose from: `only`, which
+/// the path names, or the only one that exists.
+fn chosen_hub(state: &State, only: Option<i64>, field: Option<&str>) -> Option<i64> {
+    let mut hubs = state.grants.hubs().map(|(id, _)| id);
+    let hub_id = match (only, field) {
+        (Some(only), None) => only,
+        (None, None) => hubs.next().filter(|_| hubs.next().is_none())?,
+        (only, Some(text)) => {
+            let is_allowed = |id: &i64| id.to_string() == text && only.is_none_or(|only| only == *id);
+            text.parse().ok().filter(is_allowed)?
+        }
+    };
+    state.grants.hub(hub_id).map(|_| hub_id)
 }
 
 /// Issues a code for what the user consented to, and redirects the browser to the app with it.
@@ -164,8 +186,9 @@ mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     use hmac_sha256::Hash;
-    use http::{Request, Response};
+    use http::{Method, Request, Response};
 
+    use crate::grants::visits;
     use crate::testing::{CALLBACK, Harness, assert_error_response, ticket};
 
     const PATH: &str = "/oauth/authorize?client_id=a1b2c3d4-e5f6-7890-abcd-ef1234567890\
@@ -396,6 +419,99 @@ mod tests {
             format!("{CALLBACK}?error=invalid_scope&error_description=scope%20is%20missing&state=s")
         );
         html(&harness.get("/oauth/authorize?client_id=nobody"));
+    }
+
+    /// Connects the app to an account of its own for each number, on the page where the user chooses the account.
+    fn connect_hubs(harness: &mut Harness, hub_ids: std::ops::RangeInclusive<i64>) {
+        for hub_id in hub_ids {
+            let body = format!("{{\"hub_id\":{hub_id}}}");
+            assert_eq!(harness.control(Method::POST, "/hubs", &body).0, 201);
+            let connected = granted(harness, "&scope=oauth", &format!("decision=connect&hub_id={hub_id}"));
+            assert_eq!(connected, format!("{hub_id} [\"oauth\"]"));
+        }
+    }
+
+    #[test]
+    fn a_consent_costs_the_same_with_ten_accounts_and_with_ten_thousand() {
+        let mut harness = Harness::new();
+        connect_hubs(&mut harness, 1..=10);
+        let with_ten = visits::during(|| connect_hubs(&mut harness, 11..=11));
+        let page = |harness: &mut Harness| html(&harness.get(&format!("{PATH}&scope=oauth"))).len();
+        let page_with_ten = page(&mut harness);
+        connect_hubs(&mut harness, 12..=10_000);
+        let with_ten_thousand = visits::during(|| connect_hubs(&mut harness, 10_001..=10_001));
+        assert_eq!((with_ten, with_ten_thousand), (10, 10));
+        assert_eq!(page(&mut harness), page_with_ten + "10002".len() - "12".len());
+
+        // Accounts that were deleted are not in the way, nor is one that comes back.
+        for hub_id in 1..=9_000 {
+            harness.emulator.delete_hub(hub_id);
+        }
+        let cost = visits::during(|| connect_hubs(&mut harness, 1..=1));
+        assert_eq!(cost, 10);
+        let path = PATH.replace("/oauth/", "/oauth/9500/");
+        assert_eq!(visits::during(|| _ = harness.get(&format!("{path}&scope=oauth"))), 0);
+        assert_eq!(visits::during(|| assert!(harness.emulator.uninstall(9_500))), 0);
+        assert_eq!(harness.control(Method::GET, "/hubs/9500", "").1["installs"], 0);
+        assert_eq!(harness.control(Method::GET, "/hubs/9501", "").1["installs"], 1);
+        let auto = || {
+            let mut harness = Harness::configured(|settings| settings.auto_approve = true);
+            (2..100).for_each(|hub_id| assert!(harness.emulator.add_hub(hub_id, "x.example")));
+            _ = harness.code("oauth");
+        };
+        assert_eq!(visits::during(auto), 10);
+    }
+
+    #[test]
+    fn a_page_with_more_than_ten_accounts_has_a_filter() {
+        let mut harness = Harness::new();
+        for hub_id in 1..=9 {
+            harness.emulator.add_hub(hub_id, format!("shop-{hub_id}.example"));
+        }
+        let shown = |page: &str| page.matches("type=\"radio\" name=\"hub_id\"").count();
+        let path = format!("{PATH}&scope=oauth&state=%7Ea%2Bb&optional_scope=tickets");
+        let page = html(&harness.get(&path));
+        assert_eq!((shown(&page), page.contains("name=\"account\"")), (10, false));
+
+        harness.emulator.add_hub(70, "<Seventy>.example");
+        harness.emulator.add_hub(700_000, "last.example");
+        let page = html(&harness.get(&path));
+        assert_eq!(shown(&page), 10);
+        assert!(page.contains("The first 10 of 12 accounts.") && !page.contains("last.example"), "{page}");
+        let (_, rest) = page.split_once("name=\"ticket\" value=\"").unwrap();
+        let ticket = rest.split_once('"').unwrap().0.to_owned();
+        let mut filtered = |account: &str| {
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("ticket", &ticket)
+                .append_pair("account", account)
+                .finish();
+            html(&harness.get(&format!("/oauth/authorize?{query}")))
+        };
+        for (filter, count, domain) in [
+            ("last", 1, "last.example"),
+            (" 700000 ", 1, "last.example"),
+            // The id of an account finds this account alone, and not 700000 too.
+            ("70", 1, "&lt;Seventy&gt;.example"),
+            ("0000", 1, "last.example"),
+            ("SEVENTY", 1, "value=\"SEVENTY\""),
+            ("shop", 9, "shop-9.example"),
+            ("", 10, "shop-1.example"),
+            ("\"><script>", 0, "No account matches."),
+        ] {
+            let page = filtered(filter);
+            assert_eq!(shown(&page), count, "{filter} in {page}");
+            assert!(page.contains(domain) && !page.contains("<script"), "{filter} in {page}");
+            assert!(page.contains(&format!("name=\"ticket\" value=\"{ticket}\"")));
+            assert_eq!(page.contains("value=\"connect\" disabled>"), count == 0, "{page}");
+        }
+
+        // The request that the page was opened for is still the same, to the byte.
+        let response =
+            harness.post("/oauth/authorize", &format!("ticket={ticket}&decision=connect&hub_id=700000"));
+        assert!(location(&response).ends_with("&state=%7Ea%2Bb"), "{response:?}");
+        let response = harness.get(&format!("/oauth/authorize?ticket={ticket}&account=last"));
+        assert_eq!(response.status(), 400);
+        assert!(html(&response).contains("submitted already"));
     }
 
     #[test]

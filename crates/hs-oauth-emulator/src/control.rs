@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::content_type::has_content_type;
 use crate::faults::Fault;
+use crate::grants::Hub;
 use crate::journal::Entry;
 use crate::responses::{self, bad_request, error, not_found};
 use crate::settings::Rotation;
@@ -126,7 +127,10 @@ struct NewHub {
 
 fn hubs(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
     match *request.method() {
-        Method::GET => ok(&json!({ "hubs": all_hubs(state).map(|(_, hub)| hub).collect::<Vec<_>>() })),
+        Method::GET => {
+            let hubs = state.grants.all_hubs().map(|(hub_id, hub)| shown_hub(hub_id, hub));
+            ok(&json!({ "hubs": hubs.collect::<Vec<_>>() }))
+        }
         Method::POST => {
             let NewHub { hub_id, hub_domain } = body(request)?;
             if hub_id < 1 {
@@ -166,21 +170,18 @@ fn uninstall(state: &mut State, hub_id: &str, request: &Request<Vec<u8>>) -> Out
     }
 }
 
-fn all_hubs(state: &State) -> impl Iterator<Item = (i64, Value)> {
-    state.grants.hubs().map(|(hub_id, hub, grants)| {
-        let shown = json!({
-            "hub_id": hub_id,
-            "hub_domain": hub.domain,
-            "installs": grants,
-            "deleted": hub.is_deleted,
-        });
-        (hub_id, shown)
-    })
+fn hub(state: &State, hub_id: i64, status: StatusCode) -> Outcome {
+    let hub = state.grants.hub_even_if_deleted(hub_id).ok_or_else(unknown_hub)?;
+    Ok(responses::json(status, &shown_hub(hub_id, hub)))
 }
 
-fn hub(state: &State, hub_id: i64, status: StatusCode) -> Outcome {
-    let (_, hub) = all_hubs(state).find(|(id, _)| *id == hub_id).ok_or_else(unknown_hub)?;
-    Ok(responses::json(status, &hub))
+fn shown_hub(hub_id: i64, hub: &Hub) -> Value {
+    json!({
+        "hub_id": hub_id,
+        "hub_domain": hub.domain,
+        "installs": hub.grant_count(),
+        "deleted": hub.is_deleted,
+    })
 }
 
 fn unknown_hub() -> Box<ApiError> {

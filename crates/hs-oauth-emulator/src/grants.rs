@@ -6,6 +6,7 @@ mod access_tokens;
 mod codes;
 mod grant_error;
 mod hubs;
+pub(crate) mod visits;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -78,10 +79,24 @@ impl Grants {
         self.hubs.get(hub_id)
     }
 
-    /// Returns all accounts, deleted ones included, with the number of grants of each.
-    pub(crate) fn hubs(&self) -> impl Iterator<Item = (i64, &Hub, usize)> {
-        let grants = |id| self.grants.values().filter(|grant| grant.hub_id == id).count();
-        self.hubs.iter().map(move |(id, hub)| (id, hub, grants(id)))
+    /// Returns the account, even if it is deleted.
+    pub(crate) fn hub_even_if_deleted(&self, hub_id: i64) -> Option<&Hub> {
+        self.hubs.get_any(hub_id)
+    }
+
+    /// Returns all accounts, deleted ones included, by id.
+    pub(crate) fn all_hubs(&self) -> impl Iterator<Item = (i64, &Hub)> {
+        self.hubs.all()
+    }
+
+    /// Returns the accounts that are not deleted, by id.
+    pub(crate) fn hubs(&self) -> impl Iterator<Item = (i64, &Hub)> {
+        self.hubs.existing()
+    }
+
+    /// Returns the number of accounts that are not deleted.
+    pub(crate) fn hub_count(&self) -> usize {
+        self.hubs.existing_count()
     }
 
     /// Adds an account, which may replace a deleted one. Returns false if the account exists already.
@@ -89,7 +104,9 @@ impl Grants {
         if self.hubs.exists(hub_id) {
             return false;
         }
-        self.end_all_of(hub_id);
+        if self.hubs.get_any(hub_id).is_some() {
+            self.end_all_of(hub_id);
+        }
         self.hubs.insert(hub_id, domain);
         true
     }
@@ -111,16 +128,17 @@ impl Grants {
 
     fn end_all_of(&mut self, hub_id: i64) {
         self.codes.remove_hub(hub_id);
-        let ended: Vec<u64> =
-            (self.grants.iter()).filter(|(_, grant)| grant.hub_id == hub_id).map(|(id, _)| *id).collect();
-        for id in ended {
+        for id in self.hubs.take_grants(hub_id) {
             self.end_grant(id);
         }
     }
 
-    /// Removes a grant. Its access tokens are found unknown from then on, because they name a grant that is gone.
+    /// Removes a grant and its refresh token. Its access tokens are found unknown from then on, because they name a grant
+    /// that is gone.
     fn end_grant(&mut self, id: u64) {
-        if let Some(token) = self.grants.remove(&id).and_then(|grant| grant.refresh_token) {
+        let Some(grant) = self.grants.remove(&id) else { return };
+        self.hubs.remove_grant(grant.hub_id, id);
+        if let Some(token) = grant.refresh_token {
             self.refresh_tokens.remove(&token);
         }
     }
@@ -160,6 +178,7 @@ impl Grants {
         self.refresh_tokens.insert(Arc::clone(&key), id);
         let grant = Grant { hub_id, scopes: scopes.clone(), refresh_token: Some(key), access_tokens: 0 };
         self.grants.insert(id, grant);
+        self.hubs.add_grant(hub_id, id);
         Ok(self.issue_tokens(generator, now, Some((id, hub_id, refresh_token)), scopes))
     }
 
@@ -247,7 +266,7 @@ impl Grants {
             let Some(grant) = self.grants.get_mut(&id) else { continue };
             grant.access_tokens -= 1;
             if grant.access_tokens == 0 && grant.refresh_token.is_none() {
-                self.grants.remove(&id);
+                self.end_grant(id);
             }
         }
     }
@@ -299,7 +318,7 @@ impl Grants {
         grant.refresh_token = None;
         self.refresh_tokens.remove(token);
         if grant.access_tokens == 0 {
-            self.grants.remove(&id);
+            self.end_grant(id);
         }
     }
 

@@ -2,6 +2,7 @@
 //! journal.
 
 mod mask;
+mod space;
 
 use std::collections::VecDeque;
 
@@ -10,12 +11,15 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, Request};
 pub(crate) use mask::Mask;
 use serde::Serialize;
+use space::Space;
 
 use crate::content_type::has_content_type;
 use crate::faults::Target;
 
 /// The number of requests that the journal holds. One more drops the oldest.
 pub const MAX_JOURNAL_LENGTH: usize = 10_000;
+/// The size of the largest entry of the journal in bytes of JSON: 8 KiB. What is too much for it is left out.
+pub const MAX_ENTRY_SIZE: usize = 8 * 1024;
 
 /// A request that came in, and the status of its response.
 ///
@@ -50,13 +54,19 @@ pub struct Entry {
     /// valid any more has an account too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hub_id: Option<i64>,
-    /// The fault that affected the request: `status`, `raw_body`, `delay`, `drop_before`, `drop_after` or `truncate`.
+    /// The fault that affected the request: `status`, `raw_body`, `members`, `delay`, `drop_before`, `drop_after` or
+    /// `truncate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
     /// The HTTP status of the response, even if the response was never delivered. `None` if the connection broke before
     /// there was a response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// Whether something of the request was left out, because the entry would be larger than [`MAX_ENTRY_SIZE`] or have
+    /// more than 64 parameters. Texts are cut after their secrets were masked. Method and path come first, then the
+    /// headers, then the parameters.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }
 
 /// A parameter of a request.
@@ -73,34 +83,43 @@ impl Entry {
         let query = request.uri().query().unwrap_or("").as_bytes();
         let is_form = has_content_type(request, "application/x-www-form-urlencoded");
         let form = if is_form { request.body().as_slice() } else { b"" };
-        let parameters = form_urlencoded::parse(query)
-            .chain(form_urlencoded::parse(form))
-            .take(MAX_PARAMETERS)
-            .map(|(name, value)| Parameter::masked(mask, &name, &value))
-            .collect();
         let header = |name: HeaderName| {
             let value = request.headers().get(name)?;
             Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
-        Self {
+        let authorization = header(AUTHORIZATION).map(|value| match value.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                format!("Bearer {}", mask.secret(token))
+            }
+            _ => mask.secret(&value),
+        });
+
+        let mut space = Space::new(MAX_ENTRY_SIZE - SIZE_WITHOUT_TEXTS);
+        let mut entry = Self {
             number: 0,
             at: now,
-            method: mask.public(request.method().as_str()),
-            path: mask.path(request.uri()),
-            parameters,
-            authorization: header(AUTHORIZATION).map(|value| match value.split_once(' ') {
-                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                    format!("Bearer {}", mask.secret(token))
-                }
-                _ => mask.secret(&value),
-            }),
-            content_type: header(CONTENT_TYPE).map(|value| mask.public(&value)),
-            user_agent: header(USER_AGENT).map(|value| mask.public(&value)),
+            method: space.fit(mask.public(request.method().as_str())),
+            path: space.fit(mask.path(request.uri())),
+            parameters: Vec::new(),
+            authorization: authorization.map(|value| space.fit(value)),
+            content_type: header(CONTENT_TYPE).map(|value| space.fit(mask.public(&value))),
+            user_agent: header(USER_AGENT).map(|value| space.fit(mask.public(&value))),
             operation: None,
             hub_id: None,
             fault: None,
             status: None,
+            truncated: false,
+        };
+        let mut parameters = form_urlencoded::parse(query).chain(form_urlencoded::parse(form));
+        for (name, value) in parameters.by_ref().take(MAX_PARAMETERS) {
+            if !space.take(SIZE_OF_EMPTY_PARAMETER) {
+                break;
+            }
+            let Parameter { name, value } = Parameter::masked(mask, &name, &value);
+            entry.parameters.push(Parameter { name: space.fit(name), value: space.fit(value) });
         }
+        entry.truncated = space.is_exceeded() || parameters.next().is_some();
+        entry
     }
 }
 
@@ -147,6 +166,9 @@ impl Journal {
     }
 }
 
+/// The largest size of the JSON of an entry whose texts are empty. A test has an entry with the longest of everything else.
+const SIZE_WITHOUT_TEXTS: usize = 320;
+const SIZE_OF_EMPTY_PARAMETER: usize = r#"{"name":"","value":""},"#.len();
 /// The number of parameters of a request that the journal shows.
 const MAX_PARAMETERS: usize = 64;
 /// The length in bytes of the longest value that is shown. A longer one is masked even if the parameter is public.
@@ -241,6 +263,88 @@ mod tests {
         let shown = format!("{entries:?} {:?}", harness.emulator);
         assert!(!shown.contains(tokens.refresh_token.as_ref().unwrap().expose()));
         assert!(!shown.contains(&harness.emulator.settings().client_secret));
+    }
+
+    #[test]
+    fn an_entry_is_cut_at_8_kib_of_json_and_says_so() {
+        let mut harness = Harness::new();
+        let long = |word: &str| word.repeat(9000 / word.len());
+        let many = |name: &str, value: &str| format!("{name}={value}&").repeat(64);
+        let get = |uri: String| Request::get(uri).header("user-agent", "app/1.0").body(Vec::new()).unwrap();
+        let form = |body: String| {
+            Request::post("/oauth/v3/token")
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(body.into_bytes())
+                .unwrap()
+        };
+        for request in [
+            get(long("/short")),
+            get(format!("/?{}", many("scope", &"a.b-c%20".repeat(100)))),
+            form(many("scope", &"%00".repeat(200))),
+            form(many("scope", &"%22%5C".repeat(200))),
+            form(many("redirect_uri", &"%F0%9F%98%80".repeat(150))),
+            form(many("no-such-name", "secret")).map(|body| body.repeat(2)),
+            form("a=b&".repeat(65)),
+            Request::get("/").header("user-agent", long("ab ")).body(Vec::new()).unwrap(),
+            Request::get("/")
+                .header(CONTENT_TYPE, long("\""))
+                .header("user-agent", "\t".repeat(500))
+                .body(Vec::new())
+                .unwrap(),
+            Request::builder()
+                .method(long("A").get(..31).unwrap())
+                .uri(long("/a%20b"))
+                .body(Vec::new())
+                .unwrap(),
+            Request::builder().method(long("A-.").as_str()).body(Vec::new()).unwrap(),
+        ] {
+            let shown = format!("{:.200}", format!("{request:?}"));
+            harness.send(request);
+            let mut entry = harness.emulator.journal().next_back().unwrap().clone();
+            // The values that take the most space in fields of a fixed size.
+            (entry.number, entry.at) = (u64::MAX, Timestamp::from_millis(u64::MAX));
+            (entry.operation, entry.hub_id) = (Some(Target::ClientCredentials), Some(i64::MIN));
+            (entry.fault, entry.status) = (Some("drop_before"), Some(599));
+            let json = serde_json::to_string(&entry).unwrap();
+            assert!(json.len() <= MAX_ENTRY_SIZE, "{} bytes: {shown}", json.len());
+            assert!(entry.truncated && json.contains(r#""truncated":true"#), "{shown}");
+        }
+        harness.get(&long("/short")[..7000]);
+        let entry = harness.emulator.journal().next_back().unwrap();
+        assert!(!entry.truncated && entry.path.len() == 7000);
+        assert!(!serde_json::to_string(entry).unwrap().contains("truncated"));
+    }
+
+    /// A text is cut after it was masked. Otherwise the rest of a secret would be too short to be noticed.
+    #[test]
+    fn no_part_of_a_secret_is_left_where_an_entry_is_cut() {
+        let secret = Settings::new([0; 32]).client_secret;
+        let token = "na1-2b3c4d5e-6f70-4182-93a4-b5c6d7e8f901";
+        for (secret, written) in [
+            (secret.as_str(), secret.clone()),
+            (&secret, secret.bytes().map(|byte| format!("%{byte:02x}")).collect()),
+            (token, token.to_owned()),
+            (token, token.bytes().map(|byte| format!("%{byte:02x}")).collect()),
+        ] {
+            // Somewhere among these lengths, the cut falls on each byte of the secret.
+            for length in 7500..7900 {
+                let mut harness = Harness::new();
+                let odd = |divisor: usize| &"xxxxxxx"[..length % divisor];
+                harness.get(&format!("{}/{}{written}", "/a".repeat(length / 2), odd(2)));
+                let filler = format!("scope={}&", "%20a".repeat(length / 8)).repeat(4);
+                harness.post("/oauth/v3/token", &format!("{filler}scope={}{written}", odd(8)));
+                for entry in harness.emulator.journal() {
+                    let shown = serde_json::to_string(entry).unwrap().replace("/a", "").replace(" a", "");
+                    for text in [secret, &written] {
+                        // The first four characters of a secret may be shown.
+                        let parts = text.as_bytes().windows(5).map(|part| std::str::from_utf8(part).unwrap());
+                        for part in parts.filter(|part| !part.contains("access")) {
+                            assert!(!shown.contains(part), "{length}: {part} in {shown}");
+                        }
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ mod token_generator;
 pub use delivery::{Cut, Delivery};
 pub use emulator::Emulator;
 pub use faults::{Fault, Target};
-pub use journal::{Entry, MAX_JOURNAL_LENGTH, Parameter};
+pub use journal::{Entry, MAX_ENTRY_SIZE, MAX_JOURNAL_LENGTH, Parameter};
 pub use routes::MAX_BODY_SIZE;
 #[cfg(feature = "server")]
 pub use server::Server;

@@ -52,7 +52,7 @@ Control (reads and writes JSON; send content-type: application/json):
   GET  /_emulator/                        the state and these paths
   POST /_emulator/faults                  {\"operation\":\"refresh\",\"count\":2,\"status\":503,\"retry_after\":1}
                                           or delay_ms, drop (before|after the effect), truncate (bytes),
-                                          raw_body; GET, DELETE
+                                          members (of the response), raw_body; GET, DELETE
   POST /_emulator/clock                   {\"advance\":1800}; GET
   POST /_emulator/hubs                    {\"hub_id\":2,\"hub_domain\":\"two.example.com\"}; GET
   POST /_emulator/hubs/{hub_id}/uninstall {}

@@ -25,12 +25,12 @@ pub trait Driven: Run {
 pub(crate) struct Progress {
     has_sent: bool,
     has_shown_tokens: bool,
-    /// Why the install that the flight began with does not stand.
-    pub(crate) superseded: Option<TokenError>,
+    /// What came of the install that the flight began with: whether it was a reinstall, or why it does not stand.
+    pub(crate) install: Option<Result<bool, TokenError>>,
 }
 
-/// An install that an earlier run could not finish comes first. If another install or a disconnect stands instead, the flight is a renewal
-/// from then on.
+/// An install that an earlier run could not finish comes first. When its tokens are stored, or another install or a disconnect stands
+/// instead, the flight is a renewal, which finds out whether the stored tokens are what the callers need.
 impl Run for Flight {
     type Output = CurrentTokens;
 
@@ -47,14 +47,13 @@ impl Run for Flight {
             self.progress.has_sent |= matches!(step, Step::Send { .. });
             return step;
         };
-        match install.resume(now, input) {
-            Step::Done(Err(error @ TokenError::Superseded { .. })) => {
-                self.progress.superseded = Some(error);
-                self.install = None;
-                self.run.start(now)
-            }
-            step => step,
-        }
+        self.progress.install = match install.resume(now, input) {
+            Step::Done(Ok(_)) => Some(Ok(install.is_reinstall())),
+            Step::Done(Err(error @ TokenError::Superseded { .. })) => Some(Err(error)),
+            step => return step,
+        };
+        self.install = None;
+        self.run.start(now)
     }
 }
 

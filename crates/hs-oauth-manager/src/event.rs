@@ -1,6 +1,7 @@
 //! The events of a token manager, for the application's callback and for `tracing`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use hs_oauth_core::renewal::TokenError;
 use hs_oauth_core::{Account, Timestamp};
@@ -9,15 +10,24 @@ use hs_oauth_core::{Account, Timestamp};
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// New tokens are in the store. They come from an install, from a renewal, or from a renewal whose save had failed before.
-    Saved {
+    /// An account has connected the app, or its tokens were imported. They are saved.
+    Installed {
+        /// The account.
+        account: Account,
+        /// Whether the account was connected before, and had not been disconnected.
+        reinstall: bool,
+    },
+    /// A renewal has succeeded. Its tokens are saved, and are handed out from now on.
+    Renewed {
         /// The account.
         account: Account,
         /// When the access token expires.
         expires_at: Timestamp,
+        /// How long the renewal took, with all its waits.
+        took: Duration,
     },
-    /// A renewal has succeeded. Its tokens are saved, and are handed out from now on.
-    Renewed {
+    /// Tokens that could not be saved before are saved now.
+    Saved {
         /// The account.
         account: Account,
         /// When the access token expires.
@@ -45,6 +55,8 @@ pub enum Event<'a> {
         account: Account,
         /// Why it failed.
         error: &'a TokenError,
+        /// How long it took until it failed, with all waits.
+        took: Duration,
     },
 }
 
@@ -53,7 +65,8 @@ impl Event<'_> {
     pub const fn account(&self) -> Option<Account> {
         match self {
             Self::MassRefusal => None,
-            Self::Saved { account, .. }
+            Self::Installed { account, .. }
+            | Self::Saved { account, .. }
             | Self::Renewed { account, .. }
             | Self::Gone { account, .. }
             | Self::Disconnected { account }
@@ -61,9 +74,10 @@ impl Event<'_> {
         }
     }
 
-    /// Returns the event's name for programs and logs: `saved`, `renewed`, `gone`, `disconnected`, `mass_refusal` or `failed`.
+    /// Returns the event's name for programs and logs: `installed`, `renewed`, `saved`, `gone`, `disconnected`, `mass_refusal` or `failed`.
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Installed { .. } => "installed",
             Self::Saved { .. } => "saved",
             Self::Renewed { .. } => "renewed",
             Self::Gone { .. } => "gone",
@@ -80,19 +94,41 @@ pub type Listener = dyn Fn(&Event<'_>) + Send + Sync;
 /// Traces an event and passes it to the callback. The manager goes on even if the callback panics.
 pub(crate) fn emit(listener: Option<&Listener>, event: &Event<'_>) {
     #[cfg(feature = "tracing")]
-    match event {
-        Event::Gone { account, unsettled } => {
-            tracing::warn!(target: "hs_oauth", %account, event = event.name(), unsettled);
-        }
-        Event::Failed { account, error } => {
-            tracing::warn!(target: "hs_oauth", %account, event = event.name(), %error);
-        }
-        Event::MassRefusal => tracing::warn!(target: "hs_oauth", event = event.name()),
-        Event::Saved { account, .. } | Event::Renewed { account, .. } | Event::Disconnected { account } => {
-            tracing::info!(target: "hs_oauth", %account, event = event.name());
-        }
-    }
+    trace(event);
     if let Some(listener) = listener {
         let _ = catch_unwind(AssertUnwindSafe(|| listener(event)));
     }
 }
+
+/// Traces an event: a loss as a warning, what an operator or a customer did as information, and what happens all the time as a detail.
+#[cfg(feature = "tracing")]
+fn trace(event: &Event<'_>) {
+    let name = event.name();
+    match event {
+        Event::Gone { account, unsettled } => {
+            tracing::warn!(target: TARGET, %account, event = name, unsettled);
+        }
+        Event::MassRefusal => tracing::warn!(target: TARGET, event = name),
+        Event::Failed { account, error, took } => {
+            tracing::warn!(target: TARGET, %account, event = name, %error, ?took);
+        }
+        Event::Installed { account, reinstall } => {
+            tracing::info!(target: TARGET, %account, event = name, reinstall);
+        }
+        Event::Disconnected { account } => tracing::info!(target: TARGET, %account, event = name),
+        Event::Renewed { account, took, .. } => {
+            tracing::debug!(target: TARGET, %account, event = name, ?took);
+        }
+        Event::Saved { account, .. } => tracing::debug!(target: TARGET, %account, event = name),
+    }
+}
+
+/// Returns the span of one renewal, install or disconnect of an account, as its driver does it.
+#[cfg(feature = "tracing")]
+pub fn account_span(work: &'static str, account: Account) -> tracing::Span {
+    tracing::debug_span!(target: TARGET, "account", work, %account)
+}
+
+/// The target of everything that is traced.
+#[cfg(feature = "tracing")]
+pub(crate) const TARGET: &str = "hs_oauth";

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use hs_oauth_core::http::Response;
 use hs_oauth_core::renewal::TokenError;
-use hs_oauth_core::{App, Endpoint, Error, RetryPolicy, Timestamp, TransportError};
+use hs_oauth_core::{App, Endpoint, Error, NextStep, RetryPolicy, Timestamp, TransportError};
+
+#[cfg(feature = "tracing")]
+use crate::event::TARGET;
 
 /// The tries of one call.
 #[derive(Debug)]
@@ -36,6 +39,12 @@ pub enum SendError<E: std::error::Error + 'static> {
     /// The request could not be built or sent, or no response came.
     #[error("the call failed")]
     Http(#[source] E),
+}
+
+/// Returns whether an error of the token manager says why an API rejected the account's token: its grant is gone, or the app is configured
+/// wrongly. If so, the caller receives it in place of the response.
+pub fn explains_401(error: &TokenError) -> bool {
+    matches!(error.next_step(), NextStep::Reauthorize | NextStep::FixConfiguration)
 }
 
 impl Tries {
@@ -77,8 +86,8 @@ pub fn trace<E: Endpoint>(
 ) {
     #[cfg(feature = "tracing")]
     match result {
-        Ok(_) => tracing::debug!(tries, ?elapsed, "answered"),
-        Err(error) => tracing::debug!(tries, ?elapsed, ?wait, %error, "failed"),
+        Ok(_) => tracing::debug!(target: TARGET, tries, ?elapsed, "answered"),
+        Err(error) => tracing::debug!(target: TARGET, tries, ?elapsed, ?wait, %error, "failed"),
     }
 }
 
@@ -119,6 +128,7 @@ impl From<TransportError> for ExchangeError {
 #[cfg(feature = "tracing")]
 pub fn span(operation: hs_oauth_core::Operation, app: &App) -> tracing::Span {
     tracing::debug_span!(
+        target: TARGET,
         "hubspot_oauth",
         operation = operation.name(),
         version = %app.version(),

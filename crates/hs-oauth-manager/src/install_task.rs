@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hs_oauth_core::Account;
+use hs_oauth_core::{Account, Timestamp};
 use hs_oauth_core::renewal::{CurrentTokens, Install, TokenError};
 
 use crate::cache::Snapshot;
@@ -17,6 +17,7 @@ pub struct InstallTask<W: Waiting> {
     /// The account.
     pub account: Account,
     pub(crate) snapshot: Snapshot,
+    pub(crate) began: Timestamp,
     flights: Arc<SingleFlight<W>>,
     _task: TaskGuard<W>,
     has_ended: bool,
@@ -29,9 +30,10 @@ impl<W: Waiting> InstallTask<W> {
         account: Account,
         run: Install,
         snapshot: Snapshot,
+        now: Timestamp,
     ) -> Self {
         flights.state().received.begin_install(account, run.unsaved().clone());
-        Self { run, account, snapshot, flights: Arc::clone(flights), _task: task, has_ended: false }
+        Self { run, account, snapshot, began: now, flights: Arc::clone(flights), _task: task, has_ended: false }
     }
 
     /// Ends the install. Returns whether the caller has to start [`SaveRetries`](crate::SaveRetries).

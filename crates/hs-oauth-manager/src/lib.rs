@@ -15,7 +15,7 @@
 //! - [`Unsaved`] is tokens that were received and are not known to be saved. [`SaveRetries`] says when the next attempt is made to save tokens whose save failed.
 //! - [`Settings`] and [`TokenManagerBuilder`] are the settings of an application.
 //! - [`Event`] is what an application's callback receives.
-//! - [`identify`] finds the account that new tokens belong to.
+//! - [`NewTokens`] are tokens that are to be installed, and finds the account that they belong to. [`Installed`] is what came of it.
 //! - [`Tries`], [`ExchangeError`] and [`SendError`] are about single calls.
 
 mod cache;
@@ -26,6 +26,7 @@ mod event;
 mod exchange;
 mod identity;
 mod install_task;
+mod installed;
 mod outcome;
 mod queue;
 mod received;
@@ -41,12 +42,15 @@ pub use cache::{Cache, Cached, Snapshot, access_token};
 pub use clock::Clock;
 pub use driven::Driven;
 pub use entropy::random;
+#[cfg(feature = "tracing")]
+pub use event::account_span;
 pub use event::{Event, Listener};
 #[cfg(feature = "tracing")]
 pub use exchange::span;
-pub use exchange::{ExchangeError, SendError, Tries, trace};
-pub use identity::identify;
+pub use exchange::{ExchangeError, SendError, Tries, explains_401, trace};
+pub use identity::NewTokens;
 pub use install_task::InstallTask;
+pub use installed::Installed;
 pub use outcome::{BearerResult, Caller, Flight, FlightEnd, FlightResult, Outcome};
 pub use queue::{Admitted, Purpose, RenewalQueue, Wait};
 pub use received::Unsaved;

@@ -41,6 +41,8 @@ pub struct Flight {
     pub(crate) unsaved: Option<Unsaved>,
     /// Whether the flight was started because an API rejected a token with 401.
     pub(crate) forced: bool,
+    /// When the flight began.
+    pub(crate) began: Timestamp,
 }
 
 /// A flight that has ended.
@@ -52,11 +54,13 @@ pub struct FlightEnd {
     pub starts_retries: bool,
     account: Account,
     unsaved: Option<Unsaved>,
-    /// Why an install that an earlier run could not finish does not stand.
-    superseded: Option<TokenError>,
+    /// What came of an install that an earlier run could not finish: whether it was a reinstall, or why it does not stand.
+    install: Option<Result<bool, TokenError>>,
     run_result: Result<CurrentTokens, TokenError>,
     /// Whether the cache had a token of the account and evicted it because of this flight.
     was_evicted: bool,
+    /// How long the flight took.
+    took: Duration,
 }
 
 /// A caller who asks for a bearer. It may start or join several flights until it has one.
@@ -86,7 +90,8 @@ impl FlightEnd {
         now: Timestamp,
         random: u64,
     ) -> (Self, Option<Unsaved>) {
-        let Flight { run, install, progress, account, snapshot, unsaved, forced } = flight;
+        let Flight { run, install, progress, account, snapshot, unsaved, forced, began } = flight;
+        let took = now.since(began);
         let mut was_evicted = false;
         let result = match &run_result {
             Ok(CurrentTokens { tokens, version, renewed, .. }) => {
@@ -107,33 +112,35 @@ impl FlightEnd {
             }
         };
         let left = match install {
-            Some(install) => {
-                run_result.is_err().then(|| Unsaved::Install(install.unsaved().clone()))
-            }
+            Some(install) => Some(Unsaved::Install(install.unsaved().clone())),
             None => run.into_unsaved().map(Unsaved::Renewal),
         };
-        let superseded = progress.superseded;
-        let end = Self { result, starts_retries: false, account, unsaved, superseded, run_result, was_evicted };
+        let install = progress.install;
+        let end = Self { result, starts_retries: false, account, unsaved, install, run_result, was_evicted, took };
         (end, left)
     }
 
     /// Emits the events of the flight.
     pub(crate) fn emit(&self, emit: impl Fn(&Event<'_>)) {
-        let account = self.account;
-        if let Some(error) = &self.superseded {
-            emit(&Event::Failed { account, error });
+        let Self { account, took, .. } = *self;
+        match &self.install {
+            Some(Ok(reinstall)) => emit(&Event::Installed { account, reinstall: *reinstall }),
+            Some(Err(error)) => emit(&Event::Failed { account, error, took }),
+            None => {}
         }
         match &self.run_result {
             Ok(CurrentTokens { tokens, renewed: true, .. }) => {
                 let expires_at = tokens.expires_at;
-                emit(&Event::Saved { account, expires_at });
-                if !self.unsaved.as_ref().is_some_and(|unsaved| unsaved.tokens().has_same_tokens(tokens)) {
-                    emit(&Event::Renewed { account, expires_at });
+                match &self.unsaved {
+                    Some(unsaved) if unsaved.tokens().has_same_tokens(tokens) => {
+                        emit(&Event::Saved { account, expires_at });
+                    }
+                    _ => emit(&Event::Renewed { account, expires_at, took }),
                 }
             }
             // The old token is still good, so no caller receives the error.
             Ok(CurrentTokens { refresh_error: Some(error), .. }) => {
-                emit(&Event::Failed { account, error });
+                emit(&Event::Failed { account, error, took });
             }
             Err(TokenError::Gone { unsettled, refusal }) if refusal.is_some() || self.was_evicted => {
                 emit(&Event::Gone { account, unsettled: *unsettled });
@@ -142,7 +149,7 @@ impl FlightEnd {
             Ok(_)
             | Err(TokenError::Gone { .. } | TokenError::NotInstalled | TokenError::NotRenewable)
             | Err(TokenError::BackingOff { .. }) => {}
-            Err(error) => emit(&Event::Failed { account, error }),
+            Err(error) => emit(&Event::Failed { account, error, took }),
         }
     }
 }
@@ -250,6 +257,7 @@ mod tests {
             snapshot: cache.snapshot(ACCOUNT),
             unsaved: None,
             forced: false,
+            began: NOW,
         }
     }
 
@@ -282,8 +290,8 @@ mod tests {
     }
 
     #[test]
-    fn a_renewal_is_saved_and_renewed() {
-        assert_eq!(events(Ok(current("new", true))), ["saved", "renewed"]);
+    fn a_renewal_is_one_event() {
+        assert_eq!(events(Ok(current("new", true))), ["renewed"]);
         assert!(events(Ok(current("found", false))).is_empty(), "it found the tokens of another process");
     }
 
@@ -292,7 +300,7 @@ mod tests {
         let cache = cache();
         let again = || Flight { unsaved: Some(unsaved()), ..flight(&cache) };
         assert_eq!(events_of(again(), Ok(current("new", true)), &cache), ["saved"]);
-        assert_eq!(events_of(again(), Ok(current("newer", true)), &cache), ["saved", "renewed"]);
+        assert_eq!(events_of(again(), Ok(current("newer", true)), &cache), ["renewed"]);
     }
 
     #[test]

@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{
-    CurrentTokens, Demand, Input, Install, MassRefusal, RefreshHistory, Renewal, TokenError,
+    CurrentTokens, Demand, Disconnect, Input, Install, MassRefusal, RefreshHistory, Renewal, TokenError,
 };
 use hs_oauth_core::{Account, AppIdentity, Error, NextStep, Random, Timestamp, TokenSet};
 
 use crate::cache::{Cache, access_token, bearer};
 use crate::event::{Event, emit};
 use crate::driven::Progress;
+use crate::identity::NewTokens;
 use crate::install_task::InstallTask;
+use crate::installed::Installed;
 use crate::outcome::{Caller, Flight, FlightEnd};
 use crate::queue::Purpose;
 use crate::received::Unsaved;
@@ -46,7 +48,7 @@ impl<W: Waiting> Shared<W> {
     }
 
     /// Begins a flight, and returns its run. The run begins with the tokens that an earlier one could not save, if there are any.
-    pub fn begin_flight(&self, account: Account, demand: Demand, random: Random) -> Flight {
+    pub fn begin_flight(&self, account: Account, demand: Demand, now: Timestamp, random: Random) -> Flight {
         let snapshot = self.cache.snapshot(account);
         let unsaved = self.flights.state().received.to_save(account).cloned();
         let forced = matches!(demand, Demand::OtherThan(_));
@@ -58,7 +60,8 @@ impl<W: Waiting> Shared<W> {
             Some(Unsaved::Install(unsaved)) => install = Some(Install::again(self.app.clone(), random, unsaved)),
             None => {}
         }
-        Flight { run, install, progress: Progress::default(), account, snapshot, unsaved, forced }
+        let progress = Progress::default();
+        Flight { run, install, progress, account, snapshot, unsaved, forced, began: now }
     }
 
     /// Notes the response to a refresh, and returns it as the input of the run that asked for it.
@@ -110,16 +113,45 @@ impl<W: Waiting> Shared<W> {
         })
     }
 
+    /// Checks that the account names a user if, and only if, the manager is user-level.
+    ///
+    /// # Errors
+    /// [`TokenError::WrongLevel`] if not.
+    pub fn check_level(&self, account: Account) -> Result<(), TokenError> {
+        match account.user_id.is_some() == self.settings.user_level {
+            true => Ok(()),
+            false => Err(TokenError::WrongLevel { account, tokens: None }),
+        }
+    }
+
+    /// Returns new tokens that are to be installed. `expected` is the account that they must belong to, if the caller has named one.
+    ///
+    /// # Errors
+    /// - [`TokenError::NotRenewable`] if there is no refresh token among them.
+    /// - [`TokenError::WrongLevel`] with the tokens if the account does not fit the manager.
+    pub fn new_tokens(&self, tokens: TokenSet, expected: Option<Account>) -> Result<NewTokens, TokenError> {
+        if tokens.refresh_token.is_none() {
+            return Err(TokenError::NotRenewable);
+        }
+        match expected {
+            Some(account) if self.check_level(account).is_err() => {
+                Err(TokenError::WrongLevel { account, tokens: Some(Box::new(tokens)) })
+            }
+            expected => Ok(NewTokens::new(tokens, expected, self.settings.user_level)),
+        }
+    }
+
     /// Begins the install of tokens. From now on they are known to the manager.
     pub fn begin_install(
         &self,
         task: TaskGuard<W>,
         account: Account,
         tokens: TokenSet,
+        now: Timestamp,
         random: Random,
     ) -> InstallTask<W> {
         let run = Install::new(self.app.clone(), random, tokens);
-        InstallTask::new(&self.flights, task, account, run, self.cache.snapshot(account))
+        InstallTask::new(&self.flights, task, account, run, self.cache.snapshot(account), now)
     }
 
     /// Ends an install whose run ended with `result`. Puts its tokens into the cache and emits an event. If they could not be saved,
@@ -131,23 +163,29 @@ impl<W: Waiting> Shared<W> {
         &self,
         mut install: InstallTask<W>,
         result: Result<CurrentTokens, TokenError>,
+        now: Timestamp,
         start_retries: impl FnOnce(),
-    ) -> Result<(), TokenError> {
-        let (account, snapshot) = (install.account, install.snapshot);
+    ) -> Result<Installed, TokenError> {
+        let (account, snapshot, took) = (install.account, install.snapshot, now.since(install.began));
+        let reinstall = install.run.is_reinstall();
         if install.finish(&result) {
             start_retries();
         }
         // The listener may shut the manager down, which waits until no task is under way.
         drop(install);
         // The caller may not wait any more, and the error may hold the only copy of the tokens.
-        let result = result.inspect_err(|error| self.emit(&Event::Failed { account, error }));
+        let result = result.inspect_err(|error| self.emit(&Event::Failed { account, error, took }));
         let CurrentTokens { tokens, version, .. } = result?;
-        self.cache.publish(account, snapshot, bearer(&tokens.access_token), &tokens, version);
-        self.emit(&Event::Saved { account, expires_at: tokens.expires_at });
-        Ok(())
+        match tokens.has_access_token() {
+            true => _ = self.cache.publish(account, snapshot, bearer(&tokens.access_token), &tokens, version),
+            false => self.cache.evict(account),
+        }
+        self.emit(&Event::Installed { account, reinstall });
+        let TokenSet { user_id, scopes, expires_at, .. } = tokens;
+        Ok(Installed { account, user_id, scopes, expires_at, reinstall })
     }
 
-    /// Ends a disconnect whose run ended with `result`. Evicts the account from the cache and emits an event.
+    /// Ends the disconnect of an account, whose run ended with `result`. Evicts the account from the cache and emits an event.
     ///
     /// # Errors
     /// The error of the run.
@@ -155,6 +193,7 @@ impl<W: Waiting> Shared<W> {
         &self,
         task: TaskGuard<W>,
         account: Account,
+        run: &Disconnect,
         result: Result<(), TokenError>,
     ) -> Result<(), TokenError> {
         // A flight may have published tokens before the tombstone was stored.
@@ -162,7 +201,7 @@ impl<W: Waiting> Shared<W> {
         // The listener may shut the manager down, which waits until no task is under way.
         drop(task);
         // The tokens are forgotten even if the refresh token could not be revoked.
-        if matches!(result, Ok(()) | Err(TokenError::Call(_))) {
+        if run.was_installed() && matches!(result, Ok(()) | Err(TokenError::Call(_))) {
             self.emit(&Event::Disconnected { account });
         }
         result
@@ -176,10 +215,10 @@ impl<W: Waiting> Shared<W> {
         if self.has_unreported_mass_refusal.swap(false, Ordering::AcqRel) {
             self.emit(&Event::MassRefusal);
         }
-        if purpose == Purpose::Shutdown && end.result.is_err() {
-            return;
-        }
-        end.emit(|event| self.emit(event));
+        end.emit(|event| match event {
+            Event::Failed { .. } if purpose == Purpose::Shutdown => {}
+            event => self.emit(event),
+        });
     }
 
     fn emit(&self, event: &Event<'_>) {

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hs_oauth_core::renewal::{GrantState, Input, Stored};
+use hs_oauth_core::renewal::{Input, Stored};
 use hs_oauth_core::{StoreError, StoreErrorKind};
 use hs_oauth_store::Swapped;
 
@@ -42,7 +42,7 @@ pub fn swapped(result: Result<Swapped, StoreError>) -> Input {
 /// cannot be read counts as installed.
 pub fn is_installed(loaded: &Result<Option<Stored>, StoreError>) -> bool {
     match loaded {
-        Ok(Some(stored)) => stored.record.state != GrantState::Disconnected,
+        Ok(Some(stored)) => stored.is_installed(),
         Ok(None) => false,
         Err(_) => true,
     }

@@ -27,6 +27,7 @@ pub struct Disconnect {
     grant: GrantId,
     /// The grant that was stored when the run began.
     before: Option<GrantId>,
+    was_installed: bool,
     failures: u32,
     conflicts: u32,
     state: State,
@@ -55,7 +56,21 @@ impl Disconnect {
     /// Returns a disconnect of an account that granted its tokens to `app`. It has not begun. No two runs may be given the same `random`.
     pub fn new(app: AppIdentity, mut random: Random) -> Self {
         let grant = GrantId::generate(&mut random);
-        Self { app, random, grant, before: None, failures: 0, conflicts: 0, state: State::Start }
+        Self {
+            app,
+            random,
+            grant,
+            before: None,
+            was_installed: false,
+            failures: 0,
+            conflicts: 0,
+            state: State::Start,
+        }
+    }
+
+    /// Returns whether the account was installed when the run began, with a grant that is live or gone.
+    pub fn was_installed(&self) -> bool {
+        self.was_installed
     }
 
     fn write_tombstone(&mut self, stored: Stored) -> Step<()> {
@@ -130,6 +145,7 @@ impl Run for Disconnect {
         match (std::mem::replace(&mut self.state, State::Done), input) {
             (State::FirstLoad, Input::Loaded(stored)) => {
                 self.before = stored.as_ref().map(|stored| stored.record.grant);
+                self.was_installed = stored.as_ref().is_some_and(Stored::is_installed);
                 self.loaded(stored)
             }
             (State::FirstLoad, Input::StoreFailed(error)) => Step::Done(Err(TokenError::Store(error))),

@@ -37,6 +37,8 @@ pub struct UnsavedInstall {
     tokens: TokenSet,
     grant: GrantId,
     before: Before,
+    /// Whether the account was installed when the install began.
+    is_reinstall: bool,
 }
 
 /// The grant that was stored when an install began.
@@ -64,7 +66,7 @@ impl Install {
     /// Returns an install of these tokens, which were issued to `app`, that has not begun. No two runs may be given the same `random`.
     pub fn new(app: AppIdentity, mut random: Random, tokens: TokenSet) -> Self {
         let grant = GrantId::generate(&mut random);
-        let unsaved = UnsavedInstall { tokens, grant, before: Before::Unknown };
+        let unsaved = UnsavedInstall { tokens, grant, before: Before::Unknown, is_reinstall: false };
         Self { app, unsaved, random, is_again: false, failures: 0, conflicts: 0, state: State::Start }
     }
 
@@ -72,6 +74,11 @@ impl Install {
     /// overwritten, and no install or disconnect that came later.
     pub fn again(app: AppIdentity, random: Random, unsaved: UnsavedInstall) -> Self {
         Self { app, unsaved, random, is_again: true, failures: 0, conflicts: 0, state: State::Start }
+    }
+
+    /// Returns whether the account was installed when the run began, with a grant that is live or gone.
+    pub fn is_reinstall(&self) -> bool {
+        self.unsaved.is_reinstall
     }
 
     /// Returns the tokens, and what the run knows so far, for a run that goes on with the install.
@@ -86,6 +93,7 @@ impl Install {
             return self.superseded();
         }
         self.unsaved.before = Before::Known(stored.map(|stored| stored.record.grant));
+        self.unsaved.is_reinstall = stored.is_some_and(Stored::is_installed);
         self.swap(stored)
     }
 

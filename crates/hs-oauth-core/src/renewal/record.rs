@@ -158,6 +158,13 @@ impl Record {
     }
 }
 
+impl Stored {
+    /// Returns whether the account is installed: its grant is live or gone, and not disconnected.
+    pub fn is_installed(&self) -> bool {
+        self.record.state != GrantState::Disconnected
+    }
+}
+
 impl Lease {
     /// Returns the lease of `holder` that ends at `until`.
     pub fn new(holder: HolderId, until: Timestamp) -> Self {

@@ -130,7 +130,8 @@ impl Examination<'_> {
         let cause = RetryCause::of(&error);
         match rescued.filter(|rescued| Some(rescued) != self.sent.refresh_token.as_ref()) {
             Some(rescued) => {
-                let tokens = TokenSet { refresh_token: Some(rescued), ..self.sent.clone() };
+                let mut tokens = self.sent.clone();
+                tokens.refresh_token = Some(rescued);
                 let retry = self.retry(cause, requested);
                 Outcome::Save { tokens, partial: Some(Box::new((error, retry))) }
             }

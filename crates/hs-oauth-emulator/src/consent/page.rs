@@ -3,16 +3,16 @@
 use hs_oauth_core::Scopes;
 
 use super::authorization_request::AuthorizationRequest;
+use super::offer::{MAX_OFFERED, Offer};
 use super::scope_descriptions::describe;
 use crate::html::{document, escaped, push};
 use crate::settings::Settings;
 
-/// Returns the page on which the user consents. `hubs` are id and domain of the accounts to choose from. The form does
-/// not repeat the authorization request: `ticket` stands for it.
+/// Returns the page on which the user consents. Its forms do not repeat the authorization request: `ticket` stands for it.
 pub(crate) fn consent_page(
     settings: &Settings,
     authorization: &AuthorizationRequest,
-    hubs: &[(i64, &str)],
+    offer: &Offer<'_>,
     path: &str,
     ticket: &str,
 ) -> String {
@@ -20,29 +20,40 @@ pub(crate) fn consent_page(
     let mut html = format!(
         "<h1>Connect {app} to your account?</h1>\
          <p class=\"quiet\">Client id <code>{}</code></p>\
-         <form method=\"post\" action=\"{}\"><input type=\"hidden\" name=\"ticket\" value=\"{}\">",
+         {}<form method=\"post\" action=\"{}\"><input type=\"hidden\" name=\"ticket\" value=\"{}\">",
         escaped(&settings.client_id),
+        if offer.needs_filter() { filter_form(path, ticket) } else { String::new() },
         escaped(path),
         escaped(ticket),
     );
-    push_account(&mut html, settings, hubs);
+    push_account(&mut html, settings, offer);
     push_scopes(&mut html, &app, &authorization.scopes, &authorization.optional_scopes);
     push(
         &mut html,
         format_args!(
             "<section><h2>Afterwards</h2><p>Your browser goes to <strong>{}</strong>. You can take the app out of the \
              account again at any time.</p></section>\
-             <div class=\"buttons\"><button name=\"decision\" value=\"connect\">Connect</button>\
+             <div class=\"buttons\"><button name=\"decision\" value=\"connect\"{}>Connect</button>\
              <button class=\"second\" name=\"decision\" value=\"cancel\">Cancel</button></div></form>",
             escaped(host(&authorization.redirect_target.redirect_uri)),
+            if offer.hubs.is_empty() { " disabled" } else { "" },
         ),
     );
     document(&format!("Connect {app}"), &html)
 }
 
-fn push_account(html: &mut String, settings: &Settings, hubs: &[(i64, &str)]) {
+/// Returns the form that looks for an account. Its field and its button are among the accounts, within the other form.
+fn filter_form(path: &str, ticket: &str) -> String {
+    format!(
+        "<form id=\"filter\" action=\"{}\"><input type=\"hidden\" name=\"ticket\" value=\"{}\"></form>",
+        escaped(path),
+        escaped(ticket),
+    )
+}
+
+fn push_account(html: &mut String, settings: &Settings, offer: &Offer<'_>) {
     let user = escaped(&settings.user.email);
-    if let [(hub_id, domain)] = hubs {
+    if let ([(hub_id, domain)], false) = (offer.hubs.as_slice(), offer.needs_filter()) {
         return push(
             html,
             format_args!(
@@ -53,8 +64,26 @@ fn push_account(html: &mut String, settings: &Settings, hubs: &[(i64, &str)]) {
             ),
         );
     }
-    html.push_str("<fieldset><legend>Choose the account</legend><ul>");
-    for (index, (hub_id, domain)) in hubs.iter().enumerate() {
+    html.push_str("<fieldset><legend>Choose the account</legend>");
+    if offer.needs_filter() {
+        push(
+            html,
+            format_args!(
+                "<p class=\"filter\"><input type=\"search\" form=\"filter\" name=\"account\" value=\"{}\" \
+                 placeholder=\"Website or hub id\" aria-label=\"Website or hub id\">\
+                 <button class=\"second\" form=\"filter\">Find</button></p><p class=\"quiet\">",
+                escaped(offer.filter),
+            ),
+        );
+        match (offer.hubs.len(), offer.filter) {
+            (0, _) => html.push_str("No account matches.</p>"),
+            (shown, "") => push(html, format_args!("The first {shown} of {} accounts.</p>", offer.hub_count)),
+            (MAX_OFFERED, _) => push(html, format_args!("The first {MAX_OFFERED} that match.</p>")),
+            (shown, _) => push(html, format_args!("{shown} of {} accounts.</p>", offer.hub_count)),
+        }
+    }
+    html.push_str("<ul>");
+    for (index, (hub_id, domain)) in offer.hubs.iter().enumerate() {
         let checked = if index == 0 { " checked" } else { "" };
         push(
             html,

@@ -29,6 +29,12 @@ impl Tickets {
         self.open.insert(ticket, (now.plus(TICKET_LIFETIME), request));
     }
 
+    /// Returns the request of a ticket, unless the ticket is unknown or expired. The ticket stays valid.
+    pub(super) fn get(&self, now: Timestamp, ticket: &str) -> Option<&AuthorizationRequest> {
+        let (expires_at, request) = self.open.get(ticket)?;
+        (now < *expires_at).then_some(request)
+    }
+
     /// Removes a ticket and returns its request, unless the ticket is unknown or expired.
     pub(super) fn take(&mut self, now: Timestamp, ticket: &str) -> Option<AuthorizationRequest> {
         let (expires_at, request) = self.open.remove(ticket)?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hs_oauth_core::ApiError;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::{Map, Value};
 
 use super::fault::{DropTime, Fault};
 use crate::delivery::{Cut, Delivery};
@@ -25,7 +26,7 @@ impl Fault {
         generator: &mut TokenGenerator,
     ) -> Response<Vec<u8>> {
         let mut response = match response.filter(|_| !self.replaces_response()) {
-            Some(response) => response,
+            Some(response) => self.with_members_changed(response),
             None => self.replacement(generator),
         };
         let cut = match (self.drop, self.truncate) {
@@ -35,6 +36,17 @@ impl Fault {
         };
         let delay = Duration::from_millis(self.delay_ms);
         response.extensions_mut().insert(Delivery { delay, cut });
+        response
+    }
+
+    fn with_members_changed(&self, mut response: Response<Vec<u8>>) -> Response<Vec<u8>> {
+        if self.members.is_empty() {
+            return response;
+        }
+        if let Ok(mut body) = serde_json::from_slice::<Map<String, Value>>(response.body()) {
+            body.extend(self.members.clone());
+            *response.body_mut() = serde_json::to_vec(&body).unwrap_or_default();
+        }
         response
     }
 
@@ -79,6 +91,7 @@ impl Fault {
             (None, Some(_)) => "truncate",
             (None, None) if self.raw_body.is_some() => "raw_body",
             (None, None) if self.status.is_some() => "status",
+            (None, None) if !self.members.is_empty() => "members",
             (None, None) => "delay",
         }
     }
@@ -106,12 +119,12 @@ fn typical_error(status: StatusCode) -> Box<ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use hs_oauth_core::{Endpoint, Error, NextStep, Operation, Refresh};
+    use hs_oauth_core::{Endpoint, Error, Introspection, NextStep, Operation, Refresh};
 
     use super::super::Target;
     use super::*;
     use crate::settings::Rotation;
-    use crate::testing::{Harness, json, refresh_token};
+    use crate::testing::{ALL_VERSIONS, Harness, json, refresh_token};
 
     fn read(json: &str) -> Fault {
         let fault: Fault = serde_json::from_str(json).unwrap();
@@ -142,6 +155,7 @@ mod tests {
             (r#"{"status":502,"effect":true}"#, true, cut(None)),
             (r#"{"raw_body":"<html>"}"#, false, cut(None)),
             (r#"{"status":502,"truncate":3}"#, false, cut(Some(Cut::Body(3)))),
+            (r#"{"members":{"hub_id":7}}"#, true, cut(None)),
             (r#"{"delay_ms":1500}"#, true, Delivery { delay: Duration::from_millis(1500), cut: None }),
         ] {
             let (response, had_effect) = refresh_under(read(fault));
@@ -172,6 +186,40 @@ mod tests {
         );
         let (response, _) = refresh_under(Fault::status(9999));
         assert_eq!(response.status(), 500);
+    }
+
+    /// A client has to notice tokens that are not for the account it asked for.
+    #[test]
+    fn a_fault_changes_members_of_the_right_response_and_nothing_else() {
+        for version in ALL_VERSIONS {
+            let mut harness = Harness::new().with_version(version);
+            let tokens = harness.install();
+            harness.emulator.inject(Fault::member("hub_id", 7).with_member("user_id", 8));
+            let refreshed = harness.refresh(&tokens).unwrap();
+            assert_eq!((refreshed.hub_id, refreshed.user_id), (Some(7), Some(8)));
+            assert_eq!((refreshed.scopes, refreshed.refresh_token), (tokens.scopes, tokens.refresh_token));
+            assert!(harness.is_active(refreshed.access_token));
+        }
+        let mut harness = Harness::new();
+        let tokens = harness.install();
+        harness.emulator.inject(Fault::member("hub_id", 7).with_target(Target::Introspect));
+        let Introspection::AccessToken(info) = harness.introspect(tokens.access_token) else { panic!() };
+        assert_eq!((info.hub_id, info.user_id), (7, Some(123_456)));
+        let entry = harness.emulator.journal().next_back().unwrap();
+        assert_eq!((entry.fault, entry.hub_id), (Some("members"), Some(62515)));
+    }
+
+    /// HubSpot's error reference has no such body: a gateway in front of HubSpot makes it.
+    #[test]
+    fn a_fault_has_a_status_and_a_body_of_the_callers_choice() {
+        let body = r#"{"error":"access_denied"}"#;
+        let (response, had_effect) =
+            refresh_under(Fault::raw_body(body, "application/json").with_status(403));
+        assert_eq!((response.status().as_u16(), response.body().as_slice()), (403, body.as_bytes()));
+        assert_eq!(
+            (&response.headers()["content-type"], had_effect),
+            (&"application/json".parse().unwrap(), false)
+        );
     }
 
     /// HubSpot's error reference: it says what a client has to do after each status.

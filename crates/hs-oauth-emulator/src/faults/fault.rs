@@ -37,6 +37,8 @@ pub struct Fault {
     pub(super) drop: Option<DropTime>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) truncate: Option<usize>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) members: BTreeMap<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<u16>,
     #[serde(default, deserialize_with = "json_object", skip_serializing_if = "Option::is_none")]
@@ -68,7 +70,8 @@ impl Fault {
         Self { status: Some(status), ..Self::NONE }
     }
 
-    /// Returns a fault that gives the response the status 200 and exactly this body. The request has no effect.
+    /// Returns a fault that gives the response exactly this body, and the status 200 unless [`Fault::with_status`] gives
+    /// it another one. The request has no effect.
     pub fn raw_body(body: impl Into<String>, content_type: impl Into<String>) -> Self {
         Self { raw_body: Some(body.into()), content_type: Some(content_type.into()), ..Self::NONE }
     }
@@ -95,6 +98,23 @@ impl Fault {
         Self { truncate: Some(bytes), ..Self::NONE }
     }
 
+    /// Returns a fault that lets the request have its effect and changes one member of the JSON in the right response. The
+    /// member is added if the response has none of this name. A response that is not a JSON object stays as it is.
+    ///
+    /// ```
+    /// use hs_oauth_emulator::{Fault, Target};
+    ///
+    /// let other_account = Fault::member("hub_id", 7).with_member("user_id", 8).with_target(Target::Refresh);
+    /// let same: Fault = serde_json::from_str(r#"{"operation":"refresh","members":{"hub_id":7,"user_id":8}}"#)?;
+    /// assert_eq!(other_account, same);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    ///
+    /// A value that cannot be written as JSON counts as `null`.
+    pub fn member(name: impl Into<String>, value: impl Serialize) -> Self {
+        Self::NONE.with_member(name, value)
+    }
+
     /// Limits the fault to this operation.
     #[must_use]
     pub fn with_target(mut self, target: Target) -> Self {
@@ -113,6 +133,20 @@ impl Fault {
     #[must_use]
     pub fn with_delay(mut self, delay: Duration) -> Self {
         self.delay_ms = u64::try_from(delay.as_millis()).map_or(MAX_DELAY_MS, |ms| ms.min(MAX_DELAY_MS));
+        self
+    }
+
+    /// Changes one more member of the JSON in the right response, as [`Fault::member`] does.
+    #[must_use]
+    pub fn with_member(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+        self.members.insert(name.into(), serde_json::to_value(value).unwrap_or_default());
+        self
+    }
+
+    /// Gives the response of [`Fault::raw_body`] this HTTP status. A status outside 200 to 599 counts as 500.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
         self
     }
 
@@ -137,6 +171,7 @@ impl Fault {
         delay_ms: 0,
         drop: None,
         truncate: None,
+        members: BTreeMap::new(),
         status: None,
         body: None,
         raw_body: None,
@@ -150,8 +185,9 @@ impl Fault {
     /// value.
     pub(crate) fn check(&self) -> Result<(), Cow<'static, str>> {
         let replaces = self.replaces_response();
-        if !replaces && self.drop.is_none() && self.truncate.is_none() && self.delay_ms == 0 {
-            return Err("a fault needs one of status, raw_body, delay_ms, drop and truncate".into());
+        let changes = !self.members.is_empty();
+        if !replaces && !changes && self.drop.is_none() && self.truncate.is_none() && self.delay_ms == 0 {
+            return Err("a fault needs one of status, raw_body, members, delay_ms, drop and truncate".into());
         }
         if self.delay_ms > MAX_DELAY_MS {
             return Err(format!("delay_ms can be at most {MAX_DELAY_MS}").into());
@@ -162,8 +198,11 @@ impl Fault {
         if self.status.is_some_and(|status| !(200..=599).contains(&status)) {
             return Err("status must be 200 to 599".into());
         }
-        if self.drop.is_some() && (replaces || self.truncate.is_some()) {
-            return Err("drop leaves nothing for status, raw_body and truncate".into());
+        if self.drop.is_some() && (replaces || changes || self.truncate.is_some()) {
+            return Err("drop leaves nothing for status, raw_body, members and truncate".into());
+        }
+        if replaces && changes {
+            return Err("members change the right response, which status and raw_body replace".into());
         }
         if !replaces
             && (!self.headers.is_empty() || self.body.is_some() || self.retry_after.is_some() || self.effect)
@@ -228,6 +267,10 @@ mod tests {
             r#"{"status":600}"#,
             r#"{"drop":"before","status":503}"#,
             r#"{"drop":"after","truncate":1}"#,
+            r#"{"members":{}}"#,
+            r#"{"drop":"after","members":{"hub_id":7}}"#,
+            r#"{"status":503,"members":{"hub_id":7}}"#,
+            r#"{"raw_body":"","members":{"hub_id":7}}"#,
             r#"{"delay_ms":1,"retry_after":1}"#,
             r#"{"truncate":1,"effect":true}"#,
             r#"{"status":503,"body":{},"raw_body":""}"#,
@@ -262,6 +305,14 @@ mod tests {
             ),
             (Fault::truncate(5), r#"{"count":1,"truncate":5}"#),
             (Fault::raw_body("x", "text/plain"), r#"{"count":1,"raw_body":"x","content_type":"text/plain"}"#),
+            (
+                Fault::raw_body("{}", "application/json").with_status(403),
+                r#"{"count":1,"status":403,"raw_body":"{}","content_type":"application/json"}"#,
+            ),
+            (
+                Fault::member("hub_id", 7).with_member("user_id", "8"),
+                r#"{"count":1,"members":{"hub_id":7,"user_id":"8"}}"#,
+            ),
             (
                 Fault::status(502).with_effect().with_retry_after(1),
                 r#"{"count":1,"status":502,"retry_after":1,"effect":true}"#,

@@ -1,24 +1,47 @@
 //! The accounts that exist or existed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::visits;
 
 pub(crate) struct Hub {
     pub(crate) domain: String,
     pub(crate) is_deleted: bool,
+    /// The ids of the account's grants.
+    grants: BTreeSet<u64>,
+}
+
+impl Hub {
+    fn new(domain: String) -> Self {
+        Self { domain, is_deleted: false, grants: BTreeSet::new() }
+    }
+
+    pub(crate) fn grant_count(&self) -> usize {
+        self.grants.len()
+    }
 }
 
 /// All accounts, deleted ones included, by id.
-pub(super) struct Hubs(BTreeMap<i64, Hub>);
+pub(super) struct Hubs {
+    all: BTreeMap<i64, Hub>,
+    /// The ids of the accounts that are not deleted, so that nobody has to look for them among those that are.
+    existing: BTreeSet<i64>,
+}
 
 impl Hubs {
     /// Returns the list with one account.
     pub(super) fn new(hub_id: i64, domain: String) -> Self {
-        Self(BTreeMap::from([(hub_id, Hub { domain, is_deleted: false })]))
+        Self { all: BTreeMap::from([(hub_id, Hub::new(domain))]), existing: BTreeSet::from([hub_id]) }
+    }
+
+    /// Returns the account, even if it is deleted.
+    pub(super) fn get_any(&self, hub_id: i64) -> Option<&Hub> {
+        self.all.get(&hub_id)
     }
 
     /// Returns the account, unless it is unknown or deleted.
     pub(super) fn get(&self, hub_id: i64) -> Option<&Hub> {
-        self.0.get(&hub_id).filter(|hub| !hub.is_deleted)
+        self.get_any(hub_id).filter(|hub| !hub.is_deleted)
     }
 
     pub(super) fn exists(&self, hub_id: i64) -> bool {
@@ -26,18 +49,42 @@ impl Hubs {
     }
 
     /// Returns all accounts, deleted ones included.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &Hub)> {
-        self.0.iter().map(|(hub_id, hub)| (*hub_id, hub))
+    pub(super) fn all(&self) -> impl Iterator<Item = (i64, &Hub)> {
+        visits::counted(self.all.iter()).map(|(hub_id, hub)| (*hub_id, hub))
+    }
+
+    /// Returns the accounts that are not deleted.
+    pub(super) fn existing(&self) -> impl Iterator<Item = (i64, &Hub)> {
+        visits::counted(self.existing.iter()).filter_map(|hub_id| Some((*hub_id, self.all.get(hub_id)?)))
+    }
+
+    pub(super) fn existing_count(&self) -> usize {
+        self.existing.len()
     }
 
     /// Adds an account, or replaces the one with this id.
     pub(super) fn insert(&mut self, hub_id: i64, domain: String) {
-        self.0.insert(hub_id, Hub { domain, is_deleted: false });
+        self.all.insert(hub_id, Hub::new(domain));
+        self.existing.insert(hub_id);
     }
 
     /// Marks an account as deleted. Returns false if it is unknown or deleted already.
     pub(super) fn delete(&mut self, hub_id: i64) -> bool {
-        let hub = self.0.get_mut(&hub_id).filter(|hub| !hub.is_deleted);
+        let hub = self.all.get_mut(&hub_id).filter(|hub| !hub.is_deleted);
+        self.existing.remove(&hub_id);
         hub.map(|hub| hub.is_deleted = true).is_some()
+    }
+
+    pub(super) fn add_grant(&mut self, hub_id: i64, grant: u64) {
+        self.all.get_mut(&hub_id).map(|hub| hub.grants.insert(grant));
+    }
+
+    pub(super) fn remove_grant(&mut self, hub_id: i64, grant: u64) {
+        self.all.get_mut(&hub_id).map(|hub| hub.grants.remove(&grant));
+    }
+
+    /// Removes and returns the ids of all grants of an account.
+    pub(super) fn take_grants(&mut self, hub_id: i64) -> BTreeSet<u64> {
+        self.all.get_mut(&hub_id).map(|hub| std::mem::take(&mut hub.grants)).unwrap_or_default()
     }
 }
