@@ -1,8 +1,10 @@
 //! The token managers on both transports over real sockets: from the install to the disconnect.
 
 mod budget;
+mod clock;
 mod faults;
 mod relay;
+mod runtime;
 pub(crate) mod setup;
 mod sharing;
 mod shutdown;

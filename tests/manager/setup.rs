@@ -351,6 +351,13 @@ impl Manager {
         }
     }
 
+    pub(crate) fn shutdown_within(&self, max: Duration) -> Vec<(Account, TokenSet)> {
+        match self {
+            Self::Async(runtime, manager) => runtime.block_on(manager.shutdown_within(max)),
+            Self::Blocking(manager) => manager.shutdown_within(max),
+        }
+    }
+
     /// Returns the status of a GET with a bearer, or `None` if the manager does not send a bearer to this URL.
     pub(crate) fn get(&self, url: &str) -> Option<u16> {
         match self {

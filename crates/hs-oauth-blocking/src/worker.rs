@@ -50,7 +50,9 @@ impl Worker {
         let role = flights.start_or_join(&mut state, admitted.account, Purpose::Ahead);
         drop(state);
         match role {
-            Ok(Role::Leader(guard)) => _ = self.inner.run(guard, Demand::Usable, Purpose::Ahead, Some(admitted)),
+            Ok(Role::Leader(guard)) => {
+                _ = self.inner.run(guard, Demand::Usable, Purpose::Ahead, Some(admitted))
+            }
             Ok(Role::Follower(_)) | Err(_) => self.inner.give_back(admitted),
         }
         true

@@ -143,7 +143,11 @@ mod tests {
     fn the_time_of_waits_passes_with_whichever_clock_is_faster() {
         let (began, millis) = (Instant::now(), Duration::from_millis);
         let mut time = WaitTime { base_instant: began, ..WaitTime::new(START) };
-        assert_eq!(time.advance(START, began + millis(500)), START.plus(millis(500)), "the clock stands still");
+        assert_eq!(
+            time.advance(START, began + millis(500)),
+            START.plus(millis(500)),
+            "the clock stands still"
+        );
         let hour = Duration::from_secs(3600);
         let moved = START.plus(hour);
         assert_eq!(time.advance(moved, began + millis(500)), START.plus(millis(500) + hour), "it is moved");

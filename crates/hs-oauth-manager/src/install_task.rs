@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hs_oauth_core::{Account, Timestamp};
 use hs_oauth_core::renewal::{CurrentTokens, Install, TokenError};
+use hs_oauth_core::{Account, Timestamp};
 
 use crate::cache::Snapshot;
 use crate::single_flight::{SingleFlight, TaskGuard, Waiting};
@@ -33,7 +33,15 @@ impl<W: Waiting> InstallTask<W> {
         now: Timestamp,
     ) -> Self {
         flights.state().received.begin_install(account, run.unsaved().clone());
-        Self { run, account, snapshot, began: now, flights: Arc::clone(flights), _task: task, has_ended: false }
+        Self {
+            run,
+            account,
+            snapshot,
+            began: now,
+            flights: Arc::clone(flights),
+            _task: task,
+            has_ended: false,
+        }
     }
 
     /// Ends the install. Returns whether the caller has to start [`SaveRetries`](crate::SaveRetries).

@@ -116,7 +116,8 @@ impl FlightEnd {
             None => run.into_unsaved().map(Unsaved::Renewal),
         };
         let install = progress.install;
-        let end = Self { result, starts_retries: false, account, unsaved, install, run_result, was_evicted, took };
+        let end =
+            Self { result, starts_retries: false, account, unsaved, install, run_result, was_evicted, took };
         (end, left)
     }
 

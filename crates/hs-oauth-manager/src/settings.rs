@@ -208,7 +208,10 @@ mod tests {
             .build();
         assert_eq!((settings.policy, settings.user_level), (policy, true));
         assert_eq!(settings.renewals_per_second, Some(NonZeroU32::MIN));
-        assert_eq!((settings.clock.now(), settings.store_timeout), (Timestamp::from_secs(9), Duration::from_secs(1)));
+        assert_eq!(
+            (settings.clock.now(), settings.store_timeout),
+            (Timestamp::from_secs(9), Duration::from_secs(1))
+        );
         settings.listener.unwrap()(&Event::Disconnected { account: Account::hub(1) });
         assert_eq!(events.load(Ordering::Relaxed), 1);
     }

@@ -8,11 +8,11 @@ use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{
     CurrentTokens, Demand, Disconnect, Input, Install, MassRefusal, RefreshHistory, Renewal, TokenError,
 };
-use hs_oauth_core::{Account, AppIdentity, Error, NextStep, Random, Timestamp, TokenSet};
+use hs_oauth_core::{Account, AppIdentity, Error, NextStep, Random, RefreshToken, Timestamp, TokenSet};
 
 use crate::cache::{Cache, access_token, bearer};
-use crate::event::{Event, emit};
 use crate::driven::Progress;
+use crate::event::{Event, emit};
 use crate::identity::NewTokens;
 use crate::install_task::InstallTask;
 use crate::installed::Installed;
@@ -57,7 +57,9 @@ impl<W: Waiting> Shared<W> {
         match unsaved.clone() {
             Some(Unsaved::Renewal(unsaved)) => run = run.with_unsaved(unsaved),
             // It draws no identifier, so it may have the random numbers of the renewal.
-            Some(Unsaved::Install(unsaved)) => install = Some(Install::again(self.app.clone(), random, unsaved)),
+            Some(Unsaved::Install(unsaved)) => {
+                install = Some(Install::again(self.app.clone(), random, unsaved))
+            }
             None => {}
         }
         let progress = Progress::default();
@@ -183,6 +185,15 @@ impl<W: Waiting> Shared<W> {
         self.emit(&Event::Installed { account, reinstall });
         let TokenSet { user_id, scopes, expires_at, .. } = tokens;
         Ok(Installed { account, user_id, scopes, expires_at, reinstall })
+    }
+
+    /// Forgets an install of the account that could not be saved, after a disconnect whose run ended with `result`. Returns its refresh token,
+    /// which is still to be revoked.
+    pub fn discard_install(&self, account: Account, result: &Result<(), TokenError>) -> Option<RefreshToken> {
+        match result {
+            Ok(()) | Err(TokenError::Call(_)) => self.flights.discard_install(account),
+            Err(_) => None,
+        }
     }
 
     /// Ends the disconnect of an account, whose run ended with `result`. Evicts the account from the cache and emits an event.

@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use hs_oauth_core::renewal::{
-    Demand, GrantId, Input, Record, Renewal, RenewalPolicy, Run, Step, Stored,
-};
+use hs_oauth_core::renewal::{Demand, GrantId, Input, Record, Renewal, RenewalPolicy, Run, Step, Stored};
 use hs_oauth_core::{
     AccessToken, Account, App, AppIdentity, ClientSecret, Random, RefreshToken, StoreError, StoreErrorKind,
     Timestamp, TokenSet,
