@@ -1,7 +1,9 @@
 //! The whole life of an account's tokens, async, against an emulator in this process: install, use, introspect, renew,
 //! disconnect, and the error that follows.
 
-use hs_oauth_async::{App, Authorize, Client, ClientSecret, MemoryStore, TokenManager, reqwest};
+use std::time::SystemTime;
+
+use hs_oauth_async::{App, Authorize, Client, ClientSecret, MemoryStore, Scopes, TokenManager, reqwest};
 use hs_oauth_emulator::{Server, Settings};
 use hs_oauth_examples::{describe, print_line};
 use tokio::task::JoinSet;
@@ -22,11 +24,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build();
 
     print_line("1. Install: the browser opens the consent page, and the user presses Connect.");
-    let authorization = Authorize::new("oauth crm.objects.contacts.read".parse()?).begin(&app)?;
+    let authorize = Authorize::new(Scopes::from_names(["oauth", "crm.objects.contacts.read"])?);
+    let authorization = authorize.begin(&app, SystemTime::now().into())?;
     print_line(format_args!("   consent page   {:?}", authorization.url));
     let callback = hubspot.connect(&authorization.url)?;
     let query = callback.split_once('?').map_or("", |(_, query)| query);
-    let code = authorization.pending.accept(query)?;
+    let code = authorization.pending.accept(SystemTime::now().into(), query)?;
     print_line(format_args!(
         "   callback       accepted, its state is the one we sent; code {}",
         code.code().masked()

@@ -2,9 +2,10 @@
 //! disconnect, and the error that follows.
 
 use std::thread;
+use std::time::SystemTime;
 
 use hs_oauth_blocking::http::Request;
-use hs_oauth_blocking::{App, Authorize, Client, ClientSecret, MemoryStore, TokenManager};
+use hs_oauth_blocking::{App, Authorize, Client, ClientSecret, MemoryStore, Scopes, TokenManager};
 use hs_oauth_emulator::{Server, Settings};
 use hs_oauth_examples::{describe, print_line};
 
@@ -23,11 +24,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build();
 
     print_line("1. Install: the browser opens the consent page, and the user presses Connect.");
-    let authorization = Authorize::new("oauth crm.objects.contacts.read".parse()?).begin(&app)?;
+    let authorize = Authorize::new(Scopes::from_names(["oauth", "crm.objects.contacts.read"])?);
+    let authorization = authorize.begin(&app, SystemTime::now().into())?;
     print_line(format_args!("   consent page   {:?}", authorization.url));
     let callback = hubspot.connect(&authorization.url)?;
     let query = callback.split_once('?').map_or("", |(_, query)| query);
-    let code = authorization.pending.accept(query)?;
+    let code = authorization.pending.accept(SystemTime::now().into(), query)?;
     print_line(format_args!(
         "   callback       accepted, its state is the one we sent; code {}",
         code.code().masked()

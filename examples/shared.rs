@@ -12,7 +12,6 @@
 //! ```
 
 use std::env::VarError;
-use std::error::Error as _;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -199,16 +198,10 @@ fn error_fields(error: &Error) -> Value {
         Error::Response(error) => error.problems.iter().filter_map(Problem::missing).collect(),
         _ => Vec::new(),
     };
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message = format!("{message}: {error}");
-        cause = error.source();
-    }
     json!({
         "next_step": error.next_step().name(),
         "status": error.status().map(|status| status.as_u16()),
-        "error": message,
+        "error": error.to_string(),
         "missing": missing,
     })
 }

@@ -65,7 +65,7 @@ fn assert_no_secret_in_error(error: &Error) {
 fn no_debug_or_display_form_shows_a_secret() {
     let app = app("https://api.hubapi.com", ApiVersion::LATEST);
     let pending: PendingAuthorization = serde_json::from_str(&format!(
-        r#"{{"state":"{CANARY}","code_verifier":"{CANARY}{}","redirect_uri":"https://example.com/cb"}}"#,
+        r#"{{"state":"{CANARY}","code_verifier":"{CANARY}{}","redirect_uri":"https://example.com/cb","begun_at":0,"expires_at":1}}"#,
         "v".repeat(43)
     ))
     .unwrap();
@@ -83,10 +83,10 @@ fn no_debug_or_display_form_shows_a_secret() {
         Box::new(App::hubspot("id", ClientAssertion::new(CANARY).unwrap()).build().unwrap()),
         Box::new(hs_oauth_async::Client::new(app.clone()).unwrap()),
         Box::new(hs_oauth_blocking::Client::new(app.clone())),
-        Box::new(pending.accept(&format!("code={CANARY}&state={CANARY}")).unwrap()),
+        Box::new(pending.accept(now, &format!("code={CANARY}&state={CANARY}")).unwrap()),
         Box::new(pending),
         Box::new(Randomness::new([b'q'; 32], [b'q'; 32])),
-        Box::new(Authorize::new("oauth".parse().unwrap()).begin(&app).unwrap()),
+        Box::new(Authorize::new("oauth".parse().unwrap()).begin(&app, now).unwrap()),
         Box::new(ExchangeCode::new(code())),
         Box::new(Refresh::new(refresh_token())),
         Box::new(Introspect::new(access_token())),

@@ -8,6 +8,7 @@ mod runtime;
 pub(crate) mod setup;
 mod sharing;
 mod shutdown;
+mod tenants;
 
 use std::time::Duration;
 

@@ -239,8 +239,8 @@ proptest! {
     #[test]
     fn any_text_as_a_callback_gives_no_code_without_the_state(query in "(state|code|error|[ -~]){0,4}=?\\PC{0,60}") {
         let pending: PendingAuthorization =
-            serde_json::from_str(r#"{"state":"a state that is secret","code_verifier":null,"redirect_uri":"https://example.com"}"#).unwrap();
-        prop_assert!(pending.accept(&query).is_err());
+            serde_json::from_str(r#"{"state":"a state that is secret","code_verifier":null,"redirect_uri":"https://example.com","begun_at":0,"expires_at":9999999999999}"#).unwrap();
+        prop_assert!(pending.accept(NOW, &query).is_err());
     }
 }
 
@@ -264,7 +264,7 @@ fn a_pending_authorization_can_be_flattened_into_a_session() {
         pending: PendingAuthorization,
     }
 
-    let text = r#"{"user":"u","state":"s","code_verifier":null,"redirect_uri":"https://example.com/cb","theme":"dark"}"#;
+    let text = r#"{"user":"u","state":"s","code_verifier":null,"redirect_uri":"https://example.com/cb","begun_at":1790000000000,"expires_at":1790003600000,"theme":"dark"}"#;
     let session: Session = serde_json::from_str(text).unwrap();
     assert_eq!(session.user, "u");
     assert!(session.more.keys().eq(["theme"]), "{:?}", session.more);
@@ -322,7 +322,7 @@ fn pending() -> impl Strategy<Value = PendingAuthorization> {
                 .unwrap();
             let authorize = Authorize::new(scopes);
             let authorize = if pkce { authorize } else { authorize.without_pkce() };
-            authorize.begin_with(&app, Randomness::new(state, verifier)).unwrap().pending
+            authorize.begin_with(&app, NOW, Randomness::new(state, verifier)).unwrap().pending
         },
     )
 }

@@ -52,13 +52,13 @@ fn app(hubspot: &Server, version: ApiVersion) -> App {
 
 impl Setup {
     fn begin(&self, scopes: &str) -> Authorization {
-        Authorize::new(scopes.parse().unwrap()).begin(&self.app).unwrap()
+        Authorize::new(scopes.parse().unwrap()).begin(&self.app, SystemTime::now().into()).unwrap()
     }
 
     fn code(&self, scopes: &str) -> AuthorizationCode {
         let Authorization { url, pending, .. } = self.begin(scopes);
         let callback = self.hubspot.connect(&url).unwrap();
-        pending.accept(callback.split_once('?').unwrap().1).unwrap()
+        pending.accept(SystemTime::now().into(), callback.split_once('?').unwrap().1).unwrap()
     }
 
     fn install(&self) -> (TokenSet, RefreshToken) {
@@ -257,7 +257,8 @@ fn a_user_who_cancels_gives_no_code() {
     on(ApiVersion::LATEST, |setup| {
         let Authorization { url, pending, .. } = setup.begin("oauth");
         let callback = setup.hubspot.cancel(&url).unwrap();
-        let error = pending.accept(callback.split_once('?').unwrap().1).unwrap_err();
+        let error =
+            pending.accept(SystemTime::now().into(), callback.split_once('?').unwrap().1).unwrap_err();
         assert!(error.to_string().contains("access_denied"), "{error}");
         assert_eq!(error.next_step(), NextStep::RestartAuthorization);
     });

@@ -436,7 +436,9 @@ fn an_error_response_that_did_not_arrive_whole_keeps_its_status() {
         )
     };
     for (status, headers, body, next) in [
-        (400, "", r#"{"error":"invalid_grant","mess"#, NextStep::Reauthorize),
+        (400, "", r#"{"error":"invalid_grant"}"#, NextStep::Reauthorize),
+        // What is missing may say that the app is at fault.
+        (400, "", r#"{"error":"invalid_grant","mess"#, NextStep::FixConfiguration),
         (401, "", "", NextStep::FixConfiguration),
         (429, "retry-after: 60\r\n", "", NextStep::RetryAfter(Some(Duration::from_secs(60)))),
     ] {

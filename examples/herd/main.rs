@@ -131,10 +131,10 @@ async fn install(
     for hub_id in options.hubs() {
         next.tick().await;
         let authorize = Authorize::new("oauth".parse()?).with_hub_id(hub_id);
-        let authorization = authorize.begin(client.app())?;
+        let authorization = authorize.begin(client.app(), SystemTime::now().into())?;
         let callback = hubspot.connect(&authorization.url)?;
         let query = callback.split_once('?').map_or("", |(_, query)| query);
-        manager.install(authorization.pending.accept(query)?).await?;
+        manager.install(authorization.pending.accept(SystemTime::now().into(), query)?).await?;
     }
     match manager.shutdown().await.is_empty() {
         true => Ok(()),

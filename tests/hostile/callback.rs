@@ -2,7 +2,7 @@
 
 use hs_oauth_core::CallbackError::{self, Malformed, Missing, Refused, Repeated, StateMismatch, TooLong};
 use hs_oauth_core::{
-    App, Authorize, ClientSecret, MAX_CALLBACK_SIZE, NextStep, PendingAuthorization, Randomness,
+    App, Authorize, ClientSecret, MAX_CALLBACK_SIZE, NextStep, PendingAuthorization, Randomness, Timestamp,
 };
 
 use super::case::{FIX, LATER};
@@ -11,6 +11,8 @@ use super::case::{FIX, LATER};
 const STATE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 /// Part of every code, so no error may show it.
 const CODE: &str = "qZx7-code";
+
+const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
 struct Case {
     name: &'static str,
@@ -25,7 +27,8 @@ fn pending() -> PendingAuthorization {
     let app = app.with_redirect_uri("https://example.com/cb").build().unwrap();
     let mut state = [0; 32];
     state.iter_mut().zip(0..).for_each(|(byte, number)| *byte = number);
-    let begun = Authorize::new("oauth".parse().unwrap()).begin_with(&app, Randomness::new(state, [7; 32]));
+    let begun =
+        Authorize::new("oauth".parse().unwrap()).begin_with(&app, NOW, Randomness::new(state, [7; 32]));
     begun.unwrap().pending
 }
 
@@ -257,7 +260,7 @@ fn a_callback_that_is_not_the_right_one_gives_no_code() {
     assert!(cases.len() >= 90, "{}", cases.len());
     for Case { name, query, want, next } in cases {
         let query = query.replace("{state}", STATE).replace("{code}", CODE);
-        let got = pending.accept(&query);
+        let got = pending.accept(NOW, &query);
         let mut shown = format!("{got:?} {got:#?}");
         match &got {
             Ok(code) => {

@@ -16,7 +16,7 @@ use hs_oauth_core::renewal::TokenError;
 use hs_oauth_emulator::Target;
 
 use super::relay::Hold;
-use super::setup::{Manager, Operation, Setup, bearer_of, both, long_times, now};
+use super::setup::{Manager, Operation, Setup, bearer_of, both, long_times};
 use crate::wait::{PATIENCE, wait_until};
 
 /// A manager with a limit, the accounts that it has renewed, in order, and the bearer that all accounts have at first.

@@ -107,9 +107,9 @@ impl Setup {
     pub(crate) fn code_of(&self, account: Account) -> AuthorizationCode {
         self.hubspot.emulator(|emulator| emulator.add_hub(account.hub_id, "example.com"));
         let authorize = Authorize::new("oauth".parse().unwrap()).with_hub_id(account.hub_id);
-        let authorization = authorize.begin(&self.app).unwrap();
+        let authorization = authorize.begin(&self.app, now()).unwrap();
         let callback = self.hubspot.connect(&authorization.url).unwrap();
-        authorization.pending.accept(callback.split_once('?').unwrap().1).unwrap()
+        authorization.pending.accept(now(), callback.split_once('?').unwrap().1).unwrap()
     }
 
     /// Installs tokens whose access token ends after so many seconds. With 300 it is in the part of its life in which it is renewed
@@ -153,6 +153,12 @@ impl Setup {
     pub(crate) fn expect_event_after_failures(&self, name: &str) {
         let mut events = std::iter::from_fn(|| self.events.recv_timeout(PATIENCE).ok());
         assert_eq!(events.find(|event| event != "failed").as_deref(), Some(name));
+    }
+
+    /// Returns the events so far. The async manager may give a caller the result before it reports the event.
+    pub(crate) fn events(&self) -> Vec<String> {
+        wait_until(|| format!("{:?}", self.manager).contains("flights: 0"));
+        self.events.try_iter().collect()
     }
 
     /// Returns 0 for the async transport, 1 for the blocking one.
@@ -358,6 +364,23 @@ impl Manager {
         }
     }
 
+    /// Returns the token error of a GET with a bearer, which must have one.
+    pub(crate) fn get_error(&self, url: &str) -> TokenError {
+        match self {
+            Self::Async(runtime, manager) => {
+                let request = reqwest::Client::builder().no_proxy().build().unwrap().get(url);
+                match runtime.block_on(manager.send(HUB, request)) {
+                    Err(hs_oauth_async::SendError::Token(error)) => error,
+                    other => panic!("{other:?}"),
+                }
+            }
+            Self::Blocking(manager) => match manager.send(HUB, http::Request::get(url).body(()).unwrap()) {
+                Err(hs_oauth_blocking::SendError::Token(error)) => error,
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+
     /// Returns the status of a GET with a bearer, or `None` if the manager does not send a bearer to this URL.
     pub(crate) fn get(&self, url: &str) -> Option<u16> {
         match self {
@@ -450,7 +473,11 @@ impl Store {
     }
 
     pub(crate) fn stored(&self) -> Stored {
-        self.records.load(HUB).unwrap().unwrap()
+        self.stored_of(HUB)
+    }
+
+    pub(crate) fn stored_of(&self, account: Account) -> Stored {
+        self.records.load(account).unwrap().unwrap()
     }
 
     pub(crate) fn tokens(&self) -> TokenSet {

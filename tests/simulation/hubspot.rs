@@ -38,9 +38,9 @@ impl HubSpot {
         self.installs += 1;
         let randomness = Randomness::new([self.installs; 32], [7; 32]);
         let authorization =
-            Authorize::new("oauth".parse().unwrap()).begin_with(&self.app, randomness).unwrap();
+            Authorize::new("oauth".parse().unwrap()).begin_with(&self.app, at(now), randomness).unwrap();
         let callback = self.emulator.connect(at(now), &authorization.url).unwrap();
-        let code = authorization.pending.accept(callback.split_once('?').unwrap().1).unwrap();
+        let code = authorization.pending.accept(at(now), callback.split_once('?').unwrap().1).unwrap();
         self.call(now, &ExchangeCode::new(code)).unwrap()
     }
 

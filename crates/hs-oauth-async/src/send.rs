@@ -22,14 +22,15 @@ impl TokenManager {
     /// - [`SendError::Token`] if there is no bearer: an error of [`bearer`](Self::bearer). Also after a 401, if the account's grant is gone
     ///   or the app is not configured as it was.
     /// - [`SendError::Insecure`] if the URL is neither https nor http on loopback. Nothing is sent.
-    /// - [`SendError::Http`] if the request could not be built or sent, or no response came.
+    /// - [`SendError::Request`] if the request could not be built. Nothing is sent.
+    /// - [`SendError::Http`] if the request could not be sent, or no response came.
     pub async fn send(
         &self,
         account: Account,
         request: reqwest::RequestBuilder,
     ) -> Result<reqwest::Response, SendError> {
         let (http, request) = request.build_split();
-        let mut request = request.map_err(SendError::Http)?;
+        let mut request = request.map_err(|error| SendError::Request(error.without_url()))?;
         let url = request.url().clone();
         if !may_carry_credentials(url.scheme(), url.host_str().unwrap_or_default()) {
             return Err(SendError::Insecure);
@@ -37,7 +38,7 @@ impl TokenManager {
         let again = request.try_clone();
         let bearer = self.bearer(account).await?;
         authorize(&mut request, bearer.clone());
-        let response = http.execute(request).await.map_err(SendError::Http)?;
+        let response = http.execute(request).await.map_err(no_response)?;
         let is_rejected =
             response.status() == StatusCode::UNAUTHORIZED && response.url().origin() == url.origin();
         if !is_rejected {
@@ -48,12 +49,17 @@ impl TokenManager {
         match (again, bearer) {
             (Some(mut again), Ok(bearer)) => {
                 authorize(&mut again, bearer);
-                http.execute(again).await.map_err(SendError::Http)
+                http.execute(again).await.map_err(no_response)
             }
             (_, Err(error)) if explains_401(&error) => Err(error.into()),
             _ => Ok(response),
         }
     }
+}
+
+/// The URL is left out of the error, whose text goes into logs. It may have a token or somebody's e-mail address in it.
+fn no_response(error: reqwest::Error) -> SendError {
+    SendError::Http(error.without_url())
 }
 
 fn authorize(request: &mut reqwest::Request, bearer: HeaderValue) {

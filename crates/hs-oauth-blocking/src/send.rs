@@ -24,7 +24,7 @@ impl TokenManager {
     /// - [`SendError::Token`] if there is no bearer: an error of [`bearer`](Self::bearer). Also after a 401, if the account's grant is gone
     ///   or the app is not configured as it was.
     /// - [`SendError::Insecure`] if the URL is neither https nor http on loopback. Nothing is sent.
-    /// - [`SendError::Http`] if the request could not be built or sent, or no response came.
+    /// - [`SendError::Http`] if the request could not be sent, or no response came.
     pub fn send<B: AsSendBody + Clone>(
         &self,
         account: Account,

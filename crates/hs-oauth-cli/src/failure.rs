@@ -1,6 +1,5 @@
 //! Why a command failed: in words, as JSON and as an exit status.
 
-use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -44,7 +43,7 @@ impl Failure {
                 NextStep::Reauthorize | NextStep::RestartAuthorization => 3,
                 NextStep::FixConfiguration => 4,
                 NextStep::RetryAfter(_) => 5,
-                _ => 1,
+                NextStep::ReportBug => 1,
             },
         }
     }
@@ -164,11 +163,7 @@ impl fmt::Display for Failure {
                 let text = error.to_string();
                 // The advice has a line of its own.
                 let next = format!("; next: {}", error.next_step());
-                f.write_str(text.strip_suffix(&next).unwrap_or(&text))?;
-                match error.source() {
-                    Some(source) => write!(f, ": {source}"),
-                    None => Ok(()),
-                }
+                f.write_str(text.strip_suffix(&next).unwrap_or(&text))
             }
         }
     }

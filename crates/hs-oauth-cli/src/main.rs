@@ -20,6 +20,7 @@ mod private_file;
 mod report;
 mod secret;
 mod settings;
+mod signals;
 mod stdin;
 mod usage;
 
@@ -51,7 +52,7 @@ A flag wins over the environment; an empty variable counts as not set.
 
 Secrets come from the environment or from standard input, never from the command line, which other
 processes can read. Each command's --help names its variables. `-` reads a secret from standard
-input, without the line break; on a terminal it prompts for the secret. If several are read with
+input, without spaces around it; on a terminal it prompts for the secret. If several are read with
 `-`, each is one line, in this order: the client secret, then the code, callback or token, then the
 code verifier.
 
@@ -68,7 +69,10 @@ An error message goes to standard error. With --json, one object goes to standar
 policyName, correlationId and retry_after (seconds).
 
 A refresh token that HubSpot has just issued is never dropped. If it is not printed, or is printed
-to /dev/null, it is written to a new file that only you can read, and standard error says where.";
+to /dev/null, it is written to a new file that only you can read, and standard error says where.
+
+A signal that arrives while HubSpot may be issuing a refresh token ends exchange and refresh only
+after they have finished, with their own exit status. A second signal ends them at once.";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();

@@ -122,7 +122,8 @@ fn is_stdout_dev_null() -> bool {
     false
 }
 
-fn print_error(text: impl Display) {
+/// Writes a line to standard error.
+pub(crate) fn print_error(text: impl Display) {
     // If standard error is closed, there is no other place for the message.
     let _ = writeln!(io::stderr().lock(), "hs-oauth: {text}");
 }

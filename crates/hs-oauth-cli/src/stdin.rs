@@ -20,7 +20,7 @@ impl FromStr for StdinMarker {
     }
 }
 
-/// Reads the next line of standard input, without its line break. On a terminal it prompts for the line and does not show
+/// Reads the next line of standard input, without its line break and the spaces around it. On a terminal it prompts for the line and does not show
 /// what is typed.
 ///
 /// `label` names the line in the prompt and in error messages.
@@ -29,7 +29,7 @@ pub(crate) fn read_line(label: &str) -> Result<String, Failure> {
         |error| Failure::usage(format!("could not read the {label} from standard input: {error}"));
     if io::stdin().is_terminal() {
         let _ = write!(io::stderr().lock(), "{label} (not shown): ");
-        return rpassword::read_password().map_err(unreadable);
+        return trimmed(label, &rpassword::read_password().map_err(unreadable)?);
     }
     let mut line = Vec::new();
     let mut input = io::stdin().lock().take(MAX_LINE_SIZE);
@@ -41,8 +41,12 @@ pub(crate) fn read_line(label: &str) -> Result<String, Failure> {
     }
     let text = str::from_utf8(&line)
         .map_err(|_| Failure::usage(format!("the {label} on standard input is not UTF-8")))?;
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    match text.strip_suffix('\r').unwrap_or(text) {
+    trimmed(label, text)
+}
+
+/// Returns the line without the spaces that a paste often brings along.
+fn trimmed(label: &str, line: &str) -> Result<String, Failure> {
+    match line.trim() {
         "" => Err(Failure::usage(format!("there is no {label} on standard input"))),
         text => Ok(text.to_owned()),
     }

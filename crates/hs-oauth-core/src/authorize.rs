@@ -1,25 +1,31 @@
 //! The authorization URL, to which the application sends a browser.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::app::App;
 use crate::callback::PendingAuthorization;
 use crate::form;
 use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
 #[cfg(feature = "os-random")]
+use crate::next_step::NextStep;
+#[cfg(feature = "os-random")]
 use crate::random::RandomnessError;
 use crate::scope::Scopes;
 use crate::secret::{CodeVerifier, State};
+use crate::timestamp::Timestamp;
 
 /// What an application asks an account for. [`Authorize::begin`] makes the authorization URL.
 ///
 /// ```
-/// use hs_oauth_core::{App, Authorize, ClientSecret};
+/// use std::time::SystemTime;
+/// use hs_oauth_core::{App, Authorize, ClientSecret, Scopes};
 ///
 /// let app = App::hubspot("client-id", ClientSecret::new("s3cret")?)
 ///     .with_redirect_uri("https://myapp.example.com/oauth/callback")
 ///     .build()?;
-/// let authorization = Authorize::new("oauth crm.objects.contacts.read".parse()?).begin(&app)?;
+/// let scopes = Scopes::from_names(["oauth", "crm.objects.contacts.read"])?;
+/// let authorization = Authorize::new(scopes).begin(&app, SystemTime::now().into())?;
 /// // Send the browser to `authorization.url`; keep `authorization.pending` in its session.
 /// assert!(authorization.url.starts_with("https://app.hubspot.com/oauth/authorize?client_id=client-id&"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -31,7 +37,11 @@ pub struct Authorize {
     optional_scopes: Scopes,
     hub_id: Option<i64>,
     pkce: bool,
+    max_age: Duration,
 }
+
+/// How long an authorization is accepted after it began, if nothing else is set.
+const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// An authorization that has begun.
 #[derive(Clone, Debug)]
@@ -55,7 +65,7 @@ impl Authorize {
     /// Asks for these scopes. If one of them cannot be granted, the install fails. An MCP auth app sends no scopes, since HubSpot decides
     /// them.
     pub const fn new(scopes: Scopes) -> Self {
-        Self { scopes, optional_scopes: Scopes::NONE, hub_id: None, pkce: true }
+        Self { scopes, optional_scopes: Scopes::NONE, hub_id: None, pkce: true, max_age: MAX_AGE }
     }
 
     /// Asks for these scopes, too. HubSpot leaves out those that the account cannot grant.
@@ -77,26 +87,39 @@ impl Authorize {
         self
     }
 
-    /// Begins an authorization with random bytes from the operating system.
+    /// Sets how long after its begin the authorization is accepted: an hour unless set. A person may have to log in, or ask somebody
+    /// else, before they can connect.
+    pub const fn with_max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = max_age;
+        self
+    }
+
+    /// Begins an authorization with random bytes from the operating system. `now` is the time, from which its age counts.
     ///
     /// # Errors
     /// [`BeginError`] if the app has no redirect URI, or if the operating system gives no random bytes.
     #[cfg(feature = "os-random")]
-    pub fn begin(&self, app: &App) -> Result<Authorization, BeginError> {
-        Ok(self.begin_with(app, Randomness::from_os()?)?)
+    pub fn begin(&self, app: &App, now: Timestamp) -> Result<Authorization, BeginError> {
+        Ok(self.begin_with(app, now, Randomness::from_os()?)?)
     }
 
-    /// Begins an authorization with these random bytes.
+    /// Begins an authorization with these random bytes. `now` is the time, from which its age counts.
     ///
     /// # Errors
     /// [`InvalidArgument`] naming `redirect_uri` if the app has none.
-    pub fn begin_with(&self, app: &App, randomness: Randomness) -> Result<Authorization, InvalidArgument> {
+    pub fn begin_with(
+        &self,
+        app: &App,
+        now: Timestamp,
+        randomness: Randomness,
+    ) -> Result<Authorization, InvalidArgument> {
         let redirect_uri =
             app.redirect_uri().ok_or(InvalidArgument::new("redirect_uri", InvalidArgumentKind::Missing))?;
         let [state, code_verifier] = &randomness.0;
         let state = State::from_random(state);
         let code_verifier = (self.pkce || app.is_mcp()).then(|| CodeVerifier::from_random(code_verifier));
-        let pending = PendingAuthorization::new(state, code_verifier, redirect_uri.to_owned());
+        let redirect_uri = redirect_uri.to_owned();
+        let pending = PendingAuthorization::new(state, code_verifier, redirect_uri, now, self.max_age);
         Ok(Authorization { url: self.url(app, &pending), pending })
     }
 
@@ -196,8 +219,19 @@ pub enum BeginError {
     #[error(transparent)]
     App(#[from] InvalidArgument),
     /// The operating system gave no random bytes.
-    #[error("the operating system gives no random bytes")]
+    #[error(transparent)]
     Randomness(#[from] RandomnessError),
+}
+
+#[cfg(feature = "os-random")]
+impl BeginError {
+    /// Returns what to do next: fix the configuration, of the app or of the host.
+    pub const fn next_step(&self) -> NextStep {
+        match self {
+            Self::App(error) => error.next_step(),
+            Self::Randomness(error) => error.next_step(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -217,18 +251,28 @@ mod tests {
     }
 
     const STATE: &str = "__________________________________________8";
+    const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+    #[test]
+    fn an_authorization_knows_when_it_began_and_until_when_it_is_accepted() {
+        let authorize = Authorize::new(Scopes::NONE);
+        let pending = authorize.begin_with(&app(), NOW, randomness()).unwrap().pending;
+        assert_eq!((pending.begun_at(), pending.expires_at().since(NOW).as_secs()), (NOW, 3600));
+        let short = authorize.with_max_age(Duration::from_secs(90)).begin_with(&app(), NOW, randomness());
+        assert_eq!(short.unwrap().pending.expires_at().since(NOW).as_secs(), 90);
+    }
 
     /// HubSpot's authorization page: parameter names and `%20` as HubSpot's own SDKs send them; RFC 7636 §4.3.
     #[test]
     fn the_url_is_the_one_that_hubspots_own_sdks_build() {
         let authorize = Authorize::new("oauth crm.read".parse().unwrap());
-        let plain = authorize.clone().without_pkce().begin_with(&app(), randomness()).unwrap();
+        let plain = authorize.clone().without_pkce().begin_with(&app(), NOW, randomness()).unwrap();
         let base = "https://app.hubspot.com/oauth/authorize?client_id=client%20id\
                     &redirect_uri=https%3A%2F%2Fmyapp.example.com%2Fcb%3Ftenant%3Da%2520b&scope=oauth%20crm.read";
         assert_eq!(plain.url.as_str(), format!("{base}&state={STATE}"));
 
         let full = authorize.with_optional_scopes("content".parse().unwrap()).with_hub_id(62515);
-        let full = full.begin_with(&app(), randomness()).unwrap();
+        let full = full.begin_with(&app(), NOW, randomness()).unwrap();
         let base = base.replace("/oauth/", "/oauth/62515/");
         // SHA-256 of 43 letters A, the base64url of 32 zero bytes.
         let challenge = CodeVerifier::new("A".repeat(43)).unwrap().challenge();
@@ -245,7 +289,7 @@ mod tests {
         let app = App::hubspot_mcp("id", ClientSecret::new("s3cret").unwrap())
             .with_redirect_uri("http://localhost:1/cb");
         let authorize = Authorize::new("oauth".parse().unwrap()).without_pkce();
-        let url = authorize.begin_with(&app.build().unwrap(), randomness()).unwrap().url;
+        let url = authorize.begin_with(&app.build().unwrap(), NOW, randomness()).unwrap().url;
         assert!(
             url.starts_with("https://mcp.hubspot.com/oauth/authorize/user?client_id=id&redirect_uri="),
             "{url}"
@@ -256,14 +300,29 @@ mod tests {
     #[test]
     fn an_app_without_a_redirect_uri_cannot_begin_an_authorization() {
         let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
-        let begun = Authorize::new(Scopes::NONE).begin_with(&app, randomness());
+        let begun = Authorize::new(Scopes::NONE).begin_with(&app, NOW, randomness());
         assert_eq!(begun.unwrap_err().argument, "redirect_uri");
     }
 
     #[cfg(feature = "os-random")]
     #[test]
+    fn an_error_says_what_is_wrong_and_what_to_do() {
+        let no_bytes = BeginError::Randomness(RandomnessError::new(getrandom::Error::UNEXPECTED));
+        let text = no_bytes.to_string();
+        assert!(text.starts_with("the operating system gives no random bytes: "), "{text}");
+        assert!(text.ends_with(&getrandom::Error::UNEXPECTED.to_string()), "{text}");
+        let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
+        let no_uri = Authorize::new(Scopes::NONE).begin(&app, NOW).unwrap_err();
+        assert_eq!(no_uri.to_string(), "`redirect_uri` is missing or empty");
+        for error in [no_bytes, no_uri] {
+            assert_eq!(error.next_step(), NextStep::FixConfiguration);
+        }
+    }
+
+    #[cfg(feature = "os-random")]
+    #[test]
     fn two_authorizations_share_neither_the_state_nor_the_code_verifier() {
-        let begin = || Authorize::new(Scopes::NONE).begin(&app()).unwrap().pending;
+        let begin = || Authorize::new(Scopes::NONE).begin(&app(), NOW).unwrap().pending;
         let (one, two) = (begin(), begin());
         assert_ne!(one.state(), two.state());
         assert_ne!(one.code_verifier(), two.code_verifier());
@@ -273,7 +332,7 @@ mod tests {
     #[test]
     fn a_pending_authorization_is_read_back_and_shows_no_secret() {
         let authorization =
-            Authorize::new("oauth".parse().unwrap()).begin_with(&app(), randomness()).unwrap();
+            Authorize::new("oauth".parse().unwrap()).begin_with(&app(), NOW, randomness()).unwrap();
         let stored = serde_json::to_string(&authorization.pending).unwrap();
         assert_eq!(serde_json::from_str::<PendingAuthorization>(&stored).unwrap(), authorization.pending);
         let shown = format!("{authorization:?} {:?}", randomness());

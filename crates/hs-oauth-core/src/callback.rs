@@ -1,11 +1,13 @@
 //! The callback: the request by which the browser comes back from the consent page, and the check of its query.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{NextStep, OAuthCode, Redact};
 use crate::secret::{Code, CodeVerifier, State};
+use crate::timestamp::Timestamp;
 
 /// The most bytes that the query of a callback may have: 16 KiB. HubSpot's queries have a few hundred.
 pub const MAX_CALLBACK_SIZE: usize = 16 * 1024;
@@ -13,6 +15,11 @@ pub const MAX_CALLBACK_SIZE: usize = 16 * 1024;
 /// What an application stores in the browser's session from the redirect to the consent page until the callback.
 ///
 /// It can be serialized, for sessions that are stored. It has secrets in it, so the browser must not be able to read the session.
+///
+/// [`PendingAuthorizations`](crate::PendingAuthorizations) holds those of several tabs.
+///
+/// What a version without `begun_at` has stored can still be read, so that no session is lost. As nobody knows how old it is, it counts
+/// as begun in 1970, and [`accept`](Self::accept) asks to start again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(expecting = "an authorization under way")]
 pub struct PendingAuthorization {
@@ -22,6 +29,15 @@ pub struct PendingAuthorization {
     code_verifier: Option<CodeVerifier>,
     #[serde(rename = "redirect_uri")]
     redirect_uri: String,
+    #[serde(rename = "begun_at", default = "unknown")]
+    begun_at: Timestamp,
+    #[serde(rename = "expires_at", default = "unknown")]
+    expires_at: Timestamp,
+}
+
+/// The time that counts for an authorization that does not say when it began.
+const fn unknown() -> Timestamp {
+    Timestamp::from_millis(0)
 }
 
 /// An authorization code from a callback whose `state` was checked, with everything that its exchange needs.
@@ -36,8 +52,15 @@ pub struct AuthorizationCode {
 }
 
 impl PendingAuthorization {
-    pub(crate) const fn new(state: State, code_verifier: Option<CodeVerifier>, redirect_uri: String) -> Self {
-        Self { state, code_verifier, redirect_uri }
+    /// Returns an authorization that began at `begun_at` and is accepted until `max_age` later.
+    pub(crate) fn new(
+        state: State,
+        code_verifier: Option<CodeVerifier>,
+        redirect_uri: String,
+        begun_at: Timestamp,
+        max_age: Duration,
+    ) -> Self {
+        Self { state, code_verifier, redirect_uri, begun_at, expires_at: begun_at.plus(max_age) }
     }
 
     /// Returns the `state` of the authorization. The callback must have the same one.
@@ -55,29 +78,34 @@ impl PendingAuthorization {
         &self.redirect_uri
     }
 
+    /// Returns when the authorization began.
+    pub const fn begun_at(&self) -> Timestamp {
+        self.begun_at
+    }
+
+    /// Returns when the authorization becomes too old to be accepted.
+    pub const fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
     /// Reads the query of the callback (`code=…&state=…`, with or without the `?`). Returns the code if the callback belongs to this
-    /// authorization.
+    /// authorization. `now` is the time of the callback.
+    ///
+    /// Take the authorization out of the session before the code is exchanged. Then nobody can send the code a second time by loading
+    /// the page again, for which HubSpot may take back the tokens (RFC 6749 §4.1.2).
     ///
     /// # Errors
-    /// [`CallbackError`] if the callback has no code that can be used. If its `state` is missing, repeated or different, nothing else in
-    /// it is read. The authorization can still be completed after an error, since the right callback may yet come.
-    pub fn accept(&self, query: &str) -> Result<AuthorizationCode, CallbackError> {
-        if query.len() > MAX_CALLBACK_SIZE {
-            return Err(CallbackError::TooLong);
-        }
-        let query = query.strip_prefix('?').unwrap_or(query).as_bytes();
-        let one = |name: &'static str| {
-            let mut values = form_urlencoded::parse(query).filter(|pair| pair.0 == name).map(|pair| pair.1);
-            match (values.next(), values.next()) {
-                (_, Some(_)) => Err(CallbackError::Repeated(name)),
-                (value, None) => Ok(value.filter(|value| !value.is_empty())),
-            }
-        };
-
-        let state = one("state")?.ok_or(CallbackError::Missing("state"))?;
-        if !State::new(state).is_ok_and(|state| state == self.state) {
+    /// [`CallbackError`] if the callback has no code that can be used. If its `state` is missing, repeated or different, or the
+    /// authorization is too old, nothing else in it is read. Unless it is too old, the authorization can still be completed after an
+    /// error, since the right callback may yet come.
+    pub fn accept(&self, now: Timestamp, query: &str) -> Result<AuthorizationCode, CallbackError> {
+        if state(query)? != self.state {
             return Err(CallbackError::StateMismatch);
         }
+        if now >= self.expires_at {
+            return Err(CallbackError::Expired);
+        }
+        let one = |name| parameter(query, name);
         if let Some(error) = one("error")? {
             let description = one("error_description")?;
             // The authorization can still be completed after a refusal, so its secrets must stay secret.
@@ -95,6 +123,28 @@ impl PendingAuthorization {
             code_verifier: self.code_verifier.clone(),
             redirect_uri: self.redirect_uri.clone(),
         })
+    }
+}
+
+/// Returns the `state` of a callback.
+///
+/// # Errors
+/// The callback's error if it is too long, or if it has no `state`, several ones, or one that no authorization can have.
+pub(crate) fn state(query: &str) -> Result<State, CallbackError> {
+    if query.len() > MAX_CALLBACK_SIZE {
+        return Err(CallbackError::TooLong);
+    }
+    let state = parameter(query, "state")?.ok_or(CallbackError::Missing("state"))?;
+    State::new(state).map_err(|_| CallbackError::StateMismatch)
+}
+
+/// Returns the value of a parameter, or `None` if it is absent or empty.
+fn parameter<'q>(query: &'q str, name: &'static str) -> Result<Option<Cow<'q, str>>, CallbackError> {
+    let query = query.strip_prefix('?').unwrap_or(query).as_bytes();
+    let mut values = form_urlencoded::parse(query).filter(|pair| pair.0 == name).map(|pair| pair.1);
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(CallbackError::Repeated(name)),
+        (value, None) => Ok(value.filter(|value| !value.is_empty())),
     }
 }
 
@@ -141,6 +191,15 @@ pub enum CallbackError {
     /// The `state` is not the one of this authorization. It comes from another tab or from an earlier authorization, or is forged.
     #[error("the callback's `state` belongs to another authorization")]
     StateMismatch,
+    /// No authorization with this `state` is pending in this browser. It was completed already, since the page was loaded again or the
+    /// user went back; or it began in another browser, or is forged.
+    #[error(
+        "no authorization with the callback's `state` is pending here; it may have been completed already"
+    )]
+    NotPending,
+    /// The authorization began too long ago: [`Authorize::with_max_age`](crate::Authorize::with_max_age) says how long.
+    #[error("the authorization began too long ago")]
+    Expired,
     /// A parameter has characters that are not allowed in it.
     #[error("the callback's `{_0}` has characters that may not stand in it")]
     Malformed(&'static str),
@@ -190,23 +249,55 @@ mod tests {
     fn pending() -> PendingAuthorization {
         let verifier = CodeVerifier::from_random(&[0; 32]);
         let redirect_uri = "https://myapp.example.com/cb?tenant=a%20b".to_owned();
-        PendingAuthorization::new(State::from_random(&[0xff; 32]), Some(verifier), redirect_uri)
+        let state = State::from_random(&[0xff; 32]);
+        PendingAuthorization::new(state, Some(verifier), redirect_uri, BEGUN_AT, Duration::from_secs(3600))
     }
+
+    const BEGUN_AT: Timestamp = Timestamp::from_secs(1_790_000_000);
+    const NOW: Timestamp = Timestamp::from_secs(1_790_000_060);
 
     const STATE: &str = "__________________________________________8";
 
     #[test]
     fn a_pending_authorization_is_stored_byte_for_byte_as_before() {
-        let with_verifier = r#"{"state":"__________________________________________8","code_verifier":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","redirect_uri":"https://myapp.example.com/cb?tenant=a%20b"}"#;
+        let with_verifier = r#"{"state":"__________________________________________8","code_verifier":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","redirect_uri":"https://myapp.example.com/cb?tenant=a%20b","begun_at":1790000000000,"expires_at":1790003600000}"#;
         assert_eq!(serde_json::to_string(&pending()).unwrap(), with_verifier);
         assert_eq!(serde_json::from_str::<PendingAuthorization>(with_verifier).unwrap(), pending());
 
         let pending = PendingAuthorization { code_verifier: None, ..pending() };
-        let without_verifier = r#"{"state":"__________________________________________8","code_verifier":null,"redirect_uri":"https://myapp.example.com/cb?tenant=a%20b"}"#;
+        let without_verifier = r#"{"state":"__________________________________________8","code_verifier":null,"redirect_uri":"https://myapp.example.com/cb?tenant=a%20b","begun_at":1790000000000,"expires_at":1790003600000}"#;
         assert_eq!(serde_json::to_string(&pending).unwrap(), without_verifier);
         assert_eq!(serde_json::from_str::<PendingAuthorization>(without_verifier).unwrap(), pending);
         let absent = without_verifier.replace(r#""code_verifier":null,"#, "");
         assert_eq!(serde_json::from_str::<PendingAuthorization>(&absent).unwrap(), pending);
+    }
+
+    /// RFC 6749 §10.12: what nobody has finished for long may be somebody else's by now, at a shared computer.
+    #[test]
+    fn an_authorization_is_accepted_for_its_time_and_not_after() {
+        let pending = pending();
+        let query = format!("state={STATE}&code=abc");
+        assert_eq!((pending.begun_at(), pending.expires_at().since(BEGUN_AT).as_secs()), (BEGUN_AT, 3600));
+        let last = pending.expires_at().minus(Duration::from_millis(1));
+        // The clock of another machine may be behind that of the one on which it began.
+        for now in [BEGUN_AT, BEGUN_AT.minus(Duration::from_secs(30)), last] {
+            assert!(pending.accept(now, &query).is_ok(), "{now}");
+        }
+        for now in [pending.expires_at(), pending.expires_at().plus(Duration::from_secs(1))] {
+            let error = pending.accept(now, &query).unwrap_err();
+            assert_eq!(error, CallbackError::Expired, "{now}");
+            assert_eq!(error.next_step(), NextStep::RestartAuthorization);
+            // A callback of another authorization learns nothing about this one.
+            assert_eq!(pending.accept(now, "state=A&code=b"), Err(CallbackError::StateMismatch));
+        }
+    }
+
+    #[test]
+    fn a_session_stored_before_authorizations_had_an_age_is_read_and_asks_to_start_again() {
+        let old = r#"{"state":"__________________________________________8","code_verifier":null,"redirect_uri":"https://myapp.example.com/cb"}"#;
+        let pending: PendingAuthorization = serde_json::from_str(old).unwrap();
+        assert_eq!(pending.begun_at(), Timestamp::from_millis(0));
+        assert_eq!(pending.accept(NOW, &format!("state={STATE}&code=abc")), Err(CallbackError::Expired));
     }
 
     /// RFC 6749 §4.1.2.
@@ -216,7 +307,7 @@ mod tests {
             format!("code=abc%2Fdef&state={STATE}"),
             format!("?state={STATE}&code=abc/def&hub_id=62515&unknown"),
         ] {
-            let code = pending().accept(&query).unwrap();
+            let code = pending().accept(NOW, &query).unwrap();
             assert_eq!(code.code().expose(), "abc/def");
             assert_eq!(code.redirect_uri(), "https://myapp.example.com/cb?tenant=a%20b");
             assert_eq!(code.code_verifier().unwrap().expose(), "A".repeat(43));
@@ -255,7 +346,7 @@ mod tests {
             (format!("error=access_denied&state={other}"), CallbackError::StateMismatch),
             ("a=".repeat(MAX_CALLBACK_SIZE), CallbackError::TooLong),
         ] {
-            let refused = pending().accept(&query).unwrap_err();
+            let refused = pending().accept(NOW, &query).unwrap_err();
             assert_eq!(refused, error, "{query}");
             assert_eq!(refused.next_step(), NextStep::RestartAuthorization);
         }
@@ -268,7 +359,7 @@ mod tests {
         let code = "CODE____-4b5a-4978";
         for text in [STATE, code, &format!("of+{verifier}+"), &STATE.replace('_', "%255F")] {
             for query in [format!("error={text}"), format!("error=access_denied&error_description={text}")] {
-                let refused = pending.accept(&format!("{query}&state={STATE}&code={code}")).unwrap_err();
+                let refused = pending.accept(NOW, &format!("{query}&state={STATE}&code={code}")).unwrap_err();
                 let shown = format!("{refused} {refused:?}");
                 assert!(shown.contains("[redacted]"), "{shown}");
                 assert!(
@@ -292,7 +383,7 @@ mod tests {
             ("temporarily_unavailable", NextStep::RetryAfter(None)),
             ("something_new", NextStep::RestartAuthorization),
         ] {
-            let refused = pending().accept(&format!("state={STATE}&error={error}")).unwrap_err();
+            let refused = pending().accept(NOW, &format!("state={STATE}&error={error}")).unwrap_err();
             assert_eq!(refused.next_step(), next, "{error}");
         }
     }

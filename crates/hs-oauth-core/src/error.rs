@@ -23,7 +23,6 @@ mod store;
 mod transport;
 
 use std::fmt;
-use std::time::Duration;
 
 pub use api::{ApiError, ErrorDetail};
 pub use codes::{HubSpotCode, OAuthCode};
@@ -32,6 +31,7 @@ pub use response::{RescuedTokens, ResponseError};
 pub use store::{StoreError, StoreErrorKind};
 pub use transport::{TransportError, TransportErrorKind};
 
+pub use crate::next_step::NextStep;
 use crate::secret::{AccessToken, RefreshToken};
 
 /// The reason why a call to HubSpot gave no result. [`Error::next_step`] says what to do about it.
@@ -47,23 +47,6 @@ pub enum Error {
     /// No complete response arrived. The transports make this error.
     #[error(transparent)]
     Transport(#[from] TransportError),
-}
-
-/// What the caller of a failed operation has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum NextStep {
-    /// The account's grant is gone. Do not retry. Ask the account to connect the app again.
-    Reauthorize,
-    /// The authorization code was used up, or the callback was not accepted. Send the browser to the consent page again.
-    RestartAuthorization,
-    /// The app is configured wrongly, or HubSpot's API changed. Fix the app. The stored grants stay valid.
-    FixConfiguration,
-    /// Nothing is wrong with the app or the grant. Wait this long, then try again. With `None`, the caller chooses how long to
-    /// wait.
-    RetryAfter(Option<Duration>),
-    /// The response is not what HubSpot's OAuth API is documented to send. Check the address. If it is HubSpot's, report a bug.
-    ReportBug,
 }
 
 /// What a call asks HubSpot to do: one value for each [`Endpoint`](crate::Endpoint).
@@ -137,34 +120,6 @@ impl From<ApiError> for Error {
 impl From<ResponseError> for Error {
     fn from(error: ResponseError) -> Self {
         Self::Response(Box::new(error))
-    }
-}
-
-impl NextStep {
-    /// Returns the step's name for programs: `reauthorize`, `restart_authorization`, `fix_configuration`, `retry_after` or
-    /// `report_bug`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Reauthorize => "reauthorize",
-            Self::RestartAuthorization => "restart_authorization",
-            Self::FixConfiguration => "fix_configuration",
-            Self::RetryAfter(_) => "retry_after",
-            Self::ReportBug => "report_bug",
-        }
-    }
-}
-
-impl fmt::Display for NextStep {
-    /// Writes the step as an instruction to a person.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Reauthorize => "ask the account to connect the app again",
-            Self::RestartAuthorization => "start the authorization again",
-            Self::FixConfiguration => "fix the app's configuration; the stored grants stay good",
-            Self::RetryAfter(Some(wait)) => return write!(f, "try again in {} s", wait.as_secs_f64().ceil()),
-            Self::RetryAfter(None) => "try again later",
-            Self::ReportBug => "check the address; if it is HubSpot's, report a bug",
-        })
     }
 }
 

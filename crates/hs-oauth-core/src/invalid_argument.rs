@@ -2,16 +2,20 @@
 
 use std::fmt;
 
+use crate::next_step::NextStep;
+
 /// The error of a constructor that does not accept an argument: which one, and what is wrong with it.
 ///
 /// It never holds the value itself, which may be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{argument}` {kind}")]
+#[error("`{argument}`{} {kind}", position(self.index))]
 #[non_exhaustive]
 pub struct InvalidArgument {
     /// The name of the argument, such as `client_id` or `redirect_uri`. It is HubSpot's name or that of the constructor's parameter.
     /// For [`App::from_env`](crate::App::from_env), it is the name of the environment variable.
     pub argument: &'static str,
+    /// The position of the value, from 0, if it is one of a list.
+    pub index: Option<usize>,
     /// What is wrong with the value.
     pub kind: InvalidArgumentKind,
 }
@@ -60,13 +64,28 @@ pub enum InvalidArgumentKind {
 
 impl InvalidArgument {
     pub(crate) const fn new(argument: &'static str, kind: InvalidArgumentKind) -> Self {
-        Self { argument, kind }
+        Self { argument, index: None, kind }
     }
 
     /// Returns the same error for an argument of another name.
     pub(crate) const fn named(self, argument: &'static str) -> Self {
-        Self { argument, kind: self.kind }
+        Self { argument, ..self }
     }
+
+    /// Returns the same error for a value in a list. `index` counts from 0.
+    pub(crate) const fn in_list(self, index: usize) -> Self {
+        Self { index: Some(index), ..self }
+    }
+
+    /// Returns what to do next: fix the configuration. Whoever gave the argument has to give another one.
+    pub const fn next_step(&self) -> NextStep {
+        NextStep::FixConfiguration
+    }
+}
+
+/// Writes a position in a list for people, who count from 1.
+fn position(index: Option<usize>) -> String {
+    index.map_or_else(String::new, |index| format!(" number {}", index.saturating_add(1)))
 }
 
 impl fmt::Display for InvalidArgumentKind {

@@ -28,12 +28,12 @@
 //! |---|---|
 //! | describe the app | [`App`], [`AppBuilder`], [`Credential`], [`ApiVersion`], [`ReleaseMonth`], [`may_carry_credentials`] |
 //! | send a browser to the consent page | [`Authorize`], [`Scopes`], [`Scope`], [`Authorization`], [`AuthorizationUrl`], [`Randomness`], `BeginError` |
-//! | check the callback | [`PendingAuthorization`], [`AuthorizationCode`], [`CallbackError`], [`MAX_CALLBACK_SIZE`] |
+//! | check the callback | [`PendingAuthorization`], [`PendingAuthorizations`], [`AuthorizationCode`], [`CallbackError`], [`MAX_CALLBACK_SIZE`] |
 //! | build a request and read its response | [`Endpoint`]: [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`] |
 //! | use the result | [`TokenSet`], [`TokenType`], [`TokenUse`], [`Introspection`], [`Token`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`], [`Account`] |
 //! | handle an error of a call | [`Error`], [`NextStep`], [`Operation`], [`ApiError`], [`ErrorDetail`], [`OAuthCode`], [`HubSpotCode`], [`ResponseError`], [`Problem`], [`RescuedTokens`], [`TransportError`], [`TransportErrorKind`] |
 //! | handle another error | [`InvalidArgument`], [`InvalidArgumentKind`], [`StoreError`], [`StoreErrorKind`], `RandomnessError` |
-//! | write a transport | [`RetryPolicy`], [`TIMEOUT`], [`CONNECT_TIMEOUT`], [`MAX_RESPONSE_SIZE`], [`printable`] |
+//! | write a transport | [`RetryPolicy`], [`TIMEOUT`], [`CONNECT_TIMEOUT`], [`MAX_RESPONSE_SIZE`], [`printable`], [`error_text`] |
 //! | hold secrets | [`AccessToken`], [`RefreshToken`], [`IdToken`], [`ClientSecret`], [`ClientAssertion`], [`Code`], [`CodeVerifier`], [`State`], [`Signature`], [`MAX_SECRET_SIZE`] |
 //! | renew tokens | [`renewal`], [`Random`], [`STORE_TIMEOUT`], [`UnknownFields`] |
 //! | emulate HubSpot | `server` (a feature): reads requests and writes responses |
@@ -63,6 +63,8 @@ mod form;
 mod invalid_argument;
 mod json;
 mod limits;
+mod next_step;
+mod pending_authorizations;
 mod random;
 pub mod renewal;
 mod retry;
@@ -95,6 +97,7 @@ pub use error::{
 pub use invalid_argument::{InvalidArgument, InvalidArgumentKind};
 pub use json::{Problem, UnknownFields};
 pub use limits::{CONNECT_TIMEOUT, MAX_RESPONSE_SIZE, STORE_TIMEOUT, TIMEOUT};
+pub use pending_authorizations::PendingAuthorizations;
 pub use random::Random;
 #[cfg(feature = "os-random")]
 pub use random::RandomnessError;
@@ -104,7 +107,7 @@ pub use secret::{
     AccessToken, ClientAssertion, ClientSecret, Code, CodeVerifier, IdToken, MAX_SECRET_SIZE, RefreshToken,
     Signature, State,
 };
-pub use text::printable;
+pub use text::{error_text, printable};
 pub use timestamp::Timestamp;
 pub use token_set::{TokenSet, TokenType, TokenUse};
 pub use url::may_carry_credentials;

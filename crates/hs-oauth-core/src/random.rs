@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "os-random")]
+use crate::next_step::NextStep;
+
 /// A stream of random numbers from a seed of 32 random bytes (xoshiro256++).
 ///
 /// It makes the identifiers of runs and grants unique and spreads waits. It must not be used for secrets.
@@ -78,13 +81,18 @@ impl std::fmt::Debug for Random {
 /// Why the operating system gave no random bytes.
 #[cfg(feature = "os-random")]
 #[derive(Debug, thiserror::Error)]
-#[error("{_0}")]
+#[error("the operating system gives no random bytes: {_0}")]
 pub struct RandomnessError(String);
 
 #[cfg(feature = "os-random")]
 impl RandomnessError {
     pub(crate) fn new(error: getrandom::Error) -> Self {
         Self(error.to_string())
+    }
+
+    /// Returns what to do next: fix the host, whose operating system has no source of randomness.
+    pub const fn next_step(&self) -> NextStep {
+        NextStep::FixConfiguration
     }
 }
 

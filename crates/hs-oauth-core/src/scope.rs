@@ -82,6 +82,21 @@ impl Scopes {
     /// The empty list of scopes.
     pub const NONE: Self = Self(Vec::new());
 
+    /// Returns the scopes of these names, in their order. A name that occurs again is left out.
+    ///
+    /// ```
+    /// let scopes = hs_oauth_core::Scopes::from_names(["oauth", "crm.objects.contacts.read"])?;
+    /// assert_eq!(scopes.to_string(), "oauth crm.objects.contacts.read");
+    /// # Ok::<(), hs_oauth_core::InvalidArgument>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The error of [`Scope::new`] for the first name that is not one of a scope. Its [`index`](InvalidArgument::index) says which.
+    pub fn from_names<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Result<Self, InvalidArgument> {
+        let scope = |(index, name)| Scope::new(name).map_err(|invalid| invalid.in_list(index));
+        names.into_iter().enumerate().map(scope).collect()
+    }
+
     /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -131,9 +146,9 @@ impl FromStr for Scopes {
     /// Reads names with white space between them. Each scope is in the result once. A text without names gives [`Scopes::NONE`].
     ///
     /// # Errors
-    /// The errors of [`Scope::new`], for the first name that is not one of a scope.
+    /// The errors of [`Scopes::from_names`].
     fn from_str(names: &str) -> Result<Self, InvalidArgument> {
-        names.split_ascii_whitespace().map(Scope::new).collect()
+        Self::from_names(names.split_ascii_whitespace())
     }
 }
 
@@ -208,6 +223,20 @@ mod tests {
     fn a_hundred_thousand_scopes_are_read_without_delay() {
         let many = (0..100_000).map(|number| format!("s{number} ")).collect::<String>();
         assert_eq!(many.parse::<Scopes>().unwrap().len(), 100_000);
+    }
+
+    #[test]
+    fn a_list_of_names_becomes_scopes_and_the_error_says_which_name_is_wrong() {
+        let scopes = Scopes::from_names(["oauth", "crm.read", "oauth"]).unwrap();
+        assert_eq!(scopes, "oauth crm.read".parse().unwrap());
+        assert_eq!(Scopes::from_names(vec!["oauth".to_owned()]).unwrap().len(), 1);
+        assert_eq!(Scopes::from_names([""; 0]).unwrap(), Scopes::NONE);
+
+        let invalid = Scopes::from_names(["oauth", "crm.read content", "\""]).unwrap_err();
+        assert_eq!((invalid.argument, invalid.index), ("scope", Some(1)));
+        assert_eq!(invalid.to_string(), "`scope` number 2 has a character at byte 8 that is not allowed");
+        assert_eq!("oauth é".parse::<Scopes>().unwrap_err().index, Some(1));
+        assert_eq!(Scope::new("").unwrap_err().to_string(), "`scope` is missing or empty");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Texts from outside, and checks of their bytes.
 
+use std::error::Error;
+
 /// Returns the text with its control characters replaced by `U+FFFD`, so that it can neither forge a log line nor control a terminal.
 ///
 /// Line separators and characters that change the direction of text are replaced too. Every text from outside in an error of this crate
@@ -9,6 +11,23 @@ pub fn printable(text: &str) -> String {
         return text.to_owned();
     }
     text.chars().map(|c| if is_control(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Returns the text of an error and those of its sources, with `: ` between them, at most 512 characters and made [`printable`].
+///
+/// A source that the text before it ends with is left out, since many errors repeat their source.
+pub fn error_text(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        // A chain that never ends would be a bug of the HTTP client's or the store's.
+        source = error.source().filter(|_| text.len() < 4 * MAX_EXCERPT_LEN);
+    }
+    excerpt(&text)
 }
 
 /// Returns the part of a text from outside that an error keeps: at most [`MAX_EXCERPT_LEN`] characters, made [`printable`].
@@ -40,4 +59,45 @@ const MAX_EXCERPT_LEN: usize = 512;
 fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Caused(&'static str, Option<Box<Caused>>);
+
+    impl fmt::Display for Caused {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Caused {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_deref().map(|source| source as _)
+        }
+    }
+
+    #[test]
+    fn the_text_of_an_error_has_every_source_once_and_no_control_character() {
+        let chain = |texts: &[&'static str]| {
+            texts.iter().rev().fold(None, |source, text| Some(Box::new(Caused(text, source)))).unwrap()
+        };
+        for (texts, expected) in [
+            (&["no answer"][..], "no answer"),
+            (&["could not connect", "tcp error", "refused"], "could not connect: tcp error: refused"),
+            (&["io: refused", "refused"], "io: refused"),
+            (&["a\r\nb", "\u{1b}[2J"], "a\u{fffd}\u{fffd}b: \u{fffd}[2J"),
+        ] {
+            assert_eq!(error_text(&*chain(texts)), expected);
+        }
+        let deep = chain(&["a cause "; 10_000].map(|text| text));
+        assert_eq!(error_text(&*deep), "a cause ", "it says nothing new");
+        let long = chain(&["a cause", "b cause"].repeat(10_000));
+        assert_eq!(error_text(&*long).chars().count(), MAX_EXCERPT_LEN);
+    }
 }

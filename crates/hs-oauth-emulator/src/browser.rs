@@ -20,10 +20,12 @@ impl Emulator {
     ///     .build()?;
     /// let mut emulator = Emulator::new(settings);
     ///
-    /// let authorization = Authorize::new("oauth".parse()?).begin_with(&app, Randomness::new([1; 32], [1; 32]))?;
-    /// let callback = emulator.connect(Timestamp::from_secs(0), &authorization.url)?;
+    /// let now = Timestamp::from_secs(1_790_000_000);
+    /// let randomness = Randomness::new([1; 32], [1; 32]);
+    /// let authorization = Authorize::new("oauth".parse()?).begin_with(&app, now, randomness)?;
+    /// let callback = emulator.connect(now, &authorization.url)?;
     /// let (_, query) = callback.split_once('?').ok_or("no query")?;
-    /// let code = authorization.pending.accept(query)?;
+    /// let code = authorization.pending.accept(now, query)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -86,11 +86,11 @@ impl Harness {
     }
 
     pub(crate) fn authorize(&mut self, authorize: &Authorize) -> AuthorizationCode {
-        let authorization =
-            authorize.begin_with(&self.app(), hs_oauth_core::Randomness::new([5; 32], [6; 32])).unwrap();
+        let randomness = hs_oauth_core::Randomness::new([5; 32], [6; 32]);
+        let authorization = authorize.begin_with(&self.app(), self.now, randomness).unwrap();
         let callback = self.emulator.connect(self.now, &authorization.url).unwrap();
         let query = callback.split_once('?').unwrap().1;
-        authorization.pending.accept(query).unwrap()
+        authorization.pending.accept(self.now, query).unwrap()
     }
 
     pub(crate) fn install(&mut self) -> TokenSet {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hs_oauth_core::http::Response;
 use hs_oauth_core::renewal::TokenError;
-use hs_oauth_core::{App, Endpoint, Error, NextStep, RetryPolicy, Timestamp, TransportError};
+use hs_oauth_core::{App, Endpoint, Error, NextStep, RetryPolicy, Timestamp, TransportError, error_text};
 
 #[cfg(feature = "tracing")]
 use crate::event::TARGET;
@@ -27,6 +27,8 @@ pub struct ExchangeError {
 }
 
 /// Why a call to one of HubSpot's APIs brought no response. `E` is the error type of the HTTP client.
+///
+/// [`SendError::next_step`] says what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError<E: std::error::Error + 'static> {
@@ -34,11 +36,26 @@ pub enum SendError<E: std::error::Error + 'static> {
     #[error(transparent)]
     Token(#[from] TokenError),
     /// The request was not sent, since its URL is neither https nor http on loopback.
-    #[error("a bearer token goes to https only, or to http on loopback")]
+    #[error("a bearer token goes to https only, or to http on loopback; next: {}", self.next_step())]
     Insecure,
-    /// The request could not be built or sent, or no response came.
-    #[error("the call failed")]
-    Http(#[source] E),
+    /// The request could not be built. Nothing was sent.
+    #[error("the request could not be built: {}; next: {}", error_text(_0), self.next_step())]
+    Request(E),
+    /// The request could not be sent, or no response came. HubSpot may have acted on it.
+    #[error("the call failed: {}; next: {}", error_text(_0), self.next_step())]
+    Http(E),
+}
+
+impl<E: std::error::Error + 'static> SendError<E> {
+    /// Returns what to do next: that of the token's error; otherwise fix a request that could not be built or must not be sent, and try
+    /// again later if no response came.
+    pub fn next_step(&self) -> NextStep {
+        match self {
+            Self::Token(error) => error.next_step(),
+            Self::Insecure | Self::Request(_) => NextStep::FixConfiguration,
+            Self::Http(_) => NextStep::RetryAfter(None),
+        }
+    }
 }
 
 /// Returns whether an error of the token manager says why an API rejected the account's token: its grant is gone, or the app is configured
@@ -195,6 +212,37 @@ mod tests {
         assert_eq!(tries.timeout(second * 2), second * 8, "a further one has the rest of the budget");
         assert!(tries.next_wait::<Refresh>(&unavailable(), second).is_some());
         assert_eq!(tries.next_wait::<Refresh>(&unavailable(), second), None, "three are the most");
+    }
+
+    #[test]
+    fn the_error_of_a_call_says_what_caused_it_and_what_to_do() {
+        let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        for (error, text, next) in [
+            (
+                SendError::Token(TokenError::NotInstalled),
+                "no tokens are held for this account; next: ask the account to connect the app again",
+                NextStep::Reauthorize,
+            ),
+            (
+                SendError::Insecure,
+                "a bearer token goes to https only, or to http on loopback; next: fix the app's configuration; the stored \
+                 grants stay good",
+                NextStep::FixConfiguration,
+            ),
+            (
+                SendError::Request(refused()),
+                "the request could not be built: connection refused; next: fix the app's configuration; \
+                 the stored grants stay good",
+                NextStep::FixConfiguration,
+            ),
+            (
+                SendError::Http(refused()),
+                "the call failed: connection refused; next: try again later",
+                NextStep::RetryAfter(None),
+            ),
+        ] {
+            assert_eq!((error.to_string().as_str(), error.next_step()), (text, next));
+        }
     }
 
     #[test]

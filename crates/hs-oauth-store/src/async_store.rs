@@ -60,6 +60,11 @@ use crate::{MemoryStore, Swapped, TokenStore};
 /// read, [`Refused`](crate::StoreErrorKind::Refused) if the store cannot be used as it is set up.
 ///
 /// After a failed write it is unknown whether the write took effect. The renewal finds out by loading the record.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an async store",
+    label = "this is not an `AsyncTokenStore`",
+    note = "a sync store (`TokenStore`) becomes an async one with `SpawnBlocking::new(store)` of `hs-oauth-async`"
+)]
 #[async_trait]
 pub trait AsyncTokenStore: Send + Sync {
     /// Returns the account's record and its version, or `None` if nothing is stored for the account.

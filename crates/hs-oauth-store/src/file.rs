@@ -5,6 +5,7 @@ mod record_file;
 mod version_mark;
 
 use std::path::Path;
+use std::time::Duration;
 
 use hs_oauth_core::renewal::{Record, Stored};
 use hs_oauth_core::{Account, StoreError};
@@ -12,7 +13,7 @@ use hs_oauth_core::{Account, StoreError};
 use crate::json;
 use crate::{Swapped, TokenStore};
 use folder::Folder;
-use lock::StripeLock;
+use lock::StripeLocks;
 use record_file::RecordFile;
 
 /// Stores records in a folder of its own, one file for each account. It is for one machine, with any number of processes and
@@ -25,9 +26,10 @@ use record_file::RecordFile;
 ///
 /// - **Writes are durable and atomic.** The store writes a new file beside the old one, flushes it, renames it over the old one
 ///   and flushes the folder. If the process is killed or the machine goes down, the folder holds the old record or the new one.
-/// - **Writers take turns.** They use a lock of the operating system, which is released when a process ends. Readers take no
+/// - **Writers take turns.** They use 64 locks of the operating system, which are released when a process ends. Readers take no
 ///   lock. The file system must have such locks, and its rename must be atomic. That is so for every local file system, and
 ///   rarely for one on a network.
+/// - **A process that is stopped during a write** keeps one of the locks, and holds up only writes for the accounts that share it.
 /// - **Damaged files are set aside.** A file that is not a record of its account is renamed to `62515.json.damaged-1` in the
 ///   same folder, and reported once as [`Damaged`](crate::StoreErrorKind::Damaged). From then on the account has no record. A
 ///   record in a newer format is [`Unreadable`](crate::StoreErrorKind::Unreadable). It stays where it is and is not written over.
@@ -37,6 +39,7 @@ use record_file::RecordFile;
 #[derive(Debug)]
 pub struct FileStore {
     folder: Folder,
+    locks: StripeLocks,
 }
 
 impl FileStore {
@@ -50,7 +53,17 @@ impl FileStore {
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, StoreError> {
         let folder = Folder::open(folder.as_ref())?;
         lock::remove_leftovers(&folder)?;
-        Ok(Self { folder })
+        Ok(Self { folder, locks: StripeLocks::new() })
+    }
+
+    /// Sets how long a write waits for writers in other threads and processes. The default is 10 seconds.
+    ///
+    /// A write that has waited in vain fails with [`StoreErrorKind::Unavailable`](crate::StoreErrorKind::Unavailable). From then on,
+    /// writes of this store that need the same lock fail almost at once, until one of them gets it.
+    #[must_use]
+    pub fn with_lock_timeout(mut self, timeout: Duration) -> Self {
+        self.locks.timeout = timeout;
+        self
     }
 }
 
@@ -65,13 +78,13 @@ impl TokenStore for FileStore {
             RecordFile::NewerFormat(format) => Err(json::newer_format_error(account, format)),
             // A writer may have replaced the file since. With the lock held, the file stays as it is.
             RecordFile::Damaged => {
-                record_file::read_locked(&StripeLock::acquire(&self.folder, account)?, account)
+                record_file::read_locked(&self.locks.acquire(&self.folder, account)?, account)
             }
         }
     }
 
     fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError> {
-        let lock = StripeLock::acquire(&self.folder, account)?;
+        let lock = self.locks.acquire(&self.folder, account)?;
         let current = record_file::read_locked(&lock, account)?.map(|stored| stored.version);
         if current != expected {
             return Ok(Swapped::Conflict);
@@ -95,7 +108,7 @@ impl TokenStore for FileStore {
     }
 
     fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
-        let lock = StripeLock::acquire(&self.folder, account)?;
+        let lock = self.locks.acquire(&self.folder, account)?;
         let current = record_file::read_locked(&lock, account)?.map(|stored| stored.version);
         if current != Some(expected) {
             return Ok(false);

@@ -32,6 +32,7 @@ mod memory;
 #[cfg(feature = "sealed")]
 mod sealed;
 mod store;
+mod stripe;
 
 pub use hs_oauth_core::renewal::{Record, Stored};
 pub use hs_oauth_core::{Account, StoreError, StoreErrorKind};
@@ -48,3 +49,5 @@ pub use memory::MemoryStore;
 #[cfg(feature = "sealed")]
 pub use sealed::{InvalidKey, Keys, Resealed, Sealed, SealingKey};
 pub use store::{Swapped, TokenStore};
+#[doc(hidden)]
+pub use stripe::{STRIPES, stripe_of};

@@ -5,10 +5,12 @@ use std::sync::LazyLock;
 
 use hs_oauth_core::{
     App, Authorize, CallbackError, ClientSecret, MAX_CALLBACK_SIZE, NextStep, PendingAuthorization,
-    Randomness, Scopes,
+    Randomness, Scopes, Timestamp,
 };
 
 use crate::fill::{echoes, fill, has_secret};
+
+const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
 struct Begun {
     pending: PendingAuthorization,
@@ -23,7 +25,8 @@ static BEGUN: LazyLock<[Begun; 2]> = LazyLock::new(|| {
         .expect("an app");
     [1_u8, 2].map(|seed| {
         let randomness = Randomness::new([seed.wrapping_mul(91); 32], [seed.wrapping_mul(57); 32]);
-        let begun = Authorize::new(Scopes::NONE).begin_with(&app, randomness).expect("it has a redirect URI");
+        let begun =
+            Authorize::new(Scopes::NONE).begin_with(&app, NOW, randomness).expect("it has a redirect URI");
         let verifier = begun.pending.code_verifier().expect("PKCE is on").expose();
         let mut marks = Vec::from(echoes("state", begun.pending.state().expose()));
         marks.extend(echoes("verifier", verifier));
@@ -38,7 +41,7 @@ pub fn check(data: &[u8]) {
     let [one, other] = BEGUN.each_ref().map(|begun| {
         let marks: Vec<_> = begun.echoes.iter().map(|(mark, text)| (mark.as_str(), text.as_str())).collect();
         let query = String::from_utf8(fill(text.as_bytes(), &marks)).expect("marks are text");
-        let read = begun.pending.accept(&query);
+        let read = begun.pending.accept(NOW, &query);
         let code = expected(&begun.pending, &query);
         assert_eq!(read.as_ref().ok().map(|code| code.code().expose()), code.as_deref(), "{read:?}");
         if let Ok(code) = &read {

@@ -156,7 +156,9 @@ fn pair<E: Endpoint>(
         check_error(&error, text.status, E::OPERATION);
         if let Error::Api(error) = &error {
             let again = endpoint.read_response(app, SENT_AT, &error.to_response());
-            assert_eq!(again.expect_err("it is an error").as_api(), Some(&**error), "written and read again");
+            let mut whole = error.clone();
+            whole.problem = None;
+            assert_eq!(again.expect_err("it is an error").as_api(), Some(&*whole), "written and read again");
         }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
             let authorize = Authorize::new(given::SCOPES.parse::<Scopes>()?);
             repeat(move || {
                 let bytes = Randomness::new(black_box(given::STATE_BYTES), black_box(given::VERIFIER_BYTES));
-                authorize.begin_with(&app, bytes)
+                authorize.begin_with(&app, now, bytes)
             })
         }
         Task::Async => {

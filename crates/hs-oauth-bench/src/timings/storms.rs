@@ -81,9 +81,10 @@ impl Setting {
             .with_api_base(hubspot.url())
             .with_app_base(hubspot.url())
             .build()?;
-        let authorization = Authorize::new("oauth".parse()?).begin(&app)?;
+        let authorization = Authorize::new("oauth".parse()?).begin(&app, SystemTime::now().into())?;
         let callback = hubspot.connect(&authorization.url)?;
-        let code = authorization.pending.accept(callback.split_once('?').map_or("", |(_, query)| query))?;
+        let query = callback.split_once('?').map_or("", |(_, query)| query);
+        let code = authorization.pending.accept(SystemTime::now().into(), query)?;
         let mut tokens = hs_oauth_blocking::Client::new(app.clone()).exchange_code(code)?;
         tokens.expires_at = Timestamp::from(SystemTime::now());
         let account = Account::from_tokens(&tokens, false).ok_or("no account")?;

@@ -1,5 +1,6 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::Args;
 use hs_oauth_blocking::{Authorize, InvalidArgument};
@@ -65,7 +66,9 @@ impl AuthorizeUrl {
         if self.no_pkce {
             authorize = authorize.without_pkce();
         }
-        let authorization = authorize.begin(&app).map_err(|error| Failure::Other(error.to_string()))?;
+        let authorization = authorize
+            .begin(&app, SystemTime::now().into())
+            .map_err(|error| Failure::Other(error.to_string()))?;
 
         let pending = Report::new(&authorization.pending)?;
         let mut report = match &self.pending {

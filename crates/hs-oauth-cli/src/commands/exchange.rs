@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::Args;
 use hs_oauth_blocking::{AuthorizationCode, Code, CodeVerifier, PendingAuthorization};
@@ -9,7 +10,7 @@ use crate::failure::Failure;
 use crate::report::Report;
 use crate::settings::Settings;
 use crate::stdin::{self, StdinMarker};
-use crate::{private_file, secret};
+use crate::{private_file, secret, signals};
 
 /// Exchange an authorization code for the first tokens of a grant
 ///
@@ -56,6 +57,7 @@ impl Exchange {
                 )
             }
         };
+        signals::defer();
         let tokens = client.exchange_code(code)?;
         if let Some(path) = &self.pending {
             // Its code verifier belongs to a code that is spent.
@@ -76,7 +78,8 @@ impl Exchange {
             .map_err(|error| Failure::usage(format!("could not read {file}: {error}")))?;
         let pending: PendingAuthorization = serde_json::from_str(&text)
             .map_err(|_| Failure::usage(format!("{file} is not what `authorize-url --pending` writes")))?;
-        Ok(pending.accept(query(&stdin::read_line("callback")?))?)
+        let callback = stdin::read_line("callback")?;
+        Ok(pending.accept(SystemTime::now().into(), query(&callback))?)
     }
 }
 

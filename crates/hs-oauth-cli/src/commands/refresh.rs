@@ -4,9 +4,9 @@ use hs_oauth_blocking::RefreshToken;
 use crate::environment::REFRESH_TOKEN;
 use crate::failure::Failure;
 use crate::report::Report;
-use crate::secret;
 use crate::settings::Settings;
 use crate::stdin::StdinMarker;
+use crate::{secret, signals};
 
 /// Get a new access token for a grant
 ///
@@ -32,6 +32,7 @@ impl Refresh {
         let client = settings.client()?;
         let from_stdin = self.stdin.or(self.refresh_token).is_some();
         let sent = RefreshToken::new(secret::read(&REFRESH_TOKEN, from_stdin)?)?;
+        signals::defer();
         let tokens = client.call(&hs_oauth_blocking::Refresh::new(sent.clone()).with_scopes(scopes))?;
         Report::from_tokens(&tokens, Some(&sent))
     }

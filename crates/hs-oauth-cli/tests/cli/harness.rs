@@ -2,8 +2,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -13,6 +14,12 @@ use serde_json::Value;
 pub(crate) struct Server {
     pub(crate) base: String,
     requests: Arc<Mutex<Vec<Request>>>,
+}
+
+/// A response that a server holds back.
+pub(crate) struct Held {
+    pub(crate) received: Receiver<()>,
+    pub(crate) release: Sender<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +60,19 @@ impl Server {
         })
     }
 
+    /// Sends this response when `release` is told to. `received` is told of each request.
+    pub(crate) fn holding(head: &str, body: &str) -> (Self, Held) {
+        let response = (head.to_owned(), body.to_owned());
+        let ((on_receive, received), (release, released)) = (channel(), channel());
+        let server = Self::start(0, move |_, _| {
+            on_receive.send(()).unwrap();
+            // Without a release, the program has ended.
+            let _ = released.recv();
+            response.clone()
+        });
+        (server, Held { received, release })
+    }
+
     /// Starts a server whose responses lack `missing` bytes at their end.
     fn start(missing: usize, respond: impl Fn(&Request, usize) -> (String, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -69,7 +89,8 @@ impl Server {
                 let response = format!(
                     "HTTP/1.1 {head}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
                 );
-                stream.write_all(response.as_bytes()).unwrap();
+                // The program may have ended.
+                let _ = stream.write_all(response.as_bytes());
             }
         });
         Self { base, requests }
@@ -167,20 +188,26 @@ impl Run {
         self.start(false)
     }
 
-    fn start(mut self, close_stdout: bool) -> Outcome {
+    /// Starts the program, and returns it with its folder. All of its standard streams are pipes.
+    pub(crate) fn spawn(mut self) -> (Child, PathBuf) {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.command.spawn().unwrap();
+        (self.command.spawn().unwrap(), self.folder)
+    }
+
+    fn start(self, close_stdout: bool) -> Outcome {
+        let text = self.stdin.clone();
+        let (mut child, folder) = self.spawn();
         if close_stdout {
             drop(child.stdout.take());
         }
         // A program that does not read standard input may have ended already.
-        let _ = child.stdin.take().unwrap().write_all(self.stdin.as_bytes());
+        let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
         let output = child.wait_with_output().unwrap();
         Outcome {
             status: output.status.code().unwrap(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
-            folder: self.folder,
+            folder,
         }
     }
 }

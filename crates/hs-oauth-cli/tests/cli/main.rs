@@ -13,3 +13,5 @@ mod revoke;
 mod saved_tokens;
 mod secrets;
 mod settings;
+#[cfg(unix)]
+mod signals;

@@ -81,10 +81,33 @@ fn standard_input_is_read_no_further_than_the_longest_secret_and_must_not_be_emp
     let outcome = with_app(&server, &["refresh", "-"]).stdin(&"x".repeat(1 << 20)).run();
     assert_eq!(outcome.status, 2);
     assert!(outcome.stderr.contains("longer than"), "{outcome:?}");
-    for empty in ["", "\n", "\r\n"] {
+    for empty in ["", "\n", "\r\n", " \t \n"] {
         let outcome =
             with_app(&server, &["refresh", "-"]).var("HUBSPOT_REFRESH_TOKEN", "na1-token").stdin(empty).run();
         assert_eq!(outcome.status, 2, "the environment is not used instead: {outcome:?}");
     }
     assert!(server.requests().is_empty());
+}
+
+/// A line that was pasted often has spaces around it. No token of HubSpot begins or ends with one.
+#[test]
+fn spaces_around_a_secret_on_standard_input_are_not_part_of_it() {
+    for (arguments, sent) in [
+        (&["refresh", "-"][..], "refresh_token=na1-token"),
+        (&["revoke", "-"], "token=na1-token"),
+        (&["introspect", "--type=refresh", "-"], "token=na1-token"),
+        (&["exchange", "-"], "code=na1-token"),
+    ] {
+        for line in [" na1-token", "na1-token  ", "\t na1-token \t\r\n", " na1-token\n"] {
+            let server = Server::responding(&[TOKENS]);
+            with_app(&server, arguments).stdin(line).run();
+            let body = server.only_request().body;
+            assert!(body.split('&').any(|field| field == sent), "{line:?}: {body}");
+        }
+    }
+    let server = Server::responding(&[TOKENS]);
+    let run = with_app(&server, &["refresh", "-", "--client-secret", "-"]);
+    run.stdin(" s3cret \n  na1-token  \n").run();
+    let body = server.only_request().body;
+    assert!(body.contains("client_secret=s3cret&") && body.contains("refresh_token=na1-token"), "{body}");
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::codes::{HubSpotCode, OAuthCode};
 use super::{NextStep, Operation};
+use crate::json::Problem;
 
 /// An error response of HubSpot's, in either of its two shapes or a mix of both (RFC 6749 §5.2 and HubSpot's own).
 ///
@@ -49,6 +50,8 @@ pub struct ApiError {
     pub links: BTreeMap<String, String>,
     /// The single faults, from `errors`.
     pub errors: Vec<ErrorDetail>,
+    /// What is wrong with the body, if it is not one whole JSON object. HubSpot's bodies are, so no code in it ends a grant then.
+    pub problem: Option<Problem>,
     /// The time that the `Retry-After` header asks to wait (RFC 9110 §10.2.3), at most 24 hours. A date counts from the `Date` of the
     /// response.
     pub retry_after: Option<Duration>,
@@ -75,17 +78,6 @@ pub struct ErrorDetail {
     pub context: BTreeMap<String, Vec<String>>,
 }
 
-/// What a code is about, whatever the request asked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    /// The grant is not accepted, be it a refresh token or an authorization code.
-    Grant,
-    /// The authorization code is not accepted. This says nothing about a refresh token.
-    Code,
-    /// The app is configured wrongly.
-    Configuration,
-}
-
 impl ApiError {
     /// Returns an error response with this status and no other field.
     pub fn new(operation: Operation, status: StatusCode) -> Self {
@@ -106,25 +98,34 @@ impl ApiError {
             context: BTreeMap::new(),
             links: BTreeMap::new(),
             errors: Vec::new(),
+            problem: None,
             retry_after: None,
         }
     }
 
     /// Returns whether HubSpot says that the grant is gone, because the refresh token or the account no longer exists.
     ///
+    /// That takes a 400 or 401 with `invalid_grant` or `BAD_REFRESH_TOKEN`, or any other 4xx but 423, 429 and 477 with `BAD_HUB`. The
+    /// body must be one whole JSON object, and no code in it may say that the app is at fault. `access_denied` alone does not count,
+    /// since gateways and firewalls send it, too.
+    ///
     /// This does not depend on the operation. After a refresh, the next step is to reauthorize. After a revocation, nothing is left to
     /// revoke.
     pub fn refuses_grant(&self) -> bool {
         let status = self.status.as_u16();
-        self.status.is_client_error()
-            && !matches!(status, 423 | 429 | 477)
-            && self.meaning() == Some(Meaning::Grant)
+        let is_refused = matches!(status, 400 | 401)
+            && (self.error == Some(OAuthCode::InvalidGrant) || self.has_code(&HubSpotCode::BadRefreshToken));
+        let is_temporary = matches!(status, 423 | 429 | 477);
+        let has_no_hub =
+            self.status.is_client_error() && !is_temporary && self.has_code(&HubSpotCode::BadHub);
+        (is_refused || has_no_hub) && self.problem.is_none() && self.blaming_code().is_none()
     }
 
     /// Returns what to do next.
     ///
-    /// The HTTP status decides if it is 3xx, 423, 429, 477 or 5xx. Otherwise the first code with a known meaning decides, in the
-    /// order `error`, `status`, `subCategory`. Without one, a 4xx is the fault of the app and never that of the account.
+    /// The HTTP status decides if it is 3xx, 423, 429, 477 or 5xx. Any other 4xx is the fault of the app, unless it
+    /// [refuses the grant](Self::refuses_grant) that was to be refreshed or the code that was to be exchanged, and no code in it
+    /// says that the app is at fault.
     pub fn next_step(&self) -> NextStep {
         match self.status.as_u16() {
             429 => {
@@ -142,9 +143,9 @@ impl ApiError {
             477 | 500.. => NextStep::RetryAfter(self.retry_after),
             // HubSpot's OAuth API sends no redirects, so the body does not count.
             ..400 => NextStep::FixConfiguration,
-            _ => match (self.meaning(), self.operation) {
-                (Some(Meaning::Grant), Operation::Refresh) => NextStep::Reauthorize,
-                (Some(Meaning::Grant | Meaning::Code), Operation::ExchangeCode) => {
+            _ => match self.operation {
+                Operation::Refresh if self.refuses_grant() => NextStep::Reauthorize,
+                Operation::ExchangeCode if self.refuses_grant() || self.refuses_code() => {
                     NextStep::RestartAuthorization
                 }
                 _ => NextStep::FixConfiguration,
@@ -162,44 +163,66 @@ impl ApiError {
             && (self.sub_category.iter().chain(&self.code)).any(is_code)
     }
 
-    /// Returns the meaning of the first code that has a known one, in the order `error`, `status`, `subCategory`.
-    fn meaning(&self) -> Option<Meaning> {
-        let error = self.error.as_ref().and_then(|error| match error {
-            OAuthCode::InvalidGrant | OAuthCode::AccessDenied => Some(Meaning::Grant),
-            OAuthCode::InvalidRequest
-            | OAuthCode::InvalidClient
-            | OAuthCode::UnauthorizedClient
-            | OAuthCode::UnsupportedGrantType
-            | OAuthCode::InvalidScope
-            | OAuthCode::UnsupportedResponseType => Some(Meaning::Configuration),
-            OAuthCode::ServerError | OAuthCode::TemporarilyUnavailable | OAuthCode::Other(_) => None,
-        });
-        let code = |code: &HubSpotCode| match code {
-            HubSpotCode::BadRefreshToken | HubSpotCode::BadHub => Some(Meaning::Grant),
-            HubSpotCode::BadAuthCode
-            | HubSpotCode::ExpiredAuthCode
-            | HubSpotCode::MismatchRedirectUriAuthCode
-            | HubSpotCode::BadCodeVerifier => Some(Meaning::Code),
-            HubSpotCode::BadRedirectUri
-            | HubSpotCode::BadClientId
-            | HubSpotCode::BadClientSecret
-            | HubSpotCode::BadGrantType
-            | HubSpotCode::BadScopes => Some(Meaning::Configuration),
-            HubSpotCode::InvalidToken | HubSpotCode::Other(_) => None,
-        };
-        error
-            .or_else(|| self.code.as_ref().and_then(code))
-            .or_else(|| self.sub_category.as_ref().and_then(code))
+    /// Returns whether HubSpot does not accept the authorization code. This says nothing about a refresh token.
+    fn refuses_code(&self) -> bool {
+        let codes = [
+            HubSpotCode::BadAuthCode,
+            HubSpotCode::ExpiredAuthCode,
+            HubSpotCode::MismatchRedirectUriAuthCode,
+            HubSpotCode::BadCodeVerifier,
+        ];
+        codes.iter().any(|code| self.has_code(code)) && self.blaming_code().is_none()
     }
+
+    /// Returns whether this is HubSpot's own code for the whole response.
+    fn has_code(&self, code: &HubSpotCode) -> bool {
+        self.code.as_ref() == Some(code) || self.sub_category.as_ref() == Some(code)
+    }
+
+    /// Returns the code that says that the app is at fault, wherever in the body it is. Then the others say nothing of the grant.
+    fn blaming_code(&self) -> Option<&str> {
+        let own = [&self.code, &self.sub_category].map(|code| code.as_ref().map(HubSpotCode::as_str));
+        let details = (self.errors.iter()).flat_map(|fault| [&fault.code, &fault.sub_category]);
+        let texts = [&self.category, &self.error_type].into_iter().chain(details).map(Option::as_deref);
+        let error = self.error.as_ref().map(OAuthCode::as_str);
+        [error].into_iter().chain(own).chain(texts).flatten().find(|code| blames_app(code))
+    }
+}
+
+/// Returns whether this code says that the app is at fault: its credentials, or what it sends.
+fn blames_app(code: &str) -> bool {
+    let by_oauth = OAuthCode::known(code).is_some_and(|code| {
+        matches!(
+            code,
+            OAuthCode::InvalidRequest
+                | OAuthCode::InvalidClient
+                | OAuthCode::UnauthorizedClient
+                | OAuthCode::UnsupportedGrantType
+                | OAuthCode::InvalidScope
+                | OAuthCode::UnsupportedResponseType
+        )
+    });
+    let by_hubspot = HubSpotCode::known(code).is_some_and(|code| {
+        matches!(
+            code,
+            HubSpotCode::BadRedirectUri
+                | HubSpotCode::BadClientId
+                | HubSpotCode::BadClientSecret
+                | HubSpotCode::BadGrantType
+                | HubSpotCode::BadScopes
+        )
+    });
+    by_oauth || by_hubspot
 }
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HubSpot did not {} (status {}", self.operation, self.status.as_u16())?;
-        if let Some(error) = &self.error {
-            write!(f, ", {error}")?;
-        }
-        if let Some(code) = self.code.as_ref().or(self.sub_category.as_ref()) {
+        let error = self.error.as_ref().map(OAuthCode::as_str);
+        let code = self.code.as_ref().or(self.sub_category.as_ref()).map(HubSpotCode::as_str);
+        // The reason for the next step, where another code would let one expect another step.
+        let blaming = self.blaming_code().filter(|blaming| ![error, code].contains(&Some(blaming)));
+        for code in [error, code, blaming].into_iter().flatten() {
             write!(f, ", {code}")?;
         }
         f.write_str(")")?;
@@ -235,14 +258,19 @@ mod tests {
         read(operation, status, body).next_step()
     }
 
-    /// The table in HubSpot's error documentation: what `error`, `status` and `subCategory` ask of the caller.
+    /// The statuses that ask to come back later, whatever the body says.
+    fn is_temporary(status: u16) -> bool {
+        matches!(status, 423 | 429 | 477 | 500..)
+    }
+
+    /// The table in HubSpot's error documentation: what a code asks of the caller if it comes with a 400 and nothing beside it.
     #[test]
     fn every_documented_code_has_its_next_step() {
         use NextStep::{FixConfiguration as Fix, Reauthorize, RestartAuthorization as Restart};
         use Operation::{ClientCredentials, ExchangeCode, Introspect, Refresh, Revoke};
         for (code, on_refresh, on_exchange) in [
             ("invalid_grant", Reauthorize, Restart),
-            ("access_denied", Reauthorize, Restart),
+            ("access_denied", Fix, Fix),
             ("invalid_client", Fix, Fix),
             ("unauthorized_client", Fix, Fix),
             ("unsupported_grant_type", Fix, Fix),
@@ -264,44 +292,144 @@ mod tests {
         ] {
             let keys: &[&str] =
                 if code.starts_with(char::is_lowercase) { &["error"] } else { &["status", "subCategory"] };
-            for (key, status) in keys.iter().flat_map(|key| [400, 401, 403, 404].map(|status| (key, status)))
-            {
+            for key in keys {
                 let body = format!("{{\"{key}\":\"{code}\"}}");
-                assert_eq!(step(Refresh, status, &body), on_refresh, "{status} {body}");
-                assert_eq!(step(ExchangeCode, status, &body), on_exchange, "{status} {body}");
+                assert_eq!(step(Refresh, 400, &body), on_refresh, "{body}");
+                assert_eq!(step(ExchangeCode, 400, &body), on_exchange, "{body}");
                 for operation in [ClientCredentials, Introspect, Revoke] {
-                    assert_eq!(step(operation, status, &body), Fix, "{operation:?} {status} {body}");
+                    assert_eq!(step(operation, 400, &body), Fix, "{operation:?} {body}");
                 }
             }
         }
     }
 
+    /// A gateway that answers for HubSpot, or a wrong secret, must never disconnect customers.
     #[test]
-    fn error_counts_before_status_and_status_before_sub_category() {
-        for (body, next) in [
-            (r#"{"error":"invalid_client","status":"BAD_REFRESH_TOKEN"}"#, NextStep::FixConfiguration),
-            (r#"{"error":"invalid_grant","status":"BAD_CLIENT_ID"}"#, NextStep::Reauthorize),
-            (r#"{"error":"something_new","status":"BAD_REFRESH_TOKEN"}"#, NextStep::Reauthorize),
-            (r#"{"status":"BAD_CLIENT_ID","subCategory":"BAD_REFRESH_TOKEN"}"#, NextStep::FixConfiguration),
-            (r#"{"status":"error","subCategory":"BAD_REFRESH_TOKEN"}"#, NextStep::Reauthorize),
+    fn a_grant_ends_only_by_the_words_that_hubspot_has_for_it() {
+        use NextStep::{FixConfiguration as Fix, Reauthorize, RestartAuthorization as Restart};
+        for (status, body, on_refresh, on_exchange) in [
+            // HubSpot's own bodies, whole, old and new.
+            (400, r#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#, Reauthorize, Restart),
+            (401, r#"{"error":"invalid_grant"}"#, Reauthorize, Restart),
+            (400, r#"{"status":"BAD_REFRESH_TOKEN","message":"missing"}"#, Reauthorize, Restart),
+            (400, r#"{"status":"error","subCategory":"BAD_REFRESH_TOKEN"}"#, Reauthorize, Restart),
+            (400, r#"{"error":"access_denied","status":"BAD_HUB"}"#, Reauthorize, Restart),
+            (403, r#"{"error":"access_denied","status":"BAD_HUB"}"#, Reauthorize, Restart),
+            (404, r#"{"category":"OBJECT_NOT_FOUND","subCategory":"BAD_HUB"}"#, Reauthorize, Restart),
+            (400, r#"{"error":"something_new","status":"BAD_REFRESH_TOKEN"}"#, Reauthorize, Restart),
+            // A gateway's words.
+            (400, r#"{"error":"access_denied"}"#, Fix, Fix),
+            (401, r#"{"error":"access_denied"}"#, Fix, Fix),
+            (403, r#"{"error":"access_denied"}"#, Fix, Fix),
+            (403, r#"{"error":"access_denied","status":"BLOCKED"}"#, Fix, Fix),
+            (403, r#"{"error":"invalid_grant"}"#, Fix, Fix),
+            (404, r#"{"status":"BAD_REFRESH_TOKEN"}"#, Fix, Fix),
+            (410, r#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#, Fix, Fix),
+            (422, r#"{"subCategory":"BAD_REFRESH_TOKEN"}"#, Fix, Fix),
+            // The app is at fault as well, so nothing is said of the grant. This code may be anywhere.
+            (400, r#"{"error":"invalid_grant","status":"BAD_CLIENT_SECRET"}"#, Fix, Fix),
+            (401, r#"{"error":"invalid_client","status":"BAD_REFRESH_TOKEN"}"#, Fix, Fix),
+            (400, r#"{"status":"BAD_REFRESH_TOKEN","subCategory":"BAD_CLIENT_ID"}"#, Fix, Fix),
+            (400, r#"{"status":"BAD_CLIENT_ID","subCategory":"BAD_REFRESH_TOKEN"}"#, Fix, Fix),
+            (400, r#"{"error":"BAD_CLIENT_ID","status":"BAD_REFRESH_TOKEN"}"#, Fix, Fix),
+            (400, r#"{"error":"invalid_grant","status":"invalid_client"}"#, Fix, Fix),
+            (400, r#"{"error":"invalid_grant","category":"BAD_CLIENT_SECRET"}"#, Fix, Fix),
+            (400, r#"{"error":"invalid_grant","errorType":"invalid_client"}"#, Fix, Fix),
+            (400, r#"{"error":"invalid_grant","errors":[{"code":"BAD_CLIENT_SECRET"}]}"#, Fix, Fix),
+            (
+                400,
+                r#"{"error":"invalid_grant","errors":[{},{"code":"x","subCategory":"invalid_client"}]}"#,
+                Fix,
+                Fix,
+            ),
+            (403, r#"{"status":"BAD_HUB","errors":[{"code":"BAD_CLIENT_ID"}]}"#, Fix, Fix),
+            (400, r#"{"error":"invalid_client","status":"BAD_AUTH_CODE"}"#, Fix, Fix),
+            // The code is refused, whatever else is said of it.
+            (400, r#"{"error":"invalid_grant","status":"BAD_AUTH_CODE"}"#, Reauthorize, Restart),
+            (403, r#"{"error":"access_denied","status":"EXPIRED_AUTH_CODE"}"#, Fix, Restart),
+            // One fault among several is not the response's own code.
+            (400, r#"{"category":"VALIDATION_ERROR","errors":[{"code":"BAD_REFRESH_TOKEN"}]}"#, Fix, Fix),
+            (400, r#"{"error":"BAD_REFRESH_TOKEN"}"#, Fix, Fix),
+            (400, r#"{"status":"invalid_grant"}"#, Fix, Fix),
+            // Not one JSON object: a page that quotes HubSpot, a body that breaks off, two responses in one.
+            (
+                400,
+                r#"<script>var x = {"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}</script>"#,
+                Fix,
+                Fix,
+            ),
+            (400, r#"{"error":"invalid_grant","mess"#, Fix, Fix),
+            (400, r#"[{"error":"invalid_grant"}]"#, Fix, Fix),
+            (400, r#"{"error":"invalid_client","error":"invalid_grant"}"#, Fix, Fix),
+            (400, r#"{"error":"invalid_grant"}{"error":"invalid_client"}"#, Fix, Fix),
         ] {
-            assert_eq!(step(Operation::Refresh, 400, body), next, "{body}");
+            assert_eq!(step(Operation::Refresh, status, body), on_refresh, "{status} {body}");
+            assert_eq!(step(Operation::ExchangeCode, status, body), on_exchange, "{status} {body}");
         }
+    }
+
+    /// Every status with every pair of codes in `error`, `status`, `subCategory` and `errors`, against the rules as they are written
+    /// down: "grant gone" and "code refused" of the table.
+    #[test]
+    fn no_combination_of_status_and_codes_ends_a_grant_but_those_in_the_table() {
+        const OAUTH: [&str; 6] =
+            ["", "invalid_grant", "access_denied", "invalid_client", "invalid_request", "something_new"];
+        const HUBSPOT: [&str; 8] = [
+            "",
+            "BAD_REFRESH_TOKEN",
+            "BAD_HUB",
+            "BAD_AUTH_CODE",
+            "BAD_CLIENT_ID",
+            "BAD_CLIENT_SECRET",
+            "BAD_SCOPES",
+            "SOMETHING_NEW",
+        ];
+        const APP: [&str; 5] =
+            ["invalid_client", "invalid_request", "BAD_CLIENT_ID", "BAD_CLIENT_SECRET", "BAD_SCOPES"];
+        let mut ended = 0;
+        for (error, code) in OAUTH.iter().flat_map(|error| HUBSPOT.map(|code| (*error, code))) {
+            for (sub_category, detail) in HUBSPOT.iter().flat_map(|sub| HUBSPOT.map(|detail| (*sub, detail)))
+            {
+                let body = serde_json::json!({
+                    "error": error, "status": code, "subCategory": sub_category, "errors": [{ "code": detail }],
+                })
+                .to_string();
+                let is = |wanted: &str| code == wanted || sub_category == wanted;
+                let app = [error, code, sub_category, detail].iter().any(|code| APP.contains(code));
+                for status in [302, 400, 401, 402, 403, 404, 409, 410, 422, 423, 429, 451, 477, 499, 500, 503]
+                {
+                    let is_client_error = (400..500).contains(&status) && !is_temporary(status);
+                    let is_refused =
+                        matches!(status, 400 | 401) && (error == "invalid_grant" || is("BAD_REFRESH_TOKEN"));
+                    let gone = is_client_error && !app && (is_refused || is("BAD_HUB"));
+                    let spent = gone || is_client_error && !app && is("BAD_AUTH_CODE");
+                    let read = read(Operation::Refresh, status, &body);
+                    assert_eq!(read.next_step() == NextStep::Reauthorize, gone, "{status} {body}");
+                    assert_eq!(read.refuses_grant(), gone, "{status} {body}");
+                    let next = ApiError { operation: Operation::ExchangeCode, ..read.clone() }.next_step();
+                    assert_eq!(next == NextStep::RestartAuthorization, spent, "{status} {body}");
+                    for next in [read.next_step(), next] {
+                        assert_eq!(matches!(next, NextStep::RetryAfter(_)), is_temporary(status), "{status}");
+                    }
+                    ended += u32::from(gone);
+                }
+            }
+        }
+        assert!(ended > 1000, "{ended}");
     }
 
     /// An unknown error must never disconnect customers.
     #[test]
     fn no_status_ends_a_grant_by_itself_and_a_temporary_one_counts_before_any_code() {
-        let gone = r#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#;
+        let gone = r#"{"error":"access_denied","status":"BAD_HUB"}"#;
         for status in 300..=599 {
-            let temporary = matches!(status, 423 | 429 | 477 | 500..);
             for body in ["", "<html>", "{}", "{\"error\":{}}"] {
                 let next = step(Operation::Refresh, status, body);
-                assert_eq!(matches!(next, NextStep::RetryAfter(_)), temporary, "{status}");
-                assert_eq!(next == NextStep::FixConfiguration, !temporary, "{status}");
+                assert_eq!(matches!(next, NextStep::RetryAfter(_)), is_temporary(status), "{status}");
+                assert_eq!(next == NextStep::FixConfiguration, !is_temporary(status), "{status}");
             }
             let next = step(Operation::Refresh, status, gone);
-            assert_eq!(next == NextStep::Reauthorize, !temporary && status >= 400, "{status}");
+            assert_eq!(next == NextStep::Reauthorize, !is_temporary(status) && status >= 400, "{status}");
         }
     }
 
@@ -345,6 +473,12 @@ mod tests {
         );
         assert!(
             read(Operation::Refresh, 302, "").to_string().contains("a redirect, which is never followed")
+        );
+        let body = r#"{"error":"invalid_grant","status":"error","errors":[{"code":"BAD_CLIENT_SECRET"}]}"#;
+        assert_eq!(
+            read(Operation::Refresh, 400, body).to_string(),
+            "HubSpot did not refresh the token (status 400, invalid_grant, BAD_CLIENT_SECRET); next: fix the app's configuration; \
+             the stored grants stay good"
         );
     }
 

@@ -22,7 +22,7 @@ impl ApiError {
         secrets: [&str; 3],
     ) -> Self {
         let mut body = ErrorResponse::default();
-        let _ = json::read(response.body().as_ref(), &mut body);
+        let problem = json::read(response.body().as_ref(), &mut body).err();
         let redact = Redact::new(secrets);
         // HubSpot's second shape has `"status":"error"`, which is not a code.
         let code = body.status.into_text().filter(|status| status != "error");
@@ -46,6 +46,7 @@ impl ApiError {
             errors: (body.errors.into_value().into_iter().flatten())
                 .map(|detail| detail.without_secrets(&redact))
                 .collect(),
+            problem,
             retry_after: retry_after(response.headers(), sent_at),
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::NextStep;
+use crate::text::error_text;
 
 /// The error of a token store that could not do what was asked. Stores make it with [`StoreError::new`] or
 /// [`StoreError::with_source`].
@@ -37,7 +38,7 @@ impl StoreError {
 
     /// Returns an error of this kind with the error that caused it.
     ///
-    /// `source` is part of the error's message, so it must hold no secret.
+    /// `source` and its own sources are part of the error's message, so they must hold no secret.
     pub fn with_source(
         kind: StoreErrorKind,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -82,7 +83,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.kind, f)?;
         match &self.source {
-            Some(source) => write!(f, ": {source}"),
+            Some(source) => write!(f, ": {}", error_text(&**source)),
             None => Ok(()),
         }
     }
@@ -101,3 +102,22 @@ impl fmt::Display for StoreErrorKind {
 
 // Not derived: the source is part of the message, so `source` does not return it a second time.
 impl std::error::Error for StoreError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the query failed")]
+    struct QueryFailed(#[source] std::num::ParseIntError);
+
+    #[test]
+    fn the_message_has_the_cause_and_the_causes_of_the_cause() {
+        let cause = QueryFailed("x".parse::<u8>().unwrap_err());
+        let error = StoreError::with_source(StoreErrorKind::Unavailable, cause);
+        assert_eq!(
+            error.to_string(),
+            "the token store does not answer: the query failed: invalid digit found in string"
+        );
+    }
+}

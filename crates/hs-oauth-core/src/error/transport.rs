@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::NextStep;
+use crate::text::error_text;
 
 /// The error of an exchange that ended without a complete response. Transports make it with [`TransportError::new`] or
 /// [`TransportError::with_source`].
@@ -46,10 +47,9 @@ impl TransportError {
         Self { kind, source: None }
     }
 
-    /// Returns an error of this kind with the HTTP client's error as its source.
+    /// Returns an error of this kind with the HTTP client's error that caused it.
     ///
-    /// A program that prints an error with its sources shows `source`. So `source` must hold no URL, since a URL of `v1` holds a
-    /// token.
+    /// `source` and its own sources are part of the error's message. So none of them must hold a URL, since a URL of `v1` holds a token.
     pub fn with_source(
         kind: TransportErrorKind,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -60,6 +60,11 @@ impl TransportError {
     /// Returns the way in which the exchange ended.
     pub const fn kind(&self) -> TransportErrorKind {
         self.kind
+    }
+
+    /// Returns the HTTP client's error, for example to downcast it. Its text is a part of this error's message.
+    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.source.as_deref()
     }
 
     /// Returns what to do next: try again later if the network failed. Otherwise [`NextStep::ReportBug`] for a response that is too
@@ -105,7 +110,11 @@ impl TransportErrorKind {
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; next: {}", self.kind, self.next_step())
+        fmt::Display::fmt(&self.kind, f)?;
+        if let Some(source) = &self.source {
+            write!(f, ": {}", error_text(&**source))?;
+        }
+        write!(f, "; next: {}", self.next_step())
     }
 }
 
@@ -126,9 +135,25 @@ impl fmt::Display for TransportErrorKind {
     }
 }
 
-// Not derived: the derived `source` would be the `Arc`, and callers could not downcast it to the HTTP client's error.
-impl std::error::Error for TransportError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+// Not derived: the source is part of the message, so `source` does not return it a second time.
+impl std::error::Error for TransportError {}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn the_message_has_the_cause_once_and_the_cause_can_be_downcast() {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let error = TransportError::with_source(TransportErrorKind::Connect, refused());
+        assert_eq!(error.to_string(), "could not connect: connection refused; next: try again later");
+        assert!(error.source().is_none());
+        let cause = error.cause().and_then(|cause| cause.downcast_ref::<io::Error>());
+        assert_eq!(cause.map(io::Error::kind), Some(io::ErrorKind::ConnectionRefused));
+        let without = TransportError::new(TransportErrorKind::Timeout);
+        assert_eq!(without.to_string(), "timed out before the whole answer was there; next: try again later");
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::scalar::Scalar;
 
-/// One thing that is wrong with the body of a successful response.
+/// One thing that is wrong with the body of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {

@@ -20,12 +20,16 @@ pub enum TokenError {
     NotInstalled,
     /// HubSpot refused the grant. The account uninstalled the app, or its refresh token was lost in a renewal. Nothing is sent for this
     /// account until it is installed again.
-    #[error("the account's grant is gone{}; next: {}", if *unsettled { " (lost in a renewal)" } else { "" }, self.next_step())]
+    #[error(
+        "the account's grant is gone{}{}; next: {}",
+        if *unsettled { " (lost in a renewal)" } else { "" },
+        cause(refusal.as_ref()),
+        self.next_step()
+    )]
     Gone {
         /// Whether the grant was probably lost in a renewal whose response never came, and not ended by the account.
         unsettled: bool,
         /// HubSpot's error response, if this run received it.
-        #[source]
         refusal: Option<Error>,
     },
     /// The tokens have expired, and there is no refresh token to renew them with.
@@ -75,20 +79,19 @@ pub enum TokenError {
     /// HubSpot refused the grant, and those of many other accounts within the last minute. So the account is not marked as gone.
     ///
     /// Such a mass refusal nearly always has one cause: the app's client id or secret is that of another app, or HubSpot fails.
-    #[error("HubSpot refuses the grants of many accounts at once: {refusal}; next: {}", self.next_step())]
+    #[error("HubSpot refuses the grants of many accounts at once{}; next: {}", cause(Some(refusal)), self.next_step())]
     MassRefusal {
         /// HubSpot's error response.
-        #[source]
         refusal: Error,
     },
     /// The store failed, and there are no new tokens.
-    #[error("{_0}; next: {}", self.next_step())]
-    Store(#[source] StoreError),
+    #[error(transparent)]
+    Store(StoreError),
     /// HubSpot issued tokens that could not be saved. They may exist nowhere else.
     ///
     /// After a renewal, the token manager holds them and saves them as soon as the store works again. After an install, the caller has to
     /// install them again.
-    #[error("new tokens could not be saved: {error}; next: keep them, and see to the store")]
+    #[error("new tokens could not be saved{}; next: keep them, and see to the store", cause(Some(error)))]
     Unsaved {
         /// The tokens that HubSpot issued.
         tokens: Box<TokenSet>,
@@ -105,12 +108,11 @@ pub enum TokenError {
         tokens: Option<Box<TokenSet>>,
     },
     /// HubSpot issued tokens without naming the account, as `v1` does, and a request for the account failed.
-    #[error("new tokens do not say whose they are; next: install them by account")]
+    #[error("new tokens do not say whose they are{}; next: install them by account", cause(error.as_ref()))]
     UnknownAccount {
         /// The tokens that HubSpot issued.
         tokens: Box<TokenSet>,
         /// Why the request for the account failed, if one was sent.
-        #[source]
         error: Option<Error>,
     },
     /// The token manager has been shut down.
@@ -189,6 +191,16 @@ impl TokenError {
     }
 }
 
+/// Writes the text of an error that led to another one, without the next step that goes with it: `: HubSpot did not …`.
+fn cause(error: Option<&impl fmt::Display>) -> String {
+    let text = error.map(ToString::to_string).unwrap_or_default();
+    let text = text.split("; next: ").next().unwrap_or_default();
+    match text.is_empty() {
+        true => String::new(),
+        false => format!(": {text}"),
+    }
+}
+
 fn cause_text(cause: Option<&RetryCause>) -> String {
     cause.map_or_else(|| "it is too early for another renewal".to_owned(), RetryCause::to_string)
 }
@@ -219,15 +231,48 @@ mod tests {
     use crate::error::{ApiError, Operation, StoreErrorKind};
 
     #[test]
-    fn the_error_of_hubspot_or_of_the_store_is_the_source() {
-        let refusal = || Error::from(ApiError::new(Operation::Refresh, StatusCode::BAD_REQUEST));
-        let gone = TokenError::Gone { unsettled: false, refusal: Some(refusal()) };
-        assert!(gone.source().is_some_and(|source| source.is::<Error>()));
-        let store = TokenError::Store(StoreError::new(StoreErrorKind::Damaged));
-        assert!(store.source().is_some_and(|source| source.is::<StoreError>()));
-        // The error of a call is transparent: its text and its source are those of the call.
-        let call = TokenError::Call(refusal());
-        assert_eq!(call.to_string(), refusal().to_string());
-        assert!(call.source().is_none());
+    fn an_error_says_its_cause_once_and_what_to_do_next() {
+        let mut refusal = ApiError::new(Operation::Refresh, StatusCode::BAD_REQUEST);
+        refusal.error = Some("invalid_grant".into());
+        let refusal = Error::from(refusal);
+        let store = StoreError::with_source(StoreErrorKind::Unavailable, "connection refused");
+        let tokens = Box::new(TokenSet::from_refresh_token("r".parse().unwrap()));
+        for (error, cause, next) in [
+            (
+                TokenError::Gone { unsettled: false, refusal: Some(refusal.clone()) },
+                "invalid_grant",
+                NextStep::Reauthorize,
+            ),
+            (
+                TokenError::MassRefusal { refusal: refusal.clone() },
+                "invalid_grant",
+                NextStep::FixConfiguration,
+            ),
+            (TokenError::Store(store.clone()), "connection refused", store.next_step()),
+            (TokenError::Unsaved { tokens, error: store.clone() }, "connection refused", store.next_step()),
+            (TokenError::Call(refusal.clone()), "invalid_grant", NextStep::Reauthorize),
+        ] {
+            let text = error.to_string();
+            assert_eq!(text.matches(cause).count(), 1, "{text}");
+            assert_eq!(text.matches("; next: ").count(), 1, "{text}");
+            assert_eq!(error.next_step(), next, "{text}");
+            assert!(error.source().is_none_or(|source| !text.contains(&source.to_string())), "{text}");
+        }
+    }
+
+    /// What it says after the second call of a service that was deployed with a wrong secret.
+    #[test]
+    fn a_back_off_says_its_cause_and_how_long_it_lasts() {
+        let wait = Duration::from_millis(74_200);
+        let error = TokenError::BackingOff { wait, cause: Some(RetryCause::ClientRefused) };
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "HubSpot refused the client id or the client secret; next try in 75 s; next: {}",
+                NextStep::FixConfiguration
+            )
+        );
+        let error = TokenError::BackingOff { wait, cause: Some(RetryCause::NoResponse) };
+        assert_eq!(error.next_step(), NextStep::RetryAfter(Some(wait)));
     }
 }

@@ -227,6 +227,8 @@ impl<'e> From<&'e ApiError> for ErrorBody<'e> {
             context,
             links,
             errors,
+            // What is written is whole.
+            problem: _,
             retry_after: _,
         } = error;
         Self {
@@ -295,6 +297,7 @@ mod tests {
             context: BTreeMap::from([("names".to_owned(), vec!["a".to_owned()])]),
             links: BTreeMap::from([("docs".to_owned(), "https://example.com".to_owned())]),
             errors: vec![ErrorDetail { message: owned("bad"), ..ErrorDetail::default() }],
+            problem: None,
             retry_after: Some(Duration::from_secs(5)),
         };
         let response = error.to_response();

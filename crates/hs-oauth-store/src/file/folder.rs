@@ -8,13 +8,15 @@ use std::{fmt, io};
 use hs_oauth_core::{Random, StoreError, StoreErrorKind};
 use zeroize::Zeroizing;
 
-use super::permissions::{self, Identity};
+use super::permissions;
 
 /// A folder that belongs to the user of this process and that no other user can enter or read.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    identity: Identity,
+    /// The folder itself, if it can be opened: only on Unix. As long as it is open, its number in the file system stays the same and
+    /// belongs to no other folder. On an overlay, the number of a folder that nobody has open may change.
+    opened: Option<File>,
     owner: u32,
 }
 
@@ -28,8 +30,9 @@ impl Folder {
         // The canonical path leads to the same folder when the working directory or a symbolic link changes later.
         let path = fs::canonicalize(path).map_err(|error| io_error("find", path, error))?;
         let metadata = fs::metadata(&path).map_err(|error| io_error("look at", &path, error))?;
-        let mut folder =
-            Self { identity: permissions::identity(&metadata), owner: permissions::owner(&metadata), path };
+        check_is_folder(&path, &metadata)?;
+        let opened = permissions::open_folder(&path).map_err(|error| io_error("open", &path, error))?;
+        let mut folder = Self { owner: permissions::owner(&metadata), path, opened };
         folder.check()?;
         // The second check finds out whether the user of this process is the owner of the folder.
         folder.owner = folder.process_user()?;
@@ -41,10 +44,10 @@ impl Folder {
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let path = self.path.display();
         let metadata = fs::metadata(&self.path).map_err(|error| io_error("look at", &self.path, error))?;
-        if !metadata.is_dir() {
-            return Err(refused(format_args!("`{path}` is not a folder")));
-        }
-        if permissions::identity(&metadata) != self.identity {
+        check_is_folder(&self.path, &metadata)?;
+        let opened = self.opened.as_ref().map(File::metadata).transpose();
+        let opened = opened.map_err(|error| io_error("look at", &self.path, error))?;
+        if opened.is_some_and(|opened| permissions::identity(&opened) != permissions::identity(&metadata)) {
             let message = format!("`{path}` is not the folder that was opened");
             return Err(StoreError::with_source(StoreErrorKind::Unavailable, message));
         }
@@ -154,8 +157,9 @@ impl Folder {
         Ok(self.file(&format!("{prefix}{:032x}.tmp", random.next_u128())))
     }
 
+    /// Makes the names in the folder durable.
     fn sync(&self) -> Result<(), StoreError> {
-        sync(&self.path)
+        sync(self.opened.as_ref(), &self.path)
     }
 }
 
@@ -170,6 +174,13 @@ pub(super) fn io_error(action: &str, path: &Path, error: io::Error) -> StoreErro
         _ => StoreErrorKind::Unavailable,
     };
     StoreError::with_source(kind, format!("cannot {action} `{}`: {error}", path.display()))
+}
+
+fn check_is_folder(path: &Path, metadata: &fs::Metadata) -> Result<(), StoreError> {
+    match metadata.is_dir() {
+        true => Ok(()),
+        false => Err(refused(format_args!("`{}` is not a folder", path.display()))),
+    }
 }
 
 fn refused(message: fmt::Arguments<'_>) -> StoreError {
@@ -187,18 +198,17 @@ fn create(path: &Path) -> Result<(), StoreError> {
     };
     create(parent)?;
     match permissions::folder_builder().create(path) {
-        Ok(()) => sync(parent),
-        // Another process created it first, or it is not a folder. `Folder::check` finds out which.
+        Ok(()) => {
+            let opened = permissions::open_folder(parent).map_err(|error| io_error("open", parent, error))?;
+            sync(opened.as_ref(), parent)
+        }
+        // Another process created it first, or it is not a folder. `Folder::open` finds out which.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(io_error("create", path, error)),
     }
 }
 
-/// Makes the names in a folder durable. Only Unix can flush a folder.
-fn sync(folder: &Path) -> Result<(), StoreError> {
-    if cfg!(unix) {
-        let flushed = File::open(folder).and_then(|folder| folder.sync_all());
-        flushed.map_err(|error| io_error("flush", folder, error))?;
-    }
-    Ok(())
+/// Makes the names in a folder durable, if the folder can be opened. `path` is for the error.
+fn sync(folder: Option<&File>, path: &Path) -> Result<(), StoreError> {
+    folder.map_or(Ok(()), File::sync_all).map_err(|error| io_error("flush", path, error))
 }

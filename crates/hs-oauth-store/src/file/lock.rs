@@ -8,49 +8,77 @@
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hs_oauth_core::{Account, StoreError, StoreErrorKind};
 
 use super::folder::{Folder, io_error};
 use super::permissions;
+use crate::stripe::{STRIPES, stripe_of};
 
-/// The number of stripes. It is part of the layout of the folder: all processes must agree on it.
-const STRIPES: u8 = 64;
+/// How long a writer waits for a lock, unless the application sets another time. A write takes about a hundredth of it.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a writer waits for the lock. A write takes about a hundredth of it.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a writer waits if the writer before it has waited in vain.
+const TIMEOUT_AFTER_TIMEOUT: Duration = Duration::from_millis(20);
+
+/// The locks of one store.
+#[derive(Debug)]
+pub(super) struct StripeLocks {
+    pub(super) timeout: Duration,
+    /// A bit for each stripe: set if the last writer has waited in vain.
+    timed_out: AtomicU64,
+}
 
 /// The lock of a stripe, held until this is dropped. Every `StripeLock` opens the lock file anew, so threads of one process
 /// exclude each other too.
 pub(super) struct StripeLock<'a> {
     folder: &'a Folder,
     stripe: u8,
-    _file: File,
+    pub(super) file: File,
 }
 
-impl<'a> StripeLock<'a> {
+impl StripeLocks {
+    pub(super) fn new() -> Self {
+        Self { timeout: DEFAULT_TIMEOUT, timed_out: AtomicU64::new(0) }
+    }
+
     /// Waits for the lock of the account's stripe.
     ///
-    /// The lock of a process that ends is released, however the process ends. A process that hangs keeps its lock, so this gives
-    /// up after [`LOCK_TIMEOUT`].
-    pub(super) fn acquire(folder: &'a Folder, account: Account) -> Result<Self, StoreError> {
+    /// The lock of a process that ends is released, however the process ends. A process that hangs or is stopped keeps its lock, so
+    /// this gives up after the timeout. After that, writers hardly wait for this lock until one of them gets it. Otherwise such a
+    /// process would occupy every thread that works for many accounts, for the whole timeout with each account of the stripe.
+    pub(super) fn acquire<'a>(
+        &self,
+        folder: &'a Folder,
+        account: Account,
+    ) -> Result<StripeLock<'a>, StoreError> {
         folder.check()?;
         let stripe = stripe_of(account);
+        let bit = 1_u64 << stripe;
+        let timeout = match self.timed_out.load(Ordering::Relaxed) & bit {
+            0 => self.timeout,
+            _ => self.timeout.min(TIMEOUT_AFTER_TIMEOUT),
+        };
         let (path, file) = open_lock_file(folder, stripe)?;
         let start = Instant::now();
         let mut wait = Duration::from_millis(1);
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { folder, stripe, _file: file }),
+                Ok(()) => {
+                    self.timed_out.fetch_and(!bit, Ordering::Relaxed);
+                    return Ok(StripeLock { folder, stripe, file });
+                }
                 Err(TryLockError::Error(error)) if error.kind() != ErrorKind::Interrupted => {
                     return Err(io_error("lock", &path, error));
                 }
-                Err(_) if start.elapsed() > LOCK_TIMEOUT => {
+                Err(_) if start.elapsed() > timeout => {
+                    self.timed_out.fetch_or(bit, Ordering::Relaxed);
                     let message = format!(
-                        "another process or thread has locked `{}` for more than {} seconds",
+                        "another process or thread has locked `{}` for more than {:?}; if it is stopped, continue or end it",
                         path.display(),
-                        LOCK_TIMEOUT.as_secs()
+                        self.timeout
                     );
                     return Err(StoreError::with_source(StoreErrorKind::Unavailable, message));
                 }
@@ -61,7 +89,9 @@ impl<'a> StripeLock<'a> {
             }
         }
     }
+}
 
+impl<'a> StripeLock<'a> {
     pub(super) const fn folder(&self) -> &'a Folder {
         self.folder
     }
@@ -74,6 +104,14 @@ impl<'a> StripeLock<'a> {
     /// Replaces the file at `path`, or creates it, durably and in one step.
     pub(super) fn replace(&self, path: &Path, content: &[u8]) -> Result<(), StoreError> {
         self.folder.replace(path, &temporary_prefix(self.stripe), content)
+    }
+}
+
+impl Drop for StripeLock<'_> {
+    /// Releases the lock. Closing the file would not: a process that was forked meanwhile has the open file too, and with it the lock.
+    fn drop(&mut self) {
+        // If this fails, the lock is released when the last process has closed the file.
+        let _ = self.file.unlock();
     }
 }
 
@@ -91,7 +129,10 @@ pub(super) fn remove_leftovers(folder: &Folder) -> Result<(), StoreError> {
         let (path, file) = open_lock_file(folder, stripe)?;
         match file.try_lock() {
             // The names were listed before the lock was taken, so the writer of each of these files is done or dead.
-            Ok(()) => leftovers.for_each(|name| drop(folder.remove(&folder.file(name)))),
+            Ok(()) => {
+                let _lock = StripeLock { folder, stripe, file };
+                leftovers.for_each(|name| drop(folder.remove(&folder.file(name))));
+            }
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(io_error("lock", &path, error)),
         }
@@ -108,27 +149,4 @@ fn open_lock_file(folder: &Folder, stripe: u8) -> Result<(PathBuf, File), StoreE
     let file = permissions::file_options().read(true).write(true).create(true).truncate(false).open(&path);
     let file = file.map_err(|error| io_error("open", &path, error))?;
     Ok((path, file))
-}
-
-/// Returns the stripe of the account, by the FNV-1a hash of its text. It is the same in every process and every version of this
-/// library.
-fn stripe_of(account: Account) -> u8 {
-    let hash = account.to_string().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    u8::try_from(hash % u64::from(STRIPES)).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// During an update, processes of two versions share a folder. Both must lock the same file.
-    #[test]
-    fn an_account_has_the_same_stripe_in_every_version() {
-        assert_eq!(stripe_of(Account::hub(62515)), 38);
-        let mut used = [false; STRIPES as usize];
-        (0..1000).for_each(|hub_id| used[usize::from(stripe_of(Account::hub(hub_id)))] = true);
-        assert!(used.iter().all(|used| *used));
-    }
 }

@@ -1,10 +1,11 @@
-//! Who can use a file or a folder. On Unix only the owner may: folders have the mode 0700 and files 0600. On other systems these
-//! functions restrict nothing and find nothing wrong.
+//! What only Unix knows of files and folders. There, only the owner may use them: folders have the mode 0700 and files 0600. On other
+//! systems these functions restrict nothing and find nothing wrong.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
+use std::path::Path;
 
-/// What tells a folder from another folder at the same path: device and inode on Unix.
+/// What tells one folder from another, if both exist: device and inode on Unix.
 pub(super) type Identity = (u64, u64);
 
 #[cfg(unix)]
@@ -12,7 +13,7 @@ mod platform {
     use std::fs::Permissions;
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 
-    use super::{DirBuilder, File, Identity, Metadata, OpenOptions, io};
+    use super::{DirBuilder, File, Identity, Metadata, OpenOptions, Path, io};
 
     /// The mode bits of the group and of all other users.
     const OTHERS: u32 = 0o077;
@@ -29,6 +30,11 @@ mod platform {
         let mut options = OpenOptions::new();
         options.mode(0o600);
         options
+    }
+
+    /// Opens a folder, so that it can be flushed and told from others. Returns `None` if the system has no such thing.
+    pub(in super::super) fn open_folder(path: &Path) -> io::Result<Option<File>> {
+        File::open(path).map(Some)
     }
 
     pub(in super::super) fn identity(metadata: &Metadata) -> Identity {
@@ -56,7 +62,7 @@ mod platform {
 
 #[cfg(not(unix))]
 mod platform {
-    use super::{DirBuilder, File, Identity, Metadata, OpenOptions, io};
+    use super::{DirBuilder, File, Identity, Metadata, OpenOptions, Path, io};
 
     pub(in super::super) fn folder_builder() -> DirBuilder {
         DirBuilder::new()
@@ -64,6 +70,10 @@ mod platform {
 
     pub(in super::super) fn file_options() -> OpenOptions {
         OpenOptions::new()
+    }
+
+    pub(in super::super) fn open_folder(_: &Path) -> io::Result<Option<File>> {
+        Ok(None)
     }
 
     pub(in super::super) fn identity(_: &Metadata) -> Identity {
@@ -84,5 +94,5 @@ mod platform {
 }
 
 pub(super) use platform::{
-    file_options, folder_builder, identity, is_open_to_others, owner, restrict_to_owner,
+    file_options, folder_builder, identity, is_open_to_others, open_folder, owner, restrict_to_owner,
 };

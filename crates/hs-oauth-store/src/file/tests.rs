@@ -1,5 +1,7 @@
 mod damage;
 #[cfg(unix)]
+mod locks;
+#[cfg(unix)]
 mod unix;
 mod versions;
 
@@ -151,7 +153,7 @@ fn temporary_files_of_a_killed_writer_are_ignored_and_removed_by_the_next_open()
     assert_eq!(store.load(ACCOUNT).unwrap(), Some(Stored { version, record: full_record() }));
 
     // While a writer holds the lock, the file may be its own.
-    let writer = StripeLock::acquire(&store.folder, ACCOUNT).unwrap();
+    let writer = store.locks.acquire(&store.folder, ACCOUNT).unwrap();
     folder.open();
     assert!(folder.file(&leftover).exists() && !folder.file(".07-1.tmp").exists());
     drop(writer);
@@ -169,7 +171,7 @@ fn a_write_that_fails_leaves_no_temporary_file_and_the_old_file_as_it_was() {
     // A rename cannot replace a folder with a file.
     fs::remove_file(folder.file("62515.json")).unwrap();
     fs::create_dir(folder.file("62515.json")).unwrap();
-    let lock = StripeLock::acquire(&store.folder, ACCOUNT).unwrap();
+    let lock = store.locks.acquire(&store.folder, ACCOUNT).unwrap();
     let (kind, _) = error_of(lock.replace(&folder.file("62515.json"), b"{}"));
     assert!(matches!(kind, StoreErrorKind::Refused | StoreErrorKind::Unavailable));
     drop(lock);

@@ -2,6 +2,7 @@ use std::fmt;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hs_oauth_core::NextStep;
 use zeroize::Zeroizing;
 
 /// The size of a nonce in bytes. It is large enough that random nonces never repeat, however much is written.
@@ -35,6 +36,13 @@ pub enum InvalidKey {
     /// Two keys have the same ID.
     #[error("two keys have the same ID")]
     SameId,
+}
+
+impl InvalidKey {
+    /// Returns what to do next: fix the configuration of the keys.
+    pub const fn next_step(&self) -> NextStep {
+        NextStep::FixConfiguration
+    }
 }
 
 impl SealingKey {

@@ -118,6 +118,46 @@ fn another_folder_at_the_same_path_is_not_used_in_place_of_the_one_that_was_open
     assert!(message.contains("not the folder"), "{message}");
 }
 
+/// The folder stays open, so the file system cannot give its number to another folder.
+#[test]
+fn a_folder_made_anew_at_the_same_path_is_not_used_although_its_number_was_free_again() {
+    let folder = TestFolder::new();
+    let number = |path: &Path| fs::metadata(path).unwrap().ino();
+    let store = folder.open();
+    create(&store, ACCOUNT);
+    let opened = number(&folder.path);
+    fs::remove_dir_all(&folder.path).unwrap();
+    // Some file systems give out the number again at once, some after a while, and some never.
+    for attempt in 0..200 {
+        let new = folder.path.with_extension(attempt.to_string());
+        fs::create_dir(&new).unwrap();
+        chmod(&new, 0o700);
+        if attempt == 199 || number(&new) == opened {
+            fs::rename(&new, &folder.path).unwrap();
+            break;
+        }
+    }
+    let (kind, message) = error_of(store.load(ACCOUNT));
+    assert_eq!(kind, StoreErrorKind::Unavailable);
+    assert!(message.contains("not the folder"), "{message}");
+}
+
+/// On an overlay, a folder that nobody has open may get another number when its file system is short of memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_folder_is_open_as_long_as_the_store_is() {
+    let folder = TestFolder::new();
+    let is_open = || {
+        let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+        let mut open = descriptors.filter_map(|descriptor| fs::read_link(descriptor.unwrap().path()).ok());
+        open.any(|path| path == folder.path)
+    };
+    let store = folder.open();
+    assert!(is_open());
+    drop(store);
+    assert!(!is_open());
+}
+
 #[test]
 fn a_folder_of_another_user_is_refused() {
     let folder = TestFolder::new();
