@@ -10,8 +10,8 @@ use hs_oauth_core::{
 use rustls::ServerConfig;
 
 use super::server::{Act, Script, Server};
-use crate::manager::setup::HUB;
 use crate::both::Client;
+use crate::manager::setup::HUB;
 use crate::manager::setup::now;
 use crate::raw_server::BlackHole;
 

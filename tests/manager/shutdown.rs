@@ -9,7 +9,6 @@ use hs_oauth_async::Event;
 use hs_oauth_core::renewal::{GrantId, HolderId, Lease, Record, Stored, TokenError};
 use hs_oauth_core::{Account, ApiVersion, Introspect, Random, StoreError, StoreErrorKind};
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
-use hs_oauth_store::{MemoryStore, TokenStore};
 
 use super::setup::{HUB, Manager, Operation, Setup, bearer_of, both, long_times, now, refresh_token};
 use crate::wait::{PATIENCE, in_parallel, wait_until};
@@ -76,7 +75,8 @@ fn a_run_that_has_not_sent_when_the_shutdown_begins_sends_nothing_and_leaves_no_
 
 #[test]
 fn a_listener_may_shut_the_manager_down_from_any_event() {
-    let cases = ["mass_refusal", "installed", "saved", "renewed", "gone", "disconnected", "failed", "failed install"];
+    let cases =
+        ["mass_refusal", "installed", "saved", "renewed", "gone", "disconnected", "failed", "failed install"];
     in_parallel(cases.into_iter().flat_map(|case| [(0, case), (1, case)]), |(index, case)| {
         let setup = Setup::new(index, Settings::new([3; 32]), ApiVersion::LATEST, long_times());
         if case != "installed" {
@@ -219,10 +219,11 @@ fn a_shutdown_ends_within_its_time_and_returns_the_tokens_at_whose_save_the_stor
                 assert!(matches!(setup.manager.install(setup.code()), Err(TokenError::Unsaved { .. })));
             }
             let (end, hanging) = hang_at(&setup, Operation::Save);
+            let code = setup.code();
             std::thread::scope(|scope| {
                 match case {
                     "renewal" => _ = scope.spawn(|| _ = setup.manager.bearer()),
-                    "install" => _ = scope.spawn(|| _ = setup.manager.install(setup.code())),
+                    "install" => _ = scope.spawn(|| _ = setup.manager.install(code)),
                     _ => {}
                 }
                 if case != "last attempt" {
@@ -244,12 +245,12 @@ fn a_shutdown_ends_within_its_time_and_returns_the_tokens_at_whose_save_the_stor
 #[test]
 fn a_shutdown_without_a_limit_of_its_own_takes_twenty_five_seconds_at_most() {
     /// A store that never ends to save new tokens over older ones.
-    struct Hanging(MemoryStore);
+    struct Hanging(hs_oauth_async::MemoryStore);
 
     #[hs_oauth_async::async_trait]
     impl hs_oauth_async::AsyncTokenStore for Hanging {
         async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
-            self.0.load(account)
+            self.0.load(account).await
         }
 
         async fn swap(
@@ -258,25 +259,25 @@ fn a_shutdown_without_a_limit_of_its_own_takes_twenty_five_seconds_at_most() {
             expected: Option<u64>,
             record: &Record,
         ) -> Result<hs_oauth_async::Swapped, StoreError> {
-            match self.0.load(account)? {
+            match self.0.load(account).await? {
                 Some(stored) if stored.record.tokens != record.tokens => std::future::pending().await,
-                _ => self.0.swap(account, expected, record),
+                _ => self.0.swap(account, expected, record).await,
             }
         }
 
         async fn list(&self) -> Result<Vec<Account>, StoreError> {
-            self.0.list()
+            self.0.list().await
         }
 
         async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
-            self.0.remove(account, expected)
+            self.0.remove(account, expected).await
         }
     }
 
     let setup = Setup::new(0, Settings::new([3; 32]), ApiVersion::LATEST, long_times());
     let tokens = setup.tokens_ending_in(HUB, 0);
     let client = hs_oauth_async::Client::new(setup.app.clone()).unwrap();
-    let manager = hs_oauth_async::TokenManager::new(client, Hanging(MemoryStore::new()));
+    let manager = hs_oauth_async::TokenManager::new(client, Hanging(hs_oauth_async::MemoryStore::new()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         manager.install_tokens_as(HUB, tokens.clone()).await.unwrap();

@@ -370,9 +370,7 @@ fn an_install_says_whose_it_is_what_was_granted_and_whether_the_account_was_ther
     both(|setup| {
         for reinstall in [false, true] {
             let installed = match &setup.manager {
-                Manager::Async(runtime, manager) => {
-                    runtime.block_on(manager.install(setup.code())).unwrap()
-                }
+                Manager::Async(runtime, manager) => runtime.block_on(manager.install(setup.code())).unwrap(),
                 Manager::Blocking(manager) => manager.install(setup.code()).unwrap(),
             };
             let tokens = setup.store.tokens();
