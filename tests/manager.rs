@@ -180,9 +180,10 @@ fn a_refused_grant_is_gone_once_and_until_a_new_install() {
             let error = manager.bearer().unwrap_err();
             assert!(matches!(error, TokenError::Gone { refusal: None, .. }), "{error:?}");
         }
-        assert!(matches!(setup.manager.refresh_now(), Err(TokenError::Gone { .. })));
         assert_eq!(setup.sent(Target::Refresh), 1);
-        setup.expect_no_event();
+        assert!(matches!(setup.manager.recheck(HUB), Err(TokenError::Gone { refusal: Some(_), .. })));
+        assert_eq!(setup.sent(Target::Refresh), 2);
+        assert!(setup.events().is_empty(), "it was gone before");
 
         assert_eq!(setup.manager.install(setup.code()).unwrap(), HUB);
         assert!(setup.accepts(setup.manager.bearer().unwrap()));

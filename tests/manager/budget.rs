@@ -3,6 +3,7 @@
 //! The limit follows the clock, so on a stalled machine more renewals begin between two steps of a test. The tests of an order
 //! therefore use so many accounts that only a stall of many seconds changes their result.
 
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::mpsc::{Receiver, channel};
@@ -19,11 +20,12 @@ use super::relay::Hold;
 use super::setup::{Manager, Operation, Setup, bearer_of, both, long_times};
 use crate::wait::{PATIENCE, wait_until};
 
-/// A manager with a limit, the accounts that it has renewed, in order, and the bearer that all accounts have at first.
+/// A manager with a limit, and the accounts that it has renewed, in order.
 struct Budgeted {
     manager: Manager,
     renewed: Receiver<Account>,
-    old: HeaderValue,
+    /// The bearer that each account has at first.
+    old: HashMap<Account, HeaderValue>,
 }
 
 /// Installs one account for each number in `ending_in`, with a token that ends after so many seconds.
@@ -37,11 +39,13 @@ fn budgeted(setup: &Setup, per_second: u32, ending_in: &[u64]) -> Budgeted {
     let store = Arc::clone(&setup.store);
     let budget = NonZeroU32::new(per_second);
     let manager = Manager::with_budget(setup.index(), &setup.app, store, long_times(), budget, on_event);
-    let tokens = setup.install_ending_in(1800);
+    let mut old = HashMap::new();
     for (account, seconds) in accounts(ending_in.len()).into_iter().zip(ending_in) {
-        manager.install_tokens(setup.tokens_ending_in(account, *seconds)).unwrap();
+        let tokens = setup.tokens_ending_in(account, *seconds);
+        old.insert(account, bearer_of(&tokens));
+        manager.install_tokens(tokens).unwrap();
     }
-    Budgeted { manager, renewed, old: bearer_of(&tokens) }
+    Budgeted { manager, renewed, old }
 }
 
 impl Budgeted {
@@ -68,7 +72,7 @@ fn tokens_that_end_together_are_renewed_within_the_limit_while_they_are_handed_o
         // No renewal can end now, so a caller that waited for one would wait until its request has run out of time.
         setup.relay.hold(Hold::Refreshes);
         for account in &left {
-            assert_eq!(budgeted.manager.bearer_of(*account).unwrap(), budgeted.old);
+            assert_eq!(budgeted.manager.bearer_of(*account).unwrap(), budgeted.old[account]);
         }
         assert!(began.elapsed() < long_times().longest_timing().request, "{:?}", began.elapsed());
         setup.relay.release();

@@ -10,7 +10,7 @@ use hs_oauth_core::renewal::{GrantId, HolderId, Lease, Record, Stored, TokenErro
 use hs_oauth_core::{Account, ApiVersion, Introspect, Random, StoreError, StoreErrorKind};
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
 
-use super::setup::{HUB, Manager, Operation, Setup, bearer_of, both, long_times, now, refresh_token};
+use super::setup::{HUB, Manager, Operation, Setup, bearer_of, both, long_times, now, refresh_token, short_lease};
 use crate::wait::{PATIENCE, in_parallel, wait_until};
 
 fn down() -> StoreError {
@@ -78,7 +78,7 @@ fn a_listener_may_shut_the_manager_down_from_any_event() {
     let cases =
         ["mass_refusal", "installed", "saved", "renewed", "gone", "disconnected", "failed", "failed install"];
     in_parallel(cases.into_iter().flat_map(|case| [(0, case), (1, case)]), |(index, case)| {
-        let setup = Setup::new(index, Settings::new([3; 32]), ApiVersion::LATEST, long_times());
+        let setup = Setup::new(index, Settings::new([3; 32]), ApiVersion::LATEST, short_lease());
         if case != "installed" {
             setup.install_ending_in(1800);
         }
@@ -99,13 +99,13 @@ fn a_listener_may_shut_the_manager_down_from_any_event() {
             sender.send(()).unwrap();
         };
         let store = Arc::clone(&setup.store);
-        manager.set(Manager::new(index, &setup.app, store, long_times(), on_event)).unwrap();
+        manager.set(Manager::new(index, &setup.app, store, short_lease(), on_event)).unwrap();
         let manager = manager.get().unwrap().clone();
         let code = setup.code();
         match case {
             "gone" => _ = setup.hubspot.emulator(|emulator| emulator.uninstall(HUB.hub_id)),
             "failed" => setup.fault(Fault::status(400).with_target(Target::Refresh)),
-            "failed install" => setup.store.save_nothing(),
+            "failed install" | "saved" => setup.store.save_nothing(),
             _ => {}
         }
         // Refusals for so many accounts at once are a mass refusal.
@@ -114,7 +114,12 @@ fn a_listener_may_shut_the_manager_down_from_any_event() {
             manager.install_tokens_as(*account, setup.tokens_ending_in(*account, 0)).unwrap();
             setup.hubspot.emulator(|emulator| emulator.uninstall(account.hub_id));
         }
+        let store = Arc::clone(&setup.store);
         std::thread::spawn(move || match case {
+            "saved" => {
+                assert!(matches!(manager.refresh_now(), Err(TokenError::Unsaved { .. })));
+                store.clear_fault();
+            }
             "mass_refusal" => accounts.into_iter().for_each(|account| _ = manager.bearer_of(account)),
             "installed" | "failed install" => _ = manager.install(code),
             "disconnected" => _ = manager.disconnect(),

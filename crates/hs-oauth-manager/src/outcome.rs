@@ -61,6 +61,8 @@ pub struct FlightEnd {
     was_evicted: bool,
     /// How long the flight took.
     took: Duration,
+    /// Whether the grant was gone before.
+    was_gone: bool,
 }
 
 /// A caller who asks for a bearer. It may start or join several flights until it has one.
@@ -91,7 +93,7 @@ impl FlightEnd {
         random: u64,
     ) -> (Self, Option<Unsaved>) {
         let Flight { run, install, progress, account, snapshot, unsaved, forced, began } = flight;
-        let took = now.since(began);
+        let (took, was_gone) = (now.since(began), run.has_rechecked());
         let mut was_evicted = false;
         let result = match &run_result {
             Ok(CurrentTokens { tokens, version, renewed, .. }) => {
@@ -116,8 +118,17 @@ impl FlightEnd {
             None => run.into_unsaved().map(Unsaved::Renewal),
         };
         let install = progress.install;
-        let end =
-            Self { result, starts_retries: false, account, unsaved, install, run_result, was_evicted, took };
+        let end = Self {
+            result,
+            starts_retries: false,
+            account,
+            unsaved,
+            install,
+            run_result,
+            was_evicted,
+            took,
+            was_gone,
+        };
         (end, left)
     }
 
@@ -143,7 +154,9 @@ impl FlightEnd {
             Ok(CurrentTokens { refresh_error: Some(error), .. }) => {
                 emit(&Event::Failed { account, error, took });
             }
-            Err(TokenError::Gone { unsettled, refusal }) if refusal.is_some() || self.was_evicted => {
+            Err(TokenError::Gone { unsettled, refusal })
+                if refusal.is_some() && !self.was_gone || self.was_evicted =>
+            {
                 emit(&Event::Gone { account, unsettled: *unsettled });
             }
             // Nothing was sent, or an event has been emitted for it before.

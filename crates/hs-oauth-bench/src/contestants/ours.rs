@@ -115,7 +115,7 @@ pub(crate) fn async_lent() -> Result<SharedWork, Failure> {
 fn blocking() -> Result<hs_oauth_blocking::TokenManager, Failure> {
     let client = hs_oauth_blocking::Client::new(app()?.build()?);
     let manager = hs_oauth_blocking::TokenManager::new(client, hs_oauth_blocking::MemoryStore::new());
-    manager.install_tokens(ACCOUNT, tokens()?)?;
+    manager.install_tokens_as(ACCOUNT, tokens()?)?;
     Ok(manager)
 }
 
@@ -123,7 +123,7 @@ fn asynchronous() -> Result<(hs_oauth_async::TokenManager, Runtime), Failure> {
     let client = hs_oauth_async::Client::new(app()?.build()?)?;
     let manager = hs_oauth_async::TokenManager::new(client, hs_oauth_async::MemoryStore::new());
     let runtime = shared_runtime()?;
-    runtime.block_on(manager.install_tokens(ACCOUNT, tokens()?))?;
+    runtime.block_on(manager.install_tokens_as(ACCOUNT, tokens()?))?;
     Ok((manager, runtime))
 }
 
@@ -135,5 +135,6 @@ fn app() -> Result<AppBuilder, Failure> {
 fn tokens() -> Result<TokenSet, Failure> {
     let mut tokens = TokenSet::new(AccessToken::new(given::ACCESS_TOKEN)?, 86_400, SystemTime::now().into());
     tokens.refresh_token = Some(RefreshToken::new(given::REFRESH_TOKEN)?);
+    tokens.hub_id = Some(ACCOUNT.hub_id);
     Ok(tokens)
 }

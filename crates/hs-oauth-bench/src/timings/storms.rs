@@ -107,7 +107,7 @@ fn storm_of_tasks(count: usize) -> Result<Storm, Failure> {
     let waits = runtime.block_on(async {
         let client = hs_oauth_async::Client::new(setting.app.clone())?;
         let manager = hs_oauth_async::TokenManager::new(client, MemoryStore::new());
-        manager.install_tokens(setting.account, setting.tokens.clone()).await?;
+        manager.install_tokens_as(setting.account, setting.tokens.clone()).await?;
         let began = Instant::now();
         let mut tasks = JoinSet::new();
         for _ in 0..count {
@@ -123,7 +123,7 @@ fn storm_of_threads(count: usize) -> Result<Storm, Failure> {
     let setting = Setting::new()?;
     let client = hs_oauth_blocking::Client::new(setting.app.clone());
     let manager = hs_oauth_blocking::TokenManager::new(client, MemoryStore::new());
-    manager.install_tokens(setting.account, setting.tokens.clone())?;
+    manager.install_tokens_as(setting.account, setting.tokens.clone())?;
     let (gate, began) = (RwLock::new(()), OnceLock::new());
     let waits = thread::scope(|scope| {
         let ask = || {

@@ -85,7 +85,7 @@ pub enum TokenError {
         refusal: Error,
     },
     /// The store failed, and there are no new tokens.
-    #[error(transparent)]
+    #[error("{_0}; next: {}", self.next_step())]
     Store(StoreError),
     /// HubSpot issued tokens that could not be saved. They may exist nowhere else.
     ///

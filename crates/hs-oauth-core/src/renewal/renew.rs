@@ -13,7 +13,7 @@ use super::id::HolderId;
 use super::lease;
 use super::loaded::{self, Loaded};
 use super::policy::RenewalPolicy;
-use super::record::{Record, Stored};
+use super::record::{GrantState, Record, Stored};
 use super::requirements::Requirements;
 use super::response::{Examination, Outcome};
 use super::run::{CurrentTokens, Deadline, Demand, Input, Run, Step};
@@ -37,6 +37,8 @@ pub struct Renewal {
     holder: HolderId,
     is_admitted: bool,
     has_sent: bool,
+    /// Whether the grant was gone before it sent.
+    has_rechecked: bool,
     pending_save: Option<PendingSave>,
     holder_wait: HolderWait,
     store: StoreCalls,
@@ -106,6 +108,7 @@ impl Renewal {
             random,
             is_admitted: false,
             has_sent: false,
+            has_rechecked: false,
             pending_save: None,
             holder_wait: HolderWait::default(),
             store: StoreCalls::new(),
@@ -130,6 +133,11 @@ impl Renewal {
     /// Returns the tokens that the run could not save, after [`TokenError::Unsaved`]. The next run must begin with them.
     pub fn into_unsaved(self) -> Option<UnsavedTokens> {
         self.pending_save.map(|pending| pending.unsaved)
+    }
+
+    /// Returns whether the run has sent a refresh of a grant that was gone. If HubSpot refused it, that is no news.
+    pub fn has_rechecked(&self) -> bool {
+        self.has_rechecked
     }
 
     /// Does what the loaded record asks for.
@@ -218,6 +226,7 @@ impl Renewal {
             return self.done(Err(TokenError::NotRenewable));
         };
         self.has_sent = true;
+        self.has_rechecked = leased.record.state == GrantState::Gone;
         self.state = State::Send { leased: Box::new(leased), sent_at: now };
         Step::Send { refresh: Refresh::new(token), timeout }
     }
