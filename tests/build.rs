@@ -35,9 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         fs::write(folder.join("mod.rs"), MODULES.map(|module| format!("pub mod {module};\n")).concat())?;
         mutants += &declaration(name, &folder.join("mod.rs"));
-        names += &format!("    ({name:?}, super::schedules::<{name}::renew::Renewal>),\n");
+        names += &format!("    ({name:?}, <{name}::renew::Renewal as RenewalRun>::begin),\n");
     }
-    mutants += &format!("const MUTANTS: &[(&str, Schedules)] = &[\n{names}];\n");
+    mutants += &format!("const MUTANTS: &[(&str, Begin)] = &[\n{names}];\n");
     fs::write(out_dir.join("mutants.rs"), mutants)?;
     Ok(())
 }
@@ -61,6 +61,6 @@ fn with_public_paths(source: &str) -> String {
 
 fn declaration(name: &str, path: &Path) -> String {
     format!(
-        "#[allow(warnings, clippy::all)]\n#[path = {path:?}]\nmod {name};\nimpl_renewal_run!({name}::renew::Renewal, {name}::save::UnsavedTokens);\n"
+        "#[allow(warnings, clippy::all)]\n#[path = {path:?}]\nmod {name};\nimpl_renewal_run!({name}::renew::Renewal);\n"
     )
 }

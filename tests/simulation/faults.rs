@@ -27,6 +27,12 @@ pub(super) struct Faults {
     pub(super) error_response: u64,
     /// The network delivers the request twice, and one of the two responses arrives.
     pub(super) request_duplicated: u64,
+    /// HubSpot acts, and what arrives is its response to another account.
+    pub(super) response_crossed: u64,
+    /// HubSpot's response does not say whose tokens it has, as in `v1`.
+    pub(super) response_names_nobody: u64,
+    /// HubSpot refuses the grants of many other accounts, too, when a response arrives.
+    pub(super) mass_refusal: u64,
     /// No connection to HubSpot is possible.
     pub(super) unreachable: u64,
     /// The process crashes, before or after any action.
@@ -43,6 +49,10 @@ pub(super) struct Faults {
     pub(super) caller_leaves: u64,
     /// How many times the customer uninstalls, installs again or is disconnected.
     pub(super) operators: u64,
+    /// How many times an operator asks for a renewal, however fresh the token is, or although the grant is gone.
+    pub(super) forced_renewals: u64,
+    /// How many times a process is deployed with another app, or with a wrong client secret, for up to half an hour.
+    pub(super) wrong_deployments: u64,
     /// How far apart the clocks are, in milliseconds.
     pub(super) skew: u64,
 }
@@ -61,6 +71,8 @@ impl Faults {
             &mut faults.response_truncated,
             &mut faults.error_response,
             &mut faults.request_duplicated,
+            &mut faults.response_crossed,
+            &mut faults.response_names_nobody,
             &mut faults.unreachable,
             &mut faults.crash,
             &mut faults.pause,
@@ -74,6 +86,9 @@ impl Faults {
         }
         faults.store_is_read_only = [0, 0, 0, 2][random.up_to(3) as usize];
         faults.clock_set = u64::from(random.up_to(9) == 0) * 300;
+        faults.mass_refusal = [0, 0, 0, 500][random.up_to(3) as usize];
+        faults.forced_renewals = [0, 0, 0, 4][random.up_to(3) as usize];
+        faults.wrong_deployments = [0, 0, 0, 2][random.up_to(3) as usize];
         faults.operators = [0, 0, 1, 3][random.up_to(3) as usize];
         faults.skew = [0, clock_margin / 2, clock_margin][random.up_to(2) as usize];
         faults

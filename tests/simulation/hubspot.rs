@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use hs_oauth_core::{
     Account, App, Authorize, ClientSecret, Endpoint, ExchangeCode, Introspect, Introspection, Randomness,
-    RefreshToken, Timestamp, TokenSet,
+    Refresh, RefreshToken, Timestamp, TokenSet,
 };
 use hs_oauth_emulator::{Emulator, Rotation, Settings};
 use http::Response;
@@ -12,8 +12,21 @@ use http::Response;
 pub(super) const HUB: i64 = 62515;
 pub(super) const ACCOUNT: Account = Account::hub(HUB);
 
+/// What a process is configured with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deployment {
+    /// The app that the account has installed.
+    Right,
+    /// The same app with a wrong client secret.
+    WrongSecret,
+    /// Another app, with its own client secret.
+    OtherApp,
+}
+
 pub(super) struct HubSpot {
     pub(super) app: App,
+    app_with_wrong_secret: App,
+    other_app: App,
     pub(super) emulator: Emulator,
     /// When each access token expires, in milliseconds of the true time.
     expires_at: HashMap<String, u64>,
@@ -26,11 +39,28 @@ impl HubSpot {
         settings.rotation = rotation;
         settings.access_token_lifetime = access_token_lifetime;
         settings.auto_approve = true;
-        let app = App::hubspot(&settings.client_id, ClientSecret::new(&settings.client_secret).unwrap())
-            .with_redirect_uri(&settings.redirect_uris[0])
-            .build()
-            .unwrap();
-        Self { app, emulator: Emulator::new(settings), expires_at: HashMap::new(), installs: 0 }
+        let app = |client_id: &str, secret: &str| {
+            App::hubspot(client_id, ClientSecret::new(secret).unwrap())
+                .with_redirect_uri(&settings.redirect_uris[0])
+                .build()
+                .unwrap()
+        };
+        Self {
+            app: app(&settings.client_id, &settings.client_secret),
+            app_with_wrong_secret: app(&settings.client_id, "not-the-secret"),
+            other_app: app("another-app", &settings.client_secret),
+            emulator: Emulator::new(settings),
+            expires_at: HashMap::new(),
+            installs: 0,
+        }
+    }
+
+    pub(super) fn app(&self, deployment: Deployment) -> &App {
+        match deployment {
+            Deployment::Right => &self.app,
+            Deployment::WrongSecret => &self.app_with_wrong_secret,
+            Deployment::OtherApp => &self.other_app,
+        }
     }
 
     /// Connects the account, and exchanges the code for tokens.
@@ -62,6 +92,23 @@ impl HubSpot {
             self.expires_at.insert(token.to_owned(), now + expires_in * 1000);
         }
         response
+    }
+
+    /// Handles a request that a process sends which is configured so.
+    pub(super) fn handle_from<E: Endpoint>(
+        &mut self,
+        deployment: Deployment,
+        now: u64,
+        endpoint: &E,
+    ) -> Response<Vec<u8>> {
+        match deployment {
+            Deployment::Right => self.handle(now, endpoint),
+            Deployment::WrongSecret => {
+                self.emulator.handle(at(now), endpoint.to_http(&self.app_with_wrong_secret))
+            }
+            // HubSpot knows that app, but the app has no such refresh token.
+            Deployment::OtherApp => self.handle(now, &Refresh::new("na1-unknown".parse().unwrap())),
+        }
     }
 
     /// Returns when the access token expires by HubSpot's own clock, in milliseconds.

@@ -8,11 +8,14 @@ mod faults;
 mod further_scenarios;
 mod hubspot;
 mod mutants;
+mod recheck_scenarios;
 mod renewal_run;
 mod rules;
 mod scenario;
 mod scenarios;
 mod simulator;
+mod tenant_scenarios;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -21,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hs_oauth_core::renewal::Renewal;
 
-use renewal_run::RenewalRun;
+use renewal_run::{Begin, RenewalRun as _};
 use rules::Window;
 use simulator::Simulator;
 
@@ -39,8 +42,8 @@ struct Violation {
     rule: String,
 }
 
-/// Runs the schedules of these seeds on every processor, until one violates a rule.
-fn schedules<R: RenewalRun + 'static>(seeds: Range<u64>) -> Result<Totals, Violation> {
+/// Runs the schedules of these seeds with the renewals that `begin` returns, on every processor, until one violates a rule.
+fn schedules(begin: Begin, seeds: Range<u64>) -> Result<Totals, Violation> {
     let next = AtomicU64::new(seeds.start);
     let violation: Mutex<Option<Violation>> = Mutex::new(None);
     let totals = Mutex::new(Totals::default());
@@ -53,7 +56,7 @@ fn schedules<R: RenewalRun + 'static>(seeds: Range<u64>) -> Result<Totals, Viola
                     if seed >= seeds.end || violation.lock().unwrap().is_some() {
                         break;
                     }
-                    let mut simulator = Simulator::<R>::new(seed, false);
+                    let mut simulator = Simulator::new(begin, seed, false);
                     simulator.run();
                     own.schedules += 1;
                     own.requests += simulator.requests;
@@ -80,8 +83,8 @@ fn schedules<R: RenewalRun + 'static>(seeds: Range<u64>) -> Result<Totals, Viola
 }
 
 /// Runs the schedule of this seed again, and returns its trace.
-fn replay<R: RenewalRun>(seed: u64) -> String {
-    let mut simulator = Simulator::<R>::new(seed, true);
+fn replay(seed: u64) -> String {
+    let mut simulator = Simulator::new(Renewal::begin, seed, true);
     simulator.run();
     let trace = simulator.trace.take().unwrap_or_default();
     match simulator.rules.violation {
@@ -99,11 +102,11 @@ fn variable(name: &str) -> Option<u64> {
 #[test]
 fn whatever_fails_the_rules_hold_and_accounts_are_lost_only_where_no_protocol_can_help() {
     if let Some(seed) = variable("HS_OAUTH_SIM_SEED") {
-        println!("{}", replay::<Renewal>(seed));
+        println!("{}", replay(seed));
         return;
     }
     let count = variable("HS_OAUTH_SIM_SCHEDULES").unwrap_or(100_000);
-    match schedules::<Renewal>(0..count) {
+    match schedules(Renewal::begin, 0..count) {
         Ok(totals) => {
             println!(
                 "{} schedules, {} token requests, accounts lost in the windows that no protocol closes: {:?}",
@@ -115,7 +118,7 @@ fn whatever_fails_the_rules_hold_and_accounts_are_lost_only_where_no_protocol_ca
         }
         Err(Violation { seed, rule }) => panic!(
             "{rule}\n{}\nreplay with HS_OAUTH_SIM_SEED={seed} cargo test -p hs-oauth-tests simulation -- --nocapture",
-            replay::<Renewal>(seed)
+            replay(seed)
         ),
     }
 }

@@ -3,24 +3,20 @@
 //!
 //! `cargo test -p hs-oauth-tests mutants -- --nocapture` prints which rule caught which bug.
 
-use std::ops::Range;
-
 use hs_oauth_core::renewal::{Demand, RenewalPolicy};
 use hs_oauth_core::{AppIdentity, Random};
 
 use super::hubspot::ACCOUNT;
-use super::renewal_run::impl_renewal_run;
-use super::{RenewalRun, Totals, Violation};
-
-type Schedules = fn(Range<u64>) -> Result<Totals, Violation>;
+use super::renewal_run::{Begin, RenewalRun, UnsavedTokens, impl_renewal_run};
+use super::{Violation, schedules};
 
 include!(concat!(env!("OUT_DIR"), "/mutants.rs"));
 
 #[test]
 fn every_bug_planted_into_the_renewal_violates_a_rule() {
     let mut missed = Vec::new();
-    for (name, schedules) in MUTANTS {
-        match schedules(0..100_000) {
+    for (name, begin) in MUTANTS {
+        match schedules(*begin, 0..100_000) {
             Err(Violation { seed, rule }) => println!("{name}: caught by schedule {seed}: {rule}"),
             Ok(_) => missed.push(name),
         }

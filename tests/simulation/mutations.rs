@@ -101,4 +101,95 @@ const MUTATIONS: &[Mutation] = &[
         from: "self.skipped(now, *stored, deadline)",
         to: "{ _ = deadline; self.found_or(now, stored.record.tokens, TokenError::ShutDown) }",
     },
+    Mutation {
+        name: "client_id_not_compared",
+        from: "if let Some(error) = requirements.other_app(record.client_id.as_deref()) {",
+        to: "if let Some(error) = requirements.other_app(None) {",
+    },
+    Mutation {
+        name: "client_id_filled_in_with_the_lease",
+        from: "let record = lease::taken_by(record, self.holder, until);",
+        to: "let mut record = lease::taken_by(record, self.holder, until);
+            record.client_id.get_or_insert_with(|| self.requirements.app.client_id().to_owned());",
+    },
+    Mutation {
+        name: "client_id_compared_only_in_live_records",
+        from: "if let Some(error) = requirements.other_app(record.client_id.as_deref()) {",
+        to: "if record.state == GrantState::Live && let Some(error) = requirements.other_app(record.client_id.as_deref()) {",
+    },
+    Mutation {
+        name: "hub_not_compared",
+        from: "hub_id.is_some_and(|hub_id| hub_id != expected_hub)",
+        to: "false && hub_id.is_some_and(|hub_id| hub_id != expected_hub)",
+    },
+    Mutation {
+        name: "user_not_compared",
+        from: "user_id.zip(expected_user).is_some_and(|(user_id, expected)| user_id != expected)",
+        to: "false && user_id.zip(expected_user).is_some_and(|(user_id, expected)| user_id != expected)",
+    },
+    Mutation {
+        name: "account_of_an_unreadable_response_not_compared",
+        from: "self.other_account(response.rescued.hub_id, response.rescued.user_id)",
+        to: "self.other_account(None, None)",
+    },
+    Mutation {
+        name: "account_of_an_import_not_asked_for",
+        from: "tokens.hub_id.is_some() || self.sent.has_access_token()",
+        to: "true",
+    },
+    Mutation {
+        name: "rotated_refresh_token_dropped_if_its_account_is_unknown",
+        from: "Err(error) => return self.rescue(tokens.refresh_token.take(), error),",
+        to: "Err(error) => return self.rescue(None, error),",
+    },
+    Mutation {
+        name: "mass_refusal_ignored",
+        from: "Failure::Refused if is_mass_refusal => {",
+        to: "Failure::Refused if false => {",
+    },
+    Mutation {
+        name: "gone_tokens_handed_out",
+        from: "GrantState::Gone if may_recheck && requirements.rechecks_gone() && record.tokens.is_some() => {}",
+        to: "GrantState::Gone => {}",
+    },
+    Mutation {
+        name: "failed_recheck_makes_live",
+        from: "record.unsettled |= unsettled;",
+        to: "record.unsettled |= unsettled; record.state = hs_oauth_core::renewal::GrantState::Live;",
+    },
+    Mutation {
+        name: "recheck_by_anyone",
+        from: "self.demand == Demand::Recheck || self.is_newer_wanted()",
+        to: "true",
+    },
+    Mutation {
+        name: "back_off_of_another_credential_observed",
+        from: "_ if is_of_other_credential => false,",
+        to: "_ if is_of_other_credential && false => false,",
+    },
+    Mutation {
+        name: "requested_back_off_passed_by_refresh_now",
+        from: "Demand::Newer | Demand::Recheck => retry.requested,",
+        to: "Demand::Newer | Demand::Recheck => false,",
+    },
+    Mutation {
+        name: "own_back_off_observed_by_refresh_now",
+        from: "Demand::Newer | Demand::Recheck => retry.requested,",
+        to: "Demand::Newer | Demand::Recheck => true,",
+    },
+    Mutation {
+        name: "requested_back_off_cut_short",
+        from: "record.retry.as_ref().filter(|retry| retry.requested)",
+        to: "record.retry.as_ref().filter(|_| false)",
+    },
+    Mutation {
+        name: "back_off_names_no_credential",
+        from: "retry.credential = is_of_credential.then(|| app.credential().clone());",
+        to: "_ = is_of_credential;",
+    },
+    Mutation {
+        name: "only_the_first_gone_tokens_rejected",
+        from: "if state == GrantState::Gone || self.rejected.is_none() && self.is_newer_wanted() {",
+        to: "if self.rejected.is_none() && (state == GrantState::Gone || self.is_newer_wanted()) {",
+    },
 ];

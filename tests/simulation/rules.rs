@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hs_oauth_core::TokenSet;
-use hs_oauth_core::renewal::{GrantId, GrantState, HolderId, Lease, Record};
+use hs_oauth_core::renewal::{GrantId, GrantState, Lease, Record, Retry};
+use hs_oauth_core::{AppIdentity, TokenSet};
 use hs_oauth_emulator::Rotation;
+
+use super::hubspot::Deployment;
+use super::writer::{Patience, Writer};
 
 /// A window in which an account may be lost. Between a rotation and its save only one process or one packet has the new refresh
 /// token. `RENEWAL.md` numbers what may happen then. A clock that is further off than the margin has the effects of W3 and W4.
@@ -24,6 +27,9 @@ pub(super) enum Window {
     Clock,
 }
 
+/// What the tokens of another account have in their text.
+pub(super) const OTHER_ACCOUNT: &str = "other-account";
+
 pub(super) struct Rules {
     rotation: Rotation,
     clock_margin: u64,
@@ -35,6 +41,8 @@ pub(super) struct Rules {
     stored_tokens: BTreeSet<String>,
     /// The refresh tokens that HubSpot has refused, each with the last time.
     refused_at: HashMap<String, u64>,
+    /// The refresh tokens that HubSpot has refused to another app.
+    refused_to_other_app: BTreeSet<String>,
     /// When each grant was installed.
     installed_at: HashMap<GrantId, u64>,
     /// The runs that wait for a response, and their grants.
@@ -60,6 +68,7 @@ impl Rules {
             grants: HashMap::new(),
             stored_tokens: BTreeSet::new(),
             refused_at: HashMap::new(),
+            refused_to_other_app: BTreeSet::new(),
             installed_at: HashMap::new(),
             sending: BTreeMap::new(),
             open_windows: Vec::new(),
@@ -111,16 +120,29 @@ impl Rules {
         self.close_windows();
     }
 
-    /// HubSpot has refused a refresh token of that grant.
-    pub(super) fn grant_refused(&mut self, now: u64, grant: GrantId, refresh_token: &str) {
+    /// HubSpot has refused a refresh token of that grant, to the app that it was issued to or to another.
+    pub(super) fn grant_refused(
+        &mut self,
+        now: u64,
+        grant: GrantId,
+        refresh_token: &str,
+        is_other_app: bool,
+    ) {
         self.refused_at.insert(refresh_token.to_owned(), now);
-        if self.rotation == Rotation::Strict
+        if is_other_app {
+            self.refused_to_other_app.insert(refresh_token.to_owned());
+        } else if self.rotation == Rotation::Strict
             && self.newest.remove(&grant).is_some_and(|newest| newest != refresh_token)
         {
             // A replaced token ends the grant even after the newest was saved. Its sender took over, or was late.
             let causes = [Window::W3, Window::W4, Window::W5, Window::Clock];
             self.open_windows.extend(causes.iter().filter(|window| self.all_windows.contains(window)));
         }
+    }
+
+    /// Returns whether HubSpot has refused the refresh token to another app, which says nothing about the grant.
+    pub(super) fn was_refused_to_other_app(&self, refresh_token: &str) -> bool {
+        self.refused_to_other_app.contains(refresh_token)
     }
 
     /// A run has sent a request. Rule 1: an account has one request at a time, and a run sends one.
@@ -139,29 +161,31 @@ impl Rules {
         self.sending.remove(&run);
     }
 
-    /// A run has taken the lease. Rule 5: the back-off in the record applies to every process.
-    pub(super) fn lease_taken(&mut self, clock: u64, before: &Record) {
-        let retry_at = before.retry.as_ref().map_or(0, |retry| retry.at.as_millis());
-        if retry_at > clock
-            && retry_at <= clock + 24 * 3_600_000
-            && !self.all_windows.contains(&Window::Clock)
+    /// A run of the app has taken the lease. Rule 5: the back-off in the record applies to every process.
+    pub(super) fn lease_taken(&mut self, writer: &Writer, app: &AppIdentity, before: &Record) {
+        if let Some(retry) = &before.retry
+            && writer.patience.observes(retry, app)
+            && self.is_in_progress(retry, writer.clock)
         {
             self.violate("rule 5: a renewal during the back-off of all processes");
         }
-        if before.state != GrantState::Live {
+        // An operator may have a grant tried once more that is gone.
+        let is_recheck = before.state == GrantState::Gone && writer.patience < Patience::Patient;
+        if before.state != GrantState::Live && !is_recheck {
             self.violate("rule 4: a renewal of a grant that is not live");
         }
     }
 
+    /// Returns whether a back-off is not over, and is not one that a wrong clock may have written.
+    fn is_in_progress(&self, retry: &Retry, clock: u64) -> bool {
+        let at = retry.at.as_millis();
+        at > clock && at <= clock + 24 * 3_600_000 && !self.all_windows.contains(&Window::Clock)
+    }
+
     /// The write of a renewal has taken effect.
-    pub(super) fn renewal_wrote(
-        &mut self,
-        now: u64,
-        clock: u64,
-        holder: Option<HolderId>,
-        before: &Record,
-        after: &Record,
-    ) {
+    pub(super) fn renewal_wrote(&mut self, now: u64, writer: &Writer, before: &Record, after: &Record) {
+        let Writer { clock, holder, .. } = *writer;
+        self.check_app(writer, before);
         if before.state == GrantState::Disconnected {
             self.violate("rule 6: a renewal overwrote a disconnect");
         }
@@ -173,7 +197,27 @@ impl Rules {
         {
             self.violate("rule 6: tokens of an older grant overwrote a newer grant");
         }
+        let has_new_tokens = before
+            .tokens
+            .as_ref()
+            .zip(after.tokens.as_ref())
+            .is_some_and(|(before, after)| !before.has_same_tokens(after));
+        if before.client_id != after.client_id && !has_new_tokens {
+            self.violate("rule 8: a record was given to an app whose refresh HubSpot had not accepted");
+        }
+        if before.state == GrantState::Gone && after.state != GrantState::Gone && !has_new_tokens {
+            self.violate("rule 4: a grant came back that HubSpot had not renewed");
+        }
+        if let Some(retry) = before.retry.as_ref().filter(|retry| retry.requested)
+            && self.is_in_progress(retry, clock)
+            && after.retry.as_ref().map_or(!has_new_tokens, |after| after.at < retry.at)
+        {
+            self.violate("rule 5: a wait that HubSpot had asked for was cut short for all");
+        }
         if after.state == GrantState::Gone && before.state == GrantState::Live {
+            if writer.is_mass_refusal {
+                self.violate("rule 9: a grant was called gone during a mass refusal");
+            }
             let refresh_token = before.tokens.as_ref().and_then(refresh_token).unwrap_or_default();
             let installed_at = self.installed_at.get(&before.grant).copied().unwrap_or(0);
             match self.refused_at.get(&refresh_token) {
@@ -201,17 +245,33 @@ impl Rules {
     pub(super) fn operator_wrote(
         &mut self,
         now: u64,
-        found: Option<GrantId>,
-        before: Option<GrantId>,
+        writer: &Writer,
+        before: Option<&Record>,
         record: &Record,
     ) {
-        if before != found && before != Some(record.grant) {
+        let grant = before.map(|before| before.grant);
+        if grant != writer.found.flatten() && grant != Some(record.grant) {
             self.violate("C12: an install or a disconnect overwrote another that was stored in between");
         }
+        if let Some(before) = before {
+            self.check_app(writer, before);
+        }
+        self.installed(now, record);
+    }
+
+    /// A record of a new grant, or a tombstone, is stored.
+    pub(super) fn installed(&mut self, now: u64, record: &Record) {
         if let Some(tokens) = &record.tokens {
             self.grants.insert(tokens.access_token.expose().to_owned(), record.grant);
         }
         self.written(now, record);
+    }
+
+    /// Rule 8: a process with another app changes no record of which the app is known.
+    fn check_app(&mut self, writer: &Writer, before: &Record) {
+        if writer.deployment == Deployment::OtherApp && before.client_id.is_some() {
+            self.violate("rule 8: a process with another app wrote a record");
+        }
     }
 
     fn written(&mut self, now: u64, record: &Record) {
@@ -224,6 +284,12 @@ impl Rules {
             self.newest.insert(record.grant, token);
         }
         if let Some(tokens) = &record.tokens {
+            let names_other = |token: &str| token.contains(OTHER_ACCOUNT);
+            if names_other(tokens.access_token.expose())
+                || refresh_token(tokens).is_some_and(|token| names_other(&token))
+            {
+                self.violate("rule 10: tokens of another account were stored");
+            }
             self.stored_tokens.insert(tokens.access_token.expose().to_owned());
         }
         self.stored = Some((record.grant, record.tokens.as_ref().and_then(refresh_token)));

@@ -14,7 +14,7 @@ use hs_oauth_core::{
 use hs_oauth_emulator::Rotation;
 use hs_oauth_store::{MemoryStore, Swapped, TokenStore};
 
-use super::hubspot::{ACCOUNT, HubSpot, at};
+use super::hubspot::{ACCOUNT, Deployment, HubSpot, at};
 
 pub(super) struct Scenario {
     /// The true time, in milliseconds.
@@ -22,6 +22,8 @@ pub(super) struct Scenario {
     pub(super) hubspot: HubSpot,
     pub(super) store: MemoryStore,
     pub(super) policy: RenewalPolicy,
+    /// What the processes are configured with whose runs begin or send from now on.
+    pub(super) deployment: Deployment,
     /// Token requests that HubSpot has handled.
     pub(super) requests: usize,
     runs: u8,
@@ -42,7 +44,8 @@ impl Scenario {
         let now = 1_000_000_000;
         let tokens = hubspot.connect(now);
         let (store, policy) = (MemoryStore::new(), RenewalPolicy::new());
-        let mut scenario = Self { now, hubspot, store, policy, requests: 0, runs: 0 };
+        let deployment = Deployment::Right;
+        let mut scenario = Self { now, hubspot, store, policy, deployment, requests: 0, runs: 0 };
         scenario.install(tokens).unwrap();
         scenario
     }
@@ -74,7 +77,30 @@ impl Scenario {
     }
 
     fn app(&self) -> AppIdentity {
-        self.hubspot.app.identity()
+        self.hubspot.app(self.deployment).identity()
+    }
+
+    /// Changes the stored record, as another version of the library or another process may.
+    pub(super) fn rewrite(&mut self, change: impl FnOnce(&mut Record)) {
+        let Stored { version, mut record } = self.stored();
+        change(&mut record);
+        assert!(matches!(self.store.swap(ACCOUNT, Some(version), &record), Ok(Swapped::Stored(_))));
+    }
+
+    /// Begins a renewal and steps it to its end.
+    pub(super) fn renew(&mut self, demand: Demand) -> Result<CurrentTokens, TokenError> {
+        let mut run = self.begin_renewal_for(demand, 0);
+        self.finish(&mut run)
+    }
+
+    /// Advances the time until the token is renewed while it is handed out.
+    pub(super) fn advance_until_soon(&mut self) {
+        self.now = self.policy.schedule(&self.tokens()).renew_from.as_millis();
+    }
+
+    /// Advances the time until the token can no longer be handed out.
+    pub(super) fn advance_until_expired(&mut self) {
+        self.now = self.policy.schedule(&self.tokens()).usable_until.as_millis();
     }
 
     fn random(&mut self) -> Random {
@@ -161,13 +187,24 @@ impl Scenario {
     /// Has HubSpot handle a token request.
     pub(super) fn handle(&mut self, refresh: &Refresh) -> Result<TokenSet, Error> {
         self.requests += 1;
-        self.hubspot.call(self.now, refresh)
+        let response = self.hubspot.handle_from(self.deployment, self.now, refresh);
+        refresh.read_response(&self.hubspot.app, at(self.now), &response)
     }
 
     /// Returns what a run receives for this response, which the emulator did not make.
     pub(super) fn response(&self, refresh: &Refresh, status: u16, body: &str) -> Input {
+        refreshed(self.read(refresh, status, body))
+    }
+
+    /// Reads this response, which the emulator did not make.
+    pub(super) fn read<E: Endpoint>(
+        &self,
+        endpoint: &E,
+        status: u16,
+        body: &str,
+    ) -> Result<E::Output, Error> {
         let response = http::Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap();
-        refreshed(refresh.read_response(&self.hubspot.app, at(self.now), &response))
+        endpoint.read_response(&self.hubspot.app, at(self.now), &response)
     }
 
     /// Returns what a run receives for a response with `Retry-After` and no body.
@@ -197,6 +234,25 @@ impl Scenario {
                 _ => self.step(run),
             }
         }
+    }
+
+    /// Begins a renewal that asks to send. If it is dropped, it leaves its lease behind.
+    pub(super) fn begin_renewal_and_send(&mut self) -> StepwiseRun<Renewal> {
+        let mut run = self.begin_renewal();
+        self.step_until_send(&mut run);
+        run
+    }
+
+    /// Has a renewal fail, so that everyone backs off. HubSpot asks for a wait if `retry_after` says so.
+    pub(super) fn fail(&mut self, status: u16, retry_after: Option<&str>) {
+        let mut run = self.begin_renewal();
+        let request = self.step_until_send(&mut run);
+        let response = match retry_after {
+            Some(retry_after) => self.response_with_retry_after(&request, status, retry_after),
+            None => self.response(&request, status, ""),
+        };
+        self.resume(&mut run, response);
+        self.finish(&mut run).unwrap_err();
     }
 
     /// Steps a run until it asks to swap. Returns the record that it asks to swap in.
@@ -245,6 +301,14 @@ impl StepwiseRun<Install> {
 /// The result of a request, of which no other account's response says that it is part of a mass refusal.
 pub(super) fn refreshed(response: Result<TokenSet, Error>) -> Input {
     Input::Refreshed { response, is_mass_refusal: false }
+}
+
+/// The same response while HubSpot refuses many other accounts.
+pub(super) fn during_a_mass_refusal(input: Input) -> Input {
+    match input {
+        Input::Refreshed { response, .. } => Input::Refreshed { response, is_mass_refusal: true },
+        other => other,
+    }
 }
 
 /// The result of a request that had no response in time.

@@ -81,8 +81,8 @@ fn c3_a_run_sends_at_most_once_and_marks_that_hubspot_may_have_acted() {
     let error = scenario.finish(&mut a).unwrap_err();
     assert!(matches!(error.next_step(), NextStep::RetryAfter(_)), "{error}");
     // All other runs back off.
-    let mut b = scenario.begin_renewal();
-    assert!(matches!(scenario.finish(&mut b), Err(TokenError::BackingOff { .. })));
+    let rejected = scenario.tokens().access_token;
+    assert!(matches!(scenario.renew(Demand::OtherThan(rejected)), Err(TokenError::BackingOff { .. })));
     assert_eq!(scenario.requests, 0);
 }
 

@@ -14,19 +14,21 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::time::Duration;
 
 use hs_oauth_core::renewal::{
-    Demand, Disconnect, GrantId, HolderId, Install, Record, RenewalPolicy, Stored, Timing,
+    Demand, Disconnect, GrantId, GrantState, HolderId, Install, Record, RenewalPolicy, Retry, Stored, Timing,
 };
 use hs_oauth_core::{Random, TokenSet};
 use hs_oauth_emulator::Rotation;
 
 use super::faults::Faults;
-use super::hubspot::{HubSpot, at};
-use super::renewal_run::RenewalRun;
+use super::hubspot::{Deployment, HubSpot, at};
+use super::renewal_run::{Begin, RenewalRun, UnsavedTokens};
 use super::rules::{Rules, Window};
+use super::writer::Patience;
 use events::{Event, ScheduledEvent};
 
 /// Times are in milliseconds of the true time. Each process has a clock of its own, which may differ from it.
-pub(super) struct Simulator<R: RenewalRun> {
+pub(super) struct Simulator {
+    begin: Begin,
     now: u64,
     random: Random,
     faults: Faults,
@@ -39,9 +41,9 @@ pub(super) struct Simulator<R: RenewalRun> {
     stored: Option<Stored>,
     /// The last version that the store has given.
     version: u64,
-    processes: Vec<Process<R>>,
+    processes: Vec<Process>,
     /// The runs that have not ended, by number.
-    runs: BTreeMap<usize, ActiveRun<R>>,
+    runs: BTreeMap<usize, ActiveRun>,
     runs_begun: usize,
     events: BinaryHeap<Reverse<ScheduledEvent>>,
     events_scheduled: u64,
@@ -64,8 +66,9 @@ pub(super) struct Simulator<R: RenewalRun> {
     pub(super) trace: Option<String>,
 }
 
-struct Process<R: RenewalRun> {
+struct Process {
     is_up: bool,
+    deployment: Deployment,
     /// Its clock less the true time, in milliseconds.
     offset: i64,
     /// The offset of a clock that nobody has set to another time.
@@ -77,12 +80,12 @@ struct Process<R: RenewalRun> {
     renewal: Option<usize>,
     /// The callers that wait for the renewal.
     waiting: Vec<Caller>,
-    unsaved: Option<Unsaved<R::UnsavedTokens>>,
+    unsaved: Option<Unsaved>,
 }
 
 /// Tokens that a run of the process could not save.
-struct Unsaved<T> {
-    tokens: T,
+struct Unsaved {
+    tokens: UnsavedTokens,
     new_refresh_token: Option<String>,
     holder: Option<HolderId>,
     grant: Option<GrantId>,
@@ -98,9 +101,11 @@ struct Caller {
     is_last: bool,
 }
 
-struct ActiveRun<R> {
+struct ActiveRun {
     process: usize,
-    kind: RunKind<R>,
+    deployment: Deployment,
+    patience: Patience,
+    kind: RunKind,
     /// The number of the step that it waits for. The result of an earlier step does not reach it.
     step: u32,
     /// Token requests that it has sent.
@@ -115,12 +120,26 @@ struct ActiveRun<R> {
     connected_at: u64,
     /// The grant in the first record that it loaded. None if it has loaded none yet.
     found: Option<Option<GrantId>>,
+    /// What the last record says that it loaded.
+    loaded: Option<Loaded>,
+    /// Whether HubSpot refused many other accounts when it responded.
+    is_mass_refusal: bool,
     /// Whether it was refused an admission because of a shutdown.
     is_shutting_down: bool,
 }
 
-enum RunKind<R> {
-    Renewal(R),
+/// What a record says that a run has loaded.
+struct Loaded {
+    state: GrantState,
+    has_client_id: bool,
+    /// Whether an access token of the grant is known. It is not after an import of a refresh token.
+    has_access_token: bool,
+    names_user: bool,
+    retry: Option<Retry>,
+}
+
+enum RunKind {
+    Renewal(Box<dyn RenewalRun>),
     Install(Install),
     Disconnect(Disconnect),
 }
@@ -128,8 +147,8 @@ enum RunKind<R> {
 const SECOND: u64 = 1000;
 const START: u64 = 1_000_000 * SECOND;
 
-impl<R: RenewalRun> Simulator<R> {
-    pub(super) fn new(seed: u64, is_traced: bool) -> Self {
+impl Simulator {
+    pub(super) fn new(begin: Begin, seed: u64, is_traced: bool) -> Self {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         bytes[8] = 1;
@@ -146,6 +165,7 @@ impl<R: RenewalRun> Simulator<R> {
         let faults = Faults::draw(&mut random, margin);
         let span = u64::from(life) * 2 * SECOND;
         let mut simulator = Self {
+            begin,
             now: START,
             faults_end_at: START + span,
             timing,
@@ -180,15 +200,22 @@ impl<R: RenewalRun> Simulator<R> {
     fn set_up(&mut self, span: u64, tokens: TokenSet) {
         let grant = GrantId::generate(&mut self.random);
         self.version += 1;
-        let record = Record::new(grant, tokens);
-        self.rules.operator_wrote(START, None, None, &record);
+        let mut record = Record::new(grant, tokens);
+        // An older version of the library wrote records without the client id.
+        if self.random.up_to(3) > 0 {
+            record.client_id = Some(self.hubspot.app.identity().client_id().to_owned());
+        }
+        self.rules.installed(START, &record);
         self.connected_at.insert(grant, START);
         self.stored = Some(Stored { version: self.version, record });
 
+        // In some schedules everyone notices at once that the token has expired.
+        let all_at_once = (self.random.up_to(3) == 0).then(|| self.random.up_to(span));
         for process in 0..=self.random.up_to(2) as usize {
             let skew = self.faults.skew as i64 * [0, 1, -1][process] / 2;
             self.processes.push(Process {
                 is_up: true,
+                deployment: Deployment::Right,
                 offset: skew,
                 skew,
                 cached: None,
@@ -198,7 +225,7 @@ impl<R: RenewalRun> Simulator<R> {
                 unsaved: None,
             });
             for task in 0..=self.random.up_to(2) as usize {
-                let first = self.random.up_to(span / 2);
+                let first = all_at_once.unwrap_or_else(|| self.random.up_to(span / 2));
                 self.schedule(first, Event::Ask { process, task, is_last: false });
             }
             if self.random.up_to(999) < self.faults.clock_set {
@@ -208,8 +235,22 @@ impl<R: RenewalRun> Simulator<R> {
             }
         }
         for _ in 0..self.faults.operators {
-            let (when, choice) = (self.random.up_to(span), self.random.up_to(3));
+            let (when, choice) = (self.random.up_to(span), self.random.up_to(4));
             self.schedule(when, Event::Operator { choice });
+        }
+        for _ in 0..self.faults.forced_renewals {
+            let (when, process) = (self.random.up_to(span), self.random_process());
+            let demand = [Demand::Recheck, Demand::Newer, Demand::NewerDespiteRetryAfter]
+                [self.random.up_to(2) as usize]
+                .clone();
+            self.schedule(when, Event::ForceRenewal { process, demand });
+        }
+        for _ in 0..self.faults.wrong_deployments {
+            let (when, process) = (self.random.up_to(span), self.random_process());
+            let deployment = [Deployment::OtherApp, Deployment::WrongSecret][self.random.up_to(1) as usize];
+            self.schedule(when, Event::Deploy { process, deployment });
+            let back = when + self.random.up_to(1800 * SECOND);
+            self.schedule(back, Event::Deploy { process, deployment: Deployment::Right });
         }
         for _ in 0..self.faults.store_is_read_only {
             let when = self.random.up_to(span);
@@ -249,6 +290,7 @@ impl<R: RenewalRun> Simulator<R> {
             Event::Load { run, step } => self.load(run, step),
             Event::Swap { run, step, swap, result } => self.swap_arrives(run, step, swap, result),
             Event::Request { run, step, request } => self.request_arrives(run, step, request),
+            Event::Introspect { run, step, introspect } => self.introspect_arrives(run, step, &introspect),
             Event::Revoke { run, step, revoke } => self.revoke_arrives(run, step, &revoke),
             Event::Deliver { run, step, delivery } => self.resume_run(run, step, delivery),
             Event::SaveAgain { process } => {
@@ -259,6 +301,9 @@ impl<R: RenewalRun> Simulator<R> {
             Event::Crash { process } => self.crash(process),
             Event::Restart { process } => self.restart(process),
             Event::SetClock { process, by } => self.set_clock(process, by),
+            Event::Deploy { process, deployment } => self.deploy(process, deployment),
+            Event::ForceRenewal { process, demand } => self.force_renewal(process, demand),
+            Event::RecheckOtherApps => self.recheck_other_apps(0),
             Event::FaultsEnd => self.end_faults(),
             Event::ReadOnly => self.begin_read_only(),
             Event::Operator { choice } => self.operate(choice),
@@ -290,6 +335,10 @@ impl<R: RenewalRun> Simulator<R> {
     /// Draws how long the network takes.
     fn latency(&mut self) -> u64 {
         5 + self.random.up_to(400)
+    }
+
+    fn random_process(&mut self) -> usize {
+        self.random.up_to(self.processes.len() as u64 - 1) as usize
     }
 
     /// Returns a random source for one run.

@@ -79,3 +79,7 @@ pub use hs_oauth_core::{
 pub use hs_oauth_store::{AsyncTokenStore, FileStore, MemoryStore, Swapped, TokenStore, async_trait};
 #[cfg(feature = "sealed")]
 pub use hs_oauth_store::{InvalidKey, Keys, Resealed, Sealed, SealingKey};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -88,3 +88,7 @@ pub use hs_oauth_core::{
 pub use hs_oauth_store::{FileStore, MemoryStore, Swapped, TokenStore};
 #[cfg(feature = "sealed")]
 pub use hs_oauth_store::{InvalidKey, Keys, Resealed, Sealed, SealingKey};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -112,3 +112,7 @@ pub use timestamp::Timestamp;
 pub use token_set::{TokenSet, TokenType, TokenUse};
 pub use url::may_carry_credentials;
 pub use version::{ApiVersion, ReleaseMonth};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -115,9 +115,10 @@ impl TokenSet {
 
     /// Returns a set of which only the refresh token is known, such as one that another program kept.
     ///
-    /// The access token has expired in 1970, so it is never handed out, and the first use renews it. Its text says that there is none.
+    /// The access token has expired in 1970, so it is never handed out, and the first use renews it. Its text says that there is none. Its
+    /// lifetime is that of HubSpot's tokens, so that the first renewal has as much time as the later ones.
     pub fn from_refresh_token(refresh_token: RefreshToken) -> Self {
-        let tokens = Self::new(AccessToken::absent(), 1, Timestamp::from_millis(0));
+        let tokens = Self::new(AccessToken::absent(), 1800, Timestamp::from_millis(0));
         Self { expires_at: Timestamp::from_millis(0), refresh_token: Some(refresh_token), ..tokens }
     }
 

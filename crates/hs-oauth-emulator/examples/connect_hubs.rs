@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release -p hs-oauth-emulator --example connect_hubs -- 10000`
 
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is a client of the emulator")]
+
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -30,8 +32,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let total = started.elapsed();
 
-    let grants = connection.send("GET", "/_emulator/hubs", "text/plain", "")?.json()?;
-    let installs = grants["hubs"].as_array().into_iter().flatten().filter(|hub| hub["installs"] == 1).count();
+    let hubs = connection.send("GET", "/_emulator/hubs", "text/plain", "")?.json()?;
+    let hubs = hubs.get("hubs").and_then(Value::as_array).into_iter().flatten();
+    let installs = hubs.filter(|hub| hub.get("installs").is_some_and(|installs| *installs == 1)).count();
     let part = times.len().div_ceil(10).max(1);
     let first: Duration = times.iter().take(part).sum();
     let last: Duration = times.iter().rev().take(part).sum();
@@ -58,7 +61,7 @@ fn connect(connection: &mut Connection, hub_id: i64) -> Result<(), Box<dyn Error
     let code = between(&callback.head, "?code=", "&")?;
     let exchange = format!("grant_type=authorization_code&code={code}&{APP}&client_secret={SECRET}");
     let tokens = connection.send("POST", "/oauth/2026-09/token", FORM, &exchange)?.json()?;
-    match tokens["hub_id"] == hub_id && tokens["refresh_token"].is_string() {
+    match tokens.get("hub_id").is_some_and(|id| *id == hub_id) && tokens.get("refresh_token").is_some() {
         true => Ok(()),
         false => Err(format!("the tokens are not those of account {hub_id}").into()),
     }

@@ -34,6 +34,12 @@ impl Emulator {
         routes::respond(&mut self.state, now, request)
     }
 
+    /// Returns the response to a request that is not handled. It is not in the journal.
+    #[cfg(feature = "server")]
+    pub(crate) fn refuse(&mut self, error: Box<hs_oauth_core::ApiError>) -> Response<Vec<u8>> {
+        crate::responses::error_response(&mut self.state.token_generator, error)
+    }
+
     /// Returns the settings that the emulator was made with.
     pub fn settings(&self) -> &Settings {
         &self.state.settings

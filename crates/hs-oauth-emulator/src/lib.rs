@@ -66,7 +66,7 @@ pub use faults::{Fault, Target};
 pub use journal::{Entry, MAX_ENTRY_SIZE, MAX_JOURNAL_LENGTH, Parameter};
 pub use routes::MAX_BODY_SIZE;
 #[cfg(feature = "server")]
-pub use server::Server;
+pub use server::{Server, ServerBuilder};
 #[doc(hidden)]
 pub use settings::has_response_parameter;
 pub use settings::{Rotation, Settings, User};

@@ -116,13 +116,12 @@ fn run(arguments: Arguments) -> io::Result<()> {
     // once.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = runtime.block_on(async { Signals::new() })?;
-    let server = Server::start_logged(addresses.as_slice(), settings, |line| {
-        let _ = writeln!(io::stderr(), "{line}");
-    });
+    let log = |line: &str| _ = writeln!(io::stderr(), "{line}");
+    let server = Server::builder(settings).with_log(log).start(addresses.as_slice());
     let server = server.map_err(|error| cannot_listen(&addresses, &error))?;
 
     if !server.address().ip().is_loopback() {
-        let warning = "warning: other machines can reach the emulator and control it";
+        let warning = "warning: other machines can reach the emulator and control it, under any name";
         let _ = writeln!(io::stderr(), "{warning}");
     }
     let settings = server.settings();

@@ -8,25 +8,37 @@
 )]
 
 mod connections;
+mod host;
 mod response_body;
+mod waiting;
 
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use connections::{Shared, serve};
+use hs_oauth_core::Timestamp;
 use tokio::sync::watch;
+use waiting::{MAX_WAITING, Waiting};
 
 use crate::emulator::Emulator;
 use crate::settings::Settings;
+use crate::token_generator::TokenGenerator;
 
 /// An [`Emulator`] that listens on a socket, in a thread of its own.
 ///
 /// It can be used from blocking and from async code. Dropping it closes the socket and all connections, and waits until
 /// the thread has ended.
+///
+/// If it listens on a loopback address, it refuses requests for any other host with the status 421, so that no web page can
+/// use it through a name that leads to this machine (DNS rebinding). A request is for the host in its header `Host`: an
+/// address of 127.0.0.0/8, `[::1]`, `localhost` or a name under `localhost`. There is no such check on other addresses.
+///
+/// Idle connections keep nobody out: at most 512 connections may wait for their client, and one more closes the one that has
+/// waited longest. A client has 30 seconds for the head of a request, and 30 for its body.
 ///
 /// ```
 /// use hs_oauth_emulator::{Server, Settings};
@@ -50,31 +62,17 @@ impl Server {
     /// # Errors
     /// The operating system's error if the address is not available, or if the thread cannot be started.
     pub fn start(address: impl ToSocketAddrs, settings: Settings) -> io::Result<Self> {
-        Self::start_logged(address, settings, |_| {})
+        Self::builder(settings).start(address)
     }
 
-    /// Starts a server as [`Server::start`] does, and calls `log` with a line for each request: the method, the path
-    /// with its secrets masked, and the status.
-    ///
-    /// # Errors
-    /// The same as those of [`Server::start`].
-    pub fn start_logged(
-        address: impl ToSocketAddrs,
-        settings: Settings,
-        log: impl Fn(&str) + Send + Sync + 'static,
-    ) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let shared = Arc::new(Shared::new(settings, log));
-        let (stop, stopped) = watch::channel(false);
-        let served = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("hs-oauth-emulator".to_owned()).spawn(move || {
-            runtime.block_on(serve(listener, served, stopped));
-            runtime.shutdown_background();
-        })?;
-        Ok(Self { url: format!("http://{address}"), address, shared, stop, thread: Some(thread) })
+    /// Returns a builder of a server, which can have a clock and a log of its own.
+    pub fn builder(settings: Settings) -> ServerBuilder {
+        ServerBuilder {
+            settings,
+            clock: Box::new(|| SystemTime::now().into()),
+            log: Box::new(|_| {}),
+            max_waiting: MAX_WAITING,
+        }
     }
 
     /// Returns the URL of the server, without a slash at the end. A client uses it as the API base and as the app base.
@@ -97,7 +95,8 @@ impl Server {
     /// # Errors
     /// The same as those of [`Emulator::connect`].
     pub fn connect(&self, url: &str) -> Result<String, String> {
-        self.emulator(|emulator| emulator.connect(SystemTime::now().into(), url))
+        let now = (self.shared.clock)();
+        self.emulator(|emulator| emulator.connect(now, url))
     }
 
     /// Opens an authorization URL and presses Cancel, as [`Emulator::cancel`] does, at the current time.
@@ -105,7 +104,8 @@ impl Server {
     /// # Errors
     /// The same as those of [`Emulator::connect`].
     pub fn cancel(&self, url: &str) -> Result<String, String> {
-        self.emulator(|emulator| emulator.cancel(SystemTime::now().into(), url))
+        let now = (self.shared.clock)();
+        self.emulator(|emulator| emulator.cancel(now, url))
     }
 
     /// Calls `f` with the emulator, to look at it or to control it. No request is handled meanwhile.
@@ -132,17 +132,98 @@ impl fmt::Debug for Server {
     }
 }
 
+/// Makes a [`Server`]. See [`Server::builder`].
+pub struct ServerBuilder {
+    settings: Settings,
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    log: Box<dyn Fn(&str) + Send + Sync>,
+    max_waiting: usize,
+}
+
+impl ServerBuilder {
+    /// Makes the server read the time from `clock` instead of from the system. A test that gives the same clock to its token
+    /// manager needs no sleep.
+    ///
+    /// [`Emulator::advance`] and the control API still move the emulator's time ahead of this clock. Delays of
+    /// [`Fault`](crate::Fault)s and the time limits of connections are in real time.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use hs_oauth_core::Timestamp;
+    /// use hs_oauth_emulator::{Server, Settings};
+    ///
+    /// let seconds = Arc::new(AtomicU64::new(1_790_000_000));
+    /// let clock = {
+    ///     let seconds = Arc::clone(&seconds);
+    ///     move || Timestamp::from_secs(seconds.load(Ordering::SeqCst))
+    /// };
+    /// let hubspot = Server::builder(Settings::random()?).with_clock(clock.clone()).start("127.0.0.1:0")?;
+    /// // A token manager takes the same clock: `builder.with_clock(clock)`. Half an hour passes for both at once.
+    /// seconds.fetch_add(1800, Ordering::SeqCst);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Calls `log` with a line for each request: the method, the path with its secrets masked, and the status.
+    #[must_use]
+    pub fn with_log(mut self, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.log = Box::new(log);
+        self
+    }
+
+    /// Starts the server. It listens on `address`. Port 0 chooses a free port.
+    ///
+    /// # Errors
+    /// The operating system's error if the address is not available, or if the thread cannot be started.
+    pub fn start(self, address: impl ToSocketAddrs) -> io::Result<Server> {
+        let Self { settings, clock, log, max_waiting } = self;
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let shared = Arc::new(Shared {
+            emulator: Mutex::new(Emulator::new(settings.clone())),
+            token_generator: TokenGenerator::new(settings.seed),
+            settings,
+            clock,
+            log,
+            checks_host: address.ip().is_loopback(),
+            waiting: Arc::new(Waiting::new(max_waiting)),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let served = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("hs-oauth-emulator".to_owned()).spawn(move || {
+            runtime.block_on(serve(listener, served, stopped));
+            runtime.shutdown_background();
+        })?;
+        Ok(Server { url: format!("http://{address}"), address, shared, stop, thread: Some(thread) })
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
     use std::net::TcpStream;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::{Duration, Instant};
 
     use super::*;
     use crate::faults::Fault;
     use crate::routes::MAX_BODY_SIZE;
 
-    const EMPTY_FORM: &str = "POST /oauth/v3/token HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+    const EMPTY_FORM: &str = "POST /oauth/v3/token HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
         content-type: application/x-www-form-urlencoded\r\ncontent-length: 0\r\n\r\n";
 
     fn server() -> Server {
@@ -169,7 +250,7 @@ mod tests {
         let server = server();
         let mut stream = connect(&server);
         for _ in 0..3 {
-            stream.write_all(b"GET /_emulator/clock HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+            stream.write_all(b"GET /_emulator/clock HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
             let mut response = [0; 1024];
             let length = stream.read(&mut response).unwrap();
             let response = String::from_utf8_lossy(&response[..length]);
@@ -205,28 +286,30 @@ mod tests {
     }
 
     #[test]
-    fn a_delayed_response_does_not_delay_others() {
+    fn a_delayed_response_comes_late_and_does_not_delay_others() {
         let server = server();
-        server.emulator(|emulator| emulator.inject(Fault::delay(Duration::from_millis(400))));
-        let started = Instant::now();
+        let day = Duration::from_secs(24 * 60 * 60);
+        server.emulator(|emulator| emulator.inject(Fault::delay(day)));
         let mut slow = connect(&server);
         slow.write_all(EMPTY_FORM.as_bytes()).unwrap();
         while server.emulator(|emulator| emulator.journal().len()) == 0 {
             std::thread::yield_now();
         }
-        send(&server, EMPTY_FORM.as_bytes());
-        assert!(started.elapsed() < Duration::from_millis(400));
-        let mut response = String::new();
-        slow.read_to_string(&mut response).unwrap();
-        assert!(started.elapsed() >= Duration::from_millis(400) && response.starts_with("HTTP/1.1 400 "));
+        assert!(send(&server, EMPTY_FORM.as_bytes()).starts_with("HTTP/1.1 400 "));
+        slow.set_nonblocking(true).unwrap();
+        assert_eq!(slow.read(&mut [0; 1]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+
+        server.emulator(|emulator| emulator.inject(Fault::delay(Duration::from_millis(300))));
+        let started = Instant::now();
+        assert!(send(&server, EMPTY_FORM.as_bytes()).starts_with("HTTP/1.1 400 "));
+        assert!(started.elapsed() >= Duration::from_millis(300));
     }
 
     /// RFC 9110 §15.5.14. The client can read the response while it is still sending.
     #[test]
     fn a_body_over_the_limit_is_refused_and_not_held_in_memory() {
         let server = server();
-        let head =
-            "POST /oauth/v3/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+        let head = "POST /oauth/v3/token HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-www-form-urlencoded\r\n";
         let length = 3 * MAX_BODY_SIZE;
         let with_length =
             [format!("{head}content-length: {length}\r\n\r\n").into_bytes(), vec![b'a'; length]].concat();
@@ -250,7 +333,7 @@ mod tests {
     #[test]
     fn the_response_to_head_has_a_length_but_no_body() {
         let server = server();
-        let response = send(&server, b"HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let response = send(&server, b"HEAD / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
         assert!(
             body.is_empty() && head.contains("content-length: ") && !head.contains("content-length: 0"),
@@ -275,8 +358,8 @@ mod tests {
     fn log_lines_have_no_tokens() {
         let (sender, lines) = std::sync::mpsc::channel();
         let log = move |line: &str| sender.send(line.to_owned()).unwrap();
-        let server = Server::start_logged("127.0.0.1:0", Settings::new([1; 32]), log).unwrap();
-        send(&server, b"GET /oauth/v1/refresh-tokens/na1-canary-canary?code=canary HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let server = Server::builder(Settings::new([1; 32])).with_log(log).start("127.0.0.1:0").unwrap();
+        send(&server, b"GET /oauth/v1/refresh-tokens/na1-canary-canary?code=canary HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         let line = lines.recv().unwrap();
         assert!(line.starts_with("GET /oauth/v1/refresh-tokens/na1-…#") && line.ends_with(" 401"), "{line}");
         assert!(!line.contains("canary"));
@@ -288,9 +371,12 @@ mod tests {
         let log = move |line: &str| sender.send(line.to_owned()).unwrap();
         let mut settings = Settings::new([1; 32]);
         settings.client_secret = "s3cret".to_owned();
-        let server = Server::start_logged("127.0.0.1:0", settings, log).unwrap();
+        let server = Server::builder(settings).with_log(log).start("127.0.0.1:0").unwrap();
         for line in ["GET /as3cretb", "GET /_emulator/s3%63ret", "Xs3cret /"] {
-            send(&server, format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes());
+            send(
+                &server,
+                format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes(),
+            );
             let line = lines.recv().unwrap();
             assert!(!line.contains("s3") && line.contains("…#"), "{line}");
         }
@@ -308,6 +394,155 @@ mod tests {
         drop(first);
         assert_eq!(open.read(&mut [0; 1]).unwrap_or(0), 0);
         Server::start(address, Settings::new([1; 32])).unwrap();
+    }
+
+    /// Fetch standard: a page of another site may send `GET` to any address. If the name of its own site leads here, it may
+    /// read the response too.
+    #[test]
+    fn a_request_for_another_host_is_refused_on_loopback_and_has_no_effect() {
+        let server = server();
+        let get = |host: &str| {
+            let request = format!("GET /_emulator/journal HTTP/1.1\r\n{host}connection: close\r\n\r\n");
+            send(&server, request.as_bytes())
+        };
+        for host in
+            ["host: 127.0.0.1\r\n", "Host: LOCALHOST:4380\r\n", "host: [::1]:1\r\n", "host: a.localhost\r\n"]
+        {
+            assert!(get(host).starts_with("HTTP/1.1 200 "), "{host}");
+        }
+        for (host, status) in [
+            ("host: evil.example\r\n", 421),
+            ("host: localhost.evil.example:80\r\n", 421),
+            ("host: \r\n", 421),
+            ("", 400),
+            ("host: localhost\r\nhost: evil.example\r\n", 400),
+        ] {
+            let response = get(host);
+            assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {response}");
+            let (head, body) = response.split_once("\r\n\r\n").unwrap();
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert!(head.contains("content-type: application/json"), "{head}");
+            assert!(
+                body["error"] == "invalid_request" && body["message"].as_str().unwrap().contains("Host"),
+                "{body}"
+            );
+        }
+        let post = EMPTY_FORM.replace("localhost", "evil.example");
+        assert!(send(&server, post.as_bytes()).starts_with("HTTP/1.1 421 "));
+        let absolute = "GET http://evil.example/ HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        assert!(send(&server, absolute.as_bytes()).starts_with("HTTP/1.1 421 "));
+        assert_eq!(server.emulator(|emulator| emulator.journal().len()), 0);
+        assert!(send(&server, b"GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.0 200 "));
+    }
+
+    #[test]
+    fn other_addresses_take_requests_for_any_host() {
+        let server = Server::start("0.0.0.0:0", Settings::new([1; 32])).unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", server.address().port())).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: hubspot.test\r\nconnection: close\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    }
+
+    #[test]
+    fn one_more_idle_connection_closes_the_one_that_has_been_idle_longest() {
+        let mut builder = Server::builder(Settings::new([1; 32]));
+        builder.max_waiting = 4;
+        let server = builder.start("127.0.0.1:0").unwrap();
+        let beginnings: [&[u8]; 5] = [
+            b"",
+            b"G",
+            b"POST /oauth/v3/token HTTP/1.1\r\nhost: loc",
+            b"POST /oauth/v3/token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n",
+            b"GET /_emulator/clock HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        ];
+        let mut idle = Vec::new();
+        for _ in 0..4 {
+            for beginning in beginnings {
+                let mut stream = connect(&server);
+                stream.write_all(beginning).unwrap();
+                if beginning.ends_with(b"host: localhost\r\n\r\n") {
+                    assert_ne!(stream.read(&mut [0; 1024]).unwrap(), 0);
+                }
+                idle.push(stream);
+            }
+        }
+        assert!(send(&server, EMPTY_FORM.as_bytes()).starts_with("HTTP/1.1 400 "));
+        let newest = idle.split_off(idle.len() - 3);
+        for mut stream in idle {
+            // The end of the connection, or a reset if the server had not read everything.
+            let end = stream.read(&mut [0; 1024]);
+            assert!(
+                matches!(&end, Ok(0))
+                    || end.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset),
+                "{end:?}"
+            );
+        }
+        for mut stream in newest.into_iter().skip(2) {
+            stream.write_all(b"GET /_emulator/clock HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+            assert_ne!(stream.read(&mut [0; 1024]).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn a_connection_whose_client_waits_for_a_response_is_not_closed_for_others() {
+        let mut builder = Server::builder(Settings::new([1; 32]));
+        builder.max_waiting = 2;
+        let server = builder.start("127.0.0.1:0").unwrap();
+        server.emulator(|emulator| emulator.inject(Fault::delay(Duration::from_secs(2))));
+        let mut slow = connect(&server);
+        slow.write_all(EMPTY_FORM.as_bytes()).unwrap();
+        while server.emulator(|emulator| emulator.journal().len()) == 0 {
+            std::thread::yield_now();
+        }
+        let mut idle: Vec<_> = (0..10).map(|_| connect(&server)).collect();
+        assert_eq!(idle[0].read(&mut [0; 1]).unwrap(), 0);
+        let mut response = String::new();
+        slow.read_to_string(&mut response).unwrap();
+        assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+    }
+
+    #[test]
+    fn the_callers_clock_and_the_control_api_move_the_emulators_time() {
+        let seconds = Arc::new(AtomicU64::new(1_790_000_000));
+        let clock = {
+            let seconds = Arc::clone(&seconds);
+            move || Timestamp::from_secs(seconds.load(Ordering::SeqCst))
+        };
+        let builder = Server::builder(Settings::new([1; 32])).with_clock(clock.clone());
+        let server = builder.start("127.0.0.1:0").unwrap();
+        let shown = || {
+            let response = send(
+                &server,
+                b"GET /_emulator/clock HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+            );
+            let body: serde_json::Value =
+                serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap();
+            (body["now"].as_u64().unwrap(), body["advanced"].as_u64().unwrap())
+        };
+        assert_eq!(shown(), (clock().as_millis(), 0));
+        let url = "/oauth/authorize?client_id=a1b2c3d4-e5f6-7890-abcd-ef1234567890\
+            &redirect_uri=http%3A%2F%2Flocalhost%3A3000%2Foauth%2Fcallback&scope=oauth";
+        let callback = server.connect(url).unwrap();
+        let code = callback.split_once("?code=").unwrap().1;
+        // A code is valid for a minute.
+        seconds.fetch_add(60, Ordering::SeqCst);
+        assert_eq!(shown(), (1_790_000_060_000, 0));
+        let body = format!(
+            "grant_type=authorization_code&client_id=a1b2c3d4-e5f6-7890-abcd-ef1234567890\
+             &client_secret=0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0&code={code}\
+             &redirect_uri=http%3A%2F%2Flocalhost%3A3000%2Foauth%2Fcallback"
+        );
+        let exchange = format!(
+            "{}{body}",
+            EMPTY_FORM.replace("content-length: 0", &format!("content-length: {}", body.len()))
+        );
+        assert!(send(&server, exchange.as_bytes()).contains("EXPIRED_AUTH_CODE"));
+        server.emulator(|emulator| emulator.advance(Duration::from_secs(5)));
+        assert_eq!(shown(), (1_790_000_065_000, 5));
+        let entry = server.emulator(|emulator| emulator.journal().next_back().cloned()).unwrap();
+        assert_eq!(entry.at, Timestamp::from_secs(1_790_000_060));
     }
 
     #[test]

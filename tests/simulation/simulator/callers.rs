@@ -1,14 +1,14 @@
 //! The callers of a process: they ask for a token, and wait for a renewal if the process has none to hand out.
 
 use hs_oauth_core::TokenSet;
-use hs_oauth_core::renewal::{CurrentTokens, Decision, Demand, TokenError};
+use hs_oauth_core::renewal::{CurrentTokens, Decision, Demand, GrantState, TokenError};
 
-use super::super::hubspot::at;
-use super::super::renewal_run::RenewalRun;
+use super::super::hubspot::{Deployment, at};
+use super::super::writer::Patience;
 use super::events::Event;
 use super::{ActiveRun, Caller, RunKind, SECOND, Simulator, Unsaved, millis};
 
-impl<R: RenewalRun> Simulator<R> {
+impl Simulator {
     pub(super) fn ask(&mut self, process: usize, task: usize, is_last: bool) {
         let clock = self.clock(process);
         if !self.processes[process].is_up {
@@ -85,10 +85,17 @@ impl<R: RenewalRun> Simulator<R> {
             tokens = Some(unsaved.tokens);
             (new_refresh_token, holder, grant) = (unsaved.new_refresh_token, unsaved.holder, unsaved.grant);
         }
-        let renewal = R::begin(self.policy, self.hubspot.app.identity(), self.fork_random(), demand, tokens);
+        let patience = match demand {
+            Demand::NewerDespiteRetryAfter => Patience::Impatient,
+            Demand::Newer | Demand::Recheck => Patience::Obedient,
+            Demand::Usable | Demand::OtherThan(_) => Patience::Patient,
+        };
+        let app = self.hubspot.app(self.processes[process].deployment).identity();
+        let renewal = (self.begin)(self.policy, app, self.fork_random(), demand, tokens);
         let run = self.add_run(process, RunKind::Renewal(renewal), 0);
         if let Some(active) = self.runs.get_mut(&run) {
             (active.new_refresh_token, active.holder, active.grant) = (new_refresh_token, holder, grant);
+            active.patience = patience;
         }
         self.processes[process].renewal = Some(run);
         self.log(|_| format!("P{process} begins run {run}"));
@@ -98,6 +105,7 @@ impl<R: RenewalRun> Simulator<R> {
     /// Gives the result of a renewal to every caller that waits for it, and renews again for those whose rejected token it is.
     pub(super) fn end_renewal(&mut self, run: usize, result: Result<CurrentTokens, TokenError>) {
         let Some(active) = self.runs.remove(&run) else { return };
+        self.check_result(&active, &result);
         let ActiveRun { process, new_refresh_token, holder, grant, is_shutting_down, .. } = active;
         let RunKind::Renewal(renewal) = active.kind else { return };
         let clock = self.clock(process);
@@ -133,6 +141,26 @@ impl<R: RenewalRun> Simulator<R> {
         }
         if let Some(demand) = demand {
             self.begin_renewal(process, demand);
+        }
+    }
+
+    /// Checks that the run did not hand out what its record forbids, and did not wait for a back-off that does not apply to it.
+    fn check_result(&mut self, active: &ActiveRun, result: &Result<CurrentTokens, TokenError>) {
+        let Some(loaded) = &active.loaded else { return };
+        let app = self.hubspot.app(active.deployment).identity();
+        match result {
+            Ok(_) if active.deployment == Deployment::OtherApp && loaded.has_client_id => {
+                self.rules.violate("rule 8: a process with another app handed out a token");
+            }
+            Ok(current) if loaded.state != GrantState::Live && !current.renewed => {
+                self.rules.violate("rule 4: a token of a grant that is not live was handed out");
+            }
+            Err(TokenError::BackingOff { wait, .. }) if !wait.is_zero() => {
+                if !loaded.retry.as_ref().is_some_and(|retry| active.patience.observes(retry, &app)) {
+                    self.rules.violate("rule 5: a run waited for a back-off that does not apply to it");
+                }
+            }
+            _ => {}
         }
     }
 

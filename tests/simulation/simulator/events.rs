@@ -2,9 +2,12 @@
 
 use std::cmp::Ordering;
 
-use hs_oauth_core::renewal::{GrantId, HolderId, Input, Record};
-use hs_oauth_core::{Refresh, Revoke};
+use hs_oauth_core::renewal::{Demand, GrantId, Input, Record};
+use hs_oauth_core::{Introspect, Refresh, Revoke};
 use http::Response;
+
+use super::super::hubspot::Deployment;
+use super::super::writer::Writer;
 
 /// `step` is the number of the step of `run` that the event belongs to.
 #[expect(clippy::large_enum_variant, reason = "few exist at once")]
@@ -44,6 +47,12 @@ pub(super) enum Event {
         step: u32,
         request: Request,
     },
+    /// A request for the account of an access token reaches HubSpot.
+    Introspect {
+        run: usize,
+        step: u32,
+        introspect: Introspect,
+    },
     /// A revocation reaches HubSpot.
     Revoke {
         run: usize,
@@ -71,11 +80,23 @@ pub(super) enum Event {
         process: usize,
         by: i64,
     },
+    /// A process is replaced by one that is configured so.
+    Deploy {
+        process: usize,
+        deployment: Deployment,
+    },
+    /// An operator asks a process for a renewal.
+    ForceRenewal {
+        process: usize,
+        demand: Demand,
+    },
+    /// An operator asks for a renewal of a grant that is gone because of another app.
+    RecheckOtherApps,
     /// From now on nothing fails.
     FaultsEnd,
     /// The store takes no writes for a while.
     ReadOnly,
-    /// The customer uninstalls, disconnects or installs.
+    /// The customer uninstalls, disconnects or installs, or an operator imports.
     Operator {
         choice: u64,
     },
@@ -87,6 +108,7 @@ pub(super) enum Action {
     Load,
     Swap(Option<u64>, Box<Record>),
     Send(Refresh),
+    Introspect(Introspect),
     Revoke(Revoke),
 }
 
@@ -95,17 +117,6 @@ pub(super) struct Swap {
     pub(super) writer: Writer,
     pub(super) expected: Option<u64>,
     pub(super) record: Box<Record>,
-}
-
-/// The run that writes, as it was when it began to write.
-#[derive(Clone, Copy)]
-pub(super) struct Writer {
-    /// What its clock showed.
-    pub(super) clock: u64,
-    pub(super) holder: Option<HolderId>,
-    pub(super) is_renewal: bool,
-    pub(super) connected_at: u64,
-    pub(super) found: Option<Option<GrantId>>,
 }
 
 /// What the run learns of its write.
@@ -125,6 +136,7 @@ pub(super) struct Request {
     pub(super) refresh: Refresh,
     pub(super) outcome: Outcome,
     pub(super) grant: Option<GrantId>,
+    pub(super) deployment: Deployment,
 }
 
 /// What becomes of a refresh that reaches HubSpot.
@@ -137,12 +149,29 @@ pub(super) enum Outcome {
     Truncated,
     /// HubSpot receives the request twice, and one of the two responses arrives.
     Duplicated,
+    /// HubSpot acts, and its response to another account arrives.
+    Crossed(Crossed),
+    /// HubSpot's response names no account.
+    NamesNobody,
     /// An error response, whether or not HubSpot acts.
     ErrorResponse {
         status: u16,
         acts: bool,
         retry_after: Option<u64>,
     },
+}
+
+/// What a response says that is another account's.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Crossed {
+    /// It names another hub.
+    OtherHub,
+    /// It names another user of the hub.
+    OtherUser,
+    /// It names another hub, and cannot be used otherwise.
+    Unreadable,
+    /// It names nobody.
+    NamesNobody,
 }
 
 /// What reaches a run.

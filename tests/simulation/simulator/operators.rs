@@ -1,16 +1,19 @@
 //! What operators and the customer do to the account, and whether it is good at the end.
 
-use hs_oauth_core::renewal::{CurrentTokens, Disconnect, GrantState, Install, TokenError};
+use hs_oauth_core::TokenSet;
+use hs_oauth_core::renewal::{CurrentTokens, Demand, Disconnect, GrantState, Install, TokenError};
 use hs_oauth_emulator::Rotation;
 
-use super::super::hubspot::HUB;
-use super::super::renewal_run::RenewalRun;
+use super::super::hubspot::{Deployment, HUB};
 use super::super::rules::refresh_token;
-use super::{RunKind, Simulator};
+use super::{Process, RunKind, Simulator};
 
-impl<R: RenewalRun> Simulator<R> {
+impl Simulator {
     pub(super) fn operate(&mut self, choice: u64) {
-        let Some(process) = self.processes.iter().position(|process| process.is_up) else { return };
+        let is_able =
+            |process: &Process| process.is_up && (choice == 1 || process.deployment == Deployment::Right);
+        let Some(process) = self.processes.iter().position(is_able) else { return };
+        let app = self.hubspot.app(self.processes[process].deployment).identity();
         match choice {
             0 => {
                 self.log(|_| "the customer uninstalls".to_owned());
@@ -19,11 +22,7 @@ impl<R: RenewalRun> Simulator<R> {
             }
             1 => {
                 let random = self.fork_random();
-                let run = self.add_run(
-                    process,
-                    RunKind::Disconnect(Disconnect::new(self.hubspot.app.identity(), random)),
-                    0,
-                );
+                let run = self.add_run(process, RunKind::Disconnect(Disconnect::new(app, random)), 0);
                 self.log(|_| format!("P{process} disconnects in run {run}"));
                 self.start_run(run);
             }
@@ -40,15 +39,34 @@ impl<R: RenewalRun> Simulator<R> {
                     }
                     _ => (self.hubspot.connect(self.now), self.now),
                 };
+                // Another program kept only the refresh token.
+                let tokens = match choice == 4 {
+                    true => TokenSet::from_refresh_token(tokens.refresh_token.unwrap()),
+                    false => tokens,
+                };
                 let random = self.fork_random();
-                let run = self.add_run(
-                    process,
-                    RunKind::Install(Install::new(self.hubspot.app.identity(), random, tokens)),
-                    connected_at,
-                );
+                let run =
+                    self.add_run(process, RunKind::Install(Install::new(app, random, tokens)), connected_at);
                 self.log(|_| format!("P{process} installs in run {run}"));
                 self.start_run(run);
             }
+        }
+    }
+
+    /// An operator asks for a renewal, unless one is in progress.
+    pub(super) fn force_renewal(&mut self, process: usize, demand: Demand) {
+        if self.processes[process].is_up {
+            self.log(|_| format!("an operator asks P{process} for a renewal: {demand:?}"));
+            self.begin_renewal(process, demand);
+        }
+    }
+
+    /// Has a grant tried once more that HubSpot refused to another app.
+    pub(super) fn recheck_other_apps(&mut self, process: usize) {
+        let token = self.stored.as_ref().filter(|stored| stored.record.state == GrantState::Gone);
+        let token = token.and_then(|stored| stored.record.tokens.as_ref()).and_then(refresh_token);
+        if token.is_some_and(|token| self.rules.was_refused_to_other_app(&token)) {
+            self.force_renewal(process, Demand::Recheck);
         }
     }
 

@@ -1,11 +1,11 @@
 //! What happens to processes and their clocks, and the end of the faults.
 
-use super::super::renewal_run::RenewalRun;
+use super::super::hubspot::Deployment;
 use super::super::rules::Window;
 use super::events::Event;
 use super::{SECOND, Simulator};
 
-impl<R: RenewalRun> Simulator<R> {
+impl Simulator {
     pub(super) fn clock(&self, process: usize) -> u64 {
         self.now.saturating_add_signed(self.processes[process].offset)
     }
@@ -46,6 +46,15 @@ impl<R: RenewalRun> Simulator<R> {
         self.log(|_| format!("P{process} starts again"));
     }
 
+    /// Replaces a process by one that is configured so. What it had in memory is lost.
+    pub(super) fn deploy(&mut self, process: usize, deployment: Deployment) {
+        if self.now < self.faults_end_at && self.processes[process].deployment != deployment {
+            self.log(|_| format!("P{process} is deployed: {deployment:?}"));
+            self.crash(process);
+            self.processes[process].deployment = deployment;
+        }
+    }
+
     /// Ends the faults. The clocks stay apart. Each process is asked for a token once everything has had time to recover, and
     /// again a token's life later.
     pub(super) fn end_faults(&mut self) {
@@ -54,8 +63,10 @@ impl<R: RenewalRun> Simulator<R> {
         self.faults.skew = skew;
         let tokens = self.stored.as_ref().and_then(|stored| stored.record.tokens.as_ref());
         let life = tokens.map_or(600, |tokens| tokens.expires_in);
+        self.schedule(1500 * SECOND, Event::RecheckOtherApps);
         for process in 0..self.processes.len() {
             self.processes[process].offset = self.processes[process].skew;
+            self.processes[process].deployment = Deployment::Right;
             if !self.processes[process].is_up {
                 self.schedule(SECOND, Event::Restart { process });
             }

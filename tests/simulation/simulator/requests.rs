@@ -1,16 +1,17 @@
 //! The requests to HubSpot, and the network between.
 
 use hs_oauth_core::renewal::{GrantId, Input};
-use hs_oauth_core::{Endpoint as _, NextStep, Refresh, Revoke, TransportError, TransportErrorKind};
+use hs_oauth_core::{
+    Endpoint as _, Error, Introspect, NextStep, Refresh, Revoke, TransportError, TransportErrorKind,
+};
 use http::Response;
 
-use super::super::hubspot::at;
-use super::super::renewal_run::RenewalRun;
-use super::super::rules::{Window, refresh_token};
-use super::events::{Delivery, Event, Outcome, Request};
+use super::super::hubspot::{Deployment, HUB, at};
+use super::super::rules::{OTHER_ACCOUNT, Window, refresh_token};
+use super::events::{Crossed, Delivery, Event, Outcome, Request};
 use super::{SECOND, Simulator, millis};
 
-impl<R: RenewalRun> Simulator<R> {
+impl Simulator {
     pub(super) fn begin_send(
         &mut self,
         run: usize,
@@ -21,13 +22,17 @@ impl<R: RenewalRun> Simulator<R> {
     ) {
         let Some(active) = self.runs.get_mut(&run) else { return };
         active.sends += 1;
-        let (sends, grant) = (active.sends, active.grant);
+        let (sends, grant, deployment) = (active.sends, active.grant, active.deployment);
+        let has_client_id = active.loaded.as_ref().is_some_and(|loaded| loaded.has_client_id);
         let (limit, lease_until) = (millis(self.timing.request), active.lease_until);
         if was_paused && clock + limit > lease_until {
             self.rules.window_opened(Window::W4);
         }
         self.requests += 1;
         self.rules.request_sent(run, grant, sends);
+        if has_client_id && deployment == Deployment::OtherApp {
+            self.rules.violate("rule 8: a process with another app sent a refresh");
+        }
         if self.occurs(self.faults.unreachable) {
             let delivery = transport_error(TransportErrorKind::Connect);
             return self.schedule(5, Event::Deliver { run, step, delivery });
@@ -42,12 +47,12 @@ impl<R: RenewalRun> Simulator<R> {
             // Up to the last moment at which a response is still in time.
             false => [self.latency(), self.random.up_to(limit)][usize::from(self.occurs(100))],
         };
-        let outcome = self.outcome();
-        let request = Request { sent_at: self.now, refresh, outcome, grant };
+        let outcome = self.outcome(run);
+        let request = Request { sent_at: self.now, refresh, outcome, grant, deployment };
         self.schedule(after, Event::Request { run, step, request });
     }
 
-    fn outcome(&mut self) -> Outcome {
+    fn outcome(&mut self, run: usize) -> Outcome {
         if self.occurs(self.faults.response_lost) {
             Outcome::Lost
         } else if self.occurs(self.faults.response_truncated) {
@@ -59,13 +64,25 @@ impl<R: RenewalRun> Simulator<R> {
             Outcome::ErrorResponse { status, acts, retry_after }
         } else if self.occurs(self.faults.request_duplicated) {
             Outcome::Duplicated
+        } else if self.occurs(self.faults.response_crossed) {
+            let loaded = self.runs.get(&run).and_then(|active| active.loaded.as_ref());
+            let (names_user, is_import) =
+                loaded.map_or((false, false), |loaded| (loaded.names_user, !loaded.has_access_token));
+            Outcome::Crossed(match self.random.up_to(3) {
+                0 if names_user => Crossed::OtherUser,
+                1 if is_import => Crossed::NamesNobody,
+                2 => Crossed::Unreadable,
+                _ => Crossed::OtherHub,
+            })
+        } else if self.occurs(self.faults.response_names_nobody) {
+            Outcome::NamesNobody
         } else {
             Outcome::Response
         }
     }
 
     pub(super) fn request_arrives(&mut self, run: usize, step: u32, request: Request) {
-        let Request { sent_at, refresh, outcome, grant } = request;
+        let Request { sent_at, refresh, outcome, grant, deployment } = request;
         let limit = millis(self.timing.request);
         if self.now > sent_at + limit {
             self.rules.window_opened(Window::W5);
@@ -74,12 +91,20 @@ impl<R: RenewalRun> Simulator<R> {
             let response = error_response(status, retry_after);
             return self.deliver(run, step, Delivery::Response(refresh, response));
         }
-        let (mut response, has_acted) = self.refresh(run, &refresh, grant);
+        let (mut response, has_acted) = self.refresh(run, &refresh, grant, deployment);
         let back = self.latency();
         let is_in_time = self.now + back < sent_at + limit;
         // Whether the run learns of its new refresh token.
         let arrives = match outcome {
             Outcome::Response => is_in_time,
+            Outcome::NamesNobody => {
+                remove_names(&mut response);
+                is_in_time
+            }
+            Outcome::Crossed(crossed) => {
+                response = self.crossed_response(crossed);
+                false
+            }
             Outcome::Lost => false,
             Outcome::Truncated => {
                 let body = response.body_mut();
@@ -94,7 +119,7 @@ impl<R: RenewalRun> Simulator<R> {
             }
             Outcome::Duplicated => {
                 // If refresh tokens are replaced, the second request is refused, and may end the grant.
-                let (second, _) = self.refresh(run, &refresh, grant);
+                let (second, _) = self.refresh(run, &refresh, grant, deployment);
                 self.rules.window_opened(Window::W5);
                 match self.random.up_to(1) {
                     0 => {
@@ -140,8 +165,9 @@ impl<R: RenewalRun> Simulator<R> {
         run: usize,
         refresh: &Refresh,
         grant: Option<GrantId>,
+        deployment: Deployment,
     ) -> (Response<Vec<u8>>, bool) {
-        let response = self.hubspot.handle(self.now, refresh);
+        let response = self.hubspot.handle_from(deployment, self.now, refresh);
         let result = refresh.read_response(&self.hubspot.app, at(self.now), &response);
         self.log(|this| format!("HubSpot responds to run {run}: {}", this.describe_refresh(&result)));
         match (&result, grant) {
@@ -157,17 +183,63 @@ impl<R: RenewalRun> Simulator<R> {
                 }
             }
             (Err(error), Some(grant)) if error.next_step() == NextStep::Reauthorize => {
-                self.rules.grant_refused(self.now, grant, refresh.refresh_token().expose());
+                let is_other_app = deployment == Deployment::OtherApp;
+                self.rules.grant_refused(self.now, grant, refresh.refresh_token().expose(), is_other_app);
             }
             _ => {}
         }
         (response, result.is_ok())
     }
 
+    /// Returns HubSpot's response to the refresh of another account.
+    fn crossed_response(&mut self, crossed: Crossed) -> Response<Vec<u8>> {
+        let number = self.random.up_to(u64::MAX - 1);
+        let mut body = serde_json::json!({
+            "access_token": format!("{OTHER_ACCOUNT}-{number}"),
+            "refresh_token": format!("na1-{OTHER_ACCOUNT}-{number}"),
+            "token_type": "bearer",
+            "expires_in": 1800,
+            "hub_id": if crossed == Crossed::OtherUser { HUB } else { HUB + 1 },
+            "user_id": self.hubspot.emulator.settings().user.id + 1,
+        });
+        if crossed == Crossed::Unreadable {
+            body["expires_in"] = serde_json::json!(-1);
+        }
+        let mut response = Response::new(serde_json::to_vec(&body).unwrap());
+        if crossed == Crossed::NamesNobody {
+            remove_names(&mut response);
+        }
+        response
+    }
+
+    pub(super) fn introspect_arrives(&mut self, run: usize, step: u32, introspect: &Introspect) {
+        let Some(active) = self.runs.get(&run) else { return };
+        let deployment = active.deployment;
+        let token = String::from_utf8(introspect.to_http(&self.hubspot.app).into_body()).unwrap();
+        // What became of a response to another account, if nobody can be asked whose it is, no protocol can know.
+        let is_crossed = token.contains(OTHER_ACCOUNT);
+        let response = if is_crossed {
+            Response::new(other_account().into_bytes())
+        } else if self.occurs(self.faults.error_response) {
+            error_response([401, 404, 429, 503][self.random.up_to(3) as usize], None)
+        } else {
+            self.hubspot.handle_from(deployment, self.now, introspect)
+        };
+        let result = match !is_crossed && self.occurs(self.faults.response_lost) {
+            true => Err(Error::from(TransportError::new(TransportErrorKind::Timeout))),
+            false => introspect.read_response(&self.hubspot.app, at(self.now), &response),
+        };
+        self.deliver(run, step, Delivery::Input(Input::Introspected(result)));
+    }
+
     pub(super) fn revoke_arrives(&mut self, run: usize, step: u32, revoke: &Revoke) {
-        let response = self.hubspot.handle(self.now, revoke);
+        let Some(active) = self.runs.get(&run) else { return };
+        let deployment = active.deployment;
+        let response = self.hubspot.handle_from(deployment, self.now, revoke);
         let result = revoke.read_response(&self.hubspot.app, at(self.now), &response);
-        self.revoked.insert(revoke.refresh_token().expose().to_owned());
+        if deployment == Deployment::Right {
+            self.revoked.insert(revoke.refresh_token().expose().to_owned());
+        }
         self.deliver(run, step, Delivery::Input(Input::Revoked(result)));
     }
 }
@@ -175,6 +247,22 @@ impl<R: RenewalRun> Simulator<R> {
 fn transport_error(kind: TransportErrorKind) -> Delivery {
     let response = Err(TransportError::new(kind).into());
     Delivery::Input(Input::Refreshed { response, is_mass_refusal: false })
+}
+
+/// Removes what says whose the tokens are. `v1` does not say it.
+fn remove_names(response: &mut Response<Vec<u8>>) {
+    if let Ok(serde_json::Value::Object(mut body)) = serde_json::from_slice(response.body()) {
+        body.retain(|name, _| name != "hub_id" && name != "user_id");
+        *response.body_mut() = serde_json::to_vec(&body).unwrap();
+    }
+}
+
+/// Returns what HubSpot says of an access token of another account.
+fn other_account() -> String {
+    let hub_id = HUB + 1;
+    format!(
+        r#"{{"active":true,"token_use":"access_token","token_type":"bearer","hub_id":{hub_id},"user_id":1,"app_id":1,"expires_in":1800,"scopes":["oauth"]}}"#
+    )
 }
 
 fn error_response(status: u16, retry_after: Option<u64>) -> Response<Vec<u8>> {

@@ -1,12 +1,12 @@
 //! The runs of the processes: each asks for a step, the step takes a while, and its result takes a while to reach the run.
 
-use hs_oauth_core::Endpoint as _;
-use hs_oauth_core::renewal::{CurrentTokens, Deadline, Input, Run as _, Step, TokenError};
+use hs_oauth_core::renewal::{CurrentTokens, Deadline, Input, Record, Run as _, Step, TokenError};
+use hs_oauth_core::{Endpoint as _, TokenSet};
 
 use super::super::hubspot::at;
-use super::super::renewal_run::RenewalRun;
+use super::super::writer::Patience;
 use super::events::{Action, Delivery, Event};
-use super::{ActiveRun, RunKind, SECOND, Simulator, millis};
+use super::{ActiveRun, Loaded, RunKind, SECOND, Simulator, millis};
 
 /// What a run asks for. Of installs and disconnects the result is of no interest here.
 enum Next {
@@ -23,7 +23,7 @@ impl Next {
             Step::Load { .. } => Self::Act(Action::Load),
             Step::Swap { expected, record, .. } => Self::Act(Action::Swap(expected, record)),
             Step::Send { refresh, .. } => Self::Act(Action::Send(refresh)),
-            Step::Introspect(_) => panic!("HubSpot names the account in every response"),
+            Step::Introspect(introspect) => Self::Act(Action::Introspect(introspect)),
             Step::Revoke(revoke) => Self::Act(Action::Revoke(revoke)),
             Step::Admit { deadline } => Self::Admit(deadline),
             Step::Sleep(duration) => Self::Sleep(millis(duration)),
@@ -32,13 +32,28 @@ impl Next {
     }
 }
 
-impl<R: RenewalRun> Simulator<R> {
+impl Loaded {
+    fn new(record: &Record) -> Self {
+        let tokens = record.tokens.as_ref();
+        Self {
+            state: record.state,
+            has_client_id: record.client_id.is_some(),
+            has_access_token: tokens.is_some_and(TokenSet::has_access_token),
+            names_user: tokens.is_some_and(|tokens| tokens.user_id.is_some()),
+            retry: record.retry.clone(),
+        }
+    }
+}
+
+impl Simulator {
     /// Adds a run, and returns its number.
-    pub(super) fn add_run(&mut self, process: usize, kind: RunKind<R>, connected_at: u64) -> usize {
+    pub(super) fn add_run(&mut self, process: usize, kind: RunKind, connected_at: u64) -> usize {
         self.runs_begun += 1;
         let run = self.runs_begun;
         let active = ActiveRun {
             process,
+            deployment: self.processes[process].deployment,
+            patience: Patience::Patient,
             kind,
             step: 0,
             sends: 0,
@@ -48,6 +63,8 @@ impl<R: RenewalRun> Simulator<R> {
             new_refresh_token: None,
             connected_at,
             found: None,
+            loaded: None,
+            is_mass_refusal: false,
             is_shutting_down: false,
         };
         self.runs.insert(run, active);
@@ -80,12 +97,14 @@ impl<R: RenewalRun> Simulator<R> {
             // As in the worst transport, the life of the token counts from reading the response.
             Delivery::Response(refresh, response) => {
                 let response = refresh.read_response(&self.hubspot.app, clock, &response);
-                Input::Refreshed { response, is_mass_refusal: false }
+                active.is_mass_refusal = self.occurs(self.faults.mass_refusal);
+                Input::Refreshed { response, is_mass_refusal: active.is_mass_refusal }
             }
         };
         self.log(|this| format!("run {run} receives: {}", this.describe_input(&input)));
         if let Input::Loaded(stored) = &input {
             active.found.get_or_insert(stored.as_ref().map(|stored| stored.record.grant));
+            active.loaded = stored.as_ref().map(|stored| Loaded::new(&stored.record));
         }
         active.is_shutting_down |= matches!(input, Input::ShuttingDown);
         let next = match &mut active.kind {
@@ -149,6 +168,10 @@ impl<R: RenewalRun> Simulator<R> {
             Action::Load => self.begin_load(run, step),
             Action::Swap(expected, record) => self.begin_swap(run, step, clock, expected, record),
             Action::Send(refresh) => self.begin_send(run, step, clock, refresh, was_paused),
+            Action::Introspect(introspect) => {
+                let after = self.latency();
+                self.schedule(after, Event::Introspect { run, step, introspect });
+            }
             Action::Revoke(revoke) => {
                 let after = self.latency();
                 self.schedule(after, Event::Revoke { run, step, revoke });

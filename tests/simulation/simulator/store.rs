@@ -3,14 +3,14 @@
 use hs_oauth_core::renewal::{Input, Record, Stored};
 use hs_oauth_core::{StoreError, StoreErrorKind};
 
-use super::super::renewal_run::RenewalRun;
 use super::super::rules::Window;
-use super::events::{Delivery, Event, Swap, SwapResult, Writer};
+use super::super::writer::Writer;
+use super::events::{Delivery, Event, Swap, SwapResult};
 use super::{ActiveRun, RunKind, SECOND, Simulator};
 
 const UNAVAILABLE: StoreError = StoreError::new(StoreErrorKind::Unavailable);
 
-impl<R: RenewalRun> Simulator<R> {
+impl Simulator {
     pub(super) fn begin_load(&mut self, run: usize, step: u32) {
         let after = self.store_latency();
         match self.occurs(self.faults.store_fails) {
@@ -41,8 +41,9 @@ impl<R: RenewalRun> Simulator<R> {
             (active.holder, active.grant) = (Some(lease.holder), Some(record.grant));
             active.lease_until = lease.until.as_millis();
         }
-        let ActiveRun { holder, connected_at, found, .. } = *active;
-        let writer = Writer { clock, holder, is_renewal, connected_at, found };
+        let ActiveRun { holder, connected_at, found, deployment, patience, is_mass_refusal, .. } = *active;
+        let writer =
+            Writer { clock, holder, is_renewal, deployment, patience, is_mass_refusal, connected_at, found };
         let swap = Swap { writer, expected, record };
         let after = self.store_latency();
         let fails =
@@ -82,18 +83,22 @@ impl<R: RenewalRun> Simulator<R> {
             let before = before.record;
             let takes_lease = record.lease.is_some() && record.lease != before.lease;
             if takes_lease {
-                self.rules.lease_taken(writer.clock, &before);
+                let app = self.hubspot.app(writer.deployment).identity();
+                self.rules.lease_taken(&writer, &app, &before);
                 if before.lease.as_ref().is_some_and(|lease| Some(lease.holder) != writer.holder)
                     && self.has_unstored_tokens()
                 {
                     self.rules.window_opened(Window::W3);
                 }
             }
-            self.rules.renewal_wrote(self.now, writer.clock, writer.holder, &before, &record);
+            self.rules.renewal_wrote(self.now, &writer, &before, &record);
+            if let Some(loaded) = self.runs.get_mut(&run).and_then(|active| active.loaded.as_mut()) {
+                loaded.state = record.state;
+            }
         } else {
             self.connected_at.entry(record.grant).or_insert(writer.connected_at);
-            let before = self.stored.as_ref().map(|stored| stored.record.grant);
-            self.rules.operator_wrote(self.now, writer.found.flatten(), before, &record);
+            let before = self.stored.as_ref().map(|stored| &stored.record);
+            self.rules.operator_wrote(self.now, &writer, before, &record);
         }
         self.version += 1;
         self.stored = Some(Stored { version: self.version, record });

@@ -5,12 +5,11 @@ use std::fmt::Write as _;
 use hs_oauth_core::renewal::{CurrentTokens, HolderId, Input, Record, TokenError};
 use hs_oauth_core::{Error, TokenSet};
 
-use super::super::renewal_run::RenewalRun;
 use super::super::rules::refresh_token;
 use super::events::Action;
 use super::{SECOND, START, Simulator};
 
-impl<R: RenewalRun> Simulator<R> {
+impl Simulator {
     /// Adds a line to the trace, if there is one.
     pub(super) fn log(&mut self, line: impl FnOnce(&mut Self) -> String) {
         if self.trace.is_some() {
@@ -39,6 +38,11 @@ impl<R: RenewalRun> Simulator<R> {
         if let Some(retry) = &record.retry {
             let at = retry.at.as_millis().saturating_sub(START);
             write!(text, ", retry at {at} after {}", retry.failures).unwrap();
+            let cause = retry.cause.as_ref().map_or("", |cause| cause.as_str());
+            write!(text, " ({cause}{})", if retry.requested { ", requested" } else { "" }).unwrap();
+        }
+        if let Some(client_id) = &record.client_id {
+            write!(text, ", of {client_id}").unwrap();
         }
         if record.unsettled {
             text += ", unsettled";
@@ -61,6 +65,7 @@ impl<R: RenewalRun> Simulator<R> {
             Action::Load => "load".to_owned(),
             Action::Swap(expected, record) => format!("swap {expected:?} for {}", self.describe(record)),
             Action::Send(refresh) => format!("send {}", self.name(refresh.refresh_token().expose())),
+            Action::Introspect(_) => "introspect".to_owned(),
             Action::Revoke(revoke) => format!("revoke {}", self.name(revoke.refresh_token().expose())),
         }
     }
@@ -71,8 +76,12 @@ impl<R: RenewalRun> Simulator<R> {
                 format!("version {}: {}", stored.version, self.describe(&stored.record))
             }
             Input::Loaded(None) => "nothing is stored".to_owned(),
-            Input::Refreshed { response, .. } => self.describe_refresh(response),
-            Input::Introspected(_) => "introspected".to_owned(),
+            Input::Refreshed { response, is_mass_refusal } => {
+                let during = if *is_mass_refusal { " during a mass refusal" } else { "" };
+                format!("{}{during}", self.describe_refresh(response))
+            }
+            Input::Introspected(Ok(_)) => "whose the token is".to_owned(),
+            Input::Introspected(Err(error)) => error.to_string(),
             other => format!("{other:?}"),
         }
     }

@@ -15,12 +15,13 @@ use super::scalar::Slot;
 /// Reads the JSON object in `body` into the fields of `object`.
 ///
 /// Fields are filled even if this returns a problem. If the body is not valid JSON, `object` holds the fields before the error
-/// and the strings that were found after it.
+/// and the strings that were found after it. A number at which the body breaks off is not among them.
 pub(crate) fn read<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) -> Result<(), Problem> {
     let mut repeated = None;
     // RFC 8259 §8.1 allows a reader to ignore a byte order mark.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let visitor = ObjectVisitor { object, repeated: &mut repeated };
+    let body = without_cut_number(body);
     // One check of the whole body for UTF-8 is cheaper than one for each string. A body that is not UTF-8 is read all the
     // same: bad bytes do no harm in a value that is skipped.
     let outcome = match std::str::from_utf8(body) {
@@ -36,6 +37,16 @@ pub(crate) fn read<'a, O: Object<'a>>(body: &'a [u8], object: &mut O) -> Result<
         }
         (Ok(()), Some(key)) => Err(Problem::Repeated(key)),
         (Ok(()), None) => Ok(()),
+    }
+}
+
+/// Returns the body without the digits at its end, which may be the beginning of a longer number if the body breaks off there.
+fn without_cut_number(body: &[u8]) -> &[u8] {
+    let digits = body.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    match body.split_at_checked(body.len() - digits) {
+        // Digits after a whole object are no part of it.
+        Some((before, _)) if !matches!(before.trim_ascii_end().last(), None | Some(b'}')) => before,
+        _ => body,
     }
 }
 
@@ -171,6 +182,24 @@ mod tests {
         assert_eq!((read.text.into_text().as_deref(), read.number.as_integer()), (Some("kept"), Some(17)));
     }
 
+    /// Half a user id is that of somebody else.
+    #[test]
+    fn a_number_at_which_the_body_breaks_off_is_not_read() {
+        for cut in ["1", "12345", "-", "-1", " 7"] {
+            let body = format!(r#"{{"text":"kept","number":{cut}"#);
+            let (read, outcome) = sample(body.as_bytes());
+            assert_eq!(outcome, Err(Problem::NotJson), "{cut}");
+            assert_eq!(read.text.into_text().as_deref(), Some("kept"), "{cut}");
+            assert!(read.number.is_absent(), "{cut}");
+        }
+        for after in ["", " ", ",", ", \"x\":1"] {
+            let body = format!(r#"{{"number":17{after}"#);
+            let (read, _) = sample(body.as_bytes());
+            let is_whole = !after.is_empty();
+            assert_eq!(read.number.as_integer(), is_whole.then_some(17), "{after:?}");
+        }
+    }
+
     /// A refresh token may come after such a value, and exist nowhere else.
     #[test]
     fn bytes_that_are_not_utf_8_do_no_harm_in_values_that_are_skipped() {
@@ -247,6 +276,8 @@ mod tests {
             (b"\"text\"", Problem::NotAnObject),
             (b"<html>", Problem::NotJson),
             (b"{}{}", Problem::NotJson),
+            (b"{} 7", Problem::NotJson),
+            (b"17", Problem::NotAnObject),
             (b"{\"text\":\"\xff\"}", Problem::NotJson),
             (b"{}\xff", Problem::NotJson),
         ] {

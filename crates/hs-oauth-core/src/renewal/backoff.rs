@@ -54,7 +54,8 @@ pub(super) fn remaining_backoff(now: Timestamp, retry: &Retry, clock_margin: Dur
 }
 
 /// Returns when any process may send the next refresh: after a wait that grows with each failure, and not before the time that HubSpot
-/// asked for. `app` sent the refresh, `cause` is why it failed, and `requested` is the wait that HubSpot asked for.
+/// asked for. `app` sent the refresh, `cause` is why it failed, and `requested` is the wait that HubSpot asked for. A wait that HubSpot
+/// asked for earlier goes on, also if this refresh was sent despite it.
 pub(super) fn next_retry(
     now: Timestamp,
     record: &Record,
@@ -63,6 +64,8 @@ pub(super) fn next_retry(
     requested: Option<Duration>,
     random: &mut Random,
 ) -> Retry {
+    let earlier = record.retry.as_ref().filter(|retry| retry.requested);
+    let requested = requested.max(earlier.and_then(|retry| remaining_backoff(now, retry, Duration::ZERO)));
     // Failures of another credential say nothing about this one.
     let before = record
         .retry
@@ -76,7 +79,9 @@ pub(super) fn next_retry(
     let wait = requested.unwrap_or_default().max(own).min(MAX_RETRY);
     let mut retry = Retry::new(now.plus(wait), failures.saturating_add(1));
     retry.requested = requested.is_some();
-    retry.credential = cause.is_configuration().then(|| app.credential().clone());
+    // What HubSpot asked for holds for every credential.
+    let is_of_credential = cause.is_configuration() && !retry.requested;
+    retry.credential = is_of_credential.then(|| app.credential().clone());
     retry.cause = Some(cause);
     retry
 }

@@ -143,7 +143,7 @@ impl Renewal {
     /// Does what the loaded record asks for.
     fn loaded(&mut self, now: Timestamp, stored: Option<Stored>) -> Next {
         if let Some(Stored { record: Record { state, tokens: Some(tokens), .. }, .. }) = &stored {
-            self.requirements.reject_first(*state, tokens);
+            self.requirements.reject_unwanted(*state, tokens);
         }
         let may_recheck = !self.has_sent;
         match loaded::examine(now, &self.requirements, self.holder, &self.holder_wait, may_recheck, stored) {
@@ -311,7 +311,7 @@ impl Renewal {
             return self.load(State::Load);
         };
         match unsaved.partial {
-            Some(partial) => self.found_or(now, Some(unsaved.tokens), partial.0.into()),
+            Some(partial) => self.found_or(now, Some(unsaved.tokens), partial.0),
             // They were saved so late that they have expired already.
             None if !self.requirements.is_usable(now, &unsaved.tokens) => {
                 // The holder may be that of an earlier run, whose tokens this one has saved.

@@ -38,10 +38,10 @@ impl Requirements {
         TokenError::other_app(&self.app, client_id)
     }
 
-    /// Rejects the stored access token if the callers need a newer one. Does this once, for the first tokens that are loaded. The tokens
-    /// of a grant that is gone are rejected too.
-    pub(super) fn reject_first(&mut self, state: GrantState, stored: &TokenSet) {
-        if self.rejected.is_none() && (self.is_newer_wanted() || state == GrantState::Gone) {
+    /// Rejects the stored access token if its grant is gone; or, once, for the first tokens that are loaded, if the callers need a newer
+    /// one.
+    pub(super) fn reject_unwanted(&mut self, state: GrantState, stored: &TokenSet) {
+        if state == GrantState::Gone || self.rejected.is_none() && self.is_newer_wanted() {
             self.rejected = Some(stored.access_token.clone());
         }
     }

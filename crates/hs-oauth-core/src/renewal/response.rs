@@ -19,7 +19,7 @@ use crate::token_set::TokenSet;
 pub(super) enum Outcome {
     /// It saves these tokens. `partial`: nothing but a new refresh token could be used, for this reason, and no refresh is sent until
     /// that moment. The access token is the old one.
-    Save { tokens: TokenSet, partial: Option<Box<(Error, Retry)>> },
+    Save { tokens: TokenSet, partial: Option<Box<(TokenError, Retry)>> },
     /// It asks HubSpot whose tokens these are, since the response does not say so and nobody has found out before.
     Identify { tokens: TokenSet },
     /// It marks the grant "gone".
@@ -72,7 +72,9 @@ impl Examination<'_> {
             Ok(Introspection::AccessToken(info)) => info,
             // They are not handed out before it is known whose they are. The refresh token is kept, and the next run asks again.
             Ok(_) => {
-                return self.unusable(TokenError::UnknownAccount { tokens: Box::new(tokens), error: None });
+                let rescued = tokens.refresh_token.clone();
+                let error = TokenError::UnknownAccount { tokens: Box::new(tokens), error: None };
+                return self.keep(rescued, RetryCause::UnusableResponse, None, true, error);
             }
             Err(error) => return self.rescue(tokens.refresh_token.take(), error),
         };
@@ -127,7 +129,18 @@ impl Examination<'_> {
     /// Keeps the refresh token of a response that cannot be used otherwise, if it is a new one.
     fn rescue(self, rescued: Option<RefreshToken>, error: Error) -> Outcome {
         let requested = requested_wait(&error, self.random);
-        let cause = RetryCause::of(&error);
+        let unsettled = matches!(failure(&error), Failure::Other { unsettled: true });
+        self.keep(rescued, RetryCause::of(&error), requested, unsettled, error.into())
+    }
+
+    fn keep(
+        self,
+        rescued: Option<RefreshToken>,
+        cause: RetryCause,
+        requested: Option<Duration>,
+        unsettled: bool,
+        error: TokenError,
+    ) -> Outcome {
         match rescued.filter(|rescued| Some(rescued) != self.sent.refresh_token.as_ref()) {
             Some(rescued) => {
                 let mut tokens = self.sent.clone();
@@ -135,10 +148,7 @@ impl Examination<'_> {
                 let retry = self.retry(cause, requested);
                 Outcome::Save { tokens, partial: Some(Box::new((error, retry))) }
             }
-            None => {
-                let unsettled = matches!(failure(&error), Failure::Other { unsettled: true });
-                self.release(cause, requested, unsettled, error.into())
-            }
+            None => self.release(cause, requested, unsettled, error),
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::error::TokenError;
 use super::id::{GrantId, HolderId};
 use super::record::{GrantState, Record, Retry, Stored};
 use super::store_calls::StoreCalls;
-use crate::error::Error;
 use crate::random::Random;
 use crate::secret::RefreshToken;
 use crate::timestamp::Timestamp;
@@ -20,7 +20,7 @@ pub struct UnsavedTokens {
     /// The holder of the lease under which they were requested. That lease may still be in the record.
     pub(super) holder: HolderId,
     /// Set if only the refresh token of the response could be used: the reason, and when the next refresh may be sent.
-    pub(super) partial: Option<Box<(Error, Retry)>>,
+    pub(super) partial: Option<Box<(TokenError, Retry)>>,
 }
 
 /// Tokens that HubSpot has issued and that may not be in the store yet.
@@ -59,7 +59,7 @@ impl PendingSave {
         holder: HolderId,
         sent: TokenSet,
         tokens: TokenSet,
-        partial: Option<Box<(Error, Retry)>>,
+        partial: Option<Box<(TokenError, Retry)>>,
     ) -> Self {
         let until = leased.lease.as_ref().map_or(Timestamp::from_millis(0), |lease| lease.until);
         let unsaved = UnsavedTokens { grant: leased.grant, sent, tokens, holder, partial };

@@ -1,12 +1,14 @@
 //! Accepts connections, reads requests, and delivers responses as the emulator says.
 
 use std::fmt;
+use std::io;
 use std::net::TcpListener;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use hs_oauth_core::Timestamp;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
 use hyper::body::{Body, Bytes, Frame, Incoming};
@@ -15,7 +17,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 
+use super::host;
 use super::response_body::ResponseBody;
+use super::waiting::{Connection, Waiting};
 use crate::delivery::{Cut, Delivery};
 use crate::emulator::Emulator;
 use crate::journal::Mask;
@@ -28,23 +32,18 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What all connections share.
 pub(super) struct Shared {
-    emulator: Mutex<Emulator>,
+    pub(super) emulator: Mutex<Emulator>,
     pub(super) settings: Settings,
     /// Makes the fingerprints of masked secrets in log lines.
-    token_generator: TokenGenerator,
-    log: Box<dyn Fn(&str) + Send + Sync>,
+    pub(super) token_generator: TokenGenerator,
+    pub(super) clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    pub(super) log: Box<dyn Fn(&str) + Send + Sync>,
+    /// Whether requests for other hosts are refused.
+    pub(super) checks_host: bool,
+    pub(super) waiting: Arc<Waiting>,
 }
 
 impl Shared {
-    pub(super) fn new(settings: Settings, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self {
-            emulator: Mutex::new(Emulator::new(settings.clone())),
-            token_generator: TokenGenerator::new(settings.seed),
-            settings,
-            log: Box::new(log),
-        }
-    }
-
     /// Locks the emulator. No request is handled while it is locked.
     pub(super) fn lock(&self) -> MutexGuard<'_, Emulator> {
         self.emulator.lock().unwrap_or_else(PoisonError::into_inner)
@@ -61,9 +60,13 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stoppe
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let _ = stream.set_nodelay(true);
-                    tokio::spawn(serve_connection(stream, Arc::clone(&shared)));
+                    let connection = Connection::new(Arc::clone(&shared.waiting));
+                    tokio::spawn(serve_connection(stream, Arc::clone(&shared), connection));
                 }
-                // The process has no file descriptors left, or the client has closed the connection already.
+                // The client has closed the connection already.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // The process has no file descriptors left.
+                Err(_) if shared.waiting.close_oldest() => tokio::task::yield_now().await,
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
         }
@@ -82,14 +85,16 @@ async fn first_of<A: Future, B: Future>(mut a: Pin<&mut A>, mut b: Pin<&mut B>) 
     .await;
 }
 
-async fn serve_connection(stream: tokio::net::TcpStream, shared: Arc<Shared>) {
-    let service = service_fn(move |request| respond(Arc::clone(&shared), request));
-    // An error ends only this connection, so it is ignored.
-    let _ = http1::Builder::new()
+async fn serve_connection(stream: tokio::net::TcpStream, shared: Arc<Shared>, connection: Connection) {
+    let connection = Arc::new(connection);
+    let of_service = Arc::clone(&connection);
+    let service = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&of_service), request));
+    let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(READ_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .serve_connection(TokioIo::new(stream), service);
+    // An error ends only this connection, so it is ignored.
+    first_of(pin!(served), pin!(connection.closed())).await;
 }
 
 /// Makes hyper close the connection without a response.
@@ -98,6 +103,7 @@ struct BreakConnection;
 
 async fn respond(
     shared: Arc<Shared>,
+    connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, BreakConnection> {
     let (head, incoming) = request.into_parts();
@@ -105,12 +111,17 @@ async fn respond(
         Ok(Ok(read)) => read,
         _ => return Err(BreakConnection),
     };
+    connection.stop_waiting();
     let mask = Mask { token_generator: &shared.token_generator, settings: &shared.settings };
     let (method, path) = (mask.public(head.method.as_str()), mask.path(&head.uri));
     let request = Request::from_parts(head, body);
 
-    let now = SystemTime::now().into();
-    let mut response = shared.lock().handle(now, request);
+    let refused = if shared.checks_host { host::check(&request).err() } else { None };
+    let now = (shared.clock)();
+    let mut response = match refused {
+        Some(error) => shared.lock().refuse(error),
+        None => shared.lock().handle(now, request),
+    };
     if !is_whole {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -125,6 +136,7 @@ async fn respond(
     if !delivery.delay.is_zero() {
         tokio::time::sleep(delivery.delay).await;
     }
+    connection.begin_to_wait();
     match delivery.cut {
         Some(Cut::NoResponse) => Err(BreakConnection),
         Some(Cut::Body(bytes)) => Ok(response.map(|body| ResponseBody::truncated(body, bytes))),

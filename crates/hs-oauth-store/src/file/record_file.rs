@@ -92,7 +92,11 @@ pub(super) fn to_json(
 fn set_aside(folder: &Folder, path: &Path) -> StoreError {
     // The caller holds the lock that everyone needs to set this file aside, so a free name stays free.
     let free_path = (1_u32..)
-        .map(|number| path.with_added_extension(format!("damaged-{number}")))
+        .map(|number| {
+            let mut free_path = path.as_os_str().to_owned();
+            free_path.push(format!(".damaged-{number}"));
+            PathBuf::from(free_path)
+        })
         .find(|free_path| free_path.symlink_metadata().is_err());
     let Some(free_path) = free_path else { return StoreError::new(StoreErrorKind::Damaged) };
     match folder.rename(path, &free_path) {
