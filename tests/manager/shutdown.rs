@@ -10,7 +10,9 @@ use hs_oauth_core::renewal::{GrantId, HolderId, Lease, Record, Stored, TokenErro
 use hs_oauth_core::{Account, ApiVersion, Introspect, Random, StoreError, StoreErrorKind};
 use hs_oauth_emulator::{Fault, Rotation, Settings, Target};
 
-use super::setup::{HUB, Manager, Operation, Setup, bearer_of, both, long_times, now, refresh_token, short_lease};
+use super::setup::{
+    HUB, Manager, Operation, Setup, bearer_of, both, long_times, now, refresh_token, short_lease,
+};
 use crate::wait::{PATIENCE, in_parallel, wait_until};
 
 fn down() -> StoreError {
