@@ -116,7 +116,9 @@ fn a_caller_that_gives_up_at_any_point_loses_no_rotated_token() {
     let setup = Setup::new(0, strict(), hs_oauth_core::ApiVersion::LATEST, long_times());
     setup.install_ending_in(0);
     // Gives a caller up at this point, and checks how many requests are made and that the tokens are not lost.
-    let expect = |sent: RangeInclusive<usize>, point: &str, give_up: &dyn Fn(&Runtime, &hs_oauth_async::TokenManager)| {
+    let expect = |sent: RangeInclusive<usize>,
+                  point: &str,
+                  give_up: &dyn Fn(&Runtime, &hs_oauth_async::TokenManager)| {
         setup.store.expire();
         let before = setup.sent(Target::Refresh);
         let Manager::Async(runtime, manager) = setup.other_process() else { panic!() };

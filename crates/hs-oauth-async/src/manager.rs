@@ -26,7 +26,7 @@ use crate::waiting::Tokio;
 ///
 /// A renewal is a task of its own, so it goes on even if its callers stop waiting. The manager needs a tokio runtime with time and IO
 /// enabled. The runtime must keep running: if nobody drives it any more, a renewal that was begun on it makes no progress, and its
-/// callers wait for it forever.
+/// callers wait for it forever. [`with_runtime`](TokenManagerBuilder::with_runtime) gives it one of its own.
 ///
 /// ```no_run
 /// use hs_oauth_async::{Account, App, AuthorizationCode, Client, FileStore, SpawnBlocking, TokenManager, reqwest};
@@ -83,7 +83,8 @@ impl TokenManager {
     /// - [`TokenError::Store`] if a check of the store fails. The code was not sent and is still good.
     /// - [`TokenError::Call`] if the exchange fails.
     /// - [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens if these are not stored.
-    ///   Pass them to [`install_tokens`](Self::install_tokens).
+    ///   Pass them to [`install_tokens`](Self::install_tokens). After `Unsaved` that is not necessary: the manager keeps the tokens, and saves
+    ///   them when it can.
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
     /// - [`TokenError::NoRuntime`] outside of a tokio runtime, and [`TokenError::Interrupted`] if the runtime shuts down meanwhile.
     pub async fn install(&self, code: AuthorizationCode) -> Result<Installed, TokenError> {

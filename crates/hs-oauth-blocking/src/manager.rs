@@ -86,7 +86,8 @@ impl TokenManager {
     /// - [`TokenError::Store`] if a check of the store fails. The code was not sent and is still good.
     /// - [`TokenError::Call`] if the exchange fails.
     /// - [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens if these are not stored.
-    ///   Pass them to [`install_tokens`](Self::install_tokens).
+    ///   Pass them to [`install_tokens`](Self::install_tokens). After `Unsaved` that is not necessary: the manager keeps the tokens, and saves
+    ///   them when it can.
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub fn install(&self, code: AuthorizationCode) -> Result<Installed, TokenError> {
         let inner = self.inner();
@@ -339,10 +340,7 @@ impl Inner {
         task: TaskGuard<Threads>,
         new: NewTokens,
     ) -> Result<Installed, TokenError> {
-        let introspected = match new.to_introspect(self.now()) {
-            Some(token) => Some(self.client.introspect(token)),
-            None => None,
-        };
+        let introspected = new.to_introspect(self.now()).map(|token| self.client.introspect(token));
         let (account, tokens) = new.identify(&self.shared.app, introspected)?;
         self.install(task, account, tokens)
     }
