@@ -1,11 +1,14 @@
 //! The token managers on both transports over real sockets: from the install to the disconnect.
 
 mod budget;
+mod clock;
 mod faults;
 mod limits;
 mod relay;
+mod runtime;
 pub(crate) mod setup;
 mod sharing;
+mod shutdown;
 mod tenants;
 mod token_server;
 

@@ -231,10 +231,13 @@ fn an_async_store_that_panics_or_hangs_counts_as_a_store_that_fails() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
+        let began = tokio::time::Instant::now();
         for _ in 0..2 {
             let error = manager.bearer(HUB).await.unwrap_err();
             assert!(matches!(error, TokenError::Store(_)), "{error:?}");
         }
+        let elapsed = began.elapsed();
+        assert!(elapsed < std::time::Duration::from_secs(6), "a caller waits for five seconds: {elapsed:?}");
     });
 }
 

@@ -357,6 +357,13 @@ impl Manager {
         }
     }
 
+    pub(crate) fn shutdown_within(&self, max: Duration) -> Vec<(Account, TokenSet)> {
+        match self {
+            Self::Async(runtime, manager) => runtime.block_on(manager.shutdown_within(max)),
+            Self::Blocking(manager) => manager.shutdown_within(max),
+        }
+    }
+
     /// Returns the token error of a GET with a bearer, which must have one.
     pub(crate) fn get_error(&self, url: &str) -> TokenError {
         match self {

@@ -1,6 +1,7 @@
 //! Many callers, many processes, and callers that give up.
 
 use std::future::poll_fn;
+use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -115,7 +116,9 @@ fn a_caller_that_gives_up_at_any_point_loses_no_rotated_token() {
     let setup = Setup::new(0, strict(), hs_oauth_core::ApiVersion::LATEST, long_times());
     setup.install_ending_in(0);
     // Gives a caller up at this point, and checks how many requests are made and that the tokens are not lost.
-    let expect = |sent: usize, point: &str, give_up: &dyn Fn(&Runtime, &hs_oauth_async::TokenManager)| {
+    let expect = |sent: RangeInclusive<usize>,
+                  point: &str,
+                  give_up: &dyn Fn(&Runtime, &hs_oauth_async::TokenManager)| {
         setup.store.expire();
         let before = setup.sent(Target::Refresh);
         let Manager::Async(runtime, manager) = setup.other_process() else { panic!() };
@@ -123,14 +126,15 @@ fn a_caller_that_gives_up_at_any_point_loses_no_rotated_token() {
         // A shutdown lets no renewal begin that has not begun.
         wait_until(|| format!("{manager:?}").contains("flights: 0"));
         assert!(runtime.block_on(manager.shutdown()).is_empty());
-        assert_eq!(setup.sent(Target::Refresh) - before, sent, "{point}");
+        let count = setup.sent(Target::Refresh) - before;
+        assert!(sent.contains(&count), "{point}: {count}");
         setup.store.clear_fault();
         let bearer = setup.other_process().bearer().unwrap();
         assert!(setup.accepts(bearer), "{point}");
     };
 
-    expect(0, "before it is polled", &|_, manager| drop(manager.bearer(HUB)));
-    expect(1, "during the request", &|runtime, manager| {
+    expect(0..=0, "before it is polled", &|_, manager| drop(manager.bearer(HUB)));
+    expect(1..=1, "during the request", &|runtime, manager| {
         setup.relay.hold(Hold::Refreshes);
         assert!(poll_until(|| setup.relay.held() == 1, runtime, manager.bearer(HUB)).is_none());
         setup.relay.release();
@@ -138,7 +142,9 @@ fn a_caller_that_gives_up_at_any_point_loses_no_rotated_token() {
     let mut points = 0;
     let has_ended = AtomicBool::new(false);
     while !has_ended.load(Ordering::SeqCst) {
-        expect(1, &format!("during operation {points} of the store"), &|runtime, manager| {
+        // The first two are the load and the swap of the lease. A run sends nothing more after them if the shutdown begins before it does.
+        let sent = usize::from(points >= 2)..=1;
+        expect(sent, &format!("during operation {points} of the store"), &|runtime, manager| {
             let pause = setup.store.pause_at(points);
             let result = poll_until(|| pause.is_reached(), runtime, manager.bearer(HUB));
             has_ended.store(result.is_some(), Ordering::SeqCst);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use hs_oauth_core::Endpoint as _;
-use hs_oauth_core::renewal::{Deadline, Demand, Input, Renewal, RetryCause, Run, Step, TokenError};
+use hs_oauth_core::renewal::{
+    Deadline, Demand, Input, Renewal, RetryCause, Run, Step, TokenError, UnsavedInstall,
+};
 use hs_oauth_emulator::Rotation::{Keep, Rotate};
 
 use super::hubspot::{HUB, at};
@@ -432,7 +434,7 @@ fn a_run_that_hubspot_asks_to_pause_hands_out_what_is_usable_and_else_says_how_l
     scenario.advance(Duration::from_millis(1));
     scenario.resume_unadmitted(&mut a, Input::Paused { wait, cause: RetryCause::RateLimited });
     assert!(
-        matches!(a.step, Step::Done(Err(TokenError::BackingOff { wait: told })) if told == wait),
+        matches!(a.step, Step::Done(Err(TokenError::BackingOff { wait: told, .. })) if told == wait),
         "{:?}",
         a.step
     );
@@ -452,8 +454,101 @@ fn a_run_that_has_its_lease_when_hubspot_asks_for_a_pause_releases_it_and_leaves
     assert!(scenario.record().lease.is_some());
     scenario.resume(&mut a, Input::Paused { wait, cause: RetryCause::RateLimited });
     let error = scenario.finish(&mut a).unwrap_err();
-    assert!(matches!(error, TokenError::BackingOff { wait: told } if told == wait), "{error:?}");
+    assert!(matches!(error, TokenError::BackingOff { wait: told, .. } if told == wait), "{error:?}");
     assert_eq!((scenario.record(), scenario.requests), (before, 0));
     let mut b = scenario.begin_renewal();
     renewed(scenario.finish(&mut b));
+}
+
+/// `RENEWAL.md`, a renewal: send. A shutdown begins between the lease and the request.
+#[test]
+fn a_run_that_may_not_send_any_more_gives_its_lease_back_without_a_back_off() {
+    let mut scenario = Scenario::new(Keep);
+    let before = scenario.record();
+    let mut a = scenario.begin_renewal();
+    scenario.step_until_send(&mut a);
+    assert!(scenario.record().lease.is_some());
+    scenario.resume(&mut a, Input::ShuttingDown);
+    let result = scenario.finish(&mut a);
+    assert!(matches!(result, Err(TokenError::ShutDown)), "{result:?}");
+    assert_eq!(scenario.record(), before);
+    let mut b = scenario.begin_renewal();
+    renewed(scenario.finish(&mut b));
+}
+
+/// `RENEWAL.md`, a renewal: load. It waits for another run's lease when a shutdown begins.
+#[test]
+fn a_shutdown_ends_a_wait_for_a_lease() {
+    let mut scenario = Scenario::new(Keep);
+    let mut holder = scenario.begin_renewal();
+    scenario.step_until_send(&mut holder);
+    let mut a = scenario.begin_renewal();
+    let input = scenario.perform(&a);
+    scenario.resume(&mut a, input);
+    assert!(matches!(a.step, Step::Sleep(_)), "{:?}", a.step);
+    scenario.resume(&mut a, Input::ShuttingDown);
+    assert!(matches!(a.step, Step::Done(Err(TokenError::ShutDown))), "{:?}", a.step);
+}
+
+/// Lets the store fail until an install ends without having saved its tokens, and returns what goes on with it. The store first fails at
+/// the run's call with this index.
+fn unsaved_install(scenario: &mut Scenario, index: usize) -> UnsavedInstall {
+    scenario.advance(Duration::from_secs(1));
+    let tokens = scenario.hubspot.connect(scenario.now);
+    let mut install = scenario.begin_install(tokens);
+    (0..index).for_each(|_| scenario.step(&mut install));
+    while !matches!(install.step, Step::Done(_)) {
+        match install.step {
+            Step::Sleep(_) => scenario.step(&mut install),
+            _ => scenario.resume(&mut install, store_unavailable()),
+        }
+    }
+    assert!(matches!(install.step, Step::Done(Err(TokenError::Unsaved { .. }))));
+    install.unsaved()
+}
+
+/// `RENEWAL.md`, an install: the run that goes on with it knows what it may replace, whether the load or the swap had failed.
+#[test]
+fn an_install_that_goes_on_stores_its_tokens_over_a_renewal_and_does_so_once() {
+    for index in [0, 1] {
+        let mut scenario = Scenario::new(Rotate);
+        let unsaved = unsaved_install(&mut scenario, index);
+        if index == 1 {
+            // Its tokens are older than those of a later renewal of the old grant, which is of no consequence once the grant is known.
+            let mut renewal = scenario.begin_renewal();
+            renewed(scenario.finish(&mut renewal));
+        }
+        let mut again = scenario.begin_install_again(unsaved.clone());
+        scenario.finish(&mut again).unwrap();
+        assert_eq!(scenario.tokens(), *unsaved.tokens());
+        let version = scenario.stored().version;
+        let mut again = scenario.begin_install_again(again.unsaved());
+        scenario.finish(&mut again).unwrap();
+        assert_eq!(scenario.stored().version, version, "it was stored already");
+    }
+}
+
+/// `RENEWAL.md`, C12. If no record could be loaded before, nobody knows whether the one that is stored now came later.
+#[test]
+fn an_install_that_goes_on_replaces_no_later_install_or_disconnect() {
+    for index in [0, 1] {
+        for is_disconnected in [true, false] {
+            let mut scenario = Scenario::new(Keep);
+            let unsaved = unsaved_install(&mut scenario, index);
+            scenario.advance(Duration::from_secs(1));
+            if is_disconnected {
+                let mut disconnect = scenario.begin_disconnect();
+                scenario.finish(&mut disconnect).unwrap();
+            } else {
+                let tokens = scenario.hubspot.connect(scenario.now);
+                scenario.install(tokens).unwrap();
+            }
+            let later = scenario.stored();
+            let mut again = scenario.begin_install_again(unsaved.clone());
+            let error = scenario.finish(&mut again).unwrap_err();
+            assert!(matches!(error, TokenError::Superseded { .. }), "{error:?}");
+            assert_eq!(error.tokens(), Some(unsaved.tokens()));
+            assert_eq!(scenario.stored(), later);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hs_oauth_core::renewal::{
     CurrentTokens, Demand, Disconnect, Input, Install, Record, Renewal, RenewalPolicy, Run, Step, Stored,
-    Timing, TokenError, UnsavedTokens,
+    Timing, TokenError, UnsavedInstall, UnsavedTokens,
 };
 use hs_oauth_core::{
     AppIdentity, Endpoint, Error, Random, Refresh, RefreshToken, StoreError, StoreErrorKind, TokenSet,
@@ -126,6 +126,11 @@ impl Scenario {
 
     pub(super) fn begin_install(&mut self, tokens: TokenSet) -> StepwiseRun<Install> {
         let run = Install::new(self.app(), self.random(), tokens);
+        self.begin(run, 0)
+    }
+
+    pub(super) fn begin_install_again(&mut self, unsaved: UnsavedInstall) -> StepwiseRun<Install> {
+        let run = Install::again(self.app(), self.random(), unsaved);
         self.begin(run, 0)
     }
 
@@ -284,6 +289,12 @@ impl Scenario {
 impl StepwiseRun<Renewal> {
     pub(super) fn into_unsaved(self) -> Option<UnsavedTokens> {
         self.run.into_unsaved()
+    }
+}
+
+impl StepwiseRun<Install> {
+    pub(super) fn unsaved(&self) -> UnsavedInstall {
+        self.run.unsaved().clone()
     }
 }
 

@@ -7,7 +7,8 @@ use hs_oauth_core::{
     App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection,
     Operation, Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
 };
-use hs_oauth_manager::{Tries, trace};
+use hs_oauth_manager::{Clock, Tries, trace};
+use tokio::runtime::Handle;
 
 use crate::transport::Transport;
 
@@ -28,8 +29,8 @@ impl Client {
     /// # Errors
     /// [`Error::Transport`] with [`TransportErrorKind::Client`](crate::TransportErrorKind::Client) if TLS cannot be set up.
     pub fn new(app: App) -> Result<Self, Error> {
-        let http = Transport::build(&app)?;
-        Ok(Self::with_http(app, http))
+        let transport = Transport::build(&app)?;
+        Ok(Self::over(app, transport))
     }
 
     /// Returns a client over an HTTP client of the caller's. It shares the connections, proxies and certificates of that.
@@ -40,12 +41,17 @@ impl Client {
     ///
     /// The timeout and the limit of the response's size hold for any settings of the HTTP client, and no body is sent a second time.
     pub fn with_http(app: App, http: reqwest::Client) -> Self {
-        Self {
-            app: Arc::new(app),
-            transport: Transport::new(http),
-            retry: RetryPolicy::new(),
-            timeout: TIMEOUT,
-        }
+        Self::over(app, Transport::new(http))
+    }
+
+    fn over(app: App, transport: Transport) -> Self {
+        Self { app: Arc::new(app), transport, retry: RetryPolicy::new(), timeout: TIMEOUT }
+    }
+
+    /// Returns the client of a token manager with this clock, which sends all requests on this runtime, if there is one.
+    pub(crate) fn for_manager(mut self, clock: Clock, runtime: Option<Handle>) -> Self {
+        self.transport = self.transport.for_manager(&self.app, clock, runtime);
+        self
     }
 
     /// Sets when a failed call is sent again. The default is [`RetryPolicy::new`].
@@ -131,7 +137,7 @@ impl Client {
                 let timeout = tries.timeout(started.elapsed());
                 let result = self.transport.exchange(endpoint, &self.app, timeout).await;
                 match tries.next_wait::<E>(&result, started.elapsed()) {
-                    Some(wait) => tokio::time::sleep(wait).await,
+                    Some(wait) => self.transport.sleep(wait).await,
                     None => return result,
                 }
             }

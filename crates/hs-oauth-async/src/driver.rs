@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hs_oauth_core::renewal::{Deadline, Input, Run, Step, TokenError};
-use hs_oauth_core::{Account, StoreError};
-use hs_oauth_manager::{Purpose, Shared, Wait, Waiting, loaded, now, panicked, swapped, timed_out};
+use hs_oauth_core::renewal::{Deadline, Input, Step, TokenError};
+use hs_oauth_core::{Account, StoreError, Timestamp};
+use hs_oauth_manager::{Driven, Purpose, Shared, Wait, Waiting, loaded, panicked, swapped, timed_out};
 use hs_oauth_store::AsyncTokenStore;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::client::Client;
@@ -20,46 +21,70 @@ pub(crate) struct Inner {
     pub(crate) client: Client,
     pub(crate) store: Box<dyn AsyncTokenStore>,
     pub(crate) shared: Shared<Tokio>,
+    /// The runtime on which all work is done, or `None` for that of the caller who asks for it.
+    pub(crate) runtime: Option<Handle>,
 }
 
 impl Inner {
     /// Drives a run of the account to its end. `purpose` says how urgent it is if it has to wait in the queue.
-    pub(crate) async fn drive<R: Run>(
+    pub(crate) async fn drive<R: Driven>(
         &self,
         account: Account,
         purpose: Purpose,
         run: &mut R,
     ) -> Result<R::Output, TokenError> {
-        let mut step = run.start(now());
+        let mut step = run.start(self.now());
         loop {
             let input = match step {
                 Step::Load { timeout } => {
+                    let timeout = timeout.min(self.shared.settings.store_timeout);
                     let result = with_timeout(timeout, async { self.store.load(account).await }).await;
-                    self.shared.note_load(account, &result, now());
+                    self.shared.note_load(account, &result, self.now());
                     loaded(result)
                 }
                 Step::Swap { expected, record, timeout } => {
                     let swap = async { self.store.swap(account, expected, &record).await };
                     swapped(with_timeout(timeout, swap).await)
                 }
-                Step::Send { refresh, timeout } => match self.shared.flights.pause(account, now()) {
+                Step::Send { .. } if self.shared.flights.is_closed() => Input::ShuttingDown,
+                Step::Send { refresh, timeout } => match self.shared.flights.pause(account, self.now()) {
                     Some(paused) => paused,
                     None => {
                         let response = self.client.call_once(&refresh, timeout).await;
-                        self.shared.refreshed(account, now(), response)
+                        self.shared.refreshed(account, self.now(), response)
                     }
                 },
                 Step::Introspect(introspect) => Input::Introspected(self.client.call(&introspect).await),
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke).await),
                 Step::Admit { deadline } => self.admit(account, purpose, deadline).await,
+                Step::Sleep(time) if run.ends_at_shutdown() => self.sleep_unless_closed(time).await,
                 Step::Sleep(time) => {
                     tokio::time::sleep(time).await;
                     Input::Slept
                 }
                 Step::Done(result) => return result,
             };
-            step = run.resume(now(), input);
+            step = run.resume(self.now(), input);
+            if let Some(tokens) = run.newly_received() {
+                self.shared.flights.note_received(account, tokens);
+            }
         }
+    }
+
+    /// Returns the current time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.settings.clock.now()
+    }
+
+    /// Sleeps, or returns at once when no refresh is sent any more.
+    async fn sleep_unless_closed(&self, time: Duration) -> Input {
+        let flights = &self.shared.flights;
+        let mut closed = pin!(flights.waiting.closed.notified());
+        closed.as_mut().enable();
+        if !flights.is_closed() && tokio::time::timeout(time, closed).await.is_err() {
+            return Input::Slept;
+        }
+        Input::ShuttingDown
     }
 
     /// Waits in the queue until the renewal may begin. If the future is dropped, the end of the flight takes the run out of the queue.
@@ -68,12 +93,16 @@ impl Inner {
         let waker = Arc::new(Notify::new());
         let for_queue = Arc::clone(&waker);
         flights.waiting.queue_changed(flights.state().queue.join(account, purpose, deadline, for_queue));
+        let clock = &self.shared.settings.clock;
         let mut waited = false;
         loop {
-            let admission = flights.admit(&mut flights.state(), account, now(), waited);
+            let now = clock.wait_time();
+            let admission = flights.admit(&mut flights.state(), account, now, waited);
             match admission {
                 Ok(input) => return input,
-                Err(Wait::For(time)) => _ = tokio::time::timeout(time, waker.notified()).await,
+                Err(Wait::For(time)) => {
+                    _ = tokio::time::timeout(clock.look_again_after(time), waker.notified()).await;
+                }
                 Err(Wait::UntilWoken) => waker.notified().await,
             }
             waited = true;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hs_oauth_core::Account;
 use hs_oauth_core::renewal::{Demand, TokenError};
 use hs_oauth_manager::{
-    BearerResult, Caller, FlightGuard, FlightResult, Purpose, Role, SaveRetries, now, random,
+    BearerResult, Caller, FlightGuard, FlightResult, Purpose, Role, SaveRetries, TaskGuard, random,
 };
 use tokio::runtime::Handle;
 
@@ -18,17 +18,17 @@ impl Inner {
     /// Returns a bearer that meets the caller's demand, from the store or from HubSpot.
     pub(crate) async fn bearer(self: &Arc<Self>, mut caller: Caller) -> BearerResult {
         self.shared.check_level(caller.account)?;
-        if let Some(error) = self.shared.recent_failure(&caller, now()) {
-            return caller.fallback(error, &self.shared.cache, now());
+        if let Some(error) = self.shared.recent_failure(&caller, self.now()) {
+            return caller.fallback(error, &self.shared.cache, self.now());
         }
         loop {
             let started = self.start_or_join(caller.account, &caller.demand, Purpose::Caller);
             let (flight, has_led) = match started {
                 Ok(flight) => flight,
-                Err(error) => return caller.fallback(error, &self.shared.cache, now()),
+                Err(error) => return caller.fallback(error, &self.shared.cache, self.now()),
             };
             let result = result_of(&flight).await;
-            if let Some(result) = caller.receive(result, has_led, &self.shared.cache, now()) {
+            if let Some(result) = caller.receive(result, has_led, &self.shared.cache, self.now()) {
                 return result;
             }
         }
@@ -41,7 +41,7 @@ impl Inner {
         demand: &Demand,
         purpose: Purpose,
     ) -> Result<(Flight, bool), TokenError> {
-        let runtime = Handle::try_current().map_err(|_| TokenError::NoRuntime)?;
+        let runtime = self.runtime()?;
         let flights = &self.shared.flights;
         let role = flights.start_or_join(&mut flights.state(), account, purpose)?;
         match role {
@@ -56,36 +56,70 @@ impl Inner {
     }
 
     async fn run(self: Arc<Self>, mut guard: FlightGuard<Tokio>, demand: Demand, purpose: Purpose) {
-        let mut flight = self.shared.begin_flight(guard.account(), demand, now(), random());
+        let mut flight = self.shared.begin_flight(guard.account(), demand, self.now(), random());
         let result = match flight.refusal() {
             Some(error) => Err(error),
-            None => self.drive(guard.account(), purpose, &mut flight.run).await,
+            None => self.drive(guard.account(), purpose, &mut flight).await,
         };
-        let end = self.shared.finish_flight(&mut guard, flight, result, now(), random().next_u64());
+        let end = self.shared.finish_flight(&mut guard, flight, result, self.now(), random().next_u64());
         if end.starts_retries {
-            // Made here and not in the task: a runtime that ends may drop the task before it is polled once.
-            let retries = SaveRetries::new(&self.shared.flights);
-            tokio::spawn(Arc::clone(&self).retry_saving(retries));
+            self.start_retries();
         }
-        self.shared.emit_end(&end);
+        // The listener may shut the manager down, which waits until no flight is under way.
+        drop(guard);
+        self.shared.emit_end(&end, purpose);
     }
 
-    /// Does `work` as a task of its own, which goes on even if the caller stops waiting.
-    pub(crate) async fn run_task<T: Send + 'static>(
+    /// Starts the attempts to save the tokens that could not be saved.
+    pub(crate) fn start_retries(self: &Arc<Self>) {
+        // Made here and not in the task: a runtime that ends may drop the task before it is polled once.
+        let retries = SaveRetries::new(&self.shared.flights);
+        tokio::spawn(Arc::clone(self).retry_saving(retries));
+    }
+
+    /// Returns the runtime on which the work is done.
+    pub(crate) fn runtime(&self) -> Result<Handle, TokenError> {
+        self.runtime.clone().map_or_else(|| Handle::try_current().map_err(|_| TokenError::NoRuntime), Ok)
+    }
+
+    /// Does `work` as a task of its own, which goes on even if the caller stops waiting. It has to drop the guard before it emits events.
+    pub(crate) async fn run_task<T, F>(
         &self,
-        work: impl Future<Output = Result<T, TokenError>> + Send + 'static,
-    ) -> Result<T, TokenError> {
-        let runtime = Handle::try_current().map_err(|_| TokenError::NoRuntime)?;
+        work: impl FnOnce(TaskGuard<Tokio>) -> F,
+    ) -> Result<T, TokenError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, TokenError>> + Send + 'static,
+    {
+        let runtime = self.runtime()?;
         let task = self.shared.flights.start_task()?;
-        let work = async move {
-            let _task = task;
-            work.await
-        };
-        runtime.spawn(work).await.unwrap_or(Err(TokenError::Interrupted))
+        runtime.spawn(work(task)).await.unwrap_or(Err(TokenError::Interrupted))
+    }
+
+    /// Waits until nothing is under way, and makes one attempt to save the tokens of each account that are not saved.
+    pub(crate) async fn finish_all(self: Arc<Self>) {
+        let flights = &self.shared.flights;
+        // Now, and not only when nothing is under way any more: one save that hangs must not take the time of all others.
+        let tried = flights.unsaved_accounts();
+        self.save_once(&tried).await;
+        self.wait_idle().await;
+        let mut left = flights.unsaved_accounts();
+        left.retain(|account| !tried.contains(account));
+        self.save_once(&left).await;
+    }
+
+    async fn save_once(self: &Arc<Self>, accounts: &[Account]) {
+        let flights = accounts
+            .iter()
+            .filter_map(|account| self.start_or_join(*account, &Demand::Usable, Purpose::Shutdown).ok());
+        let flights: Vec<_> = flights.collect();
+        for (flight, _) in flights {
+            _ = result_of(&flight).await;
+        }
     }
 
     /// Waits until no flight and no task is under way.
-    pub(crate) async fn wait_idle(&self) {
+    async fn wait_idle(&self) {
         let flights = &self.shared.flights;
         loop {
             let mut idle = pin!(flights.waiting.idle.notified());

@@ -48,6 +48,7 @@ mod driver;
 mod flight;
 pub mod guide;
 mod manager;
+mod runtime;
 mod send;
 mod spawn_blocking;
 mod transport;

@@ -2,19 +2,22 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{Demand, Disconnect, Install, TokenError};
+use hs_oauth_core::renewal::{Demand, Disconnect, TokenError};
 use hs_oauth_core::{AccessToken, Account, AuthorizationCode, RefreshToken, STORE_TIMEOUT, TokenSet};
 use hs_oauth_manager::{
-    Cached, Caller, Installed, NewTokens, Purpose, Shared, access_token, coarse_now, is_installed, now,
-    random,
+    Cached, Caller, Installed, NewTokens, Purpose, RunsOn, SHUTDOWN_TIMEOUT, Shared, TaskGuard, access_token,
+    is_installed, random,
 };
 use hs_oauth_store::AsyncTokenStore;
+use tokio::runtime::Handle;
 
 use crate::client::Client;
 use crate::driver::{Inner, with_timeout};
-use crate::flight::result_of;
+use crate::runtime::run_on;
+use crate::waiting::Tokio;
 
 /// Holds the tokens of all accounts that connected the app, and hands out ones that work. Cloning it is cheap. Clones share everything.
 ///
@@ -23,7 +26,7 @@ use crate::flight::result_of;
 ///
 /// A renewal is a task of its own, so it goes on even if its callers stop waiting. The manager needs a tokio runtime with time and IO
 /// enabled. The runtime must keep running: if nobody drives it any more, a renewal that was begun on it makes no progress, and its
-/// callers wait for it forever.
+/// callers wait for it forever. [`with_runtime`](TokenManagerBuilder::with_runtime) gives it one of its own.
 ///
 /// ```no_run
 /// use hs_oauth_async::{Account, App, AuthorizationCode, Client, FileStore, SpawnBlocking, TokenManager, reqwest};
@@ -47,7 +50,7 @@ pub struct TokenManager {
 }
 
 /// A [`TokenManager`] that is being set up.
-pub type TokenManagerBuilder = hs_oauth_manager::TokenManagerBuilder<TokenManager>;
+pub type TokenManagerBuilder = hs_oauth_manager::TokenManagerBuilder<TokenManager, Handle>;
 
 impl TokenManager {
     /// Returns a manager of the tokens in `store`, with the default settings. A process should have only one manager for a store.
@@ -57,9 +60,10 @@ impl TokenManager {
 
     /// Returns a builder for a manager with other settings.
     pub fn builder(client: Client, store: impl AsyncTokenStore + 'static) -> TokenManagerBuilder {
-        TokenManagerBuilder::new(|settings| {
+        TokenManagerBuilder::new(|settings, runtime| {
+            let client = client.for_manager(settings.clock.clone(), runtime.clone());
             let shared = Shared::new(settings, client.app().identity());
-            let inner = Inner { client, store: Box::new(store), shared };
+            let inner = Inner { client, store: Box::new(store), shared, runtime };
             Self { inner: Arc::new(inner) }
         })
     }
@@ -79,17 +83,19 @@ impl TokenManager {
     /// - [`TokenError::Store`] if a check of the store fails. The code was not sent and is still good.
     /// - [`TokenError::Call`] if the exchange fails.
     /// - [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens if these are not stored.
-    ///   Pass them to [`install_tokens`](Self::install_tokens).
+    ///   Pass them to [`install_tokens`](Self::install_tokens). After `Unsaved` that is not necessary: the manager keeps the tokens, and saves
+    ///   them when it can.
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
     /// - [`TokenError::NoRuntime`] outside of a tokio runtime, and [`TokenError::Interrupted`] if the runtime shuts down meanwhile.
     pub async fn install(&self, code: AuthorizationCode) -> Result<Installed, TokenError> {
         let inner = Arc::clone(&self.inner);
-        let work = async move {
-            let check = with_timeout(STORE_TIMEOUT, async { inner.store.check().await });
+        let work = |task| async move {
+            let timeout = inner.shared.settings.store_timeout;
+            let check = with_timeout(timeout, async { inner.store.check().await });
             check.await.map_err(TokenError::Store)?;
             let exchanged = inner.client.exchange_code(code).await;
-            inner.shared.flights.note_response(None, &exchanged, now());
-            inner.install_new(inner.shared.new_tokens(exchanged?, None)?).await
+            inner.shared.flights.note_response(None, &exchanged, inner.now());
+            inner.install_new(task, inner.shared.new_tokens(exchanged?, None)?).await
         };
         self.inner.run_task(work).await
     }
@@ -109,7 +115,7 @@ impl TokenManager {
     pub async fn install_tokens(&self, tokens: TokenSet) -> Result<Installed, TokenError> {
         let new = self.inner.shared.new_tokens(tokens, None)?;
         let inner = Arc::clone(&self.inner);
-        self.inner.run_task(async move { inner.install_named(new).await }).await
+        self.inner.run_task(|task| async move { inner.install_named(task, new).await }).await
     }
 
     /// Stores tokens of an account that the caller names. They replace those that were stored for it.
@@ -133,7 +139,7 @@ impl TokenManager {
     ) -> Result<Installed, TokenError> {
         let new = self.inner.shared.new_tokens(tokens, Some(account))?;
         let inner = Arc::clone(&self.inner);
-        self.inner.run_task(async move { inner.install_new(new).await }).await
+        self.inner.run_task(|task| async move { inner.install_new(task, new).await }).await
     }
 
     /// Stores a refresh token from before this library was used, or from another program. It replaces what was stored for the account.
@@ -155,7 +161,8 @@ impl TokenManager {
         self.inner.shared.check_level(account)?;
         let tokens = TokenSet::from_refresh_token(refresh_token);
         let inner = Arc::clone(&self.inner);
-        self.inner.run_task(async move { inner.install(account, tokens).await.map(drop) }).await
+        let work = |task| async move { inner.install(task, account, tokens).await.map(drop) };
+        self.inner.run_task(work).await
     }
 
     /// Returns the value of the header `Authorization` for a call to one of HubSpot's APIs. It is marked as sensitive.
@@ -172,7 +179,7 @@ impl TokenManager {
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown), if no token in memory is good.
     /// - [`TokenError::NoRuntime`] outside of a tokio runtime, if no token in memory is good.
     pub async fn bearer(&self, account: Account) -> Result<HeaderValue, TokenError> {
-        match self.inner.shared.cache.read(account, coarse_now()) {
+        match self.inner.shared.cache.read(account, self.inner.shared.settings.clock.coarse_now()) {
             Cached::Use(bearer) => Ok(bearer),
             Cached::RenewSoon(bearer) => {
                 // If no flight can be started now, a later call starts one.
@@ -195,7 +202,7 @@ impl TokenManager {
         account: Account,
         show: impl FnOnce(&HeaderValue) -> T,
     ) -> Result<T, TokenError> {
-        match self.inner.shared.cache.lend(account, coarse_now(), show) {
+        match self.inner.shared.cache.lend(account, self.inner.shared.settings.clock.coarse_now(), show) {
             Ok(shown) => Ok(shown),
             Err(show) => self.bearer(account).await.map(|bearer| show(&bearer)),
         }
@@ -223,7 +230,7 @@ impl TokenManager {
         account: Account,
         rejected: &HeaderValue,
     ) -> Result<HeaderValue, TokenError> {
-        match self.inner.shared.after_401(account, rejected, now()) {
+        match self.inner.shared.after_401(account, rejected, self.inner.now()) {
             Ok(bearer) => Ok(bearer),
             Err(caller) => self.inner.bearer(caller).await,
         }
@@ -276,11 +283,14 @@ impl TokenManager {
     pub async fn disconnect(&self, account: Account) -> Result<(), TokenError> {
         self.inner.shared.check_level(account)?;
         let inner = Arc::clone(&self.inner);
-        let work = async move {
+        let work = |task| async move {
             inner.shared.cache.evict(account);
             let mut run = Disconnect::new(inner.shared.app.clone(), random());
-            let result = inner.drive(account, Purpose::Caller, &mut run).await;
-            inner.shared.finish_disconnect(account, &run, result)
+            let mut result = inner.drive(account, Purpose::Caller, &mut run).await;
+            if let Some(token) = inner.shared.discard_install(account, &result) {
+                result = result.and(inner.client.revoke(&token).await.map_err(TokenError::Call));
+            }
+            inner.shared.finish_disconnect(task, account, &run, result)
         };
         self.inner.run_task(work).await
     }
@@ -291,36 +301,52 @@ impl TokenManager {
     /// With very many accounts the store's own [`list`](crate::AsyncTokenStore::list) is faster, which also has the disconnected ones.
     ///
     /// # Errors
-    /// [`TokenError::Store`] if the store cannot list its accounts.
+    /// - [`TokenError::Store`] if the store cannot list its accounts.
+    /// - [`TokenError::NoRuntime`] outside of a tokio runtime, and [`TokenError::Interrupted`] if the runtime shuts down meanwhile.
     pub async fn accounts(&self) -> Result<Vec<Account>, TokenError> {
-        let store = &*self.inner.store;
-        let listed = with_timeout(STORE_TIMEOUT, async { store.list().await }).await;
-        let mut accounts = Vec::new();
-        for account in listed.map_err(TokenError::Store)? {
-            if is_installed(&with_timeout(STORE_TIMEOUT, async { store.load(account).await }).await) {
-                accounts.push(account);
+        let (inner, runtime) = (Arc::clone(&self.inner), self.inner.runtime()?);
+        let work = async move {
+            let (store, timeout) = (&*inner.store, inner.shared.settings.store_timeout);
+            let listed = with_timeout(STORE_TIMEOUT, async { store.list().await }).await;
+            let mut accounts = Vec::new();
+            for account in listed.map_err(TokenError::Store)? {
+                if is_installed(&with_timeout(timeout, async { store.load(account).await }).await) {
+                    accounts.push(account);
+                }
             }
-        }
-        Ok(accounts)
+            Ok(accounts)
+        };
+        run_on(&runtime, work).await.unwrap_or(Err(TokenError::Interrupted))
     }
 
-    /// Shuts the manager down, for all its clones. Returns the tokens that could not be saved, which exist nowhere else.
+    /// Shuts the manager down, for all its clones, within 25 seconds. Returns the tokens that could not be saved.
     ///
-    /// It waits for what is under way, and then makes a last attempt to save tokens that are not saved yet. From then on, tokens in memory
-    /// are handed out as long as they are good. Everything else fails with [`TokenError::ShutDown`].
-    ///
-    /// Call it before the runtime ends, since a renewal that is cut off may lose an account's refresh token.
+    /// This is [`shutdown_within`](Self::shutdown_within) with the limit that suits Kubernetes, which kills a process 30 seconds after it has
+    /// asked it to end.
     #[must_use = "tokens that could not be saved exist nowhere else"]
     pub async fn shutdown(&self) -> Vec<(Account, TokenSet)> {
+        self.shutdown_within(SHUTDOWN_TIMEOUT).await
+    }
+
+    /// Shuts the manager down, for all its clones, within `max`. Returns the tokens that are not known to be saved: those whose save failed,
+    /// and those whose save is still under way when the time is over. They may exist nowhere else. The guide
+    /// [`operate`](crate::guide::operate) says what to do with them.
+    ///
+    /// A renewal that has not sent its refresh ends at once, with [`TokenError::ShutDown`] for its callers if there is no token that they can
+    /// have. This waits for everything else that is under way, and makes a last attempt to save tokens that are not saved yet. From then on,
+    /// tokens in memory are handed out as long as they are good. Everything else fails with [`TokenError::ShutDown`].
+    ///
+    /// Call it before the runtime ends, since a renewal that is cut off may lose an account's refresh token. Outside of a tokio runtime, and
+    /// without [`with_runtime`](TokenManagerBuilder::with_runtime), it waits for nothing.
+    #[must_use = "tokens that could not be saved exist nowhere else"]
+    pub async fn shutdown_within(&self, max: Duration) -> Vec<(Account, TokenSet)> {
         let flights = &self.inner.shared.flights;
         flights.shut_down();
-        self.inner.wait_idle().await;
-        let accounts = flights.unsaved_accounts().into_iter();
-        let started: Vec<_> = accounts
-            .filter_map(|account| self.inner.start_or_join(account, &Demand::Usable, Purpose::Shutdown).ok())
-            .collect();
-        for (flight, _) in started {
-            _ = result_of(&flight).await;
+        if let Ok(runtime) = self.inner.runtime() {
+            let inner = Arc::clone(&self.inner);
+            let end = async move { tokio::time::timeout(max, inner.finish_all()).await };
+            // Whether all has ended or the time is over, the tokens that are not saved are known.
+            _ = run_on(&runtime, end).await;
         }
         flights.unsaved_tokens()
     }
@@ -328,28 +354,43 @@ impl TokenManager {
 
 impl Inner {
     /// Installs new tokens, after HubSpot was asked whose they are if they do not say so.
-    async fn install_new(&self, new: NewTokens) -> Result<Installed, TokenError> {
-        let introspected = match new.to_introspect(now()) {
+    async fn install_new(
+        self: &Arc<Self>,
+        task: TaskGuard<Tokio>,
+        new: NewTokens,
+    ) -> Result<Installed, TokenError> {
+        let introspected = match new.to_introspect(self.now()) {
             Some(token) => Some(self.client.introspect(token).await),
             None => None,
         };
         let (account, tokens) = new.identify(&self.shared.app, introspected)?;
-        self.install(account, tokens).await
+        self.install(task, account, tokens).await
     }
 
     /// Installs new tokens that must name their account themselves.
-    async fn install_named(&self, new: NewTokens) -> Result<Installed, TokenError> {
+    async fn install_named(
+        self: &Arc<Self>,
+        task: TaskGuard<Tokio>,
+        new: NewTokens,
+    ) -> Result<Installed, TokenError> {
         let (account, tokens) = new.identify(&self.shared.app, None)?;
-        self.install(account, tokens).await
+        self.install(task, account, tokens).await
     }
 
-    async fn install(&self, account: Account, tokens: TokenSet) -> Result<Installed, TokenError> {
-        let (snapshot, began) = (self.shared.cache.snapshot(account), now());
-        let mut run = Install::new(self.shared.app.clone(), random(), tokens);
-        let result = self.drive(account, Purpose::Caller, &mut run).await;
-        self.shared.finish_install(account, snapshot, &run, result, now().since(began))
+    async fn install(
+        self: &Arc<Self>,
+        task: TaskGuard<Tokio>,
+        account: Account,
+        tokens: TokenSet,
+    ) -> Result<Installed, TokenError> {
+        let mut install = self.shared.begin_install(task, account, tokens, self.now(), random());
+        let result = self.drive(account, Purpose::Caller, &mut install.run).await;
+        self.shared.finish_install(install, result, self.now(), || self.start_retries())
     }
 }
+
+/// The work of the manager can be done on a runtime of the application's.
+impl RunsOn<Handle> for TokenManager {}
 
 impl fmt::Debug for TokenManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,13 +1,16 @@
 //! One exchange: a request and its response, over reqwest, with the limits that a credential needs.
 
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use hs_oauth_core::{
     App, CONNECT_TIMEOUT, Endpoint, Error, MAX_RESPONSE_SIZE, TransportError, TransportErrorKind,
 };
-use hs_oauth_manager::ExchangeError;
+use hs_oauth_manager::{Clock, ExchangeError};
 use http::{Request, Response};
+use tokio::runtime::Handle;
+
+use crate::runtime::run_on;
 
 /// Returns a [`reqwest::ClientBuilder`] with the settings that credentials need: no redirects, no `Referer`, a connect timeout of
 /// [`CONNECT_TIMEOUT`] and a `User-Agent`.
@@ -35,21 +38,46 @@ pub fn http_builder() -> reqwest::ClientBuilder {
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
+    /// Whether the HTTP client was made by [`Transport::build`], and not by the application.
+    is_own: bool,
+    clock: Clock,
+    /// The runtime on which requests are sent, or `None` for the caller's.
+    runtime: Option<Handle>,
 }
 
 impl Transport {
-    pub(crate) fn build(app: &App) -> Result<reqwest::Client, TransportError> {
+    /// Returns a transport with an HTTP client of its own.
+    pub(crate) fn build(app: &App) -> Result<Self, TransportError> {
         let builder = match app.is_plain_http() {
             true => http_builder().no_proxy(),
             false => http_builder(),
         };
-        builder
+        let http = builder
             .build()
-            .map_err(|error| TransportError::with_source(TransportErrorKind::Client, error.without_url()))
+            .map_err(|error| TransportError::with_source(TransportErrorKind::Client, error.without_url()))?;
+        Ok(Self { is_own: true, ..Self::new(http) })
     }
 
+    /// Returns a transport over an HTTP client of the application's.
     pub(crate) fn new(http: reqwest::Client) -> Self {
-        Self { http }
+        Self { http, is_own: false, clock: Clock::default(), runtime: None }
+    }
+
+    /// Returns the transport of a token manager.
+    pub(crate) fn for_manager(mut self, app: &App, clock: Clock, runtime: Option<Handle>) -> Self {
+        // A connection that was made on another runtime may stand still, so none is shared.
+        if let (Some(_), true, Ok(new)) = (&runtime, self.is_own, Self::build(app)) {
+            self = new;
+        }
+        Self { clock, runtime, ..self }
+    }
+
+    /// Waits on the runtime on which requests are sent.
+    pub(crate) async fn sleep(&self, time: Duration) {
+        match &self.runtime {
+            None => tokio::time::sleep(time).await,
+            Some(runtime) => _ = run_on(runtime, async move { tokio::time::sleep(time).await }).await,
+        }
     }
 
     pub(crate) async fn exchange<E: Endpoint>(
@@ -59,48 +87,55 @@ impl Transport {
         timeout: Duration,
     ) -> Result<E::Output, Error> {
         let request = endpoint.to_http(app);
-        let sent_at = SystemTime::now().into();
-        ExchangeError::read(self.send(request, timeout).await, endpoint, app, sent_at)
+        let sent_at = self.clock.now();
+        let sent = send(self.http.clone(), request, timeout);
+        let sent = match &self.runtime {
+            None => sent.await,
+            Some(runtime) => run_on(runtime, sent)
+                .await
+                .unwrap_or_else(|| Err(TransportError::new(TransportErrorKind::Interrupted).into())),
+        };
+        ExchangeError::read(sent, endpoint, app, sent_at)
     }
+}
 
-    async fn send(
-        &self,
-        request: Request<Vec<u8>>,
-        timeout: Duration,
-    ) -> Result<Response<Vec<u8>>, ExchangeError> {
-        // A wrapped body cannot be copied. So no client sends it a second time, with any settings.
-        let request = request.map(|body| reqwest::Body::wrap(reqwest::Body::from(body)));
-        let mut request = reqwest::Request::try_from(request).map_err(failed)?;
-        if request.method() != http::Method::POST {
-            *request.body_mut() = None;
-        }
-        *request.timeout_mut() = Some(timeout);
-        let url = request.url().clone();
+async fn send(
+    http: reqwest::Client,
+    request: Request<Vec<u8>>,
+    timeout: Duration,
+) -> Result<Response<Vec<u8>>, ExchangeError> {
+    // A wrapped body cannot be copied. So no client sends it a second time, with any settings.
+    let request = request.map(|body| reqwest::Body::wrap(reqwest::Body::from(body)));
+    let mut request = reqwest::Request::try_from(request).map_err(failed)?;
+    if request.method() != http::Method::POST {
+        *request.body_mut() = None;
+    }
+    *request.timeout_mut() = Some(timeout);
+    let url = request.url().clone();
 
-        let mut incoming = self.http.execute(request).await.map_err(failed)?;
-        if *incoming.url() != url {
-            return Err(TransportError::new(TransportErrorKind::Redirected).into());
-        }
-        let announced = usize::try_from(incoming.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
-        let mut response = Response::new(Vec::with_capacity(announced.min(MAX_RESPONSE_SIZE)));
-        *response.status_mut() = incoming.status();
-        *response.headers_mut() = std::mem::take(incoming.headers_mut());
-        loop {
-            // The limit holds for the decoded bytes that arrive, since a header may announce anything.
-            let error = match incoming.chunk().await {
-                Ok(None) => return Ok(response),
-                Ok(Some(chunk)) if response.body().len() + chunk.len() <= MAX_RESPONSE_SIZE => {
-                    response.body_mut().extend_from_slice(&chunk);
-                    continue;
-                }
-                Ok(Some(chunk)) => {
-                    response.body_mut().extend(chunk.iter().take(MAX_RESPONSE_SIZE));
-                    TransportError::new(TransportErrorKind::ResponseTooLarge)
-                }
-                Err(error) => failed(error),
-            };
-            return Err(ExchangeError::with_partial(error, response));
-        }
+    let mut incoming = http.execute(request).await.map_err(failed)?;
+    if *incoming.url() != url {
+        return Err(TransportError::new(TransportErrorKind::Redirected).into());
+    }
+    let announced = usize::try_from(incoming.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+    let mut response = Response::new(Vec::with_capacity(announced.min(MAX_RESPONSE_SIZE)));
+    *response.status_mut() = incoming.status();
+    *response.headers_mut() = std::mem::take(incoming.headers_mut());
+    loop {
+        // The limit holds for the decoded bytes that arrive, since a header may announce anything.
+        let error = match incoming.chunk().await {
+            Ok(None) => return Ok(response),
+            Ok(Some(chunk)) if response.body().len() + chunk.len() <= MAX_RESPONSE_SIZE => {
+                response.body_mut().extend_from_slice(&chunk);
+                continue;
+            }
+            Ok(Some(chunk)) => {
+                response.body_mut().extend(chunk.iter().take(MAX_RESPONSE_SIZE));
+                TransportError::new(TransportErrorKind::ResponseTooLarge)
+            }
+            Err(error) => failed(error),
+        };
+        return Err(ExchangeError::with_partial(error, response));
     }
 }
 

@@ -10,6 +10,8 @@ use tokio::sync::{Notify, watch};
 pub(crate) struct Tokio {
     /// Is notified when nothing is under way any more.
     pub(crate) idle: Notify,
+    /// Is notified when no refresh is sent any more.
+    pub(crate) closed: Notify,
 }
 
 /// The slot for the result of a flight.
@@ -29,5 +31,9 @@ impl Waiting for Tokio {
 
     fn idle(&self) {
         self.idle.notify_waiters();
+    }
+
+    fn closed(&self) {
+        self.closed.notify_waiters();
     }
 }

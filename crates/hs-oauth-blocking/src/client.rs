@@ -7,7 +7,7 @@ use hs_oauth_core::{
     App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection,
     Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
 };
-use hs_oauth_manager::{Tries, trace};
+use hs_oauth_manager::{Clock, Tries, trace};
 
 use crate::transport::Transport;
 
@@ -59,6 +59,12 @@ impl Client {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Returns the client of a token manager with this clock.
+    pub(crate) fn for_manager(mut self, clock: Clock) -> Self {
+        self.transport = self.transport.with_clock(clock);
         self
     }
 

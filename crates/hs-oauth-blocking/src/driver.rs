@@ -1,10 +1,11 @@
 //! Drives the runs of hs-oauth-core: does each step that a run asks for, and decides nothing.
 
 use std::sync::{Arc, Condvar};
+use std::time::Duration;
 
-use hs_oauth_core::Account;
-use hs_oauth_core::renewal::{Deadline, Input, Run, Step, TokenError};
-use hs_oauth_manager::{Admitted, Purpose, Shared, catch_panic, loaded, now, swapped};
+use hs_oauth_core::renewal::{Deadline, Input, Step, TokenError};
+use hs_oauth_core::{Account, Timestamp};
+use hs_oauth_manager::{Admitted, Driven, Purpose, Shared, catch_panic, loaded, swapped};
 use hs_oauth_store::TokenStore;
 
 use crate::client::Client;
@@ -22,57 +23,78 @@ impl Inner {
     /// run uses it.
     ///
     /// The store's timeouts cannot be enforced, since a sync store that does not return blocks its caller.
-    pub(crate) fn drive<R: Run>(
+    pub(crate) fn drive<R: Driven>(
         &self,
         account: Account,
         admitted: &mut Option<Admitted>,
         run: &mut R,
     ) -> Result<R::Output, TokenError> {
-        let mut step = run.start(now());
+        let mut step = run.start(self.now());
         loop {
             let input = match step {
                 Step::Load { .. } => {
                     let result = catch_panic(|| self.store.load(account));
-                    self.shared.note_load(account, &result, now());
+                    self.shared.note_load(account, &result, self.now());
                     loaded(result)
                 }
                 Step::Swap { expected, record, .. } => {
                     swapped(catch_panic(|| self.store.swap(account, expected, &record)))
                 }
-                Step::Send { refresh, timeout } => match self.shared.flights.pause(account, now()) {
+                Step::Send { .. } if self.shared.flights.is_closed() => Input::ShuttingDown,
+                Step::Send { refresh, timeout } => match self.shared.flights.pause(account, self.now()) {
                     Some(paused) => paused,
                     None => {
                         let response = self.client.call_once(&refresh, timeout);
-                        self.shared.refreshed(account, now(), response)
+                        self.shared.refreshed(account, self.now(), response)
                     }
                 },
                 Step::Introspect(introspect) => Input::Introspected(self.client.call(&introspect)),
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke)),
+                Step::Admit { .. } if self.shared.flights.is_closed() => Input::ShuttingDown,
                 Step::Admit { deadline } => match admitted.take() {
                     Some(_) => Input::Admit { waited: false },
                     None => self.admit(account, deadline),
                 },
+                Step::Sleep(time) if run.ends_at_shutdown() => self.sleep_unless_closed(time),
                 Step::Sleep(time) => {
                     std::thread::sleep(time);
                     Input::Slept
                 }
                 Step::Done(result) => return result,
             };
-            step = run.resume(now(), input);
+            step = run.resume(self.now(), input);
+            if let Some(tokens) = run.newly_received() {
+                self.shared.flights.note_received(account, tokens);
+            }
+        }
+    }
+
+    /// Returns the current time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.settings.clock.now()
+    }
+
+    /// Sleeps, or returns at once when no refresh is sent any more.
+    fn sleep_unless_closed(&self, time: Duration) -> Input {
+        let flights = &self.shared.flights;
+        let state = flights.waiting.wait_while(flights.state(), time, |state| !state.is_closed);
+        match state.is_closed {
+            true => Input::ShuttingDown,
+            false => Input::Slept,
         }
     }
 
     /// Waits in the queue until the renewal may begin.
     fn admit(&self, account: Account, deadline: Deadline) -> Input {
-        let flights = &self.shared.flights;
+        let (flights, clock) = (&self.shared.flights, &self.shared.settings.clock);
         let mut state = flights.state();
         let waker = Arc::new(Condvar::new());
         state.queue.join(account, Purpose::Caller, deadline, Arc::clone(&waker));
         let mut waited = false;
         loop {
-            match flights.admit(&mut state, account, now(), waited) {
+            match flights.admit(&mut state, account, clock.wait_time(), waited) {
                 Ok(input) => return input,
-                Err(wait) => state = wait_for(&waker, state, wait),
+                Err(wait) => state = wait_for(&waker, state, wait, clock),
             }
             waited = true;
         }

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{Demand, Disconnect, Install, TokenError};
+use hs_oauth_core::renewal::{Demand, Disconnect, TokenError};
 use hs_oauth_core::{AccessToken, Account, AuthorizationCode, RefreshToken, TokenSet};
 use hs_oauth_manager::{
-    Cached, Caller, Installed, NewTokens, Shared, access_token, catch_panic, coarse_now, is_installed, now,
-    random,
+    Cached, Caller, Installed, NewTokens, SHUTDOWN_TIMEOUT, Shared, TaskGuard, access_token, catch_panic,
+    is_installed, random,
 };
 use hs_oauth_store::TokenStore;
 
 use crate::client::Client;
 use crate::driver::Inner;
+use crate::waiting::Threads;
 
 /// Holds the tokens of all accounts that connected the app, and hands out ones that work. Cloning it is cheap. Clones share everything.
 ///
@@ -62,7 +63,8 @@ impl TokenManager {
 
     /// Returns a builder for a manager with other settings.
     pub fn builder(client: Client, store: impl TokenStore + 'static) -> TokenManagerBuilder {
-        TokenManagerBuilder::new(|settings| {
+        TokenManagerBuilder::new(|settings, _| {
+            let client = client.for_manager(settings.clock.clone());
             let shared = Shared::new(settings, client.app().identity());
             let inner = Inner { client, store: Box::new(store), shared };
             Self { handle: Arc::new(Handle { inner: Arc::new(inner) }) }
@@ -84,15 +86,16 @@ impl TokenManager {
     /// - [`TokenError::Store`] if a check of the store fails. The code was not sent and is still good.
     /// - [`TokenError::Call`] if the exchange fails.
     /// - [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens if these are not stored.
-    ///   Pass them to [`install_tokens`](Self::install_tokens).
+    ///   Pass them to [`install_tokens`](Self::install_tokens). After `Unsaved` that is not necessary: the manager keeps the tokens, and saves
+    ///   them when it can.
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub fn install(&self, code: AuthorizationCode) -> Result<Installed, TokenError> {
         let inner = self.inner();
-        let _task = inner.shared.flights.start_task()?;
+        let task = inner.shared.flights.start_task()?;
         catch_panic(|| inner.store.check()).map_err(TokenError::Store)?;
         let exchanged = inner.client.exchange_code(code);
-        inner.shared.flights.note_response(None, &exchanged, now());
-        inner.install_new(inner.shared.new_tokens(exchanged?, None)?)
+        inner.shared.flights.note_response(None, &exchanged, inner.now());
+        inner.install_new(task, inner.shared.new_tokens(exchanged?, None)?)
     }
 
     /// Stores tokens that were not requested by [`install`](Self::install), such as those in an error of it. They replace those that were
@@ -108,8 +111,8 @@ impl TokenManager {
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub fn install_tokens(&self, tokens: TokenSet) -> Result<Installed, TokenError> {
         let new = self.inner().shared.new_tokens(tokens, None)?;
-        let _task = self.inner().shared.flights.start_task()?;
-        self.inner().install_named(new)
+        let task = self.inner().shared.flights.start_task()?;
+        self.inner().install_named(task, new)
     }
 
     /// Stores tokens of an account that the caller names. They replace those that were stored for it.
@@ -127,8 +130,8 @@ impl TokenManager {
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub fn install_tokens_as(&self, account: Account, tokens: TokenSet) -> Result<Installed, TokenError> {
         let new = self.inner().shared.new_tokens(tokens, Some(account))?;
-        let _task = self.inner().shared.flights.start_task()?;
-        self.inner().install_new(new)
+        let task = self.inner().shared.flights.start_task()?;
+        self.inner().install_new(task, new)
     }
 
     /// Stores a refresh token from before this library was used, or from another program. It replaces what was stored for the account.
@@ -147,8 +150,8 @@ impl TokenManager {
         refresh_token: RefreshToken,
     ) -> Result<(), TokenError> {
         self.inner().shared.check_level(account)?;
-        let _task = self.inner().shared.flights.start_task()?;
-        self.inner().install(account, TokenSet::from_refresh_token(refresh_token)).map(drop)
+        let task = self.inner().shared.flights.start_task()?;
+        self.inner().install(task, account, TokenSet::from_refresh_token(refresh_token)).map(drop)
     }
 
     /// Returns the value of the header `Authorization` for a call to one of HubSpot's APIs. It is marked as sensitive.
@@ -164,7 +167,7 @@ impl TokenManager {
     /// - [`TokenError::Interrupted`] if the renewal ended without a result.
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown), if no token in memory is good.
     pub fn bearer(&self, account: Account) -> Result<HeaderValue, TokenError> {
-        match self.inner().shared.cache.read(account, coarse_now()) {
+        match self.inner().shared.cache.read(account, self.inner().shared.settings.clock.coarse_now()) {
             Cached::Use(bearer) => Ok(bearer),
             Cached::RenewSoon(bearer) => {
                 self.inner().renew_ahead(account);
@@ -186,7 +189,7 @@ impl TokenManager {
         account: Account,
         show: impl FnOnce(&HeaderValue) -> T,
     ) -> Result<T, TokenError> {
-        match self.inner().shared.cache.lend(account, coarse_now(), show) {
+        match self.inner().shared.cache.lend(account, self.inner().shared.settings.clock.coarse_now(), show) {
             Ok(shown) => Ok(shown),
             Err(show) => self.bearer(account).map(|bearer| show(&bearer)),
         }
@@ -214,7 +217,7 @@ impl TokenManager {
         account: Account,
         rejected: &HeaderValue,
     ) -> Result<HeaderValue, TokenError> {
-        match self.inner().shared.after_401(account, rejected, now()) {
+        match self.inner().shared.after_401(account, rejected, self.inner().now()) {
             Ok(bearer) => Ok(bearer),
             Err(caller) => self.inner().bearer(caller),
         }
@@ -266,11 +269,14 @@ impl TokenManager {
     pub fn disconnect(&self, account: Account) -> Result<(), TokenError> {
         let inner = self.inner();
         inner.shared.check_level(account)?;
-        let _task = inner.shared.flights.start_task()?;
+        let task = inner.shared.flights.start_task()?;
         inner.shared.cache.evict(account);
         let mut run = Disconnect::new(inner.shared.app.clone(), random());
-        let result = inner.drive(account, &mut None, &mut run);
-        inner.shared.finish_disconnect(account, &run, result)
+        let mut result = inner.drive(account, &mut None, &mut run);
+        if let Some(token) = inner.shared.discard_install(account, &result) {
+            result = result.and(inner.client.revoke(&token).map_err(TokenError::Call));
+        }
+        inner.shared.finish_disconnect(task, account, &run, result)
     }
 
     /// Returns all accounts that are installed, in order.
@@ -287,16 +293,31 @@ impl TokenManager {
         Ok(accounts)
     }
 
-    /// Shuts the manager down, for all its clones. Returns the tokens that could not be saved, which exist nowhere else.
+    /// Shuts the manager down, for all its clones, within 25 seconds. Returns the tokens that could not be saved.
     ///
-    /// It waits for what is under way, and then makes a last attempt to save tokens that are not saved yet. From then on, tokens in memory
-    /// are handed out as long as they are good. Everything else fails with [`TokenError::ShutDown`].
+    /// This is [`shutdown_within`](Self::shutdown_within) with the limit that suits Kubernetes, which kills a process 30 seconds after it has
+    /// asked it to end.
     #[must_use = "tokens that could not be saved exist nowhere else"]
     pub fn shutdown(&self) -> Vec<(Account, TokenSet)> {
+        self.shutdown_within(SHUTDOWN_TIMEOUT)
+    }
+
+    /// Shuts the manager down, for all its clones, within `max`. Returns the tokens that are not known to be saved: those whose save failed,
+    /// and those whose save is still under way when the time is over. They may exist nowhere else. The guide [`operate`][operate] says what
+    /// to do with them.
+    ///
+    /// A renewal that has not sent its refresh ends at once, with [`TokenError::ShutDown`] for its callers if there is no token that they can
+    /// have. This waits for everything else that is under way, and makes a last attempt to save tokens that are not saved yet. From then on,
+    /// tokens in memory are handed out as long as they are good. Everything else fails with [`TokenError::ShutDown`].
+    ///
+    /// A call to the store that does not return cannot be given up. The thread that makes it is left behind, and may save the tokens later.
+    ///
+    /// [operate]: https://docs.rs/hs-oauth-async/latest/hs_oauth_async/guide/operate/index.html
+    #[must_use = "tokens that could not be saved exist nowhere else"]
+    pub fn shutdown_within(&self, max: Duration) -> Vec<(Account, TokenSet)> {
         let inner = self.inner();
         inner.shared.flights.shut_down();
-        inner.wait_idle(Duration::MAX);
-        inner.save_once();
+        inner.finish_all(max);
         inner.shared.flights.unsaved_tokens()
     }
 
@@ -305,40 +326,45 @@ impl TokenManager {
     }
 }
 
-/// The longest time that dropping a manager waits. The request and the save of a renewal are over by then.
-const MAX_DROP_TIME: Duration = Duration::from_secs(60);
-
 impl Drop for Handle {
     fn drop(&mut self) {
-        // No caller is left, so what is only queued need not begin.
-        self.inner.shared.flights.close_queue();
-        self.inner.wait_idle(MAX_DROP_TIME);
-        self.inner.save_once();
+        // No caller is left, so what has not been sent need not be.
+        self.inner.shared.flights.close();
+        self.inner.finish_all(SHUTDOWN_TIMEOUT);
     }
 }
 
 impl Inner {
     /// Installs new tokens, after HubSpot was asked whose they are if they do not say so.
-    fn install_new(&self, new: NewTokens) -> Result<Installed, TokenError> {
-        let introspected = match new.to_introspect(now()) {
-            Some(token) => Some(self.client.introspect(token)),
-            None => None,
-        };
+    fn install_new(
+        self: &Arc<Self>,
+        task: TaskGuard<Threads>,
+        new: NewTokens,
+    ) -> Result<Installed, TokenError> {
+        let introspected = new.to_introspect(self.now()).map(|token| self.client.introspect(token));
         let (account, tokens) = new.identify(&self.shared.app, introspected)?;
-        self.install(account, tokens)
+        self.install(task, account, tokens)
     }
 
     /// Installs new tokens that must name their account themselves.
-    fn install_named(&self, new: NewTokens) -> Result<Installed, TokenError> {
+    fn install_named(
+        self: &Arc<Self>,
+        task: TaskGuard<Threads>,
+        new: NewTokens,
+    ) -> Result<Installed, TokenError> {
         let (account, tokens) = new.identify(&self.shared.app, None)?;
-        self.install(account, tokens)
+        self.install(task, account, tokens)
     }
 
-    fn install(&self, account: Account, tokens: TokenSet) -> Result<Installed, TokenError> {
-        let (snapshot, began) = (self.shared.cache.snapshot(account), now());
-        let mut run = Install::new(self.shared.app.clone(), random(), tokens);
-        let result = self.drive(account, &mut None, &mut run);
-        self.shared.finish_install(account, snapshot, &run, result, now().since(began))
+    fn install(
+        self: &Arc<Self>,
+        task: TaskGuard<Threads>,
+        account: Account,
+        tokens: TokenSet,
+    ) -> Result<Installed, TokenError> {
+        let mut install = self.shared.begin_install(task, account, tokens, self.now(), random());
+        let result = self.drive(account, &mut None, &mut install.run);
+        self.shared.finish_install(install, result, self.now(), || self.start_retries())
     }
 }
 

@@ -3,12 +3,12 @@
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use hs_oauth_core::{
     App, CONNECT_TIMEOUT, Endpoint, Error, MAX_RESPONSE_SIZE, TransportError, TransportErrorKind,
 };
-use hs_oauth_manager::ExchangeError;
+use hs_oauth_manager::{Clock, ExchangeError};
 use http::{Request, Response, Uri};
 use ureq::{AsSendBody, Timeout};
 
@@ -17,6 +17,7 @@ use ureq::{AsSendBody, Timeout};
 pub(crate) struct Transport {
     http: ureq::Agent,
     connect_timeout: Duration,
+    clock: Clock,
 }
 
 /// The longest timeout for ureq, which adds timeouts to the time of day. The sum must not overflow.
@@ -37,7 +38,12 @@ impl Transport {
     pub(crate) fn new(http: ureq::Agent) -> Self {
         let connect_timeout =
             http.config().timeouts().connect.unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT);
-        Self { http, connect_timeout }
+        Self { http, connect_timeout, clock: Clock::default() }
+    }
+
+    /// Returns the same transport with this clock.
+    pub(crate) fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     pub(crate) fn exchange<E: Endpoint>(
@@ -47,7 +53,7 @@ impl Transport {
         timeout: Duration,
     ) -> Result<E::Output, Error> {
         let request = endpoint.to_http(app);
-        let sent_at = SystemTime::now().into();
+        let sent_at = self.clock.now();
         let sent = match request.body().is_empty() {
             // A GET with an empty body would still announce the body's length.
             true => self.send(app, request.map(|_| ()), timeout),

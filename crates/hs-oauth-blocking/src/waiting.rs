@@ -1,14 +1,15 @@
 //! How callers and runs wait on threads.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use hs_oauth_manager::{FlightResult, State, Wait, Waiting};
+use hs_oauth_manager::{Clock, FlightResult, State, Wait, Waiting};
 
 /// Waiting with condition variables.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
-    /// Is notified when the queue changes, and when nothing is under way any more. A run in the queue has one of its own, since there may be
-    /// thousands of them.
+    /// Is notified when the queue changes, when nothing is under way any more, and when no refresh is sent any more. A run in the queue has a
+    /// condition variable of its own, since there may be thousands of them.
     pub(crate) changed: Condvar,
 }
 
@@ -33,16 +34,37 @@ impl Waiting for Threads {
     fn idle(&self) {
         self.changed.notify_all();
     }
+
+    fn closed(&self) {
+        self.changed.notify_all();
+    }
 }
 
-/// Waits until `changed` is notified or the time of `wait` is over.
+/// Waits until `changed` is notified, the time of `wait` is over, or the clock has to be looked at again.
 pub(crate) fn wait_for<'s>(
     changed: &Condvar,
     state: MutexGuard<'s, State<Threads>>,
     wait: Wait,
+    clock: &Clock,
 ) -> MutexGuard<'s, State<Threads>> {
     match wait {
-        Wait::For(time) => changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0,
+        Wait::For(time) => {
+            let time = clock.look_again_after(time);
+            changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+        }
         Wait::UntilWoken => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+    }
+}
+
+impl Threads {
+    /// Waits while `condition` holds, but not longer than `max`.
+    pub(crate) fn wait_while<'s>(
+        &self,
+        state: MutexGuard<'s, State<Self>>,
+        max: Duration,
+        condition: impl FnMut(&mut State<Self>) -> bool,
+    ) -> MutexGuard<'s, State<Self>> {
+        let waited = self.changed.wait_timeout_while(state, max, condition);
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }

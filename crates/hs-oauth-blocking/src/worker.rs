@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hs_oauth_core::Account;
 use hs_oauth_core::renewal::Demand;
-use hs_oauth_manager::{Purpose, Role, Waiting, now};
+use hs_oauth_manager::{Purpose, Role, Waiting};
 
 use crate::driver::Inner;
 use crate::flight::THREAD_NAME;
@@ -35,23 +35,23 @@ impl Inner {
 impl Worker {
     /// Renews the next account as soon as that may begin. Returns `false` if there is nothing to renew, and the thread has to end.
     fn renew_next(&mut self) -> bool {
-        let flights = &self.inner.shared.flights;
+        let (flights, clock) = (&self.inner.shared.flights, &self.inner.shared.settings.clock);
         let mut state = flights.state();
         let admitted = loop {
-            match state.queue.next(now()) {
+            match state.queue.next(clock.wait_time()) {
                 Ok(Some(admitted)) => break admitted,
                 Ok(None) => {
                     self.has_ended = true;
                     return false;
                 }
-                Err(wait) => state = wait_for(&flights.waiting.changed, state, wait),
+                Err(wait) => state = wait_for(&flights.waiting.changed, state, wait, clock),
             }
         };
         // Still under the lock under which the account left the queue, so that a shutdown waits for its flight.
         match flights.start_or_join(&mut state, admitted.account, Purpose::Ahead) {
             Ok(Role::Leader(guard)) => {
                 drop(state);
-                _ = self.inner.run(guard, Demand::Usable, Some(admitted));
+                _ = self.inner.run(guard, Demand::Usable, Purpose::Ahead, Some(admitted));
             }
             // Under the lock too, so that the flight which is there cannot begin in between and lose its place among those in flight.
             Ok(Role::Follower(_)) | Err(_) => {

@@ -32,7 +32,7 @@ mod store_calls;
 pub use disconnect::Disconnect;
 pub use error::TokenError;
 pub use id::{GrantId, HolderId};
-pub use install::Install;
+pub use install::{Install, UnsavedInstall};
 pub use mass_refusal::{MassRefusal, MassRefusalLimit, RefreshHistory};
 pub use policy::{Decision, RenewalPolicy, Schedule, Timing};
 pub use record::{GrantState, Lease, RECORD_FORMAT, Record, Retry, Stored};

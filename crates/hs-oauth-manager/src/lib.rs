@@ -12,7 +12,8 @@
 //!   responses say.
 //! - [`Flight`] and [`FlightEnd`] are the beginning and the end of a renewal. The end changes the cache and emits events.
 //! - [`Caller`] decides whether the [`Outcome`] of a renewal is enough for a caller.
-//! - [`SaveRetries`] says when the next attempt is made to save tokens whose save failed.
+//! - [`InstallTask`] is an install under way, and [`Driven`] is a run that is driven.
+//! - [`Unsaved`] is tokens that were received and are not known to be saved. [`SaveRetries`] says when the next attempt is made to save tokens whose save failed.
 //! - [`Settings`] and [`TokenManagerBuilder`] are the settings of an application.
 //! - [`Event`] is what an application's callback receives.
 //! - [`NewTokens`] are tokens that are to be installed, and finds the account that they belong to. [`Installed`] is what came of it.
@@ -20,13 +21,16 @@
 
 mod cache;
 mod clock;
+mod driven;
 mod entropy;
 mod event;
 mod exchange;
 mod identity;
+mod install_task;
 mod installed;
 mod outcome;
 mod queue;
+mod received;
 mod recent_failures;
 mod settings;
 mod shared;
@@ -39,7 +43,8 @@ mod throttle;
 mod unsaved;
 
 pub use cache::{Cache, Cached, Snapshot, access_token};
-pub use clock::{coarse_now, now};
+pub use clock::Clock;
+pub use driven::Driven;
 pub use entropy::random;
 #[cfg(feature = "tracing")]
 pub use event::account_span;
@@ -48,11 +53,13 @@ pub use event::{Event, Listener};
 pub use exchange::span;
 pub use exchange::{ExchangeError, SendError, Tries, explains_401, trace};
 pub use identity::NewTokens;
+pub use install_task::InstallTask;
 pub use installed::Installed;
 pub use outcome::{BearerResult, Caller, Flight, FlightEnd, FlightResult, Outcome};
 pub use queue::{Admitted, Limits, Purpose, RenewalQueue, Wait};
-pub use settings::{Settings, TokenManagerBuilder};
+pub use received::Unsaved;
+pub use settings::{RunsOn, Settings, TokenManagerBuilder};
 pub use shared::Shared;
 pub use single_flight::{FlightGuard, Role, SingleFlight, State, TaskGuard, Waiting};
 pub use store_call::{catch_panic, is_installed, loaded, panicked, swapped, timed_out};
-pub use unsaved::SaveRetries;
+pub use unsaved::{SHUTDOWN_TIMEOUT, SaveRetries};

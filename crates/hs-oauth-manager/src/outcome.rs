@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{CurrentTokens, Demand, Renewal, RetryCause, TokenError, UnsavedTokens};
+use hs_oauth_core::renewal::{CurrentTokens, Demand, Install, Renewal, RetryCause, TokenError};
 use hs_oauth_core::{Account, Timestamp};
 
 use crate::cache::{Cache, Snapshot, bearer, is_met};
+use crate::driven::Progress;
 use crate::event::Event;
+use crate::received::Unsaved;
 
 /// The result of a flight, for its callers.
 pub type FlightResult = Result<Outcome, TokenError>;
@@ -29,8 +31,10 @@ pub type BearerResult = Result<HeaderValue, TokenError>;
 /// The run of a flight, and the state at its beginning.
 #[derive(Debug)]
 pub struct Flight {
-    /// The run, to be driven to its end.
-    pub run: Renewal,
+    pub(crate) run: Renewal,
+    /// The install that an earlier run could not finish, and that comes before `run`.
+    pub(crate) install: Option<Install>,
+    pub(crate) progress: Progress,
     pub(crate) account: Account,
     pub(crate) snapshot: Snapshot,
     /// How often what is remembered of an account had been forgotten.
@@ -38,7 +42,7 @@ pub struct Flight {
     /// The error with which the flight ends at once, since the store fails.
     pub(crate) refusal: Option<TokenError>,
     /// The tokens that the run begins with, since an earlier run could not save them.
-    pub(crate) unsaved: Option<UnsavedTokens>,
+    pub(crate) unsaved: Option<Unsaved>,
     /// Whether the flight was started for a caller who is content with any token that may be handed out.
     pub(crate) any_usable: bool,
     /// Whether the flight was started because an API rejected a token with 401.
@@ -55,7 +59,9 @@ pub struct FlightEnd {
     /// Whether the driver has to start [`SaveRetries`](crate::SaveRetries).
     pub starts_retries: bool,
     account: Account,
-    unsaved: Option<UnsavedTokens>,
+    unsaved: Option<Unsaved>,
+    /// What came of an install that an earlier run could not finish: whether it was a reinstall, or why it does not stand.
+    install: Option<Result<bool, TokenError>>,
     run_result: Result<CurrentTokens, TokenError>,
     /// Whether the cache had a token of the account and evicted it because of this flight.
     was_evicted: bool,
@@ -102,8 +108,8 @@ impl FlightEnd {
         cache: &Cache,
         now: Timestamp,
         random: u64,
-    ) -> (Self, Option<UnsavedTokens>) {
-        let Flight { run, account, snapshot, unsaved, forced, began, .. } = flight;
+    ) -> (Self, Option<Unsaved>) {
+        let Flight { run, install, progress, account, snapshot, unsaved, forced, began, .. } = flight;
         let (took, was_gone) = (now.since(began), run.has_rechecked());
         let mut was_evicted = false;
         let result = match &run_result {
@@ -124,23 +130,34 @@ impl FlightEnd {
                 Err(error.clone())
             }
         };
+        let left = match install {
+            Some(install) => Some(Unsaved::Install(install.unsaved().clone())),
+            None => run.into_unsaved().map(Unsaved::Renewal),
+        };
+        let install = progress.install;
         let end = Self {
             result,
             starts_retries: false,
             account,
             unsaved,
+            install,
             run_result,
             was_evicted,
             took,
             was_gone,
             unreported,
         };
-        (end, run.into_unsaved())
+        (end, left)
     }
 
     /// Emits the events of the flight.
     pub(crate) fn emit(&self, emit: impl Fn(&Event<'_>)) {
         let Self { account, took, .. } = *self;
+        match &self.install {
+            Some(Ok(reinstall)) => emit(&Event::Installed { account, reinstall: *reinstall }),
+            Some(Err(error)) => emit(&Event::Failed { account, error, took, unreported: 0 }),
+            None => {}
+        }
         match &self.run_result {
             Ok(CurrentTokens { tokens, renewed: true, .. }) => {
                 let expires_at = tokens.expires_at;
@@ -276,6 +293,8 @@ mod tests {
         let run = Renewal::new(RenewalPolicy::new(), app(), ACCOUNT, Random::new([1; 32]), Demand::Usable);
         Flight {
             run,
+            install: None,
+            progress: Progress::default(),
             account: ACCOUNT,
             snapshot: cache.snapshot(ACCOUNT),
             forgotten: 0,

@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
+use hs_oauth_core::Timestamp;
 use hs_oauth_core::renewal::{MassRefusalLimit, RenewalPolicy};
 
+use crate::clock::Clock;
 use crate::event::{Event, Listener};
 use crate::queue::Limits;
 
@@ -20,6 +23,10 @@ pub struct Settings {
     pub limits: Limits,
     /// When refusals count as a mass refusal, or `None` if they never do.
     pub mass_refusal_limit: Option<MassRefusalLimit>,
+    /// The clock.
+    pub clock: Clock,
+    /// How long a load or a check of the store may take.
+    pub store_timeout: Duration,
 }
 
 impl Default for Settings {
@@ -30,20 +37,31 @@ impl Default for Settings {
             listener: None,
             limits: Limits::default(),
             mass_refusal_limit: Some(MassRefusalLimit::default()),
+            clock: Clock::default(),
+            store_timeout: STORE_TIMEOUT,
         }
     }
 }
 
-/// A token manager `M` that is being set up.
-pub struct TokenManagerBuilder<M> {
+/// How long the store may take, by default, to load a record or to check itself.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A token manager `M` that is being set up. `R` is a runtime of the application's that it may run on.
+pub struct TokenManagerBuilder<M, R = ()> {
     settings: Settings,
-    build: Box<dyn FnOnce(Settings) -> M + Send + Sync>,
+    runtime: Option<R>,
+    build: Box<Build<M, R>>,
 }
 
-impl<M> TokenManagerBuilder<M> {
+type Build<M, R> = dyn FnOnce(Settings, Option<R>) -> M + Send + Sync;
+
+/// A token manager that does its work on a runtime `R`.
+pub trait RunsOn<R> {}
+
+impl<M, R> TokenManagerBuilder<M, R> {
     /// Returns a builder with the default settings. `build` makes the manager from the final settings.
-    pub fn new(build: impl FnOnce(Settings) -> M + Send + Sync + 'static) -> Self {
-        Self { settings: Settings::default(), build: Box::new(build) }
+    pub fn new(build: impl FnOnce(Settings, Option<R>) -> M + Send + Sync + 'static) -> Self {
+        Self { settings: Settings::default(), runtime: None, build: Box::new(build) }
     }
 
     /// Sets when tokens are renewed. The default is [`RenewalPolicy::new`]. All processes that share the store must have the same
@@ -111,9 +129,51 @@ impl<M> TokenManagerBuilder<M> {
         self
     }
 
+    /// Sets the clock, for tests of the application: a token expires when the clock says so, and no test has to sleep.
+    ///
+    /// The manager reads it for every decision: whether a token is handed out or renewed, when a back-off or a lease is over, and when new
+    /// tokens expire. It looks at the clock again at its next call, so a moved clock needs no further step. A run that waits already may
+    /// take up to a second to notice. Waits end in real time, too: a clock that stands still does not stop the manager.
+    ///
+    /// `clock` is read at every call, so it should be fast. It must not call the manager. All processes that share the store must have
+    /// clocks that agree. The default is the system's clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.settings.clock = Clock::new(clock);
+        self
+    }
+
+    /// Sets how long the store may take to load a record, or to check itself before an install. The default is five seconds.
+    ///
+    /// It is how long a caller waits for a store that hangs. A caller who can have the old token does not wait. Writes have a limit of their
+    /// own, in the policy ([`Timing::save`](hs_oauth_core::renewal::Timing::save)), since a write that is given up may lose tokens.
+    ///
+    /// A blocking manager cannot enforce it, since a sync store that does not return blocks its caller. Give the store a timeout of its own.
+    #[must_use]
+    pub fn with_store_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.store_timeout = timeout;
+        self
+    }
+
     /// Builds the manager.
     pub fn build(self) -> M {
-        (self.build)(self.settings)
+        (self.build)(self.settings, self.runtime)
+    }
+}
+
+impl<R, M: RunsOn<R>> TokenManagerBuilder<M, R> {
+    /// Sets the runtime on which the manager does all its work: renewals, installs, disconnects, their calls to HubSpot, and the connections
+    /// for these. By default, work is done on the runtime of the caller who asks for it first.
+    ///
+    /// Set it if the manager is used from several runtimes, or from outside of any. A connection belongs to the runtime on which it was made.
+    /// If nobody drives that one any more, a renewal on another runtime that uses the connection makes no progress until its timeout.
+    ///
+    /// With it, the calls of the manager work outside of a runtime, too. The runtime must have time and IO enabled, and somebody must drive
+    /// it: a multi-thread runtime drives itself.
+    #[must_use]
+    pub fn with_runtime(mut self, runtime: R) -> Self {
+        self.runtime = Some(runtime);
+        self
     }
 }
 
@@ -123,7 +183,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-impl<M> fmt::Debug for TokenManagerBuilder<M> {
+impl<M, R> fmt::Debug for TokenManagerBuilder<M, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenManagerBuilder").field("settings", &self.settings).finish_non_exhaustive()
     }
@@ -140,10 +200,11 @@ mod tests {
 
     #[test]
     fn what_is_not_set_has_its_default() {
-        let settings = TokenManagerBuilder::new(|settings| settings).build();
+        let settings = TokenManagerBuilder::<_, ()>::new(|settings, _| settings).build();
         assert_eq!(settings.policy, RenewalPolicy::new());
         assert!(!settings.user_level && settings.listener.is_none());
         assert_eq!((settings.limits.per_second, settings.limits.in_flight.get()), (None, 64));
+        assert_eq!(settings.store_timeout, Duration::from_secs(5));
     }
 
     #[test]
@@ -153,16 +214,22 @@ mod tests {
         let policy = RenewalPolicy::with_timing(timing).unwrap();
         let events = Arc::new(AtomicU32::new(0));
         let counter = Arc::clone(&events);
-        let settings = TokenManagerBuilder::new(|settings| settings)
+        let settings = TokenManagerBuilder::<_, ()>::new(|settings, _| settings)
             .with_policy(policy)
             .with_user_level(true)
             .with_renewals_per_second(NonZeroU32::MIN)
             .with_max_renewals_in_flight(NonZeroU32::MAX)
+            .with_clock(|| Timestamp::from_secs(9))
+            .with_store_timeout(Duration::from_secs(1))
             .on_event(move |_| _ = counter.fetch_add(1, Ordering::Relaxed))
             .build();
         assert_eq!((settings.policy, settings.user_level), (policy, true));
         let limits = Limits { per_second: Some(NonZeroU32::MIN), in_flight: NonZeroU32::MAX };
         assert_eq!(settings.limits, limits);
+        assert_eq!(
+            (settings.clock.now(), settings.store_timeout),
+            (Timestamp::from_secs(9), Duration::from_secs(1))
+        );
         settings.listener.unwrap()(&Event::Disconnected { account: Account::hub(1) });
         assert_eq!(events.load(Ordering::Relaxed), 1);
     }

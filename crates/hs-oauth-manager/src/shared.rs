@@ -1,23 +1,29 @@
 //! The state that all clones of a token manager share.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{
     CurrentTokens, Demand, Disconnect, Input, Install, MassRefusal, RefreshHistory, Renewal, TokenError,
 };
-use hs_oauth_core::{Account, AppIdentity, Error, NextStep, Random, StoreError, Timestamp, TokenSet};
+use hs_oauth_core::{
+    Account, AppIdentity, Error, NextStep, Random, RefreshToken, StoreError, Timestamp, TokenSet,
+};
 
-use crate::cache::{Cache, Snapshot, access_token, bearer};
+use crate::cache::{Cache, access_token, bearer};
+use crate::driven::Progress;
 use crate::event::{Event, emit};
 use crate::identity::NewTokens;
+use crate::install_task::InstallTask;
 use crate::installed::Installed;
 use crate::outcome::{Caller, Flight, FlightEnd};
+use crate::queue::Purpose;
+use crate::received::Unsaved;
 use crate::recent_failures::RecentFailures;
 use crate::settings::Settings;
-use crate::single_flight::{FlightGuard, SingleFlight, Waiting};
+use crate::single_flight::{FlightGuard, SingleFlight, TaskGuard, Waiting};
 use crate::store_outage::StoreOutage;
 
 /// The state that all clones of a token manager share. Client and store are not part of it.
@@ -32,6 +38,8 @@ pub struct Shared<W: Waiting> {
     pub app: AppIdentity,
     /// The last minute's refreshes.
     refreshes: Mutex<RefreshHistory>,
+    /// Whether a mass refusal has begun that no event has been emitted for.
+    has_unreported_mass_refusal: AtomicBool,
     failures: RecentFailures,
     store_outage: StoreOutage,
 }
@@ -42,8 +50,9 @@ impl<W: Waiting> Shared<W> {
         let cache = Cache::new(settings.policy);
         let flights = Arc::new(SingleFlight::new(settings.limits));
         let refreshes = Mutex::new(RefreshHistory::new(settings.mass_refusal_limit));
+        let has_unreported_mass_refusal = AtomicBool::new(false);
         let (failures, store_outage) = (RecentFailures::default(), StoreOutage::default());
-        Self { settings, cache, flights, app, refreshes, failures, store_outage }
+        Self { settings, cache, flights, app, refreshes, has_unreported_mass_refusal, failures, store_outage }
     }
 
     /// Returns why the caller has no bearer, if the account had none a moment ago. It is asked if the cache has no bearer either. For a
@@ -65,7 +74,7 @@ impl<W: Waiting> Shared<W> {
     pub fn begin_flight(&self, account: Account, demand: Demand, now: Timestamp, random: Random) -> Flight {
         let snapshot = self.cache.snapshot(account);
         let forgotten = self.failures.forgotten();
-        let unsaved = self.flights.state().unsaved.get(&account).cloned();
+        let unsaved = self.flights.state().received.to_save(account).cloned();
         let refusal = match unsaved {
             Some(_) => None,
             None => self.store_outage.refusal(now).map(TokenError::Store),
@@ -75,11 +84,30 @@ impl<W: Waiting> Shared<W> {
         }
         let any_usable = demand == Demand::Usable;
         let forced = matches!(demand, Demand::OtherThan(_));
-        let mut run = Renewal::new(self.settings.policy, self.app.clone(), account, random, demand);
-        if let Some(unsaved) = unsaved.clone() {
-            run = run.with_unsaved(unsaved);
+        let mut run = Renewal::new(self.settings.policy, self.app.clone(), account, random.clone(), demand);
+        let mut install = None;
+        match unsaved.clone() {
+            Some(Unsaved::Renewal(unsaved)) => run = run.with_unsaved(unsaved),
+            // It draws no identifier, so it may have the random numbers of the renewal.
+            Some(Unsaved::Install(unsaved)) => {
+                install = Some(Install::again(self.app.clone(), random, unsaved))
+            }
+            None => {}
         }
-        Flight { run, account, snapshot, forgotten, refusal, unsaved, any_usable, forced, began: now }
+        let progress = Progress::default();
+        Flight {
+            run,
+            install,
+            progress,
+            account,
+            snapshot,
+            forgotten,
+            refusal,
+            unsaved,
+            any_usable,
+            forced,
+            began: now,
+        }
     }
 
     /// Notes the response to a refresh, and returns it as the input of the run that asked for it.
@@ -89,7 +117,8 @@ impl<W: Waiting> Shared<W> {
         let mass_refusal =
             self.refreshes.lock().unwrap_or_else(PoisonError::into_inner).note(now, account, is_refused);
         if mass_refusal == MassRefusal::Begun {
-            self.emit(&Event::MassRefusal);
+            // The event is emitted with those of the flight, since the listener may shut the manager down, which waits for the flight.
+            self.has_unreported_mass_refusal.store(true, Ordering::Release);
         }
         Input::Refreshed { response, is_mass_refusal: mass_refusal != MassRefusal::Absent }
     }
@@ -122,8 +151,12 @@ impl<W: Waiting> Shared<W> {
             }
             Err(_) => {}
         }
-        let (mut end, unsaved) = FlightEnd::new(flight, result, unreported, &self.cache, now, random);
-        end.starts_retries = guard.finish(unsaved, end.result.clone());
+        let began_with = flight.unsaved.clone();
+        let (mut end, left) = FlightEnd::new(flight, result, unreported, &self.cache, now, random);
+        if let (Some(Unsaved::Install(install)), None | Some(Unsaved::Renewal(_))) = (&began_with, &left) {
+            self.flights.state().received.remove_install(account, install);
+        }
+        end.starts_retries = guard.finish(left, end.result.clone());
         end
     }
 
@@ -172,19 +205,38 @@ impl<W: Waiting> Shared<W> {
         }
     }
 
-    /// Ends the install of an account, whose run ended with `result`. Puts its tokens into the cache and emits an event. `snapshot` was
-    /// taken before the run began, and `took` is how long it took.
+    /// Begins the install of tokens. From now on they are known to the manager.
+    pub fn begin_install(
+        &self,
+        task: TaskGuard<W>,
+        account: Account,
+        tokens: TokenSet,
+        now: Timestamp,
+        random: Random,
+    ) -> InstallTask<W> {
+        let run = Install::new(self.app.clone(), random, tokens);
+        InstallTask::new(&self.flights, task, account, run, self.cache.snapshot(account), now)
+    }
+
+    /// Ends an install whose run ended with `result`. Puts its tokens into the cache and emits an event. If they could not be saved,
+    /// `start_retries` has to start [`SaveRetries`](crate::SaveRetries).
     ///
     /// # Errors
     /// The error of the run.
     pub fn finish_install(
         &self,
-        account: Account,
-        snapshot: Snapshot,
-        run: &Install,
+        mut install: InstallTask<W>,
         result: Result<CurrentTokens, TokenError>,
-        took: Duration,
+        now: Timestamp,
+        start_retries: impl FnOnce(),
     ) -> Result<Installed, TokenError> {
+        let (account, snapshot, took) = (install.account, install.snapshot, now.since(install.began));
+        let reinstall = install.run.is_reinstall();
+        if install.finish(&result) {
+            start_retries();
+        }
+        // The listener may shut the manager down, which waits until no task is under way.
+        drop(install);
         // The caller may not wait any more, and the error may hold the only copy of the tokens.
         let result =
             result.inspect_err(|error| self.emit(&Event::Failed { account, error, took, unreported: 0 }));
@@ -194,10 +246,18 @@ impl<W: Waiting> Shared<W> {
             true => _ = self.cache.publish(account, snapshot, bearer(&tokens.access_token), &tokens, version),
             false => self.cache.evict(account),
         }
-        let reinstall = run.is_reinstall();
         self.emit(&Event::Installed { account, reinstall });
         let TokenSet { user_id, scopes, expires_at, .. } = tokens;
         Ok(Installed { account, user_id, scopes, expires_at, reinstall })
+    }
+
+    /// Forgets an install of the account that could not be saved, after a disconnect whose run ended with `result`. Returns its refresh token,
+    /// which is still to be revoked.
+    pub fn discard_install(&self, account: Account, result: &Result<(), TokenError>) -> Option<RefreshToken> {
+        match result {
+            Ok(()) | Err(TokenError::Call(_)) => self.flights.discard_install(account),
+            Err(_) => None,
+        }
     }
 
     /// Ends the disconnect of an account, whose run ended with `result`. Evicts the account from the cache and emits an event.
@@ -206,6 +266,7 @@ impl<W: Waiting> Shared<W> {
     /// The error of the run.
     pub fn finish_disconnect(
         &self,
+        task: TaskGuard<W>,
         account: Account,
         run: &Disconnect,
         result: Result<(), TokenError>,
@@ -213,6 +274,8 @@ impl<W: Waiting> Shared<W> {
         // A flight may have published tokens before the tombstone was stored.
         self.cache.evict(account);
         self.failures.forget(account);
+        // The listener may shut the manager down, which waits until no task is under way.
+        drop(task);
         // The tokens are forgotten even if the refresh token could not be revoked.
         if run.was_installed() && matches!(result, Ok(()) | Err(TokenError::Call(_))) {
             self.emit(&Event::Disconnected { account });
@@ -220,9 +283,18 @@ impl<W: Waiting> Shared<W> {
         result
     }
 
-    /// Emits the events of a flight.
-    pub fn emit_end(&self, end: &FlightEnd) {
-        end.emit(|event| self.emit(event));
+    /// Emits the events of a flight. Its guard must have been dropped, since the listener may shut the manager down.
+    ///
+    /// The last attempt of a shutdown to save tokens emits no event if it fails: the shutdown returns the tokens. Otherwise a listener that
+    /// shuts the manager down at every event would never come to an end.
+    pub fn emit_end(&self, end: &FlightEnd, purpose: Purpose) {
+        if self.has_unreported_mass_refusal.swap(false, Ordering::AcqRel) {
+            self.emit(&Event::MassRefusal);
+        }
+        end.emit(|event| match event {
+            Event::Failed { .. } if purpose == Purpose::Shutdown => {}
+            event => self.emit(event),
+        });
     }
 
     fn emit(&self, event: &Event<'_>) {
@@ -237,7 +309,7 @@ impl<W: Waiting> fmt::Debug for Shared<W> {
         f.debug_struct("TokenManager")
             .field("held", &self.cache.len())
             .field("flights", &state.flights.len())
-            .field("unsaved", &state.unsaved.len())
+            .field("unsaved", &state.received.len())
             .finish_non_exhaustive()
     }
 }
@@ -260,7 +332,7 @@ mod tests {
     fn shared() -> (Shared<Recorder>, Arc<Mutex<Vec<(&'static str, u64)>>>) {
         let events = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&events);
-        let settings = TokenManagerBuilder::new(|settings| settings).on_event(move |event| {
+        let settings = TokenManagerBuilder::<_, ()>::new(|settings, _| settings).on_event(move |event| {
             let unreported = if let Event::Failed { unreported, .. } = event { *unreported } else { 0 };
             seen.lock().unwrap().push((event.name(), unreported));
         });
@@ -273,7 +345,7 @@ mod tests {
 
     fn end(shared: &Shared<Recorder>, flight: Flight, error: TokenError, now: Timestamp) {
         let mut guard = lead(&shared.flights, Purpose::Caller);
-        shared.emit_end(&shared.finish_flight(&mut guard, flight, Err(error), now, 0));
+        shared.emit_end(&shared.finish_flight(&mut guard, flight, Err(error), now, 0), Purpose::Caller);
     }
 
     fn remembered(shared: &Shared<Recorder>, demand: Demand) -> Option<&'static str> {
@@ -284,9 +356,9 @@ mod tests {
     fn install(shared: &Shared<Recorder>) {
         let tokens = tokens("installed");
         let current = CurrentTokens { tokens, version: 1, renewed: true, refresh_error: None };
-        let run = Install::new(app(), Random::new([1; 32]), current.tokens.clone());
-        let snapshot = shared.cache.snapshot(ACCOUNT);
-        shared.finish_install(ACCOUNT, snapshot, &run, Ok(current), Duration::ZERO).unwrap();
+        let task = shared.flights.start_task().unwrap();
+        let install = shared.begin_install(task, ACCOUNT, current.tokens.clone(), NOW, Random::new([1; 32]));
+        shared.finish_install(install, Ok(current), NOW, || {}).unwrap();
     }
 
     fn other_than(name: &str) -> Demand {
@@ -339,7 +411,7 @@ mod tests {
         let flight = begin(&shared, Demand::Usable);
         end(&shared, flight, TokenError::BackingOff { wait: MILLISECOND, cause: None }, NOW);
         let run = Disconnect::new(app(), Random::new([1; 32]));
-        shared.finish_disconnect(ACCOUNT, &run, Ok(())).unwrap();
+        shared.finish_disconnect(shared.flights.start_task().unwrap(), ACCOUNT, &run, Ok(())).unwrap();
         assert_eq!(remembered(&shared, Demand::Usable), None);
     }
 

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hs_oauth_core::renewal::{Input, TokenError, UnsavedTokens};
+use hs_oauth_core::renewal::{Input, TokenError};
 use hs_oauth_core::{Account, Error, Timestamp};
 
 use crate::outcome::FlightResult;
 use crate::queue::{Limits, Purpose, RenewalQueue, Wait};
+use crate::received::{Received, Unsaved};
 
 /// How callers and runs wait: with the channels of an async runtime, or with condition variables.
 pub trait Waiting: fmt::Debug + Default {
@@ -26,6 +27,9 @@ pub trait Waiting: fmt::Debug + Default {
 
     /// Wakes those that wait until nothing is under way.
     fn idle(&self);
+
+    /// Wakes the runs that sleep, since nothing more is sent.
+    fn closed(&self);
 }
 
 /// The flights of a process, the queue in which their runs wait, and the tokens that they could not save. A flight is one renewal
@@ -44,14 +48,16 @@ pub struct State<W: Waiting> {
     pub flights: HashMap<Account, W::Flight>,
     /// The order and the rate in which renewals begin.
     pub queue: RenewalQueue<W::Waker>,
-    /// The tokens that could not be saved.
-    pub(crate) unsaved: HashMap<Account, UnsavedTokens>,
+    /// The tokens that were received and that are not known to be saved.
+    pub(crate) received: Received,
     /// Whether attempts to save those tokens are being made.
     pub(crate) is_retrying: bool,
     /// The number of flights and tasks under way that must not be cut off.
     pub busy: usize,
     /// Whether no new flight or task begins any more.
     pub is_shut_down: bool,
+    /// Whether no run sends a refresh any more, unless it has sent it already.
+    pub is_closed: bool,
 }
 
 /// The role of a caller in a flight.
@@ -83,10 +89,11 @@ impl<W: Waiting> SingleFlight<W> {
         let state = State {
             flights: HashMap::new(),
             queue: RenewalQueue::new(limits),
-            unsaved: HashMap::new(),
+            received: Received::default(),
             is_retrying: false,
             busy: 0,
             is_shut_down: false,
+            is_closed: false,
         };
         Self { state: Mutex::new(state), waiting: W::default() }
     }
@@ -135,8 +142,8 @@ impl<W: Waiting> SingleFlight<W> {
         }
     }
 
-    /// Returns the input for the account's run, as [`RenewalQueue::admit`] does, and takes the run out of the queue. `state` is the locked
-    /// state of `self`, and `waited` says whether the run has waited before.
+    /// Returns the input for the account's run, as [`RenewalQueue::admit`] does, and takes the run out of the queue. After a shutdown it is
+    /// [`Input::ShuttingDown`]. `state` is the locked state of `self`, and `waited` says whether the run has waited before.
     ///
     /// # Errors
     /// [`Wait`] if the run has to wait and then call this again.
@@ -147,7 +154,10 @@ impl<W: Waiting> SingleFlight<W> {
         now: Timestamp,
         waited: bool,
     ) -> Result<Input, Wait> {
-        let input = state.queue.admit(account, now, waited)?;
+        let input = match state.is_closed {
+            true => Input::ShuttingDown,
+            false => state.queue.admit(account, now, waited)?,
+        };
         self.waiting.queue_changed(state.queue.leave(account));
         Ok(input)
     }
@@ -166,17 +176,24 @@ impl<W: Waiting> SingleFlight<W> {
         self.state().queue.pause(account, now)
     }
 
-    /// Closes the queue. No new flight or task begins any more, except one for the shutdown itself.
+    /// Begins a shutdown. No new flight or task begins any more, except one for the shutdown itself, and no refresh is sent any more.
     pub fn shut_down(&self) {
         self.state().is_shut_down = true;
-        self.close_queue();
+        self.close();
     }
 
-    /// Closes the queue, so that no renewal in it begins any more. Wakes every run that waits.
-    pub fn close_queue(&self) {
+    /// Returns whether no refresh is sent any more.
+    pub fn is_closed(&self) -> bool {
+        self.state().is_closed
+    }
+
+    /// Ends every run that has not sent a refresh yet, as soon as it would wait or send. A run that has sent one goes on.
+    pub fn close(&self) {
         let mut state = self.state();
+        state.is_closed = true;
         state.queue.close().for_each(|waker| self.waiting.queue_changed(Some(waker)));
         self.waiting.queue_changed(None);
+        self.waiting.closed();
     }
 }
 
@@ -193,18 +210,13 @@ impl<W: Waiting> FlightGuard<W> {
 
     /// Ends the flight and delivers its result. From now on another flight may begin. `unsaved` is the tokens that the run could not
     /// save. Returns whether the caller has to start [`SaveRetries`](crate::SaveRetries) for them.
-    pub fn finish(&mut self, unsaved: Option<UnsavedTokens>, result: FlightResult) -> bool {
+    pub fn finish(&mut self, unsaved: Option<Unsaved>, result: FlightResult) -> bool {
         let mut state = self.task.0.state();
-        let starts_retries = match unsaved {
-            Some(unsaved) => {
-                state.unsaved.insert(self.account, unsaved);
-                !std::mem::replace(&mut state.is_retrying, true)
-            }
-            None => {
-                state.unsaved.remove(&self.account);
-                false
-            }
-        };
+        if unsaved.is_none() {
+            state.received.remove_renewal(self.account);
+        }
+        let is_unsaved = unsaved.is_some_and(|unsaved| state.received.add(self.account, unsaved));
+        let starts_retries = is_unsaved && state.start_retries();
         self.end(&mut state);
         drop(state);
         self.has_ended = true;

@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use hs_oauth_core::renewal::{
-    Demand, GrantId, Input, Record, Renewal, RenewalPolicy, Run, Step, Stored, UnsavedTokens,
-};
+use hs_oauth_core::renewal::{Demand, GrantId, Input, Record, Renewal, RenewalPolicy, Run, Step, Stored};
 use hs_oauth_core::{
     AccessToken, Account, App, AppIdentity, ClientSecret, Random, RefreshToken, StoreError, StoreErrorKind,
     Timestamp, TokenSet,
@@ -13,6 +11,7 @@ use hs_oauth_core::{
 
 use crate::outcome::FlightResult;
 use crate::queue::Purpose;
+use crate::received::Unsaved;
 use crate::single_flight::{FlightGuard, Role, SingleFlight, Waiting};
 
 pub(crate) const ACCOUNT: Account = Account::hub(1);
@@ -37,6 +36,8 @@ impl Waiting for Recorder {
     fn idle(&self) {
         self.idle.fetch_add(1, Ordering::Relaxed);
     }
+
+    fn closed(&self) {}
 }
 
 /// Starts the flight of [`ACCOUNT`].
@@ -60,14 +61,14 @@ pub(crate) fn tokens(access_token: &str) -> TokenSet {
 }
 
 /// Returns the tokens `new` of a run that could not save them.
-pub(crate) fn unsaved() -> UnsavedTokens {
+pub(crate) fn unsaved() -> Unsaved {
     let record = Record::new(GrantId::generate(&mut Random::new([1; 32])), tokens("old"));
     let mut run = Renewal::new(RenewalPolicy::new(), app(), ACCOUNT, Random::new([2; 32]), Demand::Newer);
     let (mut now, mut has_sent) = (NOW, false);
     let mut step = run.start(now);
     loop {
         let input = match step {
-            Step::Done(_) => return run.into_unsaved().unwrap(),
+            Step::Done(_) => return Unsaved::Renewal(run.into_unsaved().unwrap()),
             Step::Load { .. } | Step::Swap { .. } if has_sent => {
                 Input::StoreFailed(StoreError::new(StoreErrorKind::Unavailable))
             }

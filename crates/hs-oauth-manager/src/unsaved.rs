@@ -1,11 +1,13 @@
-//! The tokens that could not be saved, and when the next attempt is made to save them.
+//! When the next attempt is made to save tokens that could not be saved.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hs_oauth_core::{Account, TokenSet};
+use hs_oauth_core::renewal::UnsavedTokens;
+use hs_oauth_core::{Account, RefreshToken, TokenSet};
 
-use crate::single_flight::{SingleFlight, Waiting};
+use crate::received::Unsaved;
+use crate::single_flight::{SingleFlight, State, Waiting};
 
 /// The retries of a process: they go on from the first tokens that could not be saved until all tokens are saved.
 ///
@@ -17,6 +19,9 @@ pub struct SaveRetries<W: Waiting> {
     last: Option<(usize, Duration)>,
     has_ended: bool,
 }
+
+/// How long a shutdown may take by default. Kubernetes, for instance, kills a process 30 seconds after it has asked it to end.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -30,7 +35,7 @@ impl<W: Waiting> SaveRetries<W> {
     /// Returns how long to wait before the next attempt, or `None` if all tokens are saved and the retries have ended.
     pub fn next_wait(&mut self) -> Option<Duration> {
         let mut state = self.flights.state();
-        let unsaved = state.unsaved.len();
+        let unsaved = state.accounts_to_save().count();
         if unsaved == 0 {
             // Still under the lock, so that tokens which come later start the retries again.
             state.is_retrying = false;
@@ -52,15 +57,36 @@ impl<W: Waiting> Drop for SaveRetries<W> {
 }
 
 impl<W: Waiting> SingleFlight<W> {
-    /// Returns the accounts whose tokens could not be saved.
-    pub fn unsaved_accounts(&self) -> Vec<Account> {
-        self.state().unsaved.keys().copied().collect()
+    /// Notes tokens that the account's flight has received and not saved yet.
+    pub fn note_received(&self, account: Account, unsaved: UnsavedTokens) {
+        self.state().received.add(account, Unsaved::Renewal(unsaved));
     }
 
-    /// Returns the tokens that could not be saved, with their accounts.
+    /// Returns the accounts whose tokens could not be saved, and for which no flight is under way.
+    pub fn unsaved_accounts(&self) -> Vec<Account> {
+        self.state().accounts_to_save().collect()
+    }
+
+    /// Returns all tokens that are not known to be saved, with their accounts.
     pub fn unsaved_tokens(&self) -> Vec<(Account, TokenSet)> {
-        let state = self.state();
-        state.unsaved.iter().map(|(account, unsaved)| (*account, unsaved.tokens().clone())).collect()
+        self.state().received.tokens().collect()
+    }
+
+    /// Removes the account's install that could not be saved, since the account has been disconnected. Returns its refresh token, which is
+    /// still to be revoked.
+    pub fn discard_install(&self, account: Account) -> Option<RefreshToken> {
+        self.state().received.discard_install(account)?.refresh_token
+    }
+}
+
+impl<W: Waiting> State<W> {
+    /// Returns whether the caller has to start [`SaveRetries`]. They count as started from now on.
+    pub(crate) fn start_retries(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_retrying, true)
+    }
+
+    fn accounts_to_save(&self) -> impl Iterator<Item = Account> {
+        self.received.accounts_to_save().filter(|account| !self.flights.contains_key(account))
     }
 }
 

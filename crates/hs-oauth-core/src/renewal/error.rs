@@ -89,8 +89,7 @@ pub enum TokenError {
     Store(StoreError),
     /// HubSpot issued tokens that could not be saved. They may exist nowhere else.
     ///
-    /// After a renewal, the token manager holds them and saves them as soon as the store works again. After an install, the caller has to
-    /// install them again.
+    /// The token manager holds them and saves them as soon as the store works again, unless another install or a disconnect came in between.
     #[error("new tokens could not be saved{}; next: keep them, and see to the store", cause(Some(error)))]
     Unsaved {
         /// The tokens that HubSpot issued.

@@ -83,6 +83,8 @@ enum State {
         tokens: Box<TokenSet>,
         error: TokenError,
     },
+    /// It releases its lease, since it may not send any more.
+    GiveBack(Option<TokenSet>),
     /// It releases its lease before it begins anew.
     Restart,
     Revoke,
@@ -121,6 +123,12 @@ impl Renewal {
         self.holder = unsaved.holder;
         self.pending_save = Some(PendingSave::again(unsaved));
         self
+    }
+
+    /// Returns the tokens that the run has received and has not saved. They may exist nowhere else. After a crash of the driver, or after
+    /// [`TokenError::Unsaved`], the next run must begin with them.
+    pub fn unsaved(&self) -> Option<&UnsavedTokens> {
+        self.pending_save.as_ref().map(|pending| &pending.unsaved)
     }
 
     /// Returns the tokens that the run could not save, after [`TokenError::Unsaved`]. The next run must begin with them.
@@ -231,6 +239,13 @@ impl Renewal {
         record.lease = None;
         let error = TokenError::BackingOff { wait, cause: Some(cause) };
         self.swap(State::Release { tokens: Box::new(tokens), error }, version, record)
+    }
+
+    /// Gives the lease back, since nothing is sent any more.
+    fn not_sent(&mut self, leased: Stored) -> Next {
+        let Stored { version, mut record } = leased;
+        record.lease = None;
+        self.swap(State::GiveBack(record.tokens.clone()), version, record)
     }
 
     /// Does what the response to the refresh asks for.
@@ -451,6 +466,7 @@ impl Run for Renewal {
             (State::Load, Input::Loaded(stored)) => self.loaded(now, stored),
             (State::Load, Input::StoreFailed(error)) => self.done(Err(TokenError::Store(error))),
             (State::Wait, Input::Slept) => self.load(State::Load),
+            (State::Wait, Input::ShuttingDown) => self.done(Err(TokenError::ShutDown)),
 
             (State::Admit { stored, .. }, Input::Admit { waited }) => self.admitted(now, *stored, waited),
             (State::Admit { stored, deadline }, Input::Skip) => self.skipped(now, *stored, deadline),
@@ -475,6 +491,10 @@ impl Run for Renewal {
             }
             (State::Identify { leased, tokens }, Input::Introspected(response)) => {
                 self.identified(now, *leased, *tokens, response)
+            }
+            (State::Send { leased, .. }, Input::ShuttingDown) => self.not_sent(*leased),
+            (State::GiveBack(tokens), Input::Stored(_) | Input::Conflict | Input::StoreFailed(_)) => {
+                self.found_or(now, tokens, TokenError::ShutDown)
             }
 
             (State::Send { leased, .. }, Input::Paused { wait, cause }) => self.paused(*leased, wait, cause),

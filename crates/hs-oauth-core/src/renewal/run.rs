@@ -157,7 +157,8 @@ pub enum Input {
         /// Why there is a pause.
         cause: RetryCause,
     },
-    /// The result of [`Step::Admit`] if no renewal begins any more.
+    /// The result of [`Step::Admit`], [`Step::Send`] or [`Step::Sleep`] if nothing was done, since no renewal begins any more. After a
+    /// sleep it is possible only for a [`Renewal`](crate::renewal::Renewal) that has sent nothing.
     ShuttingDown,
     /// The result of [`Step::Sleep`]: the time is over.
     Slept,

@@ -1,0 +1,77 @@
+//! How a flight is driven: as one run, which knows what a shutdown may end and what must not be lost.
+
+use hs_oauth_core::Timestamp;
+use hs_oauth_core::renewal::{
+    CurrentTokens, Disconnect, Input, Install, Run, Step, TokenError, UnsavedTokens,
+};
+
+use crate::outcome::Flight;
+
+/// A run that a token manager drives.
+pub trait Driven: Run {
+    /// Returns whether a shutdown ends the run instead of letting it sleep. If so, the run has sent no refresh and holds no tokens.
+    fn ends_at_shutdown(&self) -> bool {
+        false
+    }
+
+    /// Returns the tokens that the run has received since the last step, and that are not saved yet.
+    fn newly_received(&mut self) -> Option<UnsavedTokens> {
+        None
+    }
+}
+
+/// How far a flight has come.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    has_sent: bool,
+    has_shown_tokens: bool,
+    /// What came of the install that the flight began with: whether it was a reinstall, or why it does not stand.
+    pub(crate) install: Option<Result<bool, TokenError>>,
+}
+
+/// An install that an earlier run could not finish comes first. When its tokens are stored, or another install or a disconnect stands
+/// instead, the flight is a renewal, which finds out whether the stored tokens are what the callers need.
+impl Run for Flight {
+    type Output = CurrentTokens;
+
+    fn start(&mut self, now: Timestamp) -> Step<CurrentTokens> {
+        match &mut self.install {
+            Some(install) => install.start(now),
+            None => self.run.start(now),
+        }
+    }
+
+    fn resume(&mut self, now: Timestamp, input: Input) -> Step<CurrentTokens> {
+        let Some(install) = &mut self.install else {
+            let step = self.run.resume(now, input);
+            self.progress.has_sent |= matches!(step, Step::Send { .. });
+            return step;
+        };
+        self.progress.install = match install.resume(now, input) {
+            Step::Done(Ok(_)) => Some(Ok(install.is_reinstall())),
+            Step::Done(Err(error @ TokenError::Superseded { .. })) => Some(Err(error)),
+            step => return step,
+        };
+        self.install = None;
+        self.run.start(now)
+    }
+}
+
+impl Driven for Flight {
+    fn ends_at_shutdown(&self) -> bool {
+        self.install.is_none() && !self.progress.has_sent && self.run.unsaved().is_none()
+    }
+
+    fn newly_received(&mut self) -> Option<UnsavedTokens> {
+        if self.progress.has_shown_tokens || !self.progress.has_sent {
+            return None;
+        }
+        let unsaved = self.run.unsaved().cloned();
+        self.progress.has_shown_tokens = unsaved.is_some();
+        unsaved
+    }
+}
+
+impl Driven for Install {}
+
+impl Driven for Disconnect {}
