@@ -9,6 +9,7 @@ use super::events::{Action, Delivery, Event};
 use super::{ActiveRun, Loaded, RunKind, SECOND, Simulator, millis};
 
 /// What a run asks for. Of installs and disconnects the result is of no interest here.
+#[expect(clippy::large_enum_variant, reason = "one exists at a time")]
 enum Next {
     Act(Action),
     Admit(Deadline),
