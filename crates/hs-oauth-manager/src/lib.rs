@@ -20,10 +20,10 @@
 
 mod cache;
 mod clock;
-mod driven;
 mod entropy;
 mod event;
 mod exchange;
+mod flight;
 mod identity;
 mod install_task;
 mod installed;
@@ -40,7 +40,6 @@ mod unsaved;
 
 pub use cache::{Cache, Cached, Snapshot, access_token};
 pub use clock::Clock;
-pub use driven::Driven;
 pub use entropy::random;
 #[cfg(feature = "tracing")]
 pub use event::account_span;
@@ -48,10 +47,11 @@ pub use event::{Event, Listener};
 #[cfg(feature = "tracing")]
 pub use exchange::span;
 pub use exchange::{ExchangeError, SendError, Tries, explains_401, trace};
+pub use flight::{Driven, Flight};
 pub use identity::NewTokens;
 pub use install_task::InstallTask;
 pub use installed::Installed;
-pub use outcome::{BearerResult, Caller, Flight, FlightEnd, FlightResult, Outcome};
+pub use outcome::{BearerResult, Caller, FlightEnd, FlightResult, Outcome};
 pub use queue::{Admitted, Purpose, RenewalQueue, Wait};
 pub use received::Unsaved;
 pub use settings::{RunsOn, Settings, TokenManagerBuilder};

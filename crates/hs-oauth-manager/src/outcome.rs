@@ -7,8 +7,8 @@ use hs_oauth_core::renewal::{CurrentTokens, Demand, Install, Renewal, RetryCause
 use hs_oauth_core::{Account, Timestamp};
 
 use crate::cache::{Cache, Snapshot, bearer, is_met};
-use crate::driven::Progress;
 use crate::event::Event;
+use crate::flight::Flight;
 use crate::received::Unsaved;
 
 /// The result of a flight, for its callers.
@@ -27,23 +27,6 @@ pub struct Outcome {
 
 /// What a caller receives in the end.
 pub type BearerResult = Result<HeaderValue, TokenError>;
-
-/// The run of a flight, and the state at its beginning.
-#[derive(Debug)]
-pub struct Flight {
-    pub(crate) run: Renewal,
-    /// The install that an earlier run could not finish, and that comes before `run`.
-    pub(crate) install: Option<Install>,
-    pub(crate) progress: Progress,
-    pub(crate) account: Account,
-    pub(crate) snapshot: Snapshot,
-    /// The tokens that the run begins with, since an earlier run could not save them.
-    pub(crate) unsaved: Option<Unsaved>,
-    /// Whether the flight was started because an API rejected a token with 401.
-    pub(crate) forced: bool,
-    /// When the flight began.
-    pub(crate) began: Timestamp,
-}
 
 /// A flight that has ended.
 #[derive(Debug)]
@@ -245,6 +228,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::flight::Progress;
     use crate::tests::{ACCOUNT, NOW, app, tokens, unsaved};
 
     type RunResult = Result<CurrentTokens, TokenError>;

@@ -11,12 +11,12 @@ use hs_oauth_core::renewal::{
 use hs_oauth_core::{Account, AppIdentity, Error, NextStep, Random, RefreshToken, Timestamp, TokenSet};
 
 use crate::cache::{Cache, access_token, bearer};
-use crate::driven::Progress;
 use crate::event::{Event, emit};
+use crate::flight::{Flight, Progress};
 use crate::identity::NewTokens;
 use crate::install_task::InstallTask;
 use crate::installed::Installed;
-use crate::outcome::{Caller, Flight, FlightEnd};
+use crate::outcome::{Caller, FlightEnd};
 use crate::queue::Purpose;
 use crate::received::Unsaved;
 use crate::settings::Settings;

@@ -1,11 +1,12 @@
-//! How a flight is driven: as one run, which knows what a shutdown may end and what must not be lost.
+//! A flight: one renewal in one process. It is driven as one run, which knows what a shutdown may end and what must not be lost.
 
-use hs_oauth_core::Timestamp;
 use hs_oauth_core::renewal::{
-    CurrentTokens, Disconnect, Input, Install, Run, Step, TokenError, UnsavedTokens,
+    CurrentTokens, Disconnect, Input, Install, Renewal, Run, Step, TokenError, UnsavedTokens,
 };
+use hs_oauth_core::{Account, Timestamp};
 
-use crate::outcome::Flight;
+use crate::cache::Snapshot;
+use crate::received::Unsaved;
 
 /// A run that a token manager drives.
 pub trait Driven: Run {
@@ -18,6 +19,23 @@ pub trait Driven: Run {
     fn newly_received(&mut self) -> Option<UnsavedTokens> {
         None
     }
+}
+
+/// The run of a flight, and the state at its beginning.
+#[derive(Debug)]
+pub struct Flight {
+    pub(crate) run: Renewal,
+    /// The install that an earlier run could not finish, and that comes before `run`.
+    pub(crate) install: Option<Install>,
+    pub(crate) progress: Progress,
+    pub(crate) account: Account,
+    pub(crate) snapshot: Snapshot,
+    /// The tokens that the run begins with, since an earlier run could not save them.
+    pub(crate) unsaved: Option<Unsaved>,
+    /// Whether the flight was started because an API rejected a token with 401.
+    pub(crate) forced: bool,
+    /// When the flight began.
+    pub(crate) began: Timestamp,
 }
 
 /// How far a flight has come.
