@@ -3,12 +3,14 @@
 mod budget;
 mod clock;
 mod faults;
+mod limits;
 mod relay;
 mod runtime;
 pub(crate) mod setup;
 mod sharing;
 mod shutdown;
 mod tenants;
+mod token_server;
 
 use std::time::Duration;
 

@@ -413,7 +413,7 @@ impl fmt::Debug for Manager {
 /// A memory store with a function of the test that runs before each operation. It can fail, panic or wait.
 #[derive(Default)]
 pub(crate) struct Store {
-    records: MemoryStore,
+    records: Mutex<Arc<MemoryStore>>,
     fault: Mutex<Option<Arc<StoreFault>>>,
 }
 
@@ -477,7 +477,18 @@ impl Store {
     }
 
     pub(crate) fn stored_of(&self, account: Account) -> Stored {
-        self.records.load(account).unwrap().unwrap()
+        self.records().load(account).unwrap().unwrap()
+    }
+
+    /// Replaces everything by this one record, as if a copy of the store from long ago had been restored. Its version is low.
+    pub(crate) fn restore(&self, record: &Record) {
+        let records = MemoryStore::new();
+        assert!(matches!(records.swap(HUB, None, record), Ok(Swapped::Stored(_))));
+        *self.records.lock().unwrap() = Arc::new(records);
+    }
+
+    fn records(&self) -> Arc<MemoryStore> {
+        Arc::clone(&self.records.lock().unwrap())
     }
 
     pub(crate) fn tokens(&self) -> TokenSet {
@@ -488,7 +499,7 @@ impl Store {
     pub(crate) fn rewrite(&self, change: impl FnOnce(&mut Record)) {
         let Stored { version, mut record } = self.stored();
         change(&mut record);
-        assert!(matches!(self.records.swap(HUB, Some(version), &record), Ok(Swapped::Stored(_))));
+        assert!(matches!(self.records().swap(HUB, Some(version), &record), Ok(Swapped::Stored(_))));
     }
 
     /// Makes the stored access token end now.
@@ -505,26 +516,26 @@ impl Store {
 impl TokenStore for Store {
     fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
         self.before(account, Operation::Load)?;
-        self.records.load(account)
+        self.records().load(account)
     }
 
     fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError> {
         let is_save = |stored: &Stored| record.tokens.is_some() && record.tokens != stored.record.tokens;
-        let operation = match self.records.load(account)?.as_ref().is_some_and(is_save) {
+        let operation = match self.records().load(account)?.as_ref().is_some_and(is_save) {
             true => Operation::Save,
             false => Operation::Swap,
         };
         self.before(account, operation)?;
-        self.records.swap(account, expected, record)
+        self.records().swap(account, expected, record)
     }
 
     fn list(&self) -> Result<Vec<Account>, StoreError> {
         self.before(HUB, Operation::List)?;
-        self.records.list()
+        self.records().list()
     }
 
     fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
-        self.records.remove(account, expected)
+        self.records().remove(account, expected)
     }
 }
 

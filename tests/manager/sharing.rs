@@ -123,6 +123,8 @@ fn a_caller_that_gives_up_at_any_point_loses_no_rotated_token() {
         let before = setup.sent(Target::Refresh);
         let Manager::Async(runtime, manager) = setup.other_process() else { panic!() };
         give_up(&runtime, &manager);
+        // A shutdown lets no renewal begin that has not begun.
+        wait_until(|| format!("{manager:?}").contains("flights: 0"));
         assert!(runtime.block_on(manager.shutdown()).is_empty());
         let count = setup.sent(Target::Refresh) - before;
         assert!(sent.contains(&count), "{point}: {count}");

@@ -38,17 +38,22 @@ impl Inner {
             let input = match step {
                 Step::Load { timeout } => {
                     let timeout = timeout.min(self.shared.settings.store_timeout);
-                    loaded(with_timeout(timeout, async { self.store.load(account).await }).await)
+                    let result = with_timeout(timeout, async { self.store.load(account).await }).await;
+                    self.shared.note_load(account, &result, self.now());
+                    loaded(result)
                 }
                 Step::Swap { expected, record, timeout } => {
                     let swap = async { self.store.swap(account, expected, &record).await };
                     swapped(with_timeout(timeout, swap).await)
                 }
-                Step::Send { .. } if self.shared.flights.is_closed() => Input::ShuttingDown,
-                Step::Send { refresh, timeout } => {
-                    let response = self.client.call_once(&refresh, timeout).await;
-                    self.shared.refreshed(account, self.now(), response)
-                }
+                Step::Send { refresh, timeout } => match self.shared.flights.before_send(account, self.now())
+                {
+                    Some(input) => input,
+                    None => {
+                        let response = self.client.call_once(&refresh, timeout).await;
+                        self.shared.refreshed(account, self.now(), response)
+                    }
+                },
                 Step::Introspect(introspect) => Input::Introspected(self.client.call(&introspect).await),
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke).await),
                 Step::Admit { deadline } => self.admit(account, purpose, deadline).await,

@@ -18,6 +18,9 @@ impl Inner {
     /// Returns a bearer that meets the caller's demand, from the store or from HubSpot.
     pub(crate) async fn bearer(self: &Arc<Self>, mut caller: Caller) -> BearerResult {
         self.shared.check_level(caller.account)?;
+        if let Some(error) = self.shared.recent_failure(&caller, self.now()) {
+            return caller.fallback(error, &self.shared.cache, self.now());
+        }
         loop {
             let started = self.start_or_join(caller.account, &caller.demand, Purpose::Caller);
             let (flight, has_led) = match started {
@@ -54,7 +57,10 @@ impl Inner {
 
     async fn run(self: Arc<Self>, mut guard: FlightGuard<Tokio>, demand: Demand, purpose: Purpose) {
         let mut flight = self.shared.begin_flight(guard.account(), demand, self.now(), random());
-        let result = self.drive(guard.account(), purpose, &mut flight).await;
+        let result = match flight.refusal() {
+            Some(error) => Err(error),
+            None => self.drive(guard.account(), purpose, &mut flight).await,
+        };
         let end = self.shared.finish_flight(&mut guard, flight, result, self.now(), random().next_u64());
         if end.starts_retries {
             self.start_retries();

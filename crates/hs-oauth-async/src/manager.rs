@@ -93,8 +93,9 @@ impl TokenManager {
             let timeout = inner.shared.settings.store_timeout;
             let check = with_timeout(timeout, async { inner.store.check().await });
             check.await.map_err(TokenError::Store)?;
-            let tokens = inner.client.exchange_code(code).await?;
-            inner.install_new(task, inner.shared.new_tokens(tokens, None)?).await
+            let exchanged = inner.client.exchange_code(code).await;
+            inner.shared.flights.note_response(None, &exchanged, inner.now());
+            inner.install_new(task, inner.shared.new_tokens(exchanged?, None)?).await
         };
         self.inner.run_task(work).await
     }
@@ -171,7 +172,7 @@ impl TokenManager {
     ///
     /// # Errors
     /// - [`TokenError::NotInstalled`], [`TokenError::Gone`] or [`TokenError::NotRenewable`] if the account has to connect the app, for the
-    ///   first time or again. The manager does not remember these errors, so each further call asks the store.
+    ///   first time or again. What another process does for the account shows within a second.
     /// - [`TokenError::Call`], [`TokenError::BackingOff`], [`TokenError::Store`] or [`TokenError::Unsaved`] if the token is no longer good
     ///   and cannot be renewed now. [`TokenError::next_step`] says what to do.
     /// - [`TokenError::Interrupted`] if the renewal ended without a result.

@@ -1,5 +1,6 @@
 //! Drives the runs of hs-oauth-core: does each step that a run asks for, and decides nothing.
 
+use std::sync::{Arc, Condvar};
 use std::time::Duration;
 
 use hs_oauth_core::renewal::{Deadline, Input, Step, TokenError};
@@ -8,7 +9,7 @@ use hs_oauth_manager::{Admitted, Driven, Purpose, Shared, catch_panic, loaded, s
 use hs_oauth_store::TokenStore;
 
 use crate::client::Client;
-use crate::waiting::Threads;
+use crate::waiting::{Threads, wait_for};
 
 /// The client, the store and the state that all clones of a manager share.
 pub(crate) struct Inner {
@@ -31,15 +32,22 @@ impl Inner {
         let mut step = run.start(self.now());
         loop {
             let input = match step {
-                Step::Load { .. } => loaded(catch_panic(|| self.store.load(account))),
+                Step::Load { .. } => {
+                    let result = catch_panic(|| self.store.load(account));
+                    self.shared.note_load(account, &result, self.now());
+                    loaded(result)
+                }
                 Step::Swap { expected, record, .. } => {
                     swapped(catch_panic(|| self.store.swap(account, expected, &record)))
                 }
-                Step::Send { .. } if self.shared.flights.is_closed() => Input::ShuttingDown,
-                Step::Send { refresh, timeout } => {
-                    let response = self.client.call_once(&refresh, timeout);
-                    self.shared.refreshed(account, self.now(), response)
-                }
+                Step::Send { refresh, timeout } => match self.shared.flights.before_send(account, self.now())
+                {
+                    Some(input) => input,
+                    None => {
+                        let response = self.client.call_once(&refresh, timeout);
+                        self.shared.refreshed(account, self.now(), response)
+                    }
+                },
                 Step::Introspect(introspect) => Input::Introspected(self.client.call(&introspect)),
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke)),
                 Step::Admit { .. } if self.shared.flights.is_closed() => Input::ShuttingDown,
@@ -80,12 +88,13 @@ impl Inner {
     fn admit(&self, account: Account, deadline: Deadline) -> Input {
         let (flights, clock) = (&self.shared.flights, &self.shared.settings.clock);
         let mut state = flights.state();
-        state.queue.join(account, Purpose::Caller, deadline, ());
+        let waker = Arc::new(Condvar::new());
+        state.queue.join(account, Purpose::Caller, deadline, Arc::clone(&waker));
         let mut waited = false;
         loop {
             match flights.admit(&mut state, account, clock.wait_time(), waited) {
                 Ok(input) => return input,
-                Err(wait) => state = flights.waiting.wait(state, wait, clock),
+                Err(wait) => state = wait_for(&waker, state, wait, clock),
             }
             waited = true;
         }

@@ -23,6 +23,9 @@ impl Inner {
     /// Returns a bearer that meets the caller's demand, from the store or from HubSpot.
     pub(crate) fn bearer(self: &Arc<Self>, mut caller: Caller) -> BearerResult {
         self.shared.check_level(caller.account)?;
+        if let Some(error) = self.shared.recent_failure(&caller, self.now()) {
+            return caller.fallback(error, &self.shared.cache, self.now());
+        }
         loop {
             let (result, has_led) = match self.start_or_join(caller.account, Purpose::Caller) {
                 Ok(Role::Leader(guard)) => {
@@ -46,9 +49,13 @@ impl Inner {
         mut admitted: Option<Admitted>,
     ) -> FlightResult {
         let mut flight = self.shared.begin_flight(guard.account(), demand, self.now(), random());
-        let result = self.drive(guard.account(), &mut admitted, &mut flight);
+        let result = match flight.refusal() {
+            Some(error) => Err(error),
+            None => self.drive(guard.account(), &mut admitted, &mut flight),
+        };
         if let Some(unused) = admitted {
-            self.give_back(unused);
+            let flights = &self.shared.flights;
+            flights.waiting.queue_changed(flights.state().queue.give_back(unused));
         }
         let end = self.shared.finish_flight(&mut guard, flight, result, self.now(), random().next_u64());
         if end.starts_retries {
@@ -79,13 +86,6 @@ impl Inner {
             Role::Leader(guard) => self.run(guard, Demand::Usable, purpose, None),
             Role::Follower(flight) => result_of(&flight),
         }
-    }
-
-    /// Gives back a right to begin that was not used.
-    pub(crate) fn give_back(&self, unused: Admitted) {
-        let flights = &self.shared.flights;
-        flights.state().queue.give_back(unused);
-        flights.waiting.queue_changed(None);
     }
 
     /// Waits until nothing is under way, and makes one attempt to save the tokens of each account that are not saved. Returns after `max`

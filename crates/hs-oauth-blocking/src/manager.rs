@@ -93,8 +93,9 @@ impl TokenManager {
         let inner = self.inner();
         let task = inner.shared.flights.start_task()?;
         catch_panic(|| inner.store.check()).map_err(TokenError::Store)?;
-        let tokens = inner.client.exchange_code(code)?;
-        inner.install_new(task, inner.shared.new_tokens(tokens, None)?)
+        let exchanged = inner.client.exchange_code(code);
+        inner.shared.flights.note_response(None, &exchanged, inner.now());
+        inner.install_new(task, inner.shared.new_tokens(exchanged?, None)?)
     }
 
     /// Stores tokens that were not requested by [`install`](Self::install), such as those in an error of it. They replace those that were
@@ -160,7 +161,7 @@ impl TokenManager {
     ///
     /// # Errors
     /// - [`TokenError::NotInstalled`], [`TokenError::Gone`] or [`TokenError::NotRenewable`] if the account has to connect the app, for the
-    ///   first time or again. The manager does not remember these errors, so each further call asks the store.
+    ///   first time or again. What another process does for the account shows within a second.
     /// - [`TokenError::Call`], [`TokenError::BackingOff`], [`TokenError::Store`] or [`TokenError::Unsaved`] if the token is no longer good
     ///   and cannot be renewed now. [`TokenError::next_step`] says what to do.
     /// - [`TokenError::Interrupted`] if the renewal ended without a result.

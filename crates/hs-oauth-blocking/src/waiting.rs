@@ -8,7 +8,8 @@ use hs_oauth_manager::{Clock, FlightResult, State, Wait, Waiting};
 /// Waiting with condition variables.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
-    /// Is notified when the queue changes, when nothing is under way any more, and when no refresh is sent any more.
+    /// Is notified when the queue changes, when nothing is under way any more, and when no refresh is sent any more. A run in the queue has
+    /// one of its own, since there may be thousands of them.
     pub(crate) changed: Condvar,
 }
 
@@ -17,7 +18,7 @@ pub(crate) type Flight = Arc<(Mutex<Option<FlightResult>>, Condvar)>;
 
 impl Waiting for Threads {
     type Flight = Flight;
-    type Waker = ();
+    type Waker = Arc<Condvar>;
 
     fn deliver(flight: &Flight, flight_result: FlightResult) {
         let (result, has_ended) = &**flight;
@@ -25,7 +26,8 @@ impl Waiting for Threads {
         has_ended.notify_all();
     }
 
-    fn queue_changed(&self, _: Option<&()>) {
+    fn queue_changed(&self, run: Option<&Arc<Condvar>>) {
+        run.inspect(|run| run.notify_one());
         self.changed.notify_all();
     }
 
@@ -39,22 +41,6 @@ impl Waiting for Threads {
 }
 
 impl Threads {
-    /// Waits until the queue changes, the time of `wait` is over, or the clock has to be looked at again.
-    pub(crate) fn wait<'s>(
-        &self,
-        state: MutexGuard<'s, State<Self>>,
-        wait: Wait,
-        clock: &Clock,
-    ) -> MutexGuard<'s, State<Self>> {
-        match wait {
-            Wait::For(time) => {
-                let time = clock.look_again_after(time);
-                self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
-            }
-            Wait::UntilWoken => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-        }
-    }
-
     /// Waits while `condition` holds, but not longer than `max`.
     pub(crate) fn wait_while<'s>(
         &self,
@@ -64,5 +50,21 @@ impl Threads {
     ) -> MutexGuard<'s, State<Self>> {
         let waited = self.changed.wait_timeout_while(state, max, condition);
         waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Waits until `changed` is notified, the time of `wait` is over, or the clock has to be looked at again.
+pub(crate) fn wait_for<'s>(
+    changed: &Condvar,
+    state: MutexGuard<'s, State<Threads>>,
+    wait: Wait,
+    clock: &Clock,
+) -> MutexGuard<'s, State<Threads>> {
+    match wait {
+        Wait::For(time) => {
+            let waited = changed.wait_timeout(state, clock.look_again_after(time));
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        }
+        Wait::UntilWoken => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
     }
 }

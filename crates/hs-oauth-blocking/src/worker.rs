@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use hs_oauth_core::Account;
 use hs_oauth_core::renewal::Demand;
-use hs_oauth_manager::{Purpose, Role};
+use hs_oauth_manager::{Purpose, Role, Waiting};
 
 use crate::driver::Inner;
 use crate::flight::THREAD_NAME;
+use crate::waiting::wait_for;
 
 /// A thread that renews tokens ahead of time. The queue counts it until it ends.
 struct Worker {
@@ -43,17 +44,19 @@ impl Worker {
                     self.has_ended = true;
                     return false;
                 }
-                Err(wait) => state = flights.waiting.wait(state, wait, clock),
+                Err(wait) => state = wait_for(&flights.waiting.changed, state, wait, clock),
             }
         };
         // Still under the lock under which the account left the queue, so that a shutdown waits for its flight.
-        let role = flights.start_or_join(&mut state, admitted.account, Purpose::Ahead);
-        drop(state);
-        match role {
+        match flights.start_or_join(&mut state, admitted.account, Purpose::Ahead) {
             Ok(Role::Leader(guard)) => {
-                _ = self.inner.run(guard, Demand::Usable, Purpose::Ahead, Some(admitted))
+                drop(state);
+                _ = self.inner.run(guard, Demand::Usable, Purpose::Ahead, Some(admitted));
             }
-            Ok(Role::Follower(_)) | Err(_) => self.inner.give_back(admitted),
+            // Under the lock too, so that the flight which is there cannot begin in between and lose its place among those in flight.
+            Ok(Role::Follower(_)) | Err(_) => {
+                flights.waiting.queue_changed(state.queue.give_back(admitted));
+            }
         }
         true
     }

@@ -142,6 +142,9 @@ impl Cache {
 
     /// Puts tokens into the cache unless newer ones are there. `version` is that of the record in which they are stored.
     ///
+    /// What was there when the snapshot was taken is older, whatever its version: the tokens were found or saved later. Versions that fall
+    /// come from a store that was restored.
+    ///
     /// Returns `false`, and changes nothing, if this account or another one in its shard was evicted since the snapshot was taken.
     pub(crate) fn publish(
         &self,
@@ -156,7 +159,11 @@ impl Cache {
         if *evictions != snapshot.evictions {
             return false;
         }
-        if self.entry(account).is_none_or(|entry| entry.version < version) {
+        let is_newer = |entry: Entry| match snapshot.version == Some(entry.version) {
+            true => entry.version != version || entry.bearer != bearer,
+            false => entry.version < version,
+        };
+        if self.entry(account).is_none_or(is_newer) {
             let entry = Entry {
                 bearer,
                 schedule: self.policy.schedule(tokens),
@@ -450,6 +457,21 @@ mod tests {
         assert_eq!(cache.held(HUB).unwrap(), "Bearer new");
         assert!(publish(&cache, snapshot, "newer", 6));
         assert_eq!(cache.held(HUB).unwrap(), "Bearer newer");
+    }
+
+    /// A restored store has lower versions than those in the cache. A bearer that were not published would be loaded at every call.
+    #[test]
+    fn what_was_there_when_a_flight_began_gives_way_whatever_its_version() {
+        let cache = cache();
+        publish(&cache, cache.snapshot(HUB), "before", 9);
+        assert!(publish(&cache, cache.snapshot(HUB), "restored", 4));
+        assert_eq!(cache.held(HUB).unwrap(), "Bearer restored");
+        assert!(publish(&cache, cache.snapshot(HUB), "later", 4));
+        assert_eq!(cache.held(HUB).unwrap(), "Bearer later");
+        let snapshot = cache.snapshot(HUB);
+        publish(&cache, snapshot, "installed", 8);
+        assert!(publish(&cache, snapshot, "found-before", 7));
+        assert_eq!(cache.held(HUB).unwrap(), "Bearer installed");
     }
 
     /// RENEWAL.md, rule 6: a flight that began before a disconnect does not undo it.

@@ -49,7 +49,7 @@ pub enum Event<'a> {
     /// app's client id or secret is probably that of another app.
     MassRefusal,
     /// A renewal failed, or an install or the save of new tokens did. [`TokenError::next_step`] says what to do. The manager itself tries
-    /// a renewal again when it may.
+    /// a renewal again when it may. A store that fails for all accounts is reported at once, and then once a minute as long as it fails.
     Failed {
         /// The account.
         account: Account,
@@ -57,6 +57,8 @@ pub enum Event<'a> {
         error: &'a TokenError,
         /// How long it took until it failed, with all waits.
         took: Duration,
+        /// How many renewals have failed without an event of their own since the last one. It is not 0 only for a store that fails.
+        unreported: u64,
     },
 }
 
@@ -109,8 +111,8 @@ fn trace(event: &Event<'_>) {
             tracing::warn!(target: TARGET, %account, event = name, unsettled);
         }
         Event::MassRefusal => tracing::warn!(target: TARGET, event = name),
-        Event::Failed { account, error, took } => {
-            tracing::warn!(target: TARGET, %account, event = name, %error, ?took);
+        Event::Failed { account, error, took, unreported } => {
+            tracing::warn!(target: TARGET, %account, event = name, %error, ?took, unreported);
         }
         Event::Installed { account, reinstall } => {
             tracing::info!(target: TARGET, %account, event = name, reinstall);

@@ -30,12 +30,26 @@ pub struct Flight {
     pub(crate) progress: Progress,
     pub(crate) account: Account,
     pub(crate) snapshot: Snapshot,
+    /// How often what is remembered of an account had been forgotten.
+    pub(crate) forgotten: u64,
+    /// The error with which the flight ends at once, since the store fails.
+    pub(crate) refusal: Option<TokenError>,
     /// The tokens that the run begins with, since an earlier run could not save them.
     pub(crate) unsaved: Option<Unsaved>,
+    /// Whether the flight was started for a caller who is content with any token that may be handed out.
+    pub(crate) any_usable: bool,
     /// Whether the flight was started because an API rejected a token with 401.
     pub(crate) forced: bool,
     /// When the flight began.
     pub(crate) began: Timestamp,
+}
+
+impl Flight {
+    /// Returns the error with which the flight ends without its run being driven, if there is one: the store fails, and is asked by another
+    /// flight.
+    pub fn refusal(&self) -> Option<TokenError> {
+        self.refusal.clone()
+    }
 }
 
 /// How far a flight has come.

@@ -8,11 +8,13 @@
 //! - [`Shared`] is the state that all clones of a manager share. It ties the parts below together.
 //! - [`Cache`] holds the bearers, and is read without a lock.
 //! - [`SingleFlight`] allows one renewal at a time for each account: the first caller leads it, and the others follow.
-//! - [`RenewalQueue`] says when renewals begin: their rate, and their order.
+//! - [`RenewalQueue`] says when renewals begin: their rate, their order, and how many are in flight. It heeds what HubSpot's last
+//!   responses say.
 //! - [`Flight`] and [`FlightEnd`] are the beginning and the end of a renewal. The end changes the cache and emits events.
 //! - [`Caller`] decides whether the [`Outcome`] of a renewal is enough for a caller.
 //! - [`InstallTask`] is an install under way, and [`Driven`] is a run that is driven.
-//! - [`Unsaved`] is tokens that were received and are not known to be saved. [`SaveRetries`] says when the next attempt is made to save tokens whose save failed.
+//! - [`Unsaved`] is tokens that were received and are not known to be saved. [`SaveRetries`] says when the next attempt is made to save
+//!   tokens whose save failed.
 //! - [`Settings`] and [`TokenManagerBuilder`] are the settings of an application.
 //! - [`Event`] is what an application's callback receives.
 //! - [`NewTokens`] are tokens that are to be installed, and finds the account that they belong to. [`Installed`] is what came of it.
@@ -30,12 +32,15 @@ mod installed;
 mod outcome;
 mod queue;
 mod received;
+mod recent_failures;
 mod settings;
 mod shared;
 mod single_flight;
 mod store_call;
+mod store_outage;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod unsaved;
 
 pub use cache::{Cache, Cached, Snapshot, access_token};
@@ -52,7 +57,7 @@ pub use identity::NewTokens;
 pub use install_task::InstallTask;
 pub use installed::Installed;
 pub use outcome::{BearerResult, Caller, FlightEnd, FlightResult, Outcome};
-pub use queue::{Admitted, Purpose, RenewalQueue, Wait};
+pub use queue::{Admitted, Limits, Purpose, RenewalQueue, Wait};
 pub use received::Unsaved;
 pub use settings::{RunsOn, Settings, TokenManagerBuilder};
 pub use shared::Shared;

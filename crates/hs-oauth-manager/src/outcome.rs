@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{CurrentTokens, Demand, Install, Renewal, RetryCause, TokenError};
+use hs_oauth_core::renewal::{CurrentTokens, Demand, RetryCause, TokenError};
 use hs_oauth_core::{Account, Timestamp};
 
-use crate::cache::{Cache, Snapshot, bearer, is_met};
+use crate::cache::{Cache, bearer, is_met};
 use crate::event::Event;
 use crate::flight::Flight;
 use crate::received::Unsaved;
@@ -46,6 +46,8 @@ pub struct FlightEnd {
     took: Duration,
     /// Whether the grant was gone before.
     was_gone: bool,
+    /// How many failures of the store had no event since the last one that had, or `None` if this one has none either.
+    unreported: Option<u64>,
 }
 
 /// A caller who asks for a bearer. It may start or join several flights until it has one.
@@ -67,15 +69,16 @@ const MAX_FLIGHTS: u32 = 3;
 
 impl FlightEnd {
     /// Brings the cache up to date with the result of a flight's run. Returns the end, and the tokens that the run could not save.
-    /// `random` spreads pauses.
+    /// `unreported` is how many failures of the store had no event, or `None` if this one shall have none; `random` spreads pauses.
     pub(crate) fn new(
         flight: Flight,
         run_result: Result<CurrentTokens, TokenError>,
+        unreported: Option<u64>,
         cache: &Cache,
         now: Timestamp,
         random: u64,
     ) -> (Self, Option<Unsaved>) {
-        let Flight { run, install, progress, account, snapshot, unsaved, forced, began } = flight;
+        let Flight { run, install, progress, account, snapshot, unsaved, forced, began, .. } = flight;
         let (took, was_gone) = (now.since(began), run.has_rechecked());
         let mut was_evicted = false;
         let result = match &run_result {
@@ -111,6 +114,7 @@ impl FlightEnd {
             was_evicted,
             took,
             was_gone,
+            unreported,
         };
         (end, left)
     }
@@ -120,7 +124,7 @@ impl FlightEnd {
         let Self { account, took, .. } = *self;
         match &self.install {
             Some(Ok(reinstall)) => emit(&Event::Installed { account, reinstall: *reinstall }),
-            Some(Err(error)) => emit(&Event::Failed { account, error, took }),
+            Some(Err(error)) => emit(&Event::Failed { account, error, took, unreported: 0 }),
             None => {}
         }
         match &self.run_result {
@@ -135,7 +139,7 @@ impl FlightEnd {
             }
             // The old token is still good, so no caller receives the error.
             Ok(CurrentTokens { refresh_error: Some(error), .. }) => {
-                emit(&Event::Failed { account, error, took });
+                emit(&Event::Failed { account, error, took, unreported: 0 });
             }
             Err(TokenError::Gone { unsettled, refusal })
                 if refusal.is_some() && !self.was_gone || self.was_evicted =>
@@ -146,7 +150,11 @@ impl FlightEnd {
             Ok(_)
             | Err(TokenError::Gone { .. } | TokenError::NotInstalled | TokenError::NotRenewable)
             | Err(TokenError::BackingOff { .. }) => {}
-            Err(error) => emit(&Event::Failed { account, error, took }),
+            Err(error) => {
+                if let Some(unreported) = self.unreported {
+                    emit(&Event::Failed { account, error, took, unreported });
+                }
+            }
         }
     }
 }
@@ -189,6 +197,12 @@ impl Caller {
             }
             // The leader's flight was cut off. This caller's own may succeed.
             Err(TokenError::Interrupted) if !has_led => TokenError::Interrupted,
+            // The flight was started for a caller who asked for less: it sent nothing, and this caller's own may.
+            Err(error @ (TokenError::Gone { refusal: None, .. } | TokenError::BackingOff { .. }))
+                if !has_led && !matches!(self.demand, Demand::Usable | Demand::OtherThan(_)) =>
+            {
+                error
+            }
             // Another process saved tokens during the flight, and they have expired already.
             Err(error @ TokenError::BackingOff { wait, .. }) if wait.is_zero() => error,
             Err(error) => return Some(self.fallback(error, cache, now)),
@@ -221,7 +235,7 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use hs_oauth_core::http::StatusCode;
-    use hs_oauth_core::renewal::RenewalPolicy;
+    use hs_oauth_core::renewal::{Renewal, RenewalPolicy};
     use hs_oauth_core::{
         AccessToken, ApiError, Error, Operation, Random, StoreError, StoreErrorKind, TransportError,
         TransportErrorKind,
@@ -253,7 +267,10 @@ mod tests {
             progress: Progress::default(),
             account: ACCOUNT,
             snapshot: cache.snapshot(ACCOUNT),
+            forgotten: 0,
+            refusal: None,
             unsaved: None,
+            any_usable: true,
             forced: false,
             began: NOW,
         }
@@ -273,7 +290,7 @@ mod tests {
 
     /// Ends a flight, and returns the names of its events.
     fn events_of(flight: Flight, result: RunResult, cache: &Cache) -> Vec<&'static str> {
-        let (end, _) = FlightEnd::new(flight, result, cache, NOW, 0);
+        let (end, _) = FlightEnd::new(flight, result, Some(0), cache, NOW, 0);
         let names = std::cell::RefCell::new(Vec::new());
         end.emit(|event| {
             assert_eq!(event.account(), Some(ACCOUNT));
@@ -305,7 +322,7 @@ mod tests {
     fn a_refresh_that_failed_while_the_old_token_is_good_is_reported_and_the_old_token_handed_out() {
         let cache = cache();
         let old = CurrentTokens { refresh_error: Some(call_error().into()), ..current("old", false) };
-        let (end, _) = FlightEnd::new(flight(&cache), Ok(old.clone()), &cache, NOW, 0);
+        let (end, _) = FlightEnd::new(flight(&cache), Ok(old.clone()), Some(0), &cache, NOW, 0);
         assert_eq!(end.result.unwrap().bearer, "Bearer old");
         assert_eq!(events_of(flight(&cache), Ok(old), &cache), ["failed"]);
     }
@@ -341,6 +358,20 @@ mod tests {
         assert_eq!(cache.len(), 1);
         events_of(flight(&cache), Err(TokenError::NotInstalled), &cache);
         assert_eq!(cache.len(), 0);
+    }
+
+    #[test]
+    fn a_caller_who_asks_for_more_than_the_flight_it_joined_starts_one_of_its_own() {
+        let gone = || Err(TokenError::Gone { unsettled: false, refusal: None });
+        let backing_off = || Err(TokenError::BackingOff { wait: Duration::from_secs(60), cause: None });
+        for demand in [Demand::Newer, Demand::NewerDespiteRetryAfter, Demand::Recheck] {
+            let caller = || Caller::new(ACCOUNT, demand.clone());
+            assert_eq!(receive(&mut caller(), gone(), false), None, "{demand:?}");
+            assert_eq!(receive(&mut caller(), backing_off(), false), None, "{demand:?}");
+            assert_eq!(receive(&mut caller(), gone(), true).as_deref(), Some("gone"), "{demand:?}");
+        }
+        let mut caller = Caller::new(ACCOUNT, Demand::Usable);
+        assert_eq!(receive(&mut caller, gone(), false).as_deref(), Some("gone"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The order and the rate in which renewals begin.
+//! The order in which renewals begin, their rate, and how many are in flight.
 //!
 //! Tokens that were issued together expire together: those of accounts that connected at the same time, or that were all renewed when a
 //! service started. A rate spreads their renewals over the last part of a token's life, in which tokens are renewed ahead of time.
@@ -7,13 +7,25 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use hs_oauth_core::renewal::{Deadline, Input};
-use hs_oauth_core::{Account, Timestamp};
+use hs_oauth_core::renewal::{Deadline, Input, RetryCause};
+use hs_oauth_core::{Account, Error, Timestamp};
+
+use crate::throttle::Throttle;
+
+/// How many renewals a process begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most renewals that begin in a second, or `None` for no limit.
+    pub per_second: Option<NonZeroU32>,
+    /// The most renewals that are in flight at once: begun, and not ended.
+    pub in_flight: NonZeroU32,
+}
 
 /// The queue in which renewals wait until they may begin.
 ///
 /// Renewals that a caller waits for come before all others. Among equals, the one whose token expires soonest comes first. In any one
-/// second, at most as many renewals begin as the rate says; in any tenth of a second, at most a tenth of that, rounded up.
+/// second, at most as many renewals begin as the rate says; in any tenth of a second, at most a tenth of that, rounded up. At no time are
+/// more in flight than the other limit says. None begins in the pause that a 429 asks for, and in an outage one at a time does.
 ///
 /// The queue has two sorts of entries. A *run* has begun and waits to be admitted. An *account* has no run yet: a worker takes it with
 /// [`next`](Self::next) and then begins one. `W` wakes a run that waits.
@@ -21,6 +33,12 @@ use hs_oauth_core::{Account, Timestamp};
 pub struct RenewalQueue<W> {
     /// The most renewals in a second, or `None` for no limit.
     rate: Option<usize>,
+    max_in_flight: usize,
+    /// The accounts whose renewals have begun and have not ended.
+    in_flight: HashSet<Account>,
+    /// The accounts whose run ignores the pauses that HubSpot asks for.
+    ignoring_pauses: HashSet<Account>,
+    throttle: Throttle,
     /// When each renewal of about the last second began.
     begun: VecDeque<Timestamp>,
     order: BTreeSet<Rank>,
@@ -37,9 +55,9 @@ pub struct RenewalQueue<W> {
 /// How long a run or a worker has to wait before it tries again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// For this long, or until woken, since the rate is used up.
+    /// For this long, or until woken, since the rate is used up or HubSpot has asked for a pause.
     For(Duration),
-    /// Until woken, since another entry is first.
+    /// Until woken, since another entry is first or too many renewals are in flight.
     UntilWoken,
 }
 
@@ -73,8 +91,12 @@ struct Entry<W> {
 #[derive(Debug)]
 struct WaitingRun<W> {
     waker: W,
-    /// Until this moment the caller can have the old token, so the run may skip the renewal instead of waiting.
-    skip_until: Option<Timestamp>,
+    /// The purpose with which it joined.
+    purpose: Purpose,
+    /// The deadline with which it joined. Until then a caller can have the old token, so the run may skip the renewal instead of waiting.
+    deadline: Deadline,
+    /// How many tries had failed in outages when it joined.
+    failed_trials: u64,
 }
 
 /// The place of an entry in the order. The lesser rank comes first.
@@ -91,11 +113,24 @@ const MAX_WORKERS: usize = 8;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+impl Default for Limits {
+    /// Returns no limit of the rate, and at most 64 renewals in flight.
+    fn default() -> Self {
+        const IN_FLIGHT: NonZeroU32 = NonZeroU32::new(64).unwrap();
+        Self { per_second: None, in_flight: IN_FLIGHT }
+    }
+}
+
 impl<W> RenewalQueue<W> {
-    /// Returns an empty queue. `per_second` is the rate, or `None` for no limit.
-    pub fn new(per_second: Option<NonZeroU32>) -> Self {
+    /// Returns an empty queue.
+    pub fn new(limits: Limits) -> Self {
+        let usize = |limit: NonZeroU32| usize::try_from(limit.get()).unwrap_or(usize::MAX);
         Self {
-            rate: per_second.map(|rate| usize::try_from(rate.get()).unwrap_or(usize::MAX)),
+            rate: limits.per_second.map(usize),
+            max_in_flight: usize(limits.in_flight),
+            in_flight: HashSet::new(),
+            ignoring_pauses: HashSet::new(),
+            throttle: Throttle::default(),
             begun: VecDeque::new(),
             order: BTreeSet::new(),
             entries: HashMap::new(),
@@ -106,25 +141,20 @@ impl<W> RenewalQueue<W> {
         }
     }
 
-    /// Adds the run of an account whose new token is needed at `deadline`. Without a limit the run need not wait and is not added. Returns
-    /// the waker of the run now at the front, if a run is there.
+    /// Adds the run of an account whose new token is needed at `deadline`. Returns the waker of the run now at the front, if a run is there.
     pub fn join(&mut self, account: Account, purpose: Purpose, deadline: Deadline, waker: W) -> Option<&W> {
-        self.rate?;
-        let skip_until = match (purpose, deadline) {
-            (Purpose::Caller, Deadline::At(moment)) => Some(moment),
-            _ => None,
-        };
+        let run = WaitingRun { waker, purpose, deadline, failed_trials: self.throttle.failed_trials() };
         let (purpose, deadline) = match self.prioritized.contains(&account) {
             true => (Purpose::Caller, Deadline::Now),
             false => (purpose, deadline),
         };
         self.remove(account);
-        self.insert(account, purpose, deadline, Some(WaitingRun { waker, skip_until }));
+        self.insert(account, purpose, deadline, Some(run));
         self.front()
     }
 
     /// Moves the account's run to the front, since a caller waits for it now. A run that has not joined yet moves there when it joins.
-    /// Returns the waker of the run now at the front, if one was moved.
+    /// Returns the waker of the run, if one was moved.
     pub fn prioritize(&mut self, account: Account) -> Option<&W> {
         let Some(entry) = self.entries.get_mut(&account).filter(|entry| entry.run.is_some()) else {
             self.prioritized.insert(account);
@@ -133,37 +163,77 @@ impl<W> RenewalQueue<W> {
         self.order.remove(&entry.rank);
         entry.rank = Rank { purpose: Purpose::Caller, deadline: Deadline::Now, ..entry.rank };
         self.order.insert(entry.rank);
-        self.front()
+        self.run_of(account).map(|run| &run.waker)
     }
 
-    /// Returns the input for the account's run: [`Input::Admit`], [`Input::Skip`] or [`Input::ShuttingDown`]. A run that has not joined may
-    /// begin. `waited` says whether the run has waited before.
+    /// Returns the input for the account's run: [`Input::Admit`], [`Input::Skip`], [`Input::Paused`] or [`Input::ShuttingDown`]. A run that
+    /// may begin is in flight until its [`end`](Self::end), and one that has not joined may begin. `waited` says whether the run has waited
+    /// before.
+    ///
+    /// A run that a caller waits for does not wait for the end of a pause that HubSpot has asked for. In an outage it waits for the try that
+    /// is in flight, and for no further one.
     ///
     /// # Errors
     /// [`Wait`] if the run has to wait.
     pub fn admit(&mut self, account: Account, now: Timestamp, waited: bool) -> Result<Input, Wait> {
-        let Some(Entry { rank, run: Some(run) }) = self.entries.get(&account) else {
-            return Ok(Input::Admit { waited });
-        };
         if self.is_closed {
             return Ok(Input::ShuttingDown);
         }
-        let can_skip = run.skip_until.is_some_and(|moment| moment > now);
-        let begun = match self.order.first() == Some(rank) {
-            true => self.begin(now),
+        let Some(Entry { rank, run: Some(run) }) = self.entries.get(&account) else {
+            return Ok(Input::Admit { waited });
+        };
+        let is_usable = matches!(run.deadline, Deadline::At(moment) if moment > now);
+        if rank.purpose != Purpose::Ahead
+            && !self.ignoring_pauses.contains(&account)
+            && let Some((wait, cause)) = self.throttle.wait_of_caller(run.failed_trials, now)
+        {
+            return Ok(if is_usable { Input::Skip } else { Input::Paused { wait, cause } });
+        }
+        let can_skip = is_usable && run.purpose == Purpose::Caller;
+        let may_begin = match self.order.first() == Some(rank) {
+            true => self.begin(account, now),
             false => Err(Wait::UntilWoken),
         };
-        match begun {
+        match may_begin {
             Err(_) if can_skip => Ok(Input::Skip),
-            begun => begun.map(|()| {
+            may_begin => may_begin.map(|()| {
                 self.leave(account);
                 Input::Admit { waited }
             }),
         }
     }
 
-    /// Removes the account's run, and the priority that a caller gave it. To be called at the end of every run. Returns the waker of the
-    /// run now at the front, if a run is there.
+    /// Notes that the account's run has ended. Returns the waker of the run now at the front, if a run is there.
+    pub fn end(&mut self, account: Account) -> Option<&W> {
+        self.in_flight.remove(&account);
+        self.ignoring_pauses.remove(&account);
+        self.leave(account)
+    }
+
+    /// Notes how a call to HubSpot ended: a refresh of `account`, or another call without one. Returns the wakers of all runs if they have
+    /// to look again whether they may begin, for the caller to use.
+    pub fn note_response<T>(
+        &mut self,
+        account: Option<Account>,
+        result: &Result<T, Error>,
+        now: Timestamp,
+    ) -> Option<impl Iterator<Item = &W>> {
+        self.throttle.note(account, result, now).then(|| self.wakers())
+    }
+
+    /// Lets the account's next run ignore the pauses that HubSpot asks for, until its [`end`](Self::end).
+    pub fn ignore_pauses(&mut self, account: Account) {
+        self.ignoring_pauses.insert(account);
+    }
+
+    /// Returns [`Input::Paused`] if the account's run may not send a refresh now, since HubSpot has asked for a pause.
+    pub fn pause(&self, account: Account, now: Timestamp) -> Option<Input> {
+        let wait = self.throttle.pause(now).filter(|_| !self.ignoring_pauses.contains(&account))?;
+        Some(Input::Paused { wait, cause: RetryCause::RateLimited })
+    }
+
+    /// Removes the account's run, and the priority that a caller gave it. To be called as soon as the run waits no more. Returns the waker
+    /// of the run now at the front, if a run is there.
     pub fn leave(&mut self, account: Account) -> Option<&W> {
         self.prioritized.remove(&account);
         if self.run_of(account).is_some() {
@@ -175,7 +245,7 @@ impl<W> RenewalQueue<W> {
     /// Adds an account whose token is to be renewed ahead of time, before `deadline`. Returns whether the caller has to start a worker. The
     /// worker is counted already.
     pub fn push(&mut self, account: Account, deadline: Timestamp) -> bool {
-        if self.is_closed || self.run_of(account).is_some() {
+        if self.is_closed || self.run_of(account).is_some() || self.in_flight.contains(&account) {
             return false;
         }
         self.remove(account);
@@ -198,7 +268,7 @@ impl<W> RenewalQueue<W> {
         if self.run_of(account).is_some() {
             return Err(Wait::UntilWoken);
         }
-        self.begin(now)?;
+        self.begin(account, now)?;
         self.remove(account);
         Ok(Some(Admitted { account, begun: now }))
     }
@@ -208,11 +278,14 @@ impl<W> RenewalQueue<W> {
         self.workers = self.workers.saturating_sub(1);
     }
 
-    /// Gives back a right that was not used, so that another renewal may begin instead. The caller then has to wake all that wait.
-    pub fn give_back(&mut self, admitted: Admitted) {
+    /// Gives back a right that was not used, so that another renewal may begin instead. Returns the waker of the run now at the front, if a
+    /// run is there.
+    pub fn give_back(&mut self, admitted: Admitted) -> Option<&W> {
+        self.in_flight.remove(&admitted.account);
         if let Some(index) = self.begun.iter().rposition(|begun| *begun == admitted.begun) {
             self.begun.remove(index);
         }
+        self.front()
     }
 
     /// Closes the queue. No run that waits is admitted any more, and no account is renewed ahead of time. Returns all wakers, for the
@@ -222,6 +295,10 @@ impl<W> RenewalQueue<W> {
         self.entries.retain(|_, entry| entry.run.is_some());
         let entries = &self.entries;
         self.order.retain(|rank| entries.contains_key(&rank.account));
+        self.wakers()
+    }
+
+    fn wakers(&self) -> impl Iterator<Item = &W> {
         self.entries.values().filter_map(|entry| entry.run.as_ref().map(|run| &run.waker))
     }
 
@@ -248,8 +325,22 @@ impl<W> RenewalQueue<W> {
         self.run_of(self.order.first()?.account).map(|run| &run.waker)
     }
 
+    /// Counts a renewal that begins now, if it may.
+    fn begin(&mut self, account: Account, now: Timestamp) -> Result<(), Wait> {
+        if let Some(wait) = self.throttle.pause(now).filter(|_| !self.ignoring_pauses.contains(&account)) {
+            return Err(Wait::For(wait));
+        }
+        if self.in_flight.len() >= self.throttle.max_in_flight(self.max_in_flight) {
+            return Err(Wait::UntilWoken);
+        }
+        self.take_from_rate(now)?;
+        self.in_flight.insert(account);
+        self.throttle.begin(account);
+        Ok(())
+    }
+
     /// Counts a renewal that begins now, if the rate allows it.
-    fn begin(&mut self, now: Timestamp) -> Result<(), Wait> {
+    fn take_from_rate(&mut self, now: Timestamp) -> Result<(), Wait> {
         let Some(rate) = self.rate else { return Ok(()) };
         if self.begun.back().is_some_and(|last| *last > now) {
             // The clock was set back, so the earlier moments mean nothing.
@@ -276,12 +367,30 @@ impl<W> RenewalQueue<W> {
 
 #[cfg(test)]
 mod tests {
+    use hs_oauth_core::http::StatusCode;
+    use hs_oauth_core::{ApiError, Operation};
+
     use super::*;
 
     const START: Timestamp = Timestamp::from_secs(1_000_000);
 
     fn queue(per_second: u32) -> RenewalQueue<()> {
-        RenewalQueue::new(NonZeroU32::new(per_second))
+        RenewalQueue::new(Limits { per_second: NonZeroU32::new(per_second), in_flight: NonZeroU32::MAX })
+    }
+
+    /// Returns a queue without a rate that allows so many renewals in flight.
+    fn queue_in_flight(max: u32) -> RenewalQueue<()> {
+        RenewalQueue::new(Limits { per_second: None, in_flight: NonZeroU32::new(max).unwrap() })
+    }
+
+    fn rate_limit(seconds: u64) -> Result<(), Error> {
+        let mut error = ApiError::new(Operation::Refresh, StatusCode::TOO_MANY_REQUESTS);
+        error.retry_after = Some(Duration::from_secs(seconds));
+        Err(error.into())
+    }
+
+    fn unavailable() -> Result<(), Error> {
+        Err(ApiError::new(Operation::Refresh, StatusCode::SERVICE_UNAVAILABLE).into())
     }
 
     fn at(milliseconds: u64) -> Timestamp {
@@ -293,6 +402,7 @@ mod tests {
     enum Admission {
         Begin,
         Skip,
+        Paused(Duration),
         ShuttingDown,
         Wait(Wait),
     }
@@ -306,10 +416,13 @@ mod tests {
             self.join(account, Purpose::Ahead, Deadline::At(deadline), ());
         }
 
-        /// Returns the hub id of the account that a worker renews next, or how long the worker waits.
+        /// Returns the hub id of the account that a worker renews next, or how long the worker waits. The renewal ends at once.
         fn work(&mut self, now: Timestamp) -> Result<i64, Option<Duration>> {
             match self.next(now) {
-                Ok(Some(admitted)) => Ok(admitted.account.hub_id),
+                Ok(Some(admitted)) => {
+                    self.end(admitted.account);
+                    Ok(admitted.account.hub_id)
+                }
                 Err(Wait::For(wait)) => Err(Some(wait)),
                 Ok(None) | Err(Wait::UntilWoken) => Err(None),
             }
@@ -320,6 +433,7 @@ mod tests {
             match self.admit(account, now, true) {
                 Ok(Input::Admit { waited: true }) => Admission::Begin,
                 Ok(Input::Skip) => Admission::Skip,
+                Ok(Input::Paused { wait, .. }) => Admission::Paused(wait),
                 Ok(Input::ShuttingDown) => Admission::ShuttingDown,
                 Ok(other) => panic!("{other:?}"),
                 Err(wait) => Admission::Wait(wait),
@@ -544,11 +658,121 @@ mod tests {
     }
 
     #[test]
-    fn without_a_rate_no_run_has_to_wait() {
-        let mut queue = queue(0);
-        assert!(queue.join(hub(1), Purpose::Ahead, Deadline::Now, ()).is_none());
-        assert!(queue.join(hub(2), Purpose::Ahead, Deadline::Now, ()).is_none());
+    fn no_more_renewals_are_in_flight_than_the_limit_says_and_callers_are_first() {
+        let mut queue = queue_in_flight(2);
+        for hub_id in 1..=3 {
+            queue.join_ahead(hub(hub_id), at(300));
+        }
+        assert_eq!(queue.admission(hub(1), START), Admission::Begin);
         assert_eq!(queue.admission(hub(2), START), Admission::Begin);
+        assert_eq!(queue.admission(hub(3), START), Admission::Wait(Wait::UntilWoken));
+        queue.join(hub(4), Purpose::Caller, Deadline::Now, ());
+        queue.join(hub(5), Purpose::Caller, Deadline::At(at(300)), ());
+        assert_eq!(queue.admission(hub(5), START), Admission::Skip, "it can have the old token");
+        queue.end(hub(5));
+        assert_eq!(queue.admission(hub(4), START), Admission::Wait(Wait::UntilWoken));
+        assert!(queue.end(hub(1)).is_some());
+        assert_eq!(queue.admission(hub(3), START), Admission::Wait(Wait::UntilWoken));
+        assert_eq!(queue.admission(hub(4), START), Admission::Begin);
+        queue.end(hub(9));
+        assert_eq!(queue.admission(hub(3), START), Admission::Wait(Wait::UntilWoken), "it was not in flight");
+        queue.end(hub(4));
+        assert_eq!(queue.admission(hub(3), START), Admission::Begin);
+    }
+
+    #[test]
+    fn the_renewals_of_workers_are_in_flight_too() {
+        let mut queue = queue_in_flight(1);
+        queue.push(hub(1), at(300));
+        queue.push(hub(2), at(300));
+        let Ok(Some(admitted)) = queue.next(START) else { panic!() };
+        assert!(!queue.push(admitted.account, at(300)), "it is being renewed");
+        assert_eq!(queue.next(START), Err(Wait::UntilWoken));
+        queue.join(hub(3), Purpose::Caller, Deadline::Now, ());
+        assert_eq!(queue.admission(hub(3), START), Admission::Wait(Wait::UntilWoken));
+        assert!(queue.give_back(admitted).is_some());
+        assert_eq!(queue.admission(hub(3), START), Admission::Begin);
+        queue.end(hub(3));
+        assert_eq!(queue.work(START), Ok(2));
+    }
+
+    #[test]
+    fn in_a_pause_nothing_begins_and_a_caller_learns_how_long_it_is() {
+        let mut queue = queue_in_flight(64);
+        queue.join(hub(1), Purpose::Caller, Deadline::Now, ());
+        queue.join_ahead(hub(2), at(3000));
+        queue.push(hub(3), at(3000));
+        let woken = queue.note_response(Some(hub(9)), &rate_limit(10), START).map(Iterator::count);
+        assert_eq!(woken, Some(2));
+        assert!(queue.note_response(Some(hub(8)), &rate_limit(10), START).is_none(), "they know");
+        assert_eq!(queue.admission(hub(1), START), Admission::Paused(SECOND * 10));
+        queue.end(hub(1));
+        assert_eq!(queue.admission(hub(2), at(4000)), Admission::Wait(Wait::For(SECOND * 6)));
+        queue.join(hub(4), Purpose::Caller, Deadline::At(at(9000)), ());
+        assert_eq!(queue.admission(hub(4), START), Admission::Skip, "it can have the old token");
+        queue.end(hub(4));
+        let pause = |queue: &RenewalQueue<()>, now| match queue.pause(hub(2), now) {
+            Some(Input::Paused { wait, cause: RetryCause::RateLimited }) => wait,
+            None => Duration::ZERO,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(pause(&queue, at(9999)), Duration::from_millis(1));
+        assert_eq!(pause(&queue, at(10_000)), Duration::ZERO);
+        assert_eq!(queue.admission(hub(2), at(10_000)), Admission::Begin);
+        assert_eq!(queue.work(at(10_000)), Ok(3));
+    }
+
+    #[test]
+    fn a_caller_who_joins_a_run_that_waits_for_the_end_of_a_pause_does_not_wait_for_it() {
+        let mut queue = queue_in_flight(64);
+        queue.note_response(None, &rate_limit(10), START).map(Iterator::count);
+        queue.join_ahead(hub(1), at(300));
+        queue.join_ahead(hub(2), at(300));
+        assert_eq!(queue.admission(hub(2), START), Admission::Wait(Wait::UntilWoken));
+        assert!(queue.prioritize(hub(2)).is_some(), "it is woken");
+        assert_eq!(queue.admission(hub(2), at(299)), Admission::Skip);
+        queue.end(hub(2));
+        queue.join_ahead(hub(2), at(300));
+        queue.prioritize(hub(2));
+        assert_eq!(queue.admission(hub(2), at(1000)), Admission::Paused(SECOND * 9));
+    }
+
+    #[test]
+    fn in_an_outage_one_renewal_is_tried_at_a_time_and_those_that_wait_share_its_failure() {
+        let mut queue = queue_in_flight(64);
+        (0..5).for_each(|_| _ = queue.note_response(None, &unavailable(), START).map(Iterator::count));
+        for hub_id in 1..=4 {
+            queue.join(hub(hub_id), Purpose::Caller, Deadline::Now, ());
+        }
+        queue.join_ahead(hub(5), at(300));
+        assert_eq!(queue.admission(hub(1), START), Admission::Begin);
+        assert_eq!(queue.admission(hub(2), START), Admission::Wait(Wait::UntilWoken));
+        let woken = queue.note_response(Some(hub(1)), &unavailable(), START).map(Iterator::count);
+        assert_eq!(woken, Some(4));
+        assert!(matches!(queue.admission(hub(2), START), Admission::Paused(_)));
+        assert!(matches!(queue.admission(hub(3), START), Admission::Paused(_)));
+        (1..=3).for_each(|hub_id| _ = queue.end(hub(hub_id)));
+        queue.join(hub(6), Purpose::Caller, Deadline::Now, ());
+        assert!(matches!(queue.admission(hub(4), START), Admission::Paused(_)), "it has not left yet");
+        queue.end(hub(4));
+        assert_eq!(queue.admission(hub(6), START), Admission::Begin, "the next try");
+        for hub_id in [4, 7] {
+            queue.join(hub(hub_id), Purpose::Caller, Deadline::At(START), ());
+        }
+        let woken = queue.note_response(Some(hub(6)), &Ok(()), START).map(Iterator::count);
+        assert_eq!(woken, Some(3), "all may begin");
+        for hub_id in [4, 7, 5] {
+            assert_eq!(queue.admission(hub(hub_id), START), Admission::Begin);
+        }
+    }
+
+    #[test]
+    fn below_its_limits_no_run_has_to_wait() {
+        let mut queue = queue_in_flight(2);
+        for hub_id in 1..=2 {
+            queue.join(hub(hub_id), Purpose::Ahead, Deadline::Now, ());
+            assert_eq!(queue.admission(hub(hub_id), START), Admission::Begin);
+        }
         assert!(queue.entries.is_empty());
     }
 }

@@ -9,6 +9,7 @@ use hs_oauth_core::renewal::{MassRefusalLimit, RenewalPolicy};
 
 use crate::clock::Clock;
 use crate::event::{Event, Listener};
+use crate::queue::Limits;
 
 /// The settings of a token manager.
 pub struct Settings {
@@ -18,8 +19,8 @@ pub struct Settings {
     pub user_level: bool,
     /// The application's callback.
     pub listener: Option<Box<Listener>>,
-    /// The most renewals that begin in a second, or `None` for no limit.
-    pub renewals_per_second: Option<NonZeroU32>,
+    /// How many renewals begin in a second, and how many are in flight.
+    pub limits: Limits,
     /// When refusals count as a mass refusal, or `None` if they never do.
     pub mass_refusal_limit: Option<MassRefusalLimit>,
     /// The clock.
@@ -34,7 +35,7 @@ impl Default for Settings {
             policy: RenewalPolicy::new(),
             user_level: false,
             listener: None,
-            renewals_per_second: None,
+            limits: Limits::default(),
             mass_refusal_limit: Some(MassRefusalLimit::default()),
             clock: Clock::default(),
             store_timeout: STORE_TIMEOUT,
@@ -98,7 +99,22 @@ impl<M, R> TokenManagerBuilder<M, R> {
     /// use and expire together: with a rate of a hundredth of their number, more than half of that time is left over.
     #[must_use]
     pub fn with_renewals_per_second(mut self, max: NonZeroU32) -> Self {
-        self.settings.renewals_per_second = Some(max);
+        self.settings.limits.per_second = Some(max);
+        self
+    }
+
+    /// Sets the most renewals that are in flight at once. The default is 64.
+    ///
+    /// A renewal that is in flight has its request under way, or is about to save what came of it. So this is also the most connections to
+    /// HubSpot that the manager needs for renewals. Others wait in the order that
+    /// [`with_renewals_per_second`](Self::with_renewals_per_second) describes. Calls that are not renewals are not counted.
+    ///
+    /// Whatever the limit, the manager renews nothing while HubSpot asks it to pause: after a 429, no account is renewed until the time in
+    /// `Retry-After` is over. A caller who needs a new token meanwhile receives an error that says how long to wait. After five failures in
+    /// a row, of HubSpot or the network, one account is renewed at a time until that succeeds.
+    #[must_use]
+    pub fn with_max_renewals_in_flight(mut self, max: NonZeroU32) -> Self {
+        self.settings.limits.in_flight = max;
         self
     }
 
@@ -187,7 +203,7 @@ mod tests {
         let settings = TokenManagerBuilder::<_, ()>::new(|settings, _| settings).build();
         assert_eq!(settings.policy, RenewalPolicy::new());
         assert!(!settings.user_level && settings.listener.is_none());
-        assert_eq!(settings.renewals_per_second, None);
+        assert_eq!((settings.limits.per_second, settings.limits.in_flight.get()), (None, 64));
         assert_eq!(settings.store_timeout, Duration::from_secs(5));
     }
 
@@ -202,16 +218,16 @@ mod tests {
             .with_policy(policy)
             .with_user_level(true)
             .with_renewals_per_second(NonZeroU32::MIN)
+            .with_max_renewals_in_flight(NonZeroU32::MAX)
             .with_clock(|| Timestamp::from_secs(9))
             .with_store_timeout(Duration::from_secs(1))
             .on_event(move |_| _ = counter.fetch_add(1, Ordering::Relaxed))
             .build();
         assert_eq!((settings.policy, settings.user_level), (policy, true));
-        assert_eq!(settings.renewals_per_second, Some(NonZeroU32::MIN));
-        assert_eq!(
-            (settings.clock.now(), settings.store_timeout),
-            (Timestamp::from_secs(9), Duration::from_secs(1))
-        );
+        let limits = Limits { per_second: Some(NonZeroU32::MIN), in_flight: NonZeroU32::MAX };
+        assert_eq!(settings.limits, limits);
+        let second = Duration::from_secs(1);
+        assert_eq!((settings.clock.now(), settings.store_timeout), (Timestamp::from_secs(9), second));
         settings.listener.unwrap()(&Event::Disconnected { account: Account::hub(1) });
         assert_eq!(events.load(Ordering::Relaxed), 1);
     }

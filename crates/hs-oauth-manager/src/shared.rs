@@ -8,7 +8,9 @@ use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{
     CurrentTokens, Demand, Disconnect, Input, Install, MassRefusal, RefreshHistory, Renewal, TokenError,
 };
-use hs_oauth_core::{Account, AppIdentity, Error, NextStep, Random, RefreshToken, Timestamp, TokenSet};
+use hs_oauth_core::{
+    Account, AppIdentity, Error, NextStep, Random, RefreshToken, StoreError, Timestamp, TokenSet,
+};
 
 use crate::cache::{Cache, access_token, bearer};
 use crate::event::{Event, emit};
@@ -19,8 +21,10 @@ use crate::installed::Installed;
 use crate::outcome::{Caller, FlightEnd};
 use crate::queue::Purpose;
 use crate::received::Unsaved;
+use crate::recent_failures::RecentFailures;
 use crate::settings::Settings;
 use crate::single_flight::{FlightGuard, SingleFlight, TaskGuard, Waiting};
+use crate::store_outage::StoreOutage;
 
 /// The state that all clones of a token manager share. Client and store are not part of it.
 pub struct Shared<W: Waiting> {
@@ -36,21 +40,56 @@ pub struct Shared<W: Waiting> {
     refreshes: Mutex<RefreshHistory>,
     /// Whether a mass refusal has begun that no event has been emitted for.
     has_unreported_mass_refusal: AtomicBool,
+    failures: RecentFailures,
+    store_outage: StoreOutage,
 }
 
 impl<W: Waiting> Shared<W> {
     /// Returns the state of a new manager of the tokens of `app`.
     pub fn new(settings: Settings, app: AppIdentity) -> Self {
         let cache = Cache::new(settings.policy);
-        let flights = Arc::new(SingleFlight::new(settings.renewals_per_second));
+        let flights = Arc::new(SingleFlight::new(settings.limits));
         let refreshes = Mutex::new(RefreshHistory::new(settings.mass_refusal_limit));
-        Self { settings, cache, flights, app, refreshes, has_unreported_mass_refusal: AtomicBool::new(false) }
+        Self {
+            settings,
+            cache,
+            flights,
+            app,
+            refreshes,
+            has_unreported_mass_refusal: AtomicBool::new(false),
+            failures: RecentFailures::default(),
+            store_outage: StoreOutage::default(),
+        }
     }
 
-    /// Begins a flight, and returns its run. The run begins with the tokens that an earlier one could not save, if there are any.
+    /// Returns why the caller has no bearer, if the account had none a moment ago. It is asked if the cache has no bearer either. For a
+    /// renewal that is asked for, it forgets what it remembers.
+    pub fn recent_failure(&self, caller: &Caller, now: Timestamp) -> Option<TokenError> {
+        if !matches!(caller.demand, Demand::Usable | Demand::OtherThan(_)) {
+            self.failures.forget(caller.account);
+        }
+        self.failures.error(caller.account, now)
+    }
+
+    /// Notes the result of a load.
+    pub fn note_load<T>(&self, account: Account, result: &Result<T, StoreError>, now: Timestamp) {
+        self.store_outage.note_load(account, result, now);
+    }
+
+    /// Begins a flight, and returns its run. The run begins with the tokens that an earlier one could not save, if there are any. While the
+    /// store fails, only a few flights have their run driven: see [`Flight::refusal`].
     pub fn begin_flight(&self, account: Account, demand: Demand, now: Timestamp, random: Random) -> Flight {
         let snapshot = self.cache.snapshot(account);
+        let forgotten = self.failures.forgotten();
         let unsaved = self.flights.state().received.to_save(account).cloned();
+        let refusal = match unsaved {
+            Some(_) => None,
+            None => self.store_outage.refusal(now).map(TokenError::Store),
+        };
+        if demand == Demand::NewerDespiteRetryAfter {
+            self.flights.state().queue.ignore_pauses(account);
+        }
+        let any_usable = demand == Demand::Usable;
         let forced = matches!(demand, Demand::OtherThan(_));
         let mut run = Renewal::new(self.settings.policy, self.app.clone(), account, random.clone(), demand);
         let mut install = None;
@@ -62,12 +101,24 @@ impl<W: Waiting> Shared<W> {
             }
             None => {}
         }
-        let progress = Progress::default();
-        Flight { run, install, progress, account, snapshot, unsaved, forced, began: now }
+        Flight {
+            run,
+            install,
+            progress: Progress::default(),
+            account,
+            snapshot,
+            forgotten,
+            refusal,
+            unsaved,
+            any_usable,
+            forced,
+            began: now,
+        }
     }
 
     /// Notes the response to a refresh, and returns it as the input of the run that asked for it.
     pub fn refreshed(&self, account: Account, now: Timestamp, response: Result<TokenSet, Error>) -> Input {
+        self.flights.note_response(Some(account), &response, now);
         let is_refused = response.as_ref().is_err_and(|error| error.next_step() == NextStep::Reauthorize);
         let mass_refusal =
             self.refreshes.lock().unwrap_or_else(PoisonError::into_inner).note(now, account, is_refused);
@@ -88,9 +139,29 @@ impl<W: Waiting> Shared<W> {
         now: Timestamp,
         random: u64,
     ) -> FlightEnd {
-        let account = guard.account();
+        let account = flight.account;
+        let unreported = match &result {
+            _ if flight.refusal.is_some() => None,
+            Err(TokenError::Store(error)) => self.store_outage.report(error, now),
+            _ => Some(0),
+        };
+        match &result {
+            Ok(CurrentTokens { renewed: true, .. }) => self.store_outage.note_renewed(),
+            Ok(_) => {}
+            // With other errors, another caller may be content with a token that was not enough for this flight's.
+            Err(error)
+                if flight.any_usable
+                    || matches!(error, TokenError::Gone { .. } | TokenError::NotInstalled) =>
+            {
+                self.failures.note(account, flight.forgotten, error, now);
+            }
+            Err(_) => {}
+        }
+        if matches!(flight.progress.install, Some(Ok(_))) {
+            self.failures.forget(account);
+        }
         let began_with = flight.unsaved.clone();
-        let (mut end, left) = FlightEnd::new(flight, result, &self.cache, now, random);
+        let (mut end, left) = FlightEnd::new(flight, result, unreported, &self.cache, now, random);
         if let (Some(Unsaved::Install(install)), None | Some(Unsaved::Renewal(_))) = (&began_with, &left) {
             self.flights.state().received.remove_install(account, install);
         }
@@ -176,8 +247,10 @@ impl<W: Waiting> Shared<W> {
         // The listener may shut the manager down, which waits until no task is under way.
         drop(install);
         // The caller may not wait any more, and the error may hold the only copy of the tokens.
-        let result = result.inspect_err(|error| self.emit(&Event::Failed { account, error, took }));
+        let result =
+            result.inspect_err(|error| self.emit(&Event::Failed { account, error, took, unreported: 0 }));
         let CurrentTokens { tokens, version, .. } = result?;
+        self.failures.forget(account);
         match tokens.has_access_token() {
             true => _ = self.cache.publish(account, snapshot, bearer(&tokens.access_token), &tokens, version),
             false => self.cache.evict(account),
@@ -209,6 +282,7 @@ impl<W: Waiting> Shared<W> {
     ) -> Result<(), TokenError> {
         // A flight may have published tokens before the tombstone was stored.
         self.cache.evict(account);
+        self.failures.forget(account);
         // The listener may shut the manager down, which waits until no task is under way.
         drop(task);
         // The tokens are forgotten even if the refresh token could not be revoked.
@@ -246,5 +320,151 @@ impl<W: Waiting> fmt::Debug for Shared<W> {
             .field("flights", &state.flights.len())
             .field("unsaved", &state.received.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use hs_oauth_core::{AccessToken, StoreErrorKind};
+
+    use super::*;
+    use crate::queue::Purpose;
+    use crate::settings::TokenManagerBuilder;
+    use crate::tests::{ACCOUNT, NOW, Recorder, app, lead, tokens};
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    /// Returns a manager without a transport, and the events that it emits: their names, and how many failures were not reported.
+    fn shared() -> (Shared<Recorder>, Arc<Mutex<Vec<(&'static str, u64)>>>) {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&events);
+        let settings = TokenManagerBuilder::<_, ()>::new(|settings, _| settings).on_event(move |event| {
+            let unreported = if let Event::Failed { unreported, .. } = event { *unreported } else { 0 };
+            seen.lock().unwrap().push((event.name(), unreported));
+        });
+        (Shared::new(settings.build(), app()), events)
+    }
+
+    fn begin(shared: &Shared<Recorder>, demand: Demand) -> Flight {
+        shared.begin_flight(ACCOUNT, demand, NOW, Random::new([1; 32]))
+    }
+
+    fn end(shared: &Shared<Recorder>, flight: Flight, error: TokenError, now: Timestamp) {
+        let mut guard = lead(&shared.flights, Purpose::Caller);
+        let end = shared.finish_flight(&mut guard, flight, Err(error), now, 0);
+        drop(guard);
+        shared.emit_end(&end, Purpose::Caller);
+    }
+
+    fn remembered(shared: &Shared<Recorder>, demand: Demand) -> Option<&'static str> {
+        let caller = Caller::new(ACCOUNT, demand);
+        shared.recent_failure(&caller, NOW).map(|error| error.name())
+    }
+
+    fn install(shared: &Shared<Recorder>) {
+        let tokens = tokens("installed");
+        let current = CurrentTokens { tokens, version: 1, renewed: true, refresh_error: None };
+        let task = shared.flights.start_task().unwrap();
+        let install = shared.begin_install(task, ACCOUNT, current.tokens.clone(), NOW, Random::new([1; 32]));
+        shared.finish_install(install, Ok(current), NOW, || panic!("it is saved")).unwrap();
+    }
+
+    fn other_than(name: &str) -> Demand {
+        Demand::OtherThan(AccessToken::new(name).unwrap())
+    }
+
+    fn down() -> StoreError {
+        StoreError::new(StoreErrorKind::Unavailable)
+    }
+
+    #[test]
+    fn the_next_callers_of_an_account_receive_its_error_from_memory() {
+        for demand in [Demand::Usable, other_than("a"), Demand::Newer] {
+            let (shared, _) = shared();
+            let flight = begin(&shared, demand);
+            end(&shared, flight, TokenError::NotInstalled, NOW);
+            assert_eq!(remembered(&shared, Demand::Usable), Some("not_installed"));
+            assert_eq!(remembered(&shared, other_than("a")), Some("not_installed"));
+            assert_eq!(remembered(&shared, Demand::Newer), None, "it is asked for");
+            assert_eq!(remembered(&shared, Demand::Usable), None, "it is forgotten");
+        }
+    }
+
+    #[test]
+    fn a_caller_who_is_content_with_less_does_not_receive_the_error_of_one_who_was_not() {
+        for demand in [other_than("a"), Demand::Newer] {
+            let (shared, _) = shared();
+            for error in [
+                TokenError::BackingOff { wait: Duration::from_secs(60), cause: None },
+                TokenError::NotRenewable,
+                TokenError::Store(down()),
+            ] {
+                let flight = begin(&shared, demand.clone());
+                end(&shared, flight, error, NOW);
+                assert_eq!(remembered(&shared, Demand::Usable), None);
+            }
+        }
+    }
+
+    #[test]
+    fn an_install_and_a_disconnect_end_what_is_remembered_even_of_flights_under_way() {
+        let (shared, _) = shared();
+        let flight = begin(&shared, Demand::Usable);
+        end(&shared, flight, TokenError::NotInstalled, NOW);
+        let under_way = begin(&shared, Demand::Usable);
+        install(&shared);
+        assert_eq!(remembered(&shared, Demand::Usable), None);
+        end(&shared, under_way, TokenError::NotInstalled, NOW);
+        assert_eq!(remembered(&shared, Demand::Usable), None);
+        let flight = begin(&shared, Demand::Usable);
+        end(&shared, flight, TokenError::BackingOff { wait: MILLISECOND, cause: None }, NOW);
+        let run = Disconnect::new(app(), Random::new([1; 32]));
+        let task = shared.flights.start_task().unwrap();
+        shared.finish_disconnect(task, ACCOUNT, &run, Ok(())).unwrap();
+        assert_eq!(remembered(&shared, Demand::Usable), None);
+    }
+
+    #[test]
+    fn while_the_store_fails_flights_end_at_once_without_an_event_and_one_a_second_asks_it() {
+        let (shared, events) = shared();
+        for hub_id in 1..=5 {
+            shared.note_load(Account::hub(hub_id), &Err::<(), _>(down()), NOW.minus(MILLISECOND * 1000));
+        }
+        let asks = begin(&shared, Demand::Usable);
+        assert!(asks.refusal().is_none());
+        for _ in 0..3 {
+            let flight = begin(&shared, Demand::Usable);
+            let refusal = flight.refusal().unwrap();
+            assert!(matches!(refusal, TokenError::Store(_)));
+            end(&shared, flight, refusal, NOW);
+        }
+        assert!(events.lock().unwrap().is_empty());
+        end(&shared, asks, TokenError::Store(down()), NOW);
+        for second in [1, 30, 59, 60] {
+            let flight = begin(&shared, Demand::Newer);
+            end(&shared, flight, TokenError::Store(down()), NOW.plus(Duration::from_secs(second)));
+        }
+        assert_eq!(*events.lock().unwrap(), [("failed", 0)], "the others were refused");
+        shared.note_load(ACCOUNT, &Ok(()), NOW);
+        for second in [59, 60] {
+            let flight = begin(&shared, Demand::Newer);
+            end(&shared, flight, TokenError::Store(down()), NOW.plus(Duration::from_secs(second)));
+        }
+        assert_eq!(*events.lock().unwrap(), [("failed", 0), ("failed", 1)]);
+    }
+
+    /// Tokens that could not be saved exist nowhere else, so every attempt to save them is made.
+    #[test]
+    fn a_flight_with_unsaved_tokens_asks_the_store_even_while_it_fails() {
+        let (shared, _) = shared();
+        lead(&shared.flights, Purpose::Caller)
+            .finish(Some(crate::tests::unsaved()), Err(TokenError::Interrupted));
+        for hub_id in 1..=5 {
+            shared.note_load(Account::hub(hub_id), &Err::<(), _>(down()), NOW);
+        }
+        assert!(begin(&shared, Demand::Usable).refusal().is_none());
     }
 }

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hs_oauth_core::renewal::{Input, TokenError};
-use hs_oauth_core::{Account, Timestamp};
+use hs_oauth_core::{Account, Error, Timestamp};
 
 use crate::outcome::FlightResult;
-use crate::queue::{Purpose, RenewalQueue, Wait};
+use crate::queue::{Limits, Purpose, RenewalQueue, Wait};
 use crate::received::{Received, Unsaved};
 
 /// How callers and runs wait: with the channels of an async runtime, or with condition variables.
@@ -23,8 +22,8 @@ pub trait Waiting: fmt::Debug + Default {
     /// Puts the result of a flight into its slot, for all that wait for it now or later.
     fn deliver(flight: &Self::Flight, result: FlightResult);
 
-    /// Wakes those that wait for a change of the queue. `front` is the waker of the run now at its front, or `None` if no run is there.
-    fn queue_changed(&self, front: Option<&Self::Waker>);
+    /// Wakes those that wait for a change of the queue: this run, if there is one, and everything else but runs.
+    fn queue_changed(&self, run: Option<&Self::Waker>);
 
     /// Wakes those that wait until nothing is under way.
     fn idle(&self);
@@ -85,11 +84,11 @@ pub struct FlightGuard<W: Waiting> {
 pub struct TaskGuard<W: Waiting>(Arc<SingleFlight<W>>);
 
 impl<W: Waiting> SingleFlight<W> {
-    /// Returns an empty set of flights. At most `renewals_per_second` of them begin in a second, or any number if that is `None`.
-    pub fn new(renewals_per_second: Option<NonZeroU32>) -> Self {
+    /// Returns an empty set of flights. `limits` says how many of them renew a token at once and in a second.
+    pub fn new(limits: Limits) -> Self {
         let state = State {
             flights: HashMap::new(),
-            queue: RenewalQueue::new(renewals_per_second),
+            queue: RenewalQueue::new(limits),
             received: Received::default(),
             is_retrying: false,
             busy: 0,
@@ -163,6 +162,24 @@ impl<W: Waiting> SingleFlight<W> {
         Ok(input)
     }
 
+    /// Notes how a call to HubSpot ended: a refresh of `account`, or another call without one. A 429 pauses the renewals of all accounts,
+    /// and after five failures in a row one is tried at a time.
+    pub fn note_response<T>(&self, account: Option<Account>, result: &Result<T, Error>, now: Timestamp) {
+        if let Some(wakers) = self.state().queue.note_response(account, result, now) {
+            wakers.for_each(|waker| self.waiting.queue_changed(Some(waker)));
+        }
+    }
+
+    /// Returns what the account's run is resumed with in place of a refresh: [`Input::ShuttingDown`] after a shutdown, or
+    /// [`Input::Paused`] if HubSpot has asked for a pause. Returns `None` if the refresh may be sent.
+    pub fn before_send(&self, account: Account, now: Timestamp) -> Option<Input> {
+        let state = self.state();
+        match state.is_closed {
+            true => Some(Input::ShuttingDown),
+            false => state.queue.pause(account, now),
+        }
+    }
+
     /// Begins a shutdown. No new flight or task begins any more, except one for the shutdown itself, and no refresh is sent any more.
     pub fn shut_down(&self) {
         self.state().is_shut_down = true;
@@ -214,7 +231,7 @@ impl<W: Waiting> FlightGuard<W> {
     fn end(&self, state: &mut State<W>) {
         state.flights.remove(&self.account);
         // The priority that callers gave to this flight ends with it.
-        self.task.0.waiting.queue_changed(state.queue.leave(self.account));
+        self.task.0.waiting.queue_changed(state.queue.end(self.account));
     }
 }
 
@@ -246,6 +263,7 @@ impl<W: Waiting> Drop for TaskGuard<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
     use std::sync::atomic::Ordering;
     use std::time::Duration;
 
@@ -257,7 +275,7 @@ mod tests {
     const OTHER: Account = Account::hub(2);
 
     fn flights(per_second: u32) -> Arc<SingleFlight<Recorder>> {
-        Arc::new(SingleFlight::new(NonZeroU32::new(per_second)))
+        Arc::new(SingleFlight::new(Limits { per_second: NonZeroU32::new(per_second), ..Limits::default() }))
     }
 
     fn follow(flights: &Arc<SingleFlight<Recorder>>) -> Arc<Mutex<Option<FlightResult>>> {

@@ -100,12 +100,10 @@ fn next_wait(last: Option<(usize, Duration)>, unsaved: usize) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-
     use hs_oauth_core::renewal::TokenError;
 
     use super::*;
-    use crate::queue::Purpose;
+    use crate::queue::{Limits, Purpose};
     use crate::tests::{Recorder, lead, tokens, unsaved};
 
     /// Ends a flight whose run could not save its tokens. Returns whether retries have to be started.
@@ -114,7 +112,7 @@ mod tests {
     }
 
     fn flights() -> Arc<SingleFlight<Recorder>> {
-        Arc::new(SingleFlight::new(NonZeroU32::new(0)))
+        Arc::new(SingleFlight::new(Limits::default()))
     }
 
     #[test]

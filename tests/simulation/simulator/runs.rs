@@ -1,12 +1,19 @@
 //! The runs of the processes: each asks for a step, the step takes a while, and its result takes a while to reach the run.
 
-use hs_oauth_core::renewal::{CurrentTokens, Deadline, Input, Record, Run as _, Step, TokenError};
+use std::time::Duration;
+
+use hs_oauth_core::renewal::{
+    CurrentTokens, Deadline, Input, Record, RetryCause, Run as _, Step, TokenError,
+};
 use hs_oauth_core::{Endpoint as _, TokenSet};
 
 use super::super::hubspot::at;
 use super::super::writer::Patience;
 use super::events::{Action, Delivery, Event};
 use super::{ActiveRun, Loaded, RunKind, SECOND, Simulator, millis};
+
+/// The pause that HubSpot asks for.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// What a run asks for. Of installs and disconnects the result is of no interest here.
 enum Next {
@@ -145,7 +152,7 @@ impl Simulator {
         }
     }
 
-    /// Admits the renewal, at once or after a wait; or skips it; or refuses it because of a shutdown.
+    /// Admits the renewal, at once or after a wait; or skips it; or refuses it because of a shutdown or a pause.
     fn admit(&mut self, run: usize, process: usize, step: u32, deadline: Deadline) {
         let waited = self.occurs(self.faults.queue_is_busy);
         let wait = if waited { self.random.up_to(300 * SECOND) } else { 0 };
@@ -154,6 +161,7 @@ impl Simulator {
             Some(0) => (wait, Input::ShuttingDown),
             // At once, but a process may be paused before it goes on.
             Some(1..=3) if is_usable => (self.pause(), Input::Skip),
+            Some(4) => (self.pause(), Input::Paused { wait: PAUSE, cause: RetryCause::RateLimited }),
             _ => (wait, Input::Admit { waited }),
         };
         self.schedule(wait, Event::Deliver { run, step, delivery: Delivery::Input(input) });
@@ -167,6 +175,13 @@ impl Simulator {
         match action {
             Action::Load => self.begin_load(run, step),
             Action::Swap(expected, record) => self.begin_swap(run, step, clock, expected, record),
+            Action::Send(_) if self.occurs(self.faults.queue_is_busy) && self.random.up_to(3) == 0 => {
+                self.deliver(
+                    run,
+                    step,
+                    Delivery::Input(Input::Paused { wait: PAUSE, cause: RetryCause::RateLimited }),
+                );
+            }
             Action::Send(refresh) => self.begin_send(run, step, clock, refresh, was_paused),
             Action::Introspect(introspect) => {
                 let after = self.latency();

@@ -82,8 +82,6 @@ enum State {
         tokens: Box<TokenSet>,
         error: TokenError,
     },
-    /// It releases its lease, since it may not send any more.
-    GiveBack(Option<TokenSet>),
     /// It releases its lease before it begins anew.
     Restart,
     Revoke,
@@ -231,11 +229,12 @@ impl Renewal {
         Step::Send { refresh: Refresh::new(token), timeout }
     }
 
-    /// Gives the lease back, since nothing is sent any more.
-    fn not_sent(&mut self, leased: Stored) -> Next {
+    /// Releases the lease without having sent anything.
+    fn not_sent(&mut self, leased: Stored, error: TokenError) -> Next {
         let Stored { version, mut record } = leased;
+        let Some(tokens) = record.tokens.clone() else { return self.unreadable() };
         record.lease = None;
-        self.swap(State::GiveBack(record.tokens.clone()), version, record)
+        self.swap(State::Release { tokens: Box::new(tokens), error }, version, record)
     }
 
     /// Does what the response to the refresh asks for.
@@ -464,6 +463,11 @@ impl Run for Renewal {
                 self.found_or(now, stored.record.tokens, TokenError::ShutDown)
             }
 
+            (State::Admit { stored, .. }, Input::Paused { wait, cause }) => {
+                let error = TokenError::BackingOff { wait, cause: Some(cause) };
+                self.found_or(now, stored.record.tokens, error)
+            }
+
             (State::Take(record), Input::Stored(version)) => {
                 self.taken(now, Stored { version, record: *record })
             }
@@ -477,10 +481,10 @@ impl Run for Renewal {
             (State::Identify { leased, tokens }, Input::Introspected(response)) => {
                 self.identified(now, *leased, *tokens, response)
             }
-            (State::Send { leased, .. }, Input::ShuttingDown) => self.not_sent(*leased),
-            (State::GiveBack(tokens), Input::Stored(_) | Input::Conflict | Input::StoreFailed(_)) => {
-                self.found_or(now, tokens, TokenError::ShutDown)
+            (State::Send { leased, .. }, Input::Paused { wait, cause }) => {
+                self.not_sent(*leased, TokenError::BackingOff { wait, cause: Some(cause) })
             }
+            (State::Send { leased, .. }, Input::ShuttingDown) => self.not_sent(*leased, TokenError::ShutDown),
 
             (State::Save, Input::Stored(_)) => self.saved(now),
             (State::Save, Input::Conflict) if !self.store.is_first_conflict() => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::error::TokenError;
 use super::record::{Record, Stored};
+use super::retry_cause::RetryCause;
 use crate::endpoint::{Introspect, Introspection, Refresh, Revoke};
 use crate::error::{Error, StoreError};
 use crate::secret::AccessToken;
@@ -44,7 +45,7 @@ use crate::token_set::TokenSet;
 ///             }
 ///             Step::Introspect(introspect) => Input::Introspected(driver.call(&introspect, hs_oauth_core::TIMEOUT)),
 ///             Step::Revoke(revoke) => Input::Revoked(driver.call(&revoke, hs_oauth_core::TIMEOUT)),
-///             Step::Admit { .. } => Input::Admit { waited: false }, // no limit to the rate of renewals
+///             Step::Admit { .. } => Input::Admit { waited: false }, // no limit of renewals
 ///             Step::Sleep(duration) => {
 ///                 driver.sleep(duration);
 ///                 Input::Slept
@@ -85,7 +86,7 @@ pub enum Step<T> {
         /// How long the store may take.
         timeout: Duration,
     },
-    /// Send this refresh, once.
+    /// Send this refresh, once. The driver may resume the run with [`Input::Paused`] instead, if it has sent nothing.
     Send {
         /// The request to send.
         refresh: Refresh,
@@ -96,7 +97,7 @@ pub enum Step<T> {
     Introspect(Introspect),
     /// Send this revocation, once.
     Revoke(Revoke),
-    /// Wait until the renewal may begin, if the rate of renewals is limited. The run has no lease meanwhile.
+    /// Wait until the renewal may begin, if the number or the rate of renewals is limited. The run has no lease meanwhile.
     Admit {
         /// When the new token is needed.
         deadline: Deadline,
@@ -148,6 +149,14 @@ pub enum Input {
     /// The result of [`Step::Admit`] if the renewal would have to wait, and the callers can have the old token meanwhile. It is possible
     /// only with a [`Deadline::At`] that has not passed.
     Skip,
+    /// The result of [`Step::Admit`] or [`Step::Send`] if no refresh may be sent for this long, since HubSpot has asked for a pause or
+    /// fails. No refresh was sent.
+    Paused {
+        /// How long the pause lasts.
+        wait: Duration,
+        /// Why there is a pause.
+        cause: RetryCause,
+    },
     /// The result of [`Step::Admit`], [`Step::Send`] or [`Step::Sleep`] if nothing was done, since no renewal begins any more. After a
     /// sleep it is possible only for a [`Renewal`](crate::renewal::Renewal) that has sent nothing.
     ShuttingDown,

@@ -1,0 +1,211 @@
+//! What the last calls say about the store. While it fails, it is asked about once a second, and the application hears of it once a minute.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hs_oauth_core::{Account, STORE_TIMEOUT, StoreError, StoreErrorKind, Timestamp};
+
+/// Whether the store fails. It is about all accounts of the process.
+#[derive(Debug, Default)]
+pub(crate) struct StoreOutage(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many loads in a row failed, each for another account than the one before.
+    failures: u32,
+    /// The account whose load failed last, and its error.
+    last: Option<(Account, StoreError)>,
+    /// When the store was asked last, and when it is asked again.
+    asked: Option<(Timestamp, Timestamp)>,
+    /// When the application heard of it last.
+    reported_at: Option<Timestamp>,
+    /// How many failures it has not heard of since.
+    unreported: u64,
+}
+
+/// After so many failures, the store is asked by one flight at a time.
+const MAX_FAILURES: u32 = 5;
+
+/// The wait before it is asked again.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// The time between two reports.
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
+impl StoreOutage {
+    /// Returns `None` if a flight that begins now may load a record. While the store fails, it allows one flight to ask it, and none other
+    /// before that has its result.
+    ///
+    /// The error is that of the last load.
+    pub(crate) fn refusal(&self, now: Timestamp) -> Option<StoreError> {
+        let mut state = self.lock();
+        if state.failures < MAX_FAILURES {
+            return None;
+        }
+        // The clock was set back if it is earlier than when the store was asked.
+        if state.asked.is_some_and(|(at, again_at)| at <= now && now < again_at) {
+            return state.last.as_ref().map(|(_, error)| error.clone());
+        }
+        // The flight's load sets this anew. A load that never ends must not stand for ever.
+        state.asked = Some((now, now.plus(STORE_TIMEOUT)));
+        None
+    }
+
+    /// Notes the result of a load.
+    pub(crate) fn note_load<T>(&self, account: Account, result: &Result<T, StoreError>, now: Timestamp) {
+        let mut state = self.lock();
+        match result {
+            Err(error) if is_of_all_accounts(error) => {
+                // One account whose record alone cannot be loaded says nothing about the others.
+                let is_another = state.last.as_ref().is_none_or(|(last, _)| *last != account);
+                state.failures = state.failures.saturating_add(u32::from(is_another));
+                state.last = Some((account, error.clone()));
+                state.asked = Some((now, now.plus(WAIT)));
+            }
+            _ => (state.failures, state.last) = (0, None),
+        }
+    }
+
+    /// Returns whether the application hears of a flight that failed with this error, and of how many others it did not hear since the last
+    /// time.
+    pub(crate) fn report(&self, error: &StoreError, now: Timestamp) -> Option<u64> {
+        if !is_of_all_accounts(error) {
+            return Some(0);
+        }
+        let mut state = self.lock();
+        let was_reported = state.reported_at.is_some_and(|at| at <= now && now.since(at) < REPORT_INTERVAL);
+        if was_reported {
+            state.unreported += 1;
+            return None;
+        }
+        state.reported_at = Some(now);
+        Some(std::mem::take(&mut state.unreported))
+    }
+
+    /// Notes that a flight has renewed a token: the store loads and saves. The next failure is reported at once.
+    pub(crate) fn note_renewed(&self) {
+        let mut state = self.lock();
+        (state.reported_at, state.unreported) = (None, 0);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns whether the error is about the store itself and not about one record.
+fn is_of_all_accounts(error: &StoreError) -> bool {
+    matches!(error.kind(), StoreErrorKind::Unavailable | StoreErrorKind::Refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::NOW;
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    fn down() -> Result<(), StoreError> {
+        Err(StoreError::new(StoreErrorKind::Unavailable))
+    }
+
+    fn fail(outage: &StoreOutage, hub_ids: impl IntoIterator<Item = i64>, now: Timestamp) {
+        hub_ids.into_iter().for_each(|hub_id| outage.note_load(Account::hub(hub_id), &down(), now));
+    }
+
+    /// Returns how many of 10,000 flights a second may load, for ten seconds. Each load takes `time` and fails.
+    fn loads_in_ten_seconds(outage: &StoreOutage, time: Duration) -> usize {
+        let (mut loads, mut under_way) = (0, Vec::new());
+        for tick in 0..100_000_u32 {
+            let now = NOW.plus(Duration::from_micros(100) * tick);
+            under_way.retain(|end| {
+                let is_over = *end <= now;
+                if is_over {
+                    outage.note_load(Account::hub(i64::from(tick)), &down(), now);
+                }
+                !is_over
+            });
+            if outage.refusal(now).is_none() {
+                loads += 1;
+                under_way.push(now.plus(time));
+            }
+        }
+        loads
+    }
+
+    #[test]
+    fn a_store_that_fails_is_asked_once_a_second() {
+        let loads = loads_in_ten_seconds(&StoreOutage::default(), MILLISECOND);
+        assert!((14..=60).contains(&loads), "those before the fifth failure, and one a second: {loads}");
+    }
+
+    #[test]
+    fn a_store_that_hangs_is_asked_by_one_flight_at_a_time() {
+        let outage = StoreOutage::default();
+        fail(&outage, 1..=5, NOW.minus(WAIT));
+        assert_eq!(loads_in_ten_seconds(&outage, Duration::from_secs(4)), 2, "each takes four seconds");
+    }
+
+    #[test]
+    fn a_load_that_has_no_end_does_not_stand_for_ever() {
+        let outage = StoreOutage::default();
+        fail(&outage, 1..=5, NOW.minus(WAIT));
+        assert!(outage.refusal(NOW).is_none());
+        assert!(outage.refusal(NOW.plus(STORE_TIMEOUT - MILLISECOND)).is_some());
+        assert!(outage.refusal(NOW.plus(STORE_TIMEOUT)).is_none());
+    }
+
+    #[test]
+    fn a_store_that_works_again_is_asked_by_all() {
+        for works in [Ok(()), Err(StoreError::new(StoreErrorKind::Damaged))] {
+            let outage = StoreOutage::default();
+            fail(&outage, 1..=9, NOW);
+            assert!(outage.refusal(NOW).is_some());
+            outage.note_load(Account::hub(1), &works, NOW);
+            assert!(outage.refusal(NOW).is_none());
+            fail(&outage, 1..=4, NOW);
+            assert!(outage.refusal(NOW).is_none(), "not five in a row");
+        }
+    }
+
+    #[test]
+    fn one_account_that_cannot_be_loaded_does_not_stand_for_the_others() {
+        let outage = StoreOutage::default();
+        fail(&outage, [1; 100], NOW);
+        assert!(outage.refusal(NOW).is_none());
+    }
+
+    #[test]
+    fn a_store_that_fails_is_reported_once_and_then_by_the_minute_with_a_count() {
+        let outage = StoreOutage::default();
+        let error = StoreError::new(StoreErrorKind::Unavailable);
+        let reports: Vec<_> = (0..200)
+            .filter_map(|second| {
+                let now = NOW.plus(Duration::from_secs(second));
+                outage.report(&error, now).map(|unreported| (second, unreported))
+            })
+            .collect();
+        assert_eq!(reports, [(0, 0), (60, 59), (120, 59), (180, 59)]);
+        outage.note_renewed();
+        assert_eq!(outage.report(&error, NOW.plus(Duration::from_secs(200))), Some(0));
+    }
+
+    #[test]
+    fn every_record_that_cannot_be_read_is_reported() {
+        let outage = StoreOutage::default();
+        for kind in [StoreErrorKind::Damaged, StoreErrorKind::Unreadable] {
+            assert_eq!(outage.report(&StoreError::new(kind), NOW), Some(0));
+        }
+    }
+
+    /// RENEWAL.md, rule 7.
+    #[test]
+    fn a_clock_that_was_set_back_stops_neither_a_load_nor_a_report() {
+        let outage = StoreOutage::default();
+        fail(&outage, 1..=5, NOW);
+        assert!(outage.refusal(NOW.minus(MILLISECOND)).is_none());
+        let error = StoreError::new(StoreErrorKind::Unavailable);
+        assert!(outage.report(&error, NOW).is_some());
+        assert!(outage.report(&error, NOW.minus(MILLISECOND)).is_some());
+    }
+}
