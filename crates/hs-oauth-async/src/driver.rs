@@ -46,9 +46,9 @@ impl Inner {
                     let swap = async { self.store.swap(account, expected, &record).await };
                     swapped(with_timeout(timeout, swap).await)
                 }
-                Step::Send { .. } if self.shared.flights.is_closed() => Input::ShuttingDown,
-                Step::Send { refresh, timeout } => match self.shared.flights.pause(account, self.now()) {
-                    Some(paused) => paused,
+                Step::Send { refresh, timeout } => match self.shared.flights.before_send(account, self.now())
+                {
+                    Some(input) => input,
                     None => {
                         let response = self.client.call_once(&refresh, timeout).await;
                         self.shared.refreshed(account, self.now(), response)

@@ -40,9 +40,9 @@ impl Inner {
                 Step::Swap { expected, record, .. } => {
                     swapped(catch_panic(|| self.store.swap(account, expected, &record)))
                 }
-                Step::Send { .. } if self.shared.flights.is_closed() => Input::ShuttingDown,
-                Step::Send { refresh, timeout } => match self.shared.flights.pause(account, self.now()) {
-                    Some(paused) => paused,
+                Step::Send { refresh, timeout } => match self.shared.flights.before_send(account, self.now())
+                {
+                    Some(input) => input,
                     None => {
                         let response = self.client.call_once(&refresh, timeout);
                         self.shared.refreshed(account, self.now(), response)

@@ -8,8 +8,8 @@ use hs_oauth_manager::{Clock, FlightResult, State, Wait, Waiting};
 /// Waiting with condition variables.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
-    /// Is notified when the queue changes, when nothing is under way any more, and when no refresh is sent any more. A run in the queue has a
-    /// condition variable of its own, since there may be thousands of them.
+    /// Is notified when the queue changes, when nothing is under way any more, and when no refresh is sent any more. A run in the queue has
+    /// one of its own, since there may be thousands of them.
     pub(crate) changed: Condvar,
 }
 
@@ -40,22 +40,6 @@ impl Waiting for Threads {
     }
 }
 
-/// Waits until `changed` is notified, the time of `wait` is over, or the clock has to be looked at again.
-pub(crate) fn wait_for<'s>(
-    changed: &Condvar,
-    state: MutexGuard<'s, State<Threads>>,
-    wait: Wait,
-    clock: &Clock,
-) -> MutexGuard<'s, State<Threads>> {
-    match wait {
-        Wait::For(time) => {
-            let time = clock.look_again_after(time);
-            changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
-        }
-        Wait::UntilWoken => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-    }
-}
-
 impl Threads {
     /// Waits while `condition` holds, but not longer than `max`.
     pub(crate) fn wait_while<'s>(
@@ -66,5 +50,21 @@ impl Threads {
     ) -> MutexGuard<'s, State<Self>> {
         let waited = self.changed.wait_timeout_while(state, max, condition);
         waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Waits until `changed` is notified, the time of `wait` is over, or the clock has to be looked at again.
+pub(crate) fn wait_for<'s>(
+    changed: &Condvar,
+    state: MutexGuard<'s, State<Threads>>,
+    wait: Wait,
+    clock: &Clock,
+) -> MutexGuard<'s, State<Threads>> {
+    match wait {
+        Wait::For(time) => {
+            let waited = changed.wait_timeout(state, clock.look_again_after(time));
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        }
+        Wait::UntilWoken => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
     }
 }

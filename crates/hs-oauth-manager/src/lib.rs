@@ -13,7 +13,8 @@
 //! - [`Flight`] and [`FlightEnd`] are the beginning and the end of a renewal. The end changes the cache and emits events.
 //! - [`Caller`] decides whether the [`Outcome`] of a renewal is enough for a caller.
 //! - [`InstallTask`] is an install under way, and [`Driven`] is a run that is driven.
-//! - [`Unsaved`] is tokens that were received and are not known to be saved. [`SaveRetries`] says when the next attempt is made to save tokens whose save failed.
+//! - [`Unsaved`] is tokens that were received and are not known to be saved. [`SaveRetries`] says when the next attempt is made to save
+//!   tokens whose save failed.
 //! - [`Settings`] and [`TokenManagerBuilder`] are the settings of an application.
 //! - [`Event`] is what an application's callback receives.
 //! - [`NewTokens`] are tokens that are to be installed, and finds the account that they belong to. [`Installed`] is what came of it.
@@ -21,10 +22,10 @@
 
 mod cache;
 mod clock;
-mod driven;
 mod entropy;
 mod event;
 mod exchange;
+mod flight;
 mod identity;
 mod install_task;
 mod installed;
@@ -44,7 +45,6 @@ mod unsaved;
 
 pub use cache::{Cache, Cached, Snapshot, access_token};
 pub use clock::Clock;
-pub use driven::Driven;
 pub use entropy::random;
 #[cfg(feature = "tracing")]
 pub use event::account_span;
@@ -52,10 +52,11 @@ pub use event::{Event, Listener};
 #[cfg(feature = "tracing")]
 pub use exchange::span;
 pub use exchange::{ExchangeError, SendError, Tries, explains_401, trace};
+pub use flight::{Driven, Flight};
 pub use identity::NewTokens;
 pub use install_task::InstallTask;
 pub use installed::Installed;
-pub use outcome::{BearerResult, Caller, Flight, FlightEnd, FlightResult, Outcome};
+pub use outcome::{BearerResult, Caller, FlightEnd, FlightResult, Outcome};
 pub use queue::{Admitted, Limits, Purpose, RenewalQueue, Wait};
 pub use received::Unsaved;
 pub use settings::{RunsOn, Settings, TokenManagerBuilder};

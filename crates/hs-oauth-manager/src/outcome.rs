@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{CurrentTokens, Demand, Install, Renewal, RetryCause, TokenError};
+use hs_oauth_core::renewal::{CurrentTokens, Demand, RetryCause, TokenError};
 use hs_oauth_core::{Account, Timestamp};
 
-use crate::cache::{Cache, Snapshot, bearer, is_met};
-use crate::driven::Progress;
+use crate::cache::{Cache, bearer, is_met};
 use crate::event::Event;
+use crate::flight::Flight;
 use crate::received::Unsaved;
 
 /// The result of a flight, for its callers.
@@ -27,29 +27,6 @@ pub struct Outcome {
 
 /// What a caller receives in the end.
 pub type BearerResult = Result<HeaderValue, TokenError>;
-
-/// The run of a flight, and the state at its beginning.
-#[derive(Debug)]
-pub struct Flight {
-    pub(crate) run: Renewal,
-    /// The install that an earlier run could not finish, and that comes before `run`.
-    pub(crate) install: Option<Install>,
-    pub(crate) progress: Progress,
-    pub(crate) account: Account,
-    pub(crate) snapshot: Snapshot,
-    /// How often what is remembered of an account had been forgotten.
-    pub(crate) forgotten: u64,
-    /// The error with which the flight ends at once, since the store fails.
-    pub(crate) refusal: Option<TokenError>,
-    /// The tokens that the run begins with, since an earlier run could not save them.
-    pub(crate) unsaved: Option<Unsaved>,
-    /// Whether the flight was started for a caller who is content with any token that may be handed out.
-    pub(crate) any_usable: bool,
-    /// Whether the flight was started because an API rejected a token with 401.
-    pub(crate) forced: bool,
-    /// When the flight began.
-    pub(crate) began: Timestamp,
-}
 
 /// A flight that has ended.
 #[derive(Debug)]
@@ -89,14 +66,6 @@ pub struct Caller {
 /// The most flights that a caller starts or joins. More than one may be needed, since a flight may have been started for a caller with
 /// a lesser demand.
 const MAX_FLIGHTS: u32 = 3;
-
-impl Flight {
-    /// Returns the error with which the flight ends without its run being driven, if there is one: the store fails, and is asked by another
-    /// flight.
-    pub fn refusal(&self) -> Option<TokenError> {
-        self.refusal.clone()
-    }
-}
 
 impl FlightEnd {
     /// Brings the cache up to date with the result of a flight's run. Returns the end, and the tokens that the run could not save.
@@ -266,13 +235,14 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use hs_oauth_core::http::StatusCode;
-    use hs_oauth_core::renewal::RenewalPolicy;
+    use hs_oauth_core::renewal::{Renewal, RenewalPolicy};
     use hs_oauth_core::{
         AccessToken, ApiError, Error, Operation, Random, StoreError, StoreErrorKind, TransportError,
         TransportErrorKind,
     };
 
     use super::*;
+    use crate::flight::Progress;
     use crate::tests::{ACCOUNT, NOW, app, tokens, unsaved};
 
     type RunResult = Result<CurrentTokens, TokenError>;

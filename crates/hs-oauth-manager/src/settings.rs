@@ -226,10 +226,8 @@ mod tests {
         assert_eq!((settings.policy, settings.user_level), (policy, true));
         let limits = Limits { per_second: Some(NonZeroU32::MIN), in_flight: NonZeroU32::MAX };
         assert_eq!(settings.limits, limits);
-        assert_eq!(
-            (settings.clock.now(), settings.store_timeout),
-            (Timestamp::from_secs(9), Duration::from_secs(1))
-        );
+        let second = Duration::from_secs(1);
+        assert_eq!((settings.clock.now(), settings.store_timeout), (Timestamp::from_secs(9), second));
         settings.listener.unwrap()(&Event::Disconnected { account: Account::hub(1) });
         assert_eq!(events.load(Ordering::Relaxed), 1);
     }

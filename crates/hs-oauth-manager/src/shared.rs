@@ -13,12 +13,12 @@ use hs_oauth_core::{
 };
 
 use crate::cache::{Cache, access_token, bearer};
-use crate::driven::Progress;
 use crate::event::{Event, emit};
+use crate::flight::{Flight, Progress};
 use crate::identity::NewTokens;
 use crate::install_task::InstallTask;
 use crate::installed::Installed;
-use crate::outcome::{Caller, Flight, FlightEnd};
+use crate::outcome::{Caller, FlightEnd};
 use crate::queue::Purpose;
 use crate::received::Unsaved;
 use crate::recent_failures::RecentFailures;
@@ -50,9 +50,16 @@ impl<W: Waiting> Shared<W> {
         let cache = Cache::new(settings.policy);
         let flights = Arc::new(SingleFlight::new(settings.limits));
         let refreshes = Mutex::new(RefreshHistory::new(settings.mass_refusal_limit));
-        let has_unreported_mass_refusal = AtomicBool::new(false);
-        let (failures, store_outage) = (RecentFailures::default(), StoreOutage::default());
-        Self { settings, cache, flights, app, refreshes, has_unreported_mass_refusal, failures, store_outage }
+        Self {
+            settings,
+            cache,
+            flights,
+            app,
+            refreshes,
+            has_unreported_mass_refusal: AtomicBool::new(false),
+            failures: RecentFailures::default(),
+            store_outage: StoreOutage::default(),
+        }
     }
 
     /// Returns why the caller has no bearer, if the account had none a moment ago. It is asked if the cache has no bearer either. For a
@@ -94,11 +101,10 @@ impl<W: Waiting> Shared<W> {
             }
             None => {}
         }
-        let progress = Progress::default();
         Flight {
             run,
             install,
-            progress,
+            progress: Progress::default(),
             account,
             snapshot,
             forgotten,
@@ -150,6 +156,9 @@ impl<W: Waiting> Shared<W> {
                 self.failures.note(account, flight.forgotten, error, now);
             }
             Err(_) => {}
+        }
+        if matches!(flight.progress.install, Some(Ok(_))) {
+            self.failures.forget(account);
         }
         let began_with = flight.unsaved.clone();
         let (mut end, left) = FlightEnd::new(flight, result, unreported, &self.cache, now, random);
@@ -348,7 +357,9 @@ mod tests {
 
     fn end(shared: &Shared<Recorder>, flight: Flight, error: TokenError, now: Timestamp) {
         let mut guard = lead(&shared.flights, Purpose::Caller);
-        shared.emit_end(&shared.finish_flight(&mut guard, flight, Err(error), now, 0), Purpose::Caller);
+        let end = shared.finish_flight(&mut guard, flight, Err(error), now, 0);
+        drop(guard);
+        shared.emit_end(&end, Purpose::Caller);
     }
 
     fn remembered(shared: &Shared<Recorder>, demand: Demand) -> Option<&'static str> {
@@ -361,7 +372,7 @@ mod tests {
         let current = CurrentTokens { tokens, version: 1, renewed: true, refresh_error: None };
         let task = shared.flights.start_task().unwrap();
         let install = shared.begin_install(task, ACCOUNT, current.tokens.clone(), NOW, Random::new([1; 32]));
-        shared.finish_install(install, Ok(current), NOW, || {}).unwrap();
+        shared.finish_install(install, Ok(current), NOW, || panic!("it is saved")).unwrap();
     }
 
     fn other_than(name: &str) -> Demand {
@@ -414,7 +425,8 @@ mod tests {
         let flight = begin(&shared, Demand::Usable);
         end(&shared, flight, TokenError::BackingOff { wait: MILLISECOND, cause: None }, NOW);
         let run = Disconnect::new(app(), Random::new([1; 32]));
-        shared.finish_disconnect(shared.flights.start_task().unwrap(), ACCOUNT, &run, Ok(())).unwrap();
+        let task = shared.flights.start_task().unwrap();
+        shared.finish_disconnect(task, ACCOUNT, &run, Ok(())).unwrap();
         assert_eq!(remembered(&shared, Demand::Usable), None);
     }
 

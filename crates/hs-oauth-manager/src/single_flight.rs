@@ -170,10 +170,14 @@ impl<W: Waiting> SingleFlight<W> {
         }
     }
 
-    /// Returns [`Input::Paused`], with which the account's run is resumed in place of a refresh, if HubSpot has asked for a pause. Returns
-    /// `None` if the refresh may be sent.
-    pub fn pause(&self, account: Account, now: Timestamp) -> Option<Input> {
-        self.state().queue.pause(account, now)
+    /// Returns what the account's run is resumed with in place of a refresh: [`Input::ShuttingDown`] after a shutdown, or
+    /// [`Input::Paused`] if HubSpot has asked for a pause. Returns `None` if the refresh may be sent.
+    pub fn before_send(&self, account: Account, now: Timestamp) -> Option<Input> {
+        let state = self.state();
+        match state.is_closed {
+            true => Some(Input::ShuttingDown),
+            false => state.queue.pause(account, now),
+        }
     }
 
     /// Begins a shutdown. No new flight or task begins any more, except one for the shutdown itself, and no refresh is sent any more.

@@ -16,7 +16,6 @@ use super::policy::RenewalPolicy;
 use super::record::{GrantState, Record, Stored};
 use super::requirements::Requirements;
 use super::response::{Examination, Outcome};
-use super::retry_cause::RetryCause;
 use super::run::{CurrentTokens, Deadline, Demand, Input, Run, Step};
 use super::save::{Comparison, PendingSave, UnsavedTokens};
 use super::store_calls::StoreCalls;
@@ -83,8 +82,6 @@ enum State {
         tokens: Box<TokenSet>,
         error: TokenError,
     },
-    /// It releases its lease, since it may not send any more.
-    GiveBack(Option<TokenSet>),
     /// It releases its lease before it begins anew.
     Restart,
     Revoke,
@@ -233,19 +230,11 @@ impl Renewal {
     }
 
     /// Releases the lease without having sent anything.
-    fn paused(&mut self, leased: Stored, wait: Duration, cause: RetryCause) -> Next {
+    fn not_sent(&mut self, leased: Stored, error: TokenError) -> Next {
         let Stored { version, mut record } = leased;
         let Some(tokens) = record.tokens.clone() else { return self.unreadable() };
         record.lease = None;
-        let error = TokenError::BackingOff { wait, cause: Some(cause) };
         self.swap(State::Release { tokens: Box::new(tokens), error }, version, record)
-    }
-
-    /// Gives the lease back, since nothing is sent any more.
-    fn not_sent(&mut self, leased: Stored) -> Next {
-        let Stored { version, mut record } = leased;
-        record.lease = None;
-        self.swap(State::GiveBack(record.tokens.clone()), version, record)
     }
 
     /// Does what the response to the refresh asks for.
@@ -492,12 +481,10 @@ impl Run for Renewal {
             (State::Identify { leased, tokens }, Input::Introspected(response)) => {
                 self.identified(now, *leased, *tokens, response)
             }
-            (State::Send { leased, .. }, Input::ShuttingDown) => self.not_sent(*leased),
-            (State::GiveBack(tokens), Input::Stored(_) | Input::Conflict | Input::StoreFailed(_)) => {
-                self.found_or(now, tokens, TokenError::ShutDown)
+            (State::Send { leased, .. }, Input::Paused { wait, cause }) => {
+                self.not_sent(*leased, TokenError::BackingOff { wait, cause: Some(cause) })
             }
-
-            (State::Send { leased, .. }, Input::Paused { wait, cause }) => self.paused(*leased, wait, cause),
+            (State::Send { leased, .. }, Input::ShuttingDown) => self.not_sent(*leased, TokenError::ShutDown),
 
             (State::Save, Input::Stored(_)) => self.saved(now),
             (State::Save, Input::Conflict) if !self.store.is_first_conflict() => {

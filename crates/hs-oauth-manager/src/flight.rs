@@ -1,11 +1,12 @@
-//! How a flight is driven: as one run, which knows what a shutdown may end and what must not be lost.
+//! A flight: one renewal in one process. It is driven as one run, which knows what a shutdown may end and what must not be lost.
 
-use hs_oauth_core::Timestamp;
 use hs_oauth_core::renewal::{
-    CurrentTokens, Disconnect, Input, Install, Run, Step, TokenError, UnsavedTokens,
+    CurrentTokens, Disconnect, Input, Install, Renewal, Run, Step, TokenError, UnsavedTokens,
 };
+use hs_oauth_core::{Account, Timestamp};
 
-use crate::outcome::Flight;
+use crate::cache::Snapshot;
+use crate::received::Unsaved;
 
 /// A run that a token manager drives.
 pub trait Driven: Run {
@@ -17,6 +18,37 @@ pub trait Driven: Run {
     /// Returns the tokens that the run has received since the last step, and that are not saved yet.
     fn newly_received(&mut self) -> Option<UnsavedTokens> {
         None
+    }
+}
+
+/// The run of a flight, and the state at its beginning.
+#[derive(Debug)]
+pub struct Flight {
+    pub(crate) run: Renewal,
+    /// The install that an earlier run could not finish, and that comes before `run`.
+    pub(crate) install: Option<Install>,
+    pub(crate) progress: Progress,
+    pub(crate) account: Account,
+    pub(crate) snapshot: Snapshot,
+    /// How often what is remembered of an account had been forgotten.
+    pub(crate) forgotten: u64,
+    /// The error with which the flight ends at once, since the store fails.
+    pub(crate) refusal: Option<TokenError>,
+    /// The tokens that the run begins with, since an earlier run could not save them.
+    pub(crate) unsaved: Option<Unsaved>,
+    /// Whether the flight was started for a caller who is content with any token that may be handed out.
+    pub(crate) any_usable: bool,
+    /// Whether the flight was started because an API rejected a token with 401.
+    pub(crate) forced: bool,
+    /// When the flight began.
+    pub(crate) began: Timestamp,
+}
+
+impl Flight {
+    /// Returns the error with which the flight ends without its run being driven, if there is one: the store fails, and is asked by another
+    /// flight.
+    pub fn refusal(&self) -> Option<TokenError> {
+        self.refusal.clone()
     }
 }
 
