@@ -15,7 +15,8 @@
 //! - [`SaveRetries`] says when the next attempt is made to save tokens whose save failed.
 //! - [`Settings`] and [`TokenManagerBuilder`] are the settings of an application.
 //! - [`Event`] is what an application's callback receives.
-//! - [`NewTokens`] are tokens that are to be installed, and finds the account that they belong to. [`Installed`] is what came of it.
+//! - [`NewTokens`] are tokens that are to be installed, and finds the account that they belong to. [`Installed`] is what came of it, and
+//!   [`RequestedScopes`] compares it with what was asked for.
 //! - [`Tries`], [`ExchangeError`] and [`SendError`] are about single calls.
 
 mod cache;
@@ -48,7 +49,7 @@ pub use event::{Event, Listener};
 pub use exchange::span;
 pub use exchange::{ExchangeError, SendError, Tries, explains_401, trace};
 pub use identity::NewTokens;
-pub use installed::Installed;
+pub use installed::{Installed, RequestedScopes};
 pub use outcome::{BearerResult, Caller, Flight, FlightEnd, FlightResult, Outcome};
 pub use queue::{Admitted, Limits, Purpose, RenewalQueue, Wait};
 pub use settings::{Settings, TokenManagerBuilder};

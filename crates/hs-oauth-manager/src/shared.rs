@@ -8,7 +8,7 @@ use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{
     CurrentTokens, Demand, Disconnect, Input, Install, MassRefusal, RefreshHistory, Renewal, TokenError,
 };
-use hs_oauth_core::{Account, AppIdentity, Error, NextStep, Random, StoreError, Timestamp, TokenSet};
+use hs_oauth_core::{Account, AppIdentity, Error, NextStep, Random, Scopes, StoreError, Timestamp, TokenSet};
 
 use crate::cache::{Cache, Snapshot, access_token, bearer};
 use crate::event::{Event, emit};
@@ -197,7 +197,8 @@ impl<W: Waiting> Shared<W> {
         let reinstall = run.is_reinstall();
         self.emit(&Event::Installed { account, reinstall });
         let TokenSet { user_id, scopes, expires_at, .. } = tokens;
-        Ok(Installed { account, user_id, scopes, expires_at, reinstall })
+        let (missing, missing_optional) = (Scopes::NONE, Scopes::NONE);
+        Ok(Installed { account, user_id, scopes, missing, missing_optional, expires_at, reinstall })
     }
 
     /// Ends the disconnect of an account, whose run ended with `result`. Evicts the account from the cache and emits an event.
