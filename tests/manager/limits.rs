@@ -450,7 +450,7 @@ fn after_a_store_was_restored_bearers_come_from_memory_again() {
         // The process has a token that is over, and the copy has one that was issued before it.
         let mut over = setup.store.tokens();
         over.expires_at = now();
-        setup.manager.install_tokens(HUB, over).unwrap();
+        setup.manager.install_tokens(over).unwrap();
         setup.store.restore(&copy);
         let renewed = setup.manager.bearer().unwrap();
         let loads = count_loads(&setup.store, || Ok(()));
