@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use hs_oauth_core::{
-    ApiVersion, App, Authorization, AuthorizationCode, Authorize, ClientCredentials, ClientSecret,
-    CodeVerifier, Error, ExchangeCode, HubSpotCode, Introspect, Introspection, NextStep, OAuthCode, Refresh,
-    RefreshToken, RetryPolicy, Revoke, TokenSet, TokenUse, TransportErrorKind,
+    ApiVersion, App, Authorization, AuthorizationCode, Authorize, CallbackError, ClientCredentials,
+    ClientSecret, CodeVerifier, Error, ExchangeCode, HubSpotCode, Introspect, Introspection, NextStep,
+    OAuthCode, PendingAuthorizations, Refresh, RefreshToken, RetryPolicy, Revoke, TokenSet, TokenUse,
+    TransportErrorKind,
 };
 use hs_oauth_emulator::{Fault, Rotation, Server, Settings, Target};
 
@@ -191,6 +192,31 @@ fn a_code_that_is_used_expired_or_not_ours_needs_a_new_authorization() {
             error(with("http://localhost:3000/other", None)),
             HubSpotCode::MismatchRedirectUriAuthCode
         );
+    });
+}
+
+/// RFC 6749 §4.1.2: HubSpot may take back the tokens of a code that is used twice.
+#[test]
+fn a_callback_page_that_is_loaded_again_sends_no_second_code_and_tabs_do_not_disturb_each_other() {
+    on(ApiVersion::LATEST, |setup| {
+        let mut session = PendingAuthorizations::new();
+        let mut open_tab = || {
+            let Authorization { url, pending, .. } = setup.begin("oauth");
+            session.insert(SystemTime::now().into(), pending);
+            let callback = setup.hubspot.connect(&url).unwrap();
+            callback.split_once('?').unwrap().1.to_owned()
+        };
+        let callbacks = [open_tab(), open_tab()];
+        let mut load = |query: &str| session.accept(SystemTime::now().into(), query);
+        let tokens = callbacks.each_ref().map(|query| {
+            let tokens = setup.client.call(&ExchangeCode::new(load(query).unwrap())).unwrap();
+            assert_eq!(load(query).unwrap_err(), CallbackError::NotPending, "loaded again");
+            tokens
+        });
+        assert_eq!(setup.sent(Target::ExchangeCode), 2, "one for each tab");
+        for tokens in tokens {
+            assert!(setup.refresh(&tokens.refresh_token.unwrap()).is_ok());
+        }
     });
 }
 

@@ -107,6 +107,40 @@ fn odd() -> Vec<Case> {
             FIX,
         ),
         case(
+            "a gateway that denies access",
+            respond_with(response(403, "", r#"{"error":"access_denied"}"#)),
+            ErrorResponse(403),
+            FIX,
+        ),
+        case("a refused grant with a 403", gone(403), ErrorResponse(403), FIX),
+        case("a refused grant with a 404", gone(404), ErrorResponse(404), FIX),
+        case(
+            "a refused grant beside a wrong secret",
+            respond_with(response(400, "", r#"{"error":"invalid_grant","status":"BAD_CLIENT_SECRET"}"#)),
+            ErrorResponse(400),
+            FIX,
+        ),
+        case(
+            "a refused grant beside a wrong secret among the faults",
+            respond_with(response(
+                400,
+                "",
+                r#"{"error":"invalid_grant","errors":[{"code":"BAD_CLIENT_SECRET"}]}"#,
+            )),
+            ErrorResponse(400),
+            FIX,
+        ),
+        case(
+            "a page that quotes a refused grant",
+            respond_with(response(
+                400,
+                "",
+                r#"<p>{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}</p>"#,
+            )),
+            ErrorResponse(400),
+            FIX,
+        ),
+        case(
             "a login that is asked for",
             respond_with(response(401, "www-authenticate: Basic realm=\"x\"\r\n", "")),
             ErrorResponse(401),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hs_oauth_core::renewal::{GrantId, GrantState, Lease, Record, Retry};
+use hs_oauth_core::renewal::{GrantId, GrantState, Lease, Record, Retry, RetryCause};
 use hs_oauth_core::{AppIdentity, TokenSet};
 use hs_oauth_emulator::Rotation;
 
@@ -41,6 +41,8 @@ pub(super) struct Rules {
     stored_tokens: BTreeSet<String>,
     /// The refresh tokens that HubSpot has refused, each with the last time.
     refused_at: HashMap<String, u64>,
+    /// The ends of the back-offs that a wrong configuration has caused, and which configuration.
+    misconfigured: HashMap<u64, Deployment>,
     /// The refresh tokens that HubSpot has refused to another app.
     refused_to_other_app: BTreeSet<String>,
     /// When each grant was installed.
@@ -68,6 +70,7 @@ impl Rules {
             grants: HashMap::new(),
             stored_tokens: BTreeSet::new(),
             refused_at: HashMap::new(),
+            misconfigured: HashMap::new(),
             refused_to_other_app: BTreeSet::new(),
             installed_at: HashMap::new(),
             sending: BTreeMap::new(),
@@ -164,7 +167,8 @@ impl Rules {
     /// A run of the app has taken the lease. Rule 5: the back-off in the record applies to every process.
     pub(super) fn lease_taken(&mut self, writer: &Writer, app: &AppIdentity, before: &Record) {
         if let Some(retry) = &before.retry
-            && writer.patience.observes(retry, app)
+            && retry.credential.as_ref().is_none_or(|credential| credential == app.credential())
+            && writer.patience.observes(retry)
             && self.is_in_progress(retry, writer.clock)
         {
             self.violate("rule 5: a renewal during the back-off of all processes");
@@ -173,6 +177,18 @@ impl Rules {
         let is_recheck = before.state == GrantState::Gone && writer.patience < Patience::Patient;
         if before.state != GrantState::Live && !is_recheck {
             self.violate("rule 4: a renewal of a grant that is not live");
+        }
+    }
+
+    /// A run has ended without a token because of this back-off. Rule 5: one that another configuration has caused does not apply to it,
+    /// and one of our own does not apply if somebody asked for the run.
+    pub(super) fn backed_off(&mut self, deployment: Deployment, patience: Patience, retry: Option<&Retry>) {
+        let applies = retry.is_some_and(|retry| {
+            let caused_by = self.misconfigured.get(&retry.at.as_millis());
+            caused_by.is_none_or(|caused_by| *caused_by == deployment) && patience.observes(retry)
+        });
+        if !applies {
+            self.violate("rule 5: a run waited for a back-off that does not apply to it");
         }
     }
 
@@ -213,6 +229,12 @@ impl Rules {
             && after.retry.as_ref().map_or(!has_new_tokens, |after| after.at < retry.at)
         {
             self.violate("rule 5: a wait that HubSpot had asked for was cut short for all");
+        }
+        if let Some(retry) = after.retry.as_ref().filter(|retry| Some(*retry) != before.retry.as_ref())
+            && retry.cause.as_ref().is_some_and(RetryCause::is_configuration)
+            && !retry.requested
+        {
+            self.misconfigured.insert(retry.at.as_millis(), writer.deployment);
         }
         if after.state == GrantState::Gone && before.state == GrantState::Live {
             if writer.is_mass_refusal {

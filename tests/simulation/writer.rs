@@ -1,6 +1,5 @@
 //! Who writes a record, and which back-offs that run has to observe.
 
-use hs_oauth_core::AppIdentity;
 use hs_oauth_core::renewal::{GrantId, HolderId, Retry};
 
 use super::hubspot::Deployment;
@@ -32,14 +31,11 @@ pub(super) enum Patience {
 }
 
 impl Patience {
-    /// Returns whether a run of `app` has to observe the back-off.
-    pub(super) fn observes(self, retry: &Retry, app: &AppIdentity) -> bool {
-        let is_of_credential =
-            retry.credential.as_ref().is_none_or(|credential| credential == app.credential());
-        is_of_credential
-            && match retry.requested {
-                true => self > Self::Impatient,
-                false => self == Self::Patient,
-            }
+    /// Returns whether such a run has to observe the back-off, if it applies to the app's credential.
+    pub(super) fn observes(self, retry: &Retry) -> bool {
+        match retry.requested {
+            true => self > Self::Impatient,
+            false => self == Self::Patient,
+        }
     }
 }

@@ -226,7 +226,7 @@ mod tests {
     fn a_set_of_only_a_refresh_token_has_expired_and_is_read_back_as_such() {
         let tokens = TokenSet::from_refresh_token(RefreshToken::new("na1-2").unwrap());
         assert!(!tokens.has_access_token() && minimal().has_access_token());
-        assert_eq!(tokens.expires_at, Timestamp::from_millis(0));
+        assert_eq!((tokens.expires_in, tokens.expires_at), (1800, Timestamp::from_millis(0)));
         let read: TokenSet = serde_json::from_str(&serde_json::to_string(&tokens).unwrap()).unwrap();
         assert!(!read.has_access_token());
         assert_eq!(read, tokens);

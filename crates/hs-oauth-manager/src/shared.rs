@@ -337,9 +337,12 @@ mod tests {
 
     const MILLISECOND: Duration = Duration::from_millis(1);
 
-    /// Returns a manager without a transport, and the events that it emits: their names, and how many failures were not reported.
-    fn shared() -> (Shared<Recorder>, Arc<Mutex<Vec<(&'static str, u64)>>>) {
-        let events = Arc::new(Mutex::new(Vec::new()));
+    /// The events that were emitted: their names, and how many failures were not reported.
+    type Events = Arc<Mutex<Vec<(&'static str, u64)>>>;
+
+    /// Returns a manager without a transport, and its events.
+    fn shared() -> (Shared<Recorder>, Events) {
+        let events = Events::default();
         let seen = Arc::clone(&events);
         let settings = TokenManagerBuilder::<_, ()>::new(|settings, _| settings).on_event(move |event| {
             let unreported = if let Event::Failed { unreported, .. } = event { *unreported } else { 0 };

@@ -147,7 +147,6 @@ impl Simulator {
     /// Checks that the run did not hand out what its record forbids, and did not wait for a back-off that does not apply to it.
     fn check_result(&mut self, active: &ActiveRun, result: &Result<CurrentTokens, TokenError>) {
         let Some(loaded) = &active.loaded else { return };
-        let app = self.hubspot.app(active.deployment).identity();
         match result {
             Ok(_) if active.deployment == Deployment::OtherApp && loaded.has_client_id => {
                 self.rules.violate("rule 8: a process with another app handed out a token");
@@ -156,9 +155,7 @@ impl Simulator {
                 self.rules.violate("rule 4: a token of a grant that is not live was handed out");
             }
             Err(TokenError::BackingOff { wait, .. }) if !wait.is_zero() => {
-                if !loaded.retry.as_ref().is_some_and(|retry| active.patience.observes(retry, &app)) {
-                    self.rules.violate("rule 5: a run waited for a back-off that does not apply to it");
-                }
+                self.rules.backed_off(active.deployment, active.patience, loaded.retry.as_ref());
             }
             _ => {}
         }

@@ -60,7 +60,7 @@ impl Simulator {
         } else if self.occurs(self.faults.error_response) {
             let status = [400, 401, 403, 404, 423, 429, 477, 500, 502, 503][self.random.up_to(9) as usize];
             let acts = status >= 500 && self.random.up_to(1) == 0;
-            let retry_after = (status == 429 || status == 477).then(|| self.random.up_to(100));
+            let retry_after = (status == 429 || status == 477).then(|| self.random.up_to(600));
             Outcome::ErrorResponse { status, acts, retry_after }
         } else if self.occurs(self.faults.request_duplicated) {
             Outcome::Duplicated

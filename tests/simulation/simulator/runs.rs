@@ -16,6 +16,7 @@ use super::{ActiveRun, Loaded, RunKind, SECOND, Simulator, millis};
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// What a run asks for. Of installs and disconnects the result is of no interest here.
+#[expect(clippy::large_enum_variant, reason = "one exists at a time")]
 enum Next {
     Act(Action),
     Admit(Deadline),

@@ -75,5 +75,10 @@ mod tests {
         let gone = Stored { version: 3, record: pending.marked() };
         assert_eq!(gone.record.state, GrantState::Gone);
         assert!(!pending.applies_to(&gone));
+        // A recheck sent the tokens of a grant that was gone already.
+        let recheck =
+            PendingMark::new(gone.clone(), ApiError::new(Operation::Refresh, StatusCode::BAD_REQUEST).into());
+        assert!(recheck.applies_to(&gone) && !recheck.applies_to(&stored(grant, tokens("a", "r"))));
+        assert_eq!(recheck.marked(), gone.record);
     }
 }

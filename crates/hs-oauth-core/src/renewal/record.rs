@@ -212,6 +212,10 @@ mod tests {
         record
     }
 
+    fn fingerprint() -> CredentialFingerprint {
+        serde_json::from_str(r#""0f1e2d3c""#).unwrap()
+    }
+
     fn with_unknown_fields() -> Record {
         let mut record = full();
         assert!(record.unknown.insert("region", &"na1"));
@@ -310,6 +314,58 @@ mod tests {
             (GrantState::Disconnected, r#""disconnected""#),
         ] {
             assert_stored(&state, text);
+        }
+    }
+
+    /// This is what the stores of users hold, byte for byte.
+    #[test]
+    fn the_app_and_the_cause_of_a_back_off_are_stored_byte_for_byte_as_before() {
+        let mut record = full();
+        record.client_id = Some("a1b2c3d4-e5f6-7890-abcd-ef1234567890".to_owned());
+        let retry = record.retry.as_mut().unwrap();
+        (retry.cause, retry.credential) = (Some(RetryCause::ClientRefused), Some(fingerprint()));
+        assert_stored(
+            &record,
+            r#"{"format":1,"grant":"0000000000000000c8b5ac27f7d5f7cd","client_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","state":"live","tokens":{"access_token":"access","expires_in":1800,"expires_at":2800000,"refresh_token":"refresh","token_type":"bearer","token_use":null,"hub_id":null,"user_id":null,"scopes":null,"id_token":null},"lease":{"holder":"fffffffffffffffffffffffffffffffe","until":1060000},"retry":{"at":1010000,"failures":3,"cause":"client_refused","credential":"0f1e2d3c"},"unsettled":true}"#,
+        );
+        let mut tombstone = Record::tombstone(GrantId::new(1), None);
+        tombstone.client_id = Some("id".to_owned());
+        assert_stored(
+            &tombstone,
+            r#"{"format":1,"grant":"00000000000000000000000000000001","client_id":"id","state":"disconnected","unsettled":false}"#,
+        );
+
+        let mut retry = Retry::new(Timestamp::from_secs(1010), 3);
+        (retry.cause, retry.requested) = (Some(RetryCause::RateLimited), true);
+        assert_stored(&retry, r#"{"at":1010000,"failures":3,"cause":"rate_limited","requested":true}"#);
+        (retry.cause, retry.requested) = (Some(RetryCause::Unavailable), false);
+        assert_stored(&retry, r#"{"at":1010000,"failures":3,"cause":"unavailable"}"#);
+        (retry.cause, retry.credential) = (Some(RetryCause::MassRefusal), Some(fingerprint()));
+        assert!(retry.unknown.insert("class", &"daily"));
+        assert_stored(
+            &retry,
+            r#"{"at":1010000,"failures":3,"cause":"mass_refusal","credential":"0f1e2d3c","class":"daily"}"#,
+        );
+        retry.cause = Some(RetryCause::Other("solar_flare".to_owned()));
+        assert_stored(
+            &retry,
+            r#"{"at":1010000,"failures":3,"cause":"solar_flare","credential":"0f1e2d3c","class":"daily"}"#,
+        );
+    }
+
+    /// They stay as they are until a run has something to write in them. The versions of the library that wrote them may run beside this one.
+    #[test]
+    fn records_of_older_versions_are_read_and_written_back_without_the_app_and_the_cause() {
+        for text in [
+            r#"{"format":1,"grant":"0000000000000000c8b5ac27f7d5f7cd","state":"live","tokens":{"access_token":"access","expires_in":1800,"expires_at":2800000,"refresh_token":"refresh","token_type":"bearer","token_use":null,"hub_id":null,"user_id":null,"scopes":null,"id_token":null},"lease":{"holder":"fffffffffffffffffffffffffffffffe","until":1060000},"retry":{"at":1010000,"failures":3},"unsettled":true}"#,
+            r#"{"format":1,"grant":"00000000000000000000000000000001","state":"disconnected","revoke":"refresh","unsettled":false}"#,
+        ] {
+            let record: Record = serde_json::from_str(text).unwrap();
+            assert_eq!(record.client_id, None);
+            if let Some(Retry { cause, requested, credential, .. }) = &record.retry {
+                assert_eq!((cause, requested, credential), (&None, &false, &None));
+            }
+            assert_eq!(serde_json::to_string(&record).unwrap(), text);
         }
     }
 
