@@ -421,6 +421,45 @@ fn a_shutdown_is_an_error_only_if_no_old_token_is_usable() {
     assert!(matches!(a.step, Step::Done(Err(TokenError::ShutDown))), "{:?}", a.step);
 }
 
+/// `RENEWAL.md`, a renewal: admit.
+#[test]
+fn a_run_that_hubspot_asks_to_pause_hands_out_what_is_usable_and_else_says_how_long_the_pause_is() {
+    let wait = Duration::from_secs(10);
+    let mut scenario = Scenario::new(Keep);
+    let mut a = at_the_last_usable_moment(&mut scenario);
+    scenario.resume_unadmitted(&mut a, Input::Paused { wait, cause: RetryCause::RateLimited });
+    assert!(!scenario.finish(&mut a).unwrap().renewed);
+
+    let mut a = at_the_last_usable_moment(&mut scenario);
+    scenario.advance(Duration::from_millis(1));
+    scenario.resume_unadmitted(&mut a, Input::Paused { wait, cause: RetryCause::RateLimited });
+    assert!(
+        matches!(a.step, Step::Done(Err(TokenError::BackingOff { wait: told, .. })) if told == wait),
+        "{:?}",
+        a.step
+    );
+}
+
+/// `RENEWAL.md`, a renewal: send. A pause may begin between the admission and the request.
+#[test]
+fn a_run_that_has_its_lease_when_hubspot_asks_for_a_pause_releases_it_and_leaves_no_trace() {
+    let wait = Duration::from_secs(10);
+    let mut scenario = Scenario::new(Keep);
+    let before = scenario.record();
+    let mut a = scenario.begin_renewal();
+    while !matches!(a.step, Step::Send { .. }) {
+        let input = scenario.perform(&a);
+        scenario.resume(&mut a, input);
+    }
+    assert!(scenario.record().lease.is_some());
+    scenario.resume(&mut a, Input::Paused { wait, cause: RetryCause::RateLimited });
+    let error = scenario.finish(&mut a).unwrap_err();
+    assert!(matches!(error, TokenError::BackingOff { wait: told, .. } if told == wait), "{error:?}");
+    assert_eq!((scenario.record(), scenario.requests), (before, 0));
+    let mut b = scenario.begin_renewal();
+    renewed(scenario.finish(&mut b));
+}
+
 /// `RENEWAL.md`, a renewal: send. A shutdown begins between the lease and the request.
 #[test]
 fn a_run_that_may_not_send_any_more_gives_its_lease_back_without_a_back_off() {
@@ -512,42 +551,4 @@ fn an_install_that_goes_on_replaces_no_later_install_or_disconnect() {
             assert_eq!(scenario.stored(), later);
         }
     }
-}
-/// `RENEWAL.md`, a renewal: admit.
-#[test]
-fn a_run_that_hubspot_asks_to_pause_hands_out_what_is_usable_and_else_says_how_long_the_pause_is() {
-    let wait = Duration::from_secs(10);
-    let mut scenario = Scenario::new(Keep);
-    let mut a = at_the_last_usable_moment(&mut scenario);
-    scenario.resume_unadmitted(&mut a, Input::Paused { wait, cause: RetryCause::RateLimited });
-    assert!(!scenario.finish(&mut a).unwrap().renewed);
-
-    let mut a = at_the_last_usable_moment(&mut scenario);
-    scenario.advance(Duration::from_millis(1));
-    scenario.resume_unadmitted(&mut a, Input::Paused { wait, cause: RetryCause::RateLimited });
-    assert!(
-        matches!(a.step, Step::Done(Err(TokenError::BackingOff { wait: told })) if told == wait),
-        "{:?}",
-        a.step
-    );
-}
-
-/// `RENEWAL.md`, a renewal: send. A pause may begin between the admission and the request.
-#[test]
-fn a_run_that_has_its_lease_when_hubspot_asks_for_a_pause_releases_it_and_leaves_no_trace() {
-    let wait = Duration::from_secs(10);
-    let mut scenario = Scenario::new(Keep);
-    let before = scenario.record();
-    let mut a = scenario.begin_renewal();
-    while !matches!(a.step, Step::Send { .. }) {
-        let input = scenario.perform(&a);
-        scenario.resume(&mut a, input);
-    }
-    assert!(scenario.record().lease.is_some());
-    scenario.resume(&mut a, Input::Paused { wait, cause: RetryCause::RateLimited });
-    let error = scenario.finish(&mut a).unwrap_err();
-    assert!(matches!(error, TokenError::BackingOff { wait: told } if told == wait), "{error:?}");
-    assert_eq!((scenario.record(), scenario.requests), (before, 0));
-    let mut b = scenario.begin_renewal();
-    renewed(scenario.finish(&mut b));
 }
