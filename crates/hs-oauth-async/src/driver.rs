@@ -33,6 +33,18 @@ impl Inner {
         purpose: Purpose,
         run: &mut R,
     ) -> Result<R::Output, TokenError> {
+        let steps = self.do_steps(account, purpose, run);
+        #[cfg(feature = "tracing")]
+        let steps = tracing::Instrument::instrument(steps, hs_oauth_manager::account_span(account));
+        steps.await
+    }
+
+    async fn do_steps<R: Driven>(
+        &self,
+        account: Account,
+        purpose: Purpose,
+        run: &mut R,
+    ) -> Result<R::Output, TokenError> {
         let mut step = run.start(self.now());
         loop {
             let input = match step {

@@ -29,6 +29,8 @@ impl Inner {
         admitted: &mut Option<Admitted>,
         run: &mut R,
     ) -> Result<R::Output, TokenError> {
+        #[cfg(feature = "tracing")]
+        let _span = hs_oauth_manager::account_span(account).entered();
         let mut step = run.start(self.now());
         loop {
             let input = match step {

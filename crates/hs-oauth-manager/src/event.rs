@@ -125,10 +125,10 @@ fn trace(event: &Event<'_>) {
     }
 }
 
-/// Returns the span of one renewal, install or disconnect of an account, as its driver does it.
+/// Returns the span of a renewal, an install or a disconnect of an account. The calls to HubSpot are in it.
 #[cfg(feature = "tracing")]
-pub fn account_span(work: &'static str, account: Account) -> tracing::Span {
-    tracing::debug_span!(target: TARGET, "account", work, %account)
+pub fn account_span(account: Account) -> tracing::Span {
+    tracing::debug_span!(target: TARGET, "account", %account)
 }
 
 /// The target of everything that is traced.
