@@ -36,7 +36,7 @@ fn refresh_token() -> impl Strategy<Value = RefreshToken> {
 }
 
 fn scopes() -> impl Strategy<Value = Scopes> {
-    vec("[!#-\\[\\]-~]{1,30}", 0..5)
+    vec("[!#-+\\--\\[\\]-~]{1,30}", 0..5)
         .prop_map(|names| names.into_iter().map(|name| Scope::new(name).unwrap()).collect())
 }
 
@@ -320,7 +320,8 @@ fn pending() -> impl Strategy<Value = PendingAuthorization> {
                 .with_redirect_uri("https://example.com/cb")
                 .build()
                 .unwrap();
-            let authorize = Authorize::new(scopes);
+            let authorize = Authorize::new("oauth".parse().unwrap())
+                .with_optional_scopes(scopes.without(&"oauth".parse().unwrap()));
             let authorize = if pkce { authorize } else { authorize.without_pkce() };
             authorize.begin_with(&app, NOW, Randomness::new(state, verifier)).unwrap().pending
         },

@@ -8,8 +8,8 @@ use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{Demand, Disconnect, TokenError};
 use hs_oauth_core::{AccessToken, Account, AuthorizationCode, RefreshToken, STORE_TIMEOUT, TokenSet};
 use hs_oauth_manager::{
-    Cached, Caller, Installed, NewTokens, Purpose, RunsOn, SHUTDOWN_TIMEOUT, Shared, TaskGuard, access_token,
-    is_installed, random,
+    Cached, Caller, Installed, NewTokens, Purpose, RequestedScopes, RunsOn, SHUTDOWN_TIMEOUT, Shared,
+    TaskGuard, access_token, is_installed, random,
 };
 use hs_oauth_store::AsyncTokenStore;
 use tokio::runtime::Handle;
@@ -73,8 +73,8 @@ impl TokenManager {
         &self.inner.client
     }
 
-    /// Exchanges an authorization code for tokens and stores them: the account has connected the app. Returns the account, and what it
-    /// granted.
+    /// Exchanges an authorization code for tokens and stores them: the account has connected the app. Returns the account, what it
+    /// granted, and what of the scopes that were asked for is missing.
     ///
     /// If HubSpot's response does not name the account, as on `v1`, HubSpot is asked for it. The new tokens replace those that were stored
     /// for the account.
@@ -93,9 +93,11 @@ impl TokenManager {
             let timeout = inner.shared.settings.store_timeout;
             let check = with_timeout(timeout, async { inner.store.check().await });
             check.await.map_err(TokenError::Store)?;
+            let requested = RequestedScopes::of(&code);
             let exchanged = inner.client.exchange_code(code).await;
             inner.shared.flights.note_response(None, &exchanged, inner.now());
-            inner.install_new(task, inner.shared.new_tokens(exchanged?, None)?).await
+            let installed = inner.install_new(task, inner.shared.new_tokens(exchanged?, None)?).await?;
+            Ok(requested.compare(installed))
         };
         self.inner.run_task(work).await
     }

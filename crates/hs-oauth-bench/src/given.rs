@@ -1,7 +1,7 @@
 //! The data that every contestant gets: an app, a grant, and HubSpot's response to a refresh.
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 
 /// The ID of the app.
 pub const CLIENT_ID: &str = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
@@ -31,6 +31,28 @@ pub const RESPONSE: &[u8] = br#"{"token_type":"bearer","refresh_token":"na1-6f18
 
 /// The body of an error response that refuses the grant.
 pub const ERROR_RESPONSE: &[u8] = br#"{"error":"invalid_grant","error_description":"refresh token is invalid, expired or revoked","status":"BAD_REFRESH_TOKEN","message":"refresh token is invalid, expired or revoked"}"#;
+
+/// The public URL of a webhook.
+pub const WEBHOOK_URL: &str = "https://myapp.example.com/hubspot/webhooks?tenant=62515";
+/// The body of a webhook: 2 KiB.
+pub const WEBHOOK_BODY: &[u8] = &[b'x'; 2048];
+/// The time at which a webhook was signed, in milliseconds.
+pub const WEBHOOK_TIMESTAMP: &str = "1790000000000";
+/// The `v3` signature of the webhook.
+pub const WEBHOOK_SIGNATURE: &str = "Sx+l8IbGht07ClSuD/Pee0n7Azo+yQmWf/Swl03kwpk=";
+
+/// Returns the head of the webhook, as a web framework hands it out.
+///
+/// # Errors
+/// Never: the headers are valid.
+pub fn webhook() -> http::Result<http::request::Parts> {
+    let request = Request::post("/hubspot/webhooks?tenant=62515")
+        .header("host", "myapp.example.com")
+        .header(CONTENT_TYPE, "application/json")
+        .header("x-hubspot-signature-v3", WEBHOOK_SIGNATURE)
+        .header("x-hubspot-request-timestamp", WEBHOOK_TIMESTAMP);
+    Ok(request.body(())?.into_parts().0)
+}
 
 /// Returns the response with tokens, as an HTTP client returns it.
 pub fn response() -> Response<Vec<u8>> {

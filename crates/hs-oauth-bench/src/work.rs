@@ -56,6 +56,8 @@ named! {
         Call = "build + parse through a call, canned response",
         /// Builds the URL of the consent page.
         Authorize = "authorization URL, state + PKCE",
+        /// Verifies the `v3` signature of a webhook of 2 KiB.
+        Verify = "verify a v3 signature, 2 KiB",
         /// Sends a refresh over loopback and reads the response, async.
         Async = "async over loopback, a request",
         /// Sends a refresh over loopback and reads the response, blocking.

@@ -44,6 +44,7 @@
 //! | connecting an account | [`Authorize`], [`Authorization`], [`AuthorizationUrl`], [`PendingAuthorization`], [`PendingAuthorizations`], [`AuthorizationCode`], [`CallbackError`], [`Randomness`], [`BeginError`], [`RandomnessError`], [`Scope`], [`Scopes`] |
 //! | tokens and secrets | [`TokenSet`], [`TokenType`], [`TokenUse`], [`AccessToken`], [`RefreshToken`], [`IdToken`], [`ClientSecret`], [`ClientAssertion`], [`Code`], [`CodeVerifier`], [`State`], [`Signature`], [`Timestamp`] |
 //! | single calls | [`Endpoint`], [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`], [`Token`], [`Introspection`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`] |
+//! | requests from HubSpot | [`RequestVerifier`], [`RequestSignatureVersion`], [`RequestSignatureError`] |
 //! | errors | [`Error`], [`NextStep`], [`Operation`], [`ApiError`], [`ErrorDetail`], [`HubSpotCode`], [`OAuthCode`], [`ResponseError`], [`RescuedTokens`], [`Problem`], [`TransportError`], [`TransportErrorKind`], [`StoreError`], [`StoreErrorKind`], [`InvalidArgument`], [`InvalidArgumentKind`], [`printable`], [`error_text`] |
 //! | stores | [`TokenStore`], [`MemoryStore`], [`FileStore`], `Sealed` and its keys (feature `sealed`), and to write one of your own [`Record`], [`GrantState`], [`Stored`], [`Swapped`] |
 //!
@@ -81,9 +82,10 @@ pub use hs_oauth_core::{
     ErrorDetail, ExchangeCode, HubSpotCode, IdToken, Introspect, Introspection, InvalidArgument,
     InvalidArgumentKind, MAX_RESPONSE_SIZE, NextStep, OAuthCode, Operation, PendingAuthorization,
     PendingAuthorizations, Problem, Randomness, RandomnessError, Refresh, RefreshToken, RefreshTokenInfo,
-    ReleaseMonth, RescuedTokens, ResponseError, RetryPolicy, Revoke, Scope, Scopes, Signature,
-    SignedAccessToken, State, StoreError, StoreErrorKind, TIMEOUT, Timestamp, Token, TokenSet, TokenType,
-    TokenUse, TransportError, TransportErrorKind, error_text, http, printable,
+    ReleaseMonth, RequestSignatureError, RequestSignatureVersion, RequestVerifier, RescuedTokens,
+    ResponseError, RetryPolicy, Revoke, Scope, Scopes, Signature, SignedAccessToken, State, StoreError,
+    StoreErrorKind, TIMEOUT, Timestamp, Token, TokenSet, TokenType, TokenUse, TransportError,
+    TransportErrorKind, error_text, http, printable,
 };
 pub use hs_oauth_store::{FileStore, MemoryStore, Swapped, TokenStore};
 #[cfg(feature = "sealed")]

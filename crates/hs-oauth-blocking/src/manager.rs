@@ -8,8 +8,8 @@ use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{Demand, Disconnect, TokenError};
 use hs_oauth_core::{AccessToken, Account, AuthorizationCode, RefreshToken, TokenSet};
 use hs_oauth_manager::{
-    Cached, Caller, Installed, NewTokens, SHUTDOWN_TIMEOUT, Shared, TaskGuard, access_token, catch_panic,
-    is_installed, random,
+    Cached, Caller, Installed, NewTokens, RequestedScopes, SHUTDOWN_TIMEOUT, Shared, TaskGuard, access_token,
+    catch_panic, is_installed, random,
 };
 use hs_oauth_store::TokenStore;
 
@@ -76,8 +76,8 @@ impl TokenManager {
         &self.inner().client
     }
 
-    /// Exchanges an authorization code for tokens and stores them: the account has connected the app. Returns the account, and what it
-    /// granted.
+    /// Exchanges an authorization code for tokens and stores them: the account has connected the app. Returns the account, what it
+    /// granted, and what of the scopes that were asked for is missing.
     ///
     /// If HubSpot's response does not name the account, as on `v1`, HubSpot is asked for it. The new tokens replace those that were stored
     /// for the account.
@@ -93,9 +93,11 @@ impl TokenManager {
         let inner = self.inner();
         let task = inner.shared.flights.start_task()?;
         catch_panic(|| inner.store.check()).map_err(TokenError::Store)?;
+        let requested = RequestedScopes::of(&code);
         let exchanged = inner.client.exchange_code(code);
         inner.shared.flights.note_response(None, &exchanged, inner.now());
-        inner.install_new(task, inner.shared.new_tokens(exchanged?, None)?)
+        let installed = inner.install_new(task, inner.shared.new_tokens(exchanged?, None)?)?;
+        Ok(requested.compare(installed))
     }
 
     /// Stores tokens that were not requested by [`install`](Self::install), such as those in an error of it. They replace those that were

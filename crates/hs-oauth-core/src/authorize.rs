@@ -34,6 +34,7 @@ use crate::timestamp::Timestamp;
 #[must_use = "nothing happens until begin() is called"]
 pub struct Authorize {
     scopes: Scopes,
+    conditional_scopes: Scopes,
     optional_scopes: Scopes,
     hub_id: Option<i64>,
     pkce: bool,
@@ -62,13 +63,30 @@ pub struct AuthorizationUrl(String);
 pub struct Randomness([[u8; 32]; 2]);
 
 impl Authorize {
-    /// Asks for these scopes. If one of them cannot be granted, the install fails. An MCP auth app sends no scopes, since HubSpot decides
-    /// them.
+    /// Asks for these scopes: all that the app has registered as required, `oauth` among them. If one of them is left out, or cannot be
+    /// granted, HubSpot refuses the install. It does not call back then, but shows the person a page of its own.
+    ///
+    /// An MCP auth app sends no scopes, since HubSpot decides them.
     pub const fn new(scopes: Scopes) -> Self {
-        Self { scopes, optional_scopes: Scopes::NONE, hub_id: None, pkce: true, max_age: MAX_AGE }
+        Self {
+            scopes,
+            conditional_scopes: Scopes::NONE,
+            optional_scopes: Scopes::NONE,
+            hub_id: None,
+            pkce: true,
+            max_age: MAX_AGE,
+        }
     }
 
-    /// Asks for these scopes, too. HubSpot leaves out those that the account cannot grant.
+    /// Asks for these scopes, too, which the app has registered as conditionally required: those that it needs of this account. An account
+    /// whose subscription lacks one of them cannot install the app.
+    pub fn with_conditional_scopes(mut self, scopes: Scopes) -> Self {
+        self.conditional_scopes = scopes;
+        self
+    }
+
+    /// Asks for these scopes, too, which the app has registered as optional. HubSpot leaves out those that the account cannot grant, and
+    /// does not say so: [`TokenSet::missing`](crate::TokenSet::missing) does.
     pub fn with_optional_scopes(mut self, scopes: Scopes) -> Self {
         self.optional_scopes = scopes;
         self
@@ -97,7 +115,8 @@ impl Authorize {
     /// Begins an authorization with random bytes from the operating system. `now` is the time, from which its age counts.
     ///
     /// # Errors
-    /// [`BeginError`] if the app has no redirect URI, or if the operating system gives no random bytes.
+    /// [`BeginError::App`] for what [`begin_with`](Self::begin_with) refuses. [`BeginError::Randomness`] if the operating system gives no
+    /// random bytes.
     #[cfg(feature = "os-random")]
     pub fn begin(&self, app: &App, now: Timestamp) -> Result<Authorization, BeginError> {
         Ok(self.begin_with(app, now, Randomness::from_os()?)?)
@@ -106,7 +125,9 @@ impl Authorize {
     /// Begins an authorization with these random bytes. `now` is the time, from which its age counts.
     ///
     /// # Errors
-    /// [`InvalidArgument`] naming `redirect_uri` if the app has none.
+    /// [`InvalidArgument`] naming `redirect_uri` if the app has none, `scope` if `oauth` is not among the scopes, or `conditional_scope`
+    /// or `optional_scope` if one of these is in an earlier list, too. HubSpot would show each of these to the person only, and never call
+    /// back. The scopes of an MCP auth app are not looked at.
     pub fn begin_with(
         &self,
         app: &App,
@@ -119,35 +140,72 @@ impl Authorize {
         let state = State::from_random(state);
         let code_verifier = (self.pkce || app.is_mcp()).then(|| CodeVerifier::from_random(code_verifier));
         let redirect_uri = redirect_uri.to_owned();
-        let pending = PendingAuthorization::new(state, code_verifier, redirect_uri, now, self.max_age);
-        Ok(Authorization { url: self.url(app, &pending), pending })
+        let mut pending = PendingAuthorization::new(state, code_verifier, redirect_uri, now, self.max_age);
+        if !app.is_mcp() {
+            self.check_scopes()?;
+            let scope = joined([&self.scopes, &self.conditional_scopes]);
+            pending = pending.asking_for(scope, joined([&self.optional_scopes, &Scopes::NONE]));
+        }
+        Ok(Authorization { url: url(app, self.hub_id, &pending), pending })
     }
 
-    fn url(&self, app: &App, pending: &PendingAuthorization) -> AuthorizationUrl {
-        let mut url = app.authorize_url(self.hub_id, 512);
-        if !app.is_mcp() {
-            for (name, scopes) in [("scope", &self.scopes), ("optional_scope", &self.optional_scopes)] {
-                for (index, scope) in scopes.iter().enumerate() {
-                    match index {
-                        0 => form::push(&mut url, name, scope.as_str()),
-                        _ => {
-                            url.push_str("%20");
-                            form::push_value(&mut url, scope.as_str());
-                        }
-                    }
+    /// Checks that HubSpot can accept the scopes, as far as that can be known here.
+    fn check_scopes(&self) -> Result<(), InvalidArgument> {
+        let Self { scopes, conditional_scopes, optional_scopes, .. } = self;
+        if !scopes.contains("oauth") && !conditional_scopes.contains("oauth") {
+            return Err(InvalidArgument::new("scope", InvalidArgumentKind::NoOauthScope));
+        }
+        check_new("conditional_scope", conditional_scopes, scopes)?;
+        check_new("optional_scope", optional_scopes, scopes)?;
+        check_new("optional_scope", optional_scopes, conditional_scopes)
+    }
+}
+
+/// Returns the names of the scopes with spaces between them.
+fn joined(lists: [&Scopes; 2]) -> String {
+    let mut names = String::with_capacity(
+        lists.iter().flat_map(|list| *list).map(|scope| scope.as_str().len() + 1).sum(),
+    );
+    for scope in lists.into_iter().flatten() {
+        if !names.is_empty() {
+            names.push(' ');
+        }
+        names.push_str(scope.as_str());
+    }
+    names
+}
+
+/// Checks that none of the scopes of a list is among the earlier ones.
+fn check_new(argument: &'static str, scopes: &Scopes, earlier: &Scopes) -> Result<(), InvalidArgument> {
+    match scopes.iter().position(|scope| earlier.contains(scope.as_str())) {
+        None => Ok(()),
+        Some(index) => Err(InvalidArgument::new(argument, InvalidArgumentKind::InTwoLists).in_list(index)),
+    }
+}
+
+/// Returns the address of the consent page for this authorization.
+fn url(app: &App, hub_id: Option<i64>, pending: &PendingAuthorization) -> AuthorizationUrl {
+    let mut url = app.authorize_url(hub_id, 512);
+    for (name, scopes) in [("scope", pending.scope()), ("optional_scope", pending.optional_scope())] {
+        for (index, scope) in scopes.split_terminator(' ').enumerate() {
+            match index {
+                0 => form::push(&mut url, name, scope),
+                _ => {
+                    url.push_str("%20");
+                    form::push_value(&mut url, scope);
                 }
             }
         }
-        // State and challenge are base64url, which needs no escaping.
-        url.push_str("&state=");
-        url.push_str(pending.state().expose());
-        if let Some(verifier) = pending.code_verifier() {
-            url.push_str("&code_challenge=");
-            verifier.push_challenge(&mut url);
-            url.push_str("&code_challenge_method=S256");
-        }
-        AuthorizationUrl(url)
     }
+    // State and challenge are base64url, which needs no escaping.
+    url.push_str("&state=");
+    url.push_str(pending.state().expose());
+    if let Some(verifier) = pending.code_verifier() {
+        url.push_str("&code_challenge=");
+        verifier.push_challenge(&mut url);
+        url.push_str("&code_challenge_method=S256");
+    }
+    AuthorizationUrl(url)
 }
 
 impl AuthorizationUrl {
@@ -215,7 +273,7 @@ impl fmt::Debug for Randomness {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BeginError {
-    /// The app has no redirect URI.
+    /// The app has no redirect URI, or the scopes are not such that HubSpot can accept them.
     #[error(transparent)]
     App(#[from] InvalidArgument),
     /// The operating system gave no random bytes.
@@ -255,7 +313,7 @@ mod tests {
 
     #[test]
     fn an_authorization_knows_when_it_began_and_until_when_it_is_accepted() {
-        let authorize = Authorize::new(Scopes::NONE);
+        let authorize = Authorize::new("oauth".parse().unwrap());
         let pending = authorize.begin_with(&app(), NOW, randomness()).unwrap().pending;
         assert_eq!((pending.begun_at(), pending.expires_at().since(NOW).as_secs()), (NOW, 3600));
         let short = authorize.with_max_age(Duration::from_secs(90)).begin_with(&app(), NOW, randomness());
@@ -284,23 +342,86 @@ mod tests {
         );
     }
 
+    /// HubSpot's "Scopes": every app has to ask for `oauth`.
+    #[test]
+    fn an_authorization_without_the_scope_oauth_cannot_begin() {
+        for (required, conditional) in [("", ""), ("crm.read", ""), ("oauth2", ""), ("crm.read", "content")] {
+            let authorize = Authorize::new(required.parse().unwrap())
+                .with_conditional_scopes(conditional.parse().unwrap())
+                .with_optional_scopes("oauth".parse().unwrap());
+            let invalid = authorize.begin_with(&app(), NOW, randomness()).unwrap_err();
+            assert_eq!((invalid.argument, invalid.kind), ("scope", InvalidArgumentKind::NoOauthScope));
+            assert_eq!(invalid.to_string(), "`scope` lacks `oauth`, which HubSpot requires of every app");
+        }
+    }
+
+    /// HubSpot's "Scopes": conditionally required ones are in `scope` for the accounts of which the app needs them.
+    #[test]
+    fn conditionally_required_scopes_are_asked_for_like_required_ones() {
+        let authorize = Authorize::new("oauth crm.read".parse().unwrap())
+            .with_optional_scopes("tickets".parse().unwrap());
+        let query = |authorize: &Authorize| {
+            let begun = authorize.clone().without_pkce().begin_with(&app(), NOW, randomness()).unwrap();
+            begun.url.split_once("&scope=").unwrap().1.split_once("&state=").unwrap().0.to_owned()
+        };
+        assert_eq!(query(&authorize), "oauth%20crm.read&optional_scope=tickets");
+        let authorize = authorize.with_conditional_scopes("content automation".parse().unwrap());
+        assert_eq!(query(&authorize), "oauth%20crm.read%20content%20automation&optional_scope=tickets");
+        let authorize = Authorize::new(Scopes::NONE).with_conditional_scopes("oauth".parse().unwrap());
+        assert_eq!(query(&authorize), "oauth");
+    }
+
+    /// An app has registered each of its scopes once.
+    #[test]
+    fn a_scope_in_two_lists_is_an_error_that_names_list_and_place() {
+        for (required, conditional, optional, argument, index) in [
+            ("oauth a", "b a", "", "conditional_scope", 1),
+            ("oauth a", "", "b c a", "optional_scope", 2),
+            ("oauth a", "b", "b", "optional_scope", 0),
+            ("oauth", "", "oauth", "optional_scope", 0),
+        ] {
+            let authorize = Authorize::new(required.parse().unwrap())
+                .with_conditional_scopes(conditional.parse().unwrap())
+                .with_optional_scopes(optional.parse().unwrap());
+            let invalid = authorize.begin_with(&app(), NOW, randomness()).unwrap_err();
+            assert_eq!(invalid.kind, InvalidArgumentKind::InTwoLists);
+            assert_eq!((invalid.argument, invalid.index), (argument, Some(index)));
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_is_remembered_until_the_code_is_exchanged() {
+        let authorize = Authorize::new("oauth a".parse().unwrap())
+            .with_conditional_scopes("b".parse().unwrap())
+            .with_optional_scopes("c d".parse().unwrap());
+        let pending = authorize.begin_with(&app(), NOW, randomness()).unwrap().pending;
+        let stored = serde_json::to_string(&pending).unwrap();
+        let pending: PendingAuthorization = serde_json::from_str(&stored).unwrap();
+        let code = pending.accept(NOW, &format!("code=c&state={STATE}")).unwrap();
+        assert_eq!(code.scopes().to_string(), "oauth a b");
+        assert_eq!(code.optional_scopes().to_string(), "c d");
+    }
+
     #[test]
     fn an_mcp_auth_app_sends_no_scopes_and_always_uses_pkce() {
         let app = App::hubspot_mcp("id", ClientSecret::new("s3cret").unwrap())
             .with_redirect_uri("http://localhost:1/cb");
         let authorize = Authorize::new("oauth".parse().unwrap()).without_pkce();
-        let url = authorize.begin_with(&app.build().unwrap(), NOW, randomness()).unwrap().url;
+        let app = app.build().unwrap();
+        let url = authorize.begin_with(&app, NOW, randomness()).unwrap().url;
         assert!(
             url.starts_with("https://mcp.hubspot.com/oauth/authorize/user?client_id=id&redirect_uri="),
             "{url}"
         );
         assert!(!url.contains("scope") && url.ends_with("code_challenge_method=S256"), "{url}");
+        let none = Authorize::new(Scopes::NONE).begin_with(&app, NOW, randomness()).unwrap();
+        assert_eq!(none.url, url);
     }
 
     #[test]
     fn an_app_without_a_redirect_uri_cannot_begin_an_authorization() {
         let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
-        let begun = Authorize::new(Scopes::NONE).begin_with(&app, NOW, randomness());
+        let begun = Authorize::new("oauth".parse().unwrap()).begin_with(&app, NOW, randomness());
         assert_eq!(begun.unwrap_err().argument, "redirect_uri");
     }
 
@@ -312,7 +433,7 @@ mod tests {
         assert!(text.starts_with("the operating system gives no random bytes: "), "{text}");
         assert!(text.ends_with(&getrandom::Error::UNEXPECTED.to_string()), "{text}");
         let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
-        let no_uri = Authorize::new(Scopes::NONE).begin(&app, NOW).unwrap_err();
+        let no_uri = Authorize::new("oauth".parse().unwrap()).begin(&app, NOW).unwrap_err();
         assert_eq!(no_uri.to_string(), "`redirect_uri` is missing or empty");
         for error in [no_bytes, no_uri] {
             assert_eq!(error.next_step(), NextStep::FixConfiguration);
@@ -322,7 +443,7 @@ mod tests {
     #[cfg(feature = "os-random")]
     #[test]
     fn two_authorizations_share_neither_the_state_nor_the_code_verifier() {
-        let begin = || Authorize::new(Scopes::NONE).begin(&app(), NOW).unwrap().pending;
+        let begin = || Authorize::new("oauth".parse().unwrap()).begin(&app(), NOW).unwrap().pending;
         let (one, two) = (begin(), begin());
         assert_ne!(one.state(), two.state());
         assert_ne!(one.code_verifier(), two.code_verifier());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{NextStep, OAuthCode, Redact};
+use crate::scope::Scopes;
 use crate::secret::{Code, CodeVerifier, State};
 use crate::timestamp::Timestamp;
 
@@ -33,6 +34,11 @@ pub struct PendingAuthorization {
     begun_at: Timestamp,
     #[serde(rename = "expires_at", default = "unknown")]
     expires_at: Timestamp,
+    /// The scopes that were asked for as required, with spaces between them, as in the authorization URL.
+    #[serde(rename = "scope", default)]
+    scope: String,
+    #[serde(rename = "optional_scope", default)]
+    optional_scope: String,
 }
 
 /// The time that counts for an authorization that does not say when it began.
@@ -49,6 +55,8 @@ pub struct AuthorizationCode {
     code: Code,
     code_verifier: Option<CodeVerifier>,
     redirect_uri: String,
+    scopes: Scopes,
+    optional_scopes: Scopes,
 }
 
 impl PendingAuthorization {
@@ -60,7 +68,20 @@ impl PendingAuthorization {
         begun_at: Timestamp,
         max_age: Duration,
     ) -> Self {
-        Self { state, code_verifier, redirect_uri, begun_at, expires_at: begun_at.plus(max_age) }
+        Self {
+            state,
+            code_verifier,
+            redirect_uri,
+            begun_at,
+            expires_at: begun_at.plus(max_age),
+            scope: String::new(),
+            optional_scope: String::new(),
+        }
+    }
+
+    /// Remembers the scopes that the authorization asks for.
+    pub(crate) fn asking_for(self, scope: String, optional_scope: String) -> Self {
+        Self { scope, optional_scope, ..self }
     }
 
     /// Returns the `state` of the authorization. The callback must have the same one.
@@ -76,6 +97,35 @@ impl PendingAuthorization {
     /// Returns the redirect URI that the authorization began with.
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
+    }
+
+    /// Returns the scopes that the authorization asks for as required, those included that are required of this account only. They are
+    /// empty for an MCP auth app, and for an authorization that was stored before they were remembered.
+    pub fn scopes(&self) -> Scopes {
+        Scopes::from_response_text(&self.scope)
+    }
+
+    /// Returns the scopes that the authorization asks for as optional.
+    pub fn optional_scopes(&self) -> Scopes {
+        Scopes::from_response_text(&self.optional_scope)
+    }
+
+    /// Returns how many bytes it takes as JSON, or a few more.
+    pub(crate) fn stored_size(&self) -> usize {
+        const NAMES_AND_TIMES: usize = 144;
+        let verifier = self.code_verifier.as_ref().map_or(4, |verifier| verifier.expose().len());
+        let texts = [self.state.expose(), &self.redirect_uri, &self.scope, &self.optional_scope];
+        texts.iter().map(|text| text.len()).sum::<usize>() + verifier + NAMES_AND_TIMES
+    }
+
+    /// Returns the value of `scope` in the authorization URL.
+    pub(crate) fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// Returns the value of `optional_scope` in the authorization URL.
+    pub(crate) fn optional_scope(&self) -> &str {
+        &self.optional_scope
     }
 
     /// Returns when the authorization began.
@@ -122,6 +172,8 @@ impl PendingAuthorization {
             code: Code::new(Cow::into_owned(code)).map_err(|_| CallbackError::Malformed("code"))?,
             code_verifier: self.code_verifier.clone(),
             redirect_uri: self.redirect_uri.clone(),
+            scopes: self.scopes(),
+            optional_scopes: self.optional_scopes(),
         })
     }
 }
@@ -159,7 +211,8 @@ impl AuthorizationCode {
         redirect_uri: impl Into<String>,
         code_verifier: Option<CodeVerifier>,
     ) -> Self {
-        Self { code, code_verifier, redirect_uri: redirect_uri.into() }
+        let (scopes, optional_scopes) = (Scopes::NONE, Scopes::NONE);
+        Self { code, code_verifier, redirect_uri: redirect_uri.into(), scopes, optional_scopes }
     }
 
     /// Returns the authorization code.
@@ -175,6 +228,17 @@ impl AuthorizationCode {
     /// Returns the redirect URI that the authorization began with.
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
+    }
+
+    /// Returns the scopes that were asked for as required, those included that are required of this account only. They are empty if
+    /// they are not known.
+    pub const fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// Returns the scopes that were asked for as optional. They are empty if they are not known.
+    pub const fn optional_scopes(&self) -> &Scopes {
+        &self.optional_scopes
     }
 }
 
@@ -251,6 +315,7 @@ mod tests {
         let redirect_uri = "https://myapp.example.com/cb?tenant=a%20b".to_owned();
         let state = State::from_random(&[0xff; 32]);
         PendingAuthorization::new(state, Some(verifier), redirect_uri, BEGUN_AT, Duration::from_secs(3600))
+            .asking_for("oauth crm.read".to_owned(), String::new())
     }
 
     const BEGUN_AT: Timestamp = Timestamp::from_secs(1_790_000_000);
@@ -259,17 +324,25 @@ mod tests {
     const STATE: &str = "__________________________________________8";
 
     #[test]
-    fn a_pending_authorization_is_stored_byte_for_byte_as_before() {
-        let with_verifier = r#"{"state":"__________________________________________8","code_verifier":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","redirect_uri":"https://myapp.example.com/cb?tenant=a%20b","begun_at":1790000000000,"expires_at":1790003600000}"#;
+    fn the_stored_form_of_a_pending_authorization_is_this_text() {
+        let with_verifier = r#"{"state":"__________________________________________8","code_verifier":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","redirect_uri":"https://myapp.example.com/cb?tenant=a%20b","begun_at":1790000000000,"expires_at":1790003600000,"scope":"oauth crm.read","optional_scope":""}"#;
         assert_eq!(serde_json::to_string(&pending()).unwrap(), with_verifier);
         assert_eq!(serde_json::from_str::<PendingAuthorization>(with_verifier).unwrap(), pending());
 
         let pending = PendingAuthorization { code_verifier: None, ..pending() };
-        let without_verifier = r#"{"state":"__________________________________________8","code_verifier":null,"redirect_uri":"https://myapp.example.com/cb?tenant=a%20b","begun_at":1790000000000,"expires_at":1790003600000}"#;
+        let without_verifier = r#"{"state":"__________________________________________8","code_verifier":null,"redirect_uri":"https://myapp.example.com/cb?tenant=a%20b","begun_at":1790000000000,"expires_at":1790003600000,"scope":"oauth crm.read","optional_scope":""}"#;
         assert_eq!(serde_json::to_string(&pending).unwrap(), without_verifier);
         assert_eq!(serde_json::from_str::<PendingAuthorization>(without_verifier).unwrap(), pending);
         let absent = without_verifier.replace(r#""code_verifier":null,"#, "");
         assert_eq!(serde_json::from_str::<PendingAuthorization>(&absent).unwrap(), pending);
+    }
+
+    #[test]
+    fn a_session_stored_before_scopes_were_remembered_is_read_and_still_completed() {
+        let old = r#"{"state":"__________________________________________8","code_verifier":null,"redirect_uri":"https://myapp.example.com/cb","begun_at":1790000000000,"expires_at":1790003600000}"#;
+        let pending: PendingAuthorization = serde_json::from_str(old).unwrap();
+        let code = pending.accept(NOW, &format!("code=abc&state={STATE}")).unwrap();
+        assert!(code.scopes().is_empty() && code.optional_scopes().is_empty());
     }
 
     /// RFC 6749 §10.12: what nobody has finished for long may be somebody else's by now, at a shared computer.

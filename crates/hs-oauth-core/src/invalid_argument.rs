@@ -36,6 +36,15 @@ pub enum InvalidArgumentKind {
         /// The offset of the character, in bytes from 0.
         at: usize,
     },
+    /// The scope has a comma in it. HubSpot separates scopes by spaces.
+    Comma {
+        /// The offset of the comma, in bytes from 0.
+        at: usize,
+    },
+    /// The scopes lack `oauth`, which HubSpot requires of every app.
+    NoOauthScope,
+    /// The scope is in another list, too. An app has each scope as required, conditionally required or optional.
+    InTwoLists,
     /// The value is `.` or `..`, which clients and servers remove from a URL path (RFC 3986 §5.2.4).
     DotSegment,
     /// The value is not an absolute `http` or `https` URL.
@@ -94,6 +103,11 @@ impl fmt::Display for InvalidArgumentKind {
             Self::Missing => f.write_str("is missing or empty"),
             Self::TooLong { limit } => write!(f, "is longer than {limit} bytes"),
             Self::Character { at } => write!(f, "has a character at byte {at} that is not allowed"),
+            Self::Comma { at } => write!(f, "has a comma at byte {at}: put spaces between scopes"),
+            Self::NoOauthScope => f.write_str("lacks `oauth`, which HubSpot requires of every app"),
+            Self::InTwoLists => {
+                f.write_str("is in two lists: a scope is either required, conditionally required or optional")
+            }
             Self::DotSegment => f.write_str("is `.` or `..`, which cannot be part of a URL path"),
             Self::NotAUrl => f.write_str("is not an absolute http or https URL"),
             Self::NotHttps => f.write_str("must be https (plain http is for loopback hosts only)"),

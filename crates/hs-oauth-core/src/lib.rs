@@ -31,6 +31,7 @@
 //! | check the callback | [`PendingAuthorization`], [`PendingAuthorizations`], [`AuthorizationCode`], [`CallbackError`], [`MAX_CALLBACK_SIZE`] |
 //! | build a request and read its response | [`Endpoint`]: [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`] |
 //! | use the result | [`TokenSet`], [`TokenType`], [`TokenUse`], [`Introspection`], [`Token`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`], [`Account`] |
+//! | check a request from HubSpot | [`RequestVerifier`], [`RequestSignatureVersion`], [`RequestSignatureError`] |
 //! | handle an error of a call | [`Error`], [`NextStep`], [`Operation`], [`ApiError`], [`ErrorDetail`], [`OAuthCode`], [`HubSpotCode`], [`ResponseError`], [`Problem`], [`RescuedTokens`], [`TransportError`], [`TransportErrorKind`] |
 //! | handle another error | [`InvalidArgument`], [`InvalidArgumentKind`], [`StoreError`], [`StoreErrorKind`], `RandomnessError` |
 //! | write a transport | [`RetryPolicy`], [`TIMEOUT`], [`CONNECT_TIMEOUT`], [`MAX_RESPONSE_SIZE`], [`printable`], [`error_text`] |
@@ -72,6 +73,7 @@ mod scope;
 mod secret;
 #[cfg(feature = "server")]
 pub mod server;
+mod signature;
 mod text;
 mod timestamp;
 mod token_set;
@@ -107,6 +109,7 @@ pub use secret::{
     AccessToken, ClientAssertion, ClientSecret, Code, CodeVerifier, IdToken, MAX_SECRET_SIZE, RefreshToken,
     Signature, State,
 };
+pub use signature::{RequestSignatureError, RequestSignatureVersion, RequestVerifier};
 pub use text::{error_text, printable};
 pub use timestamp::Timestamp;
 pub use token_set::{TokenSet, TokenType, TokenUse};

@@ -34,8 +34,11 @@ use crate::timestamp::Timestamp;
 #[serde(transparent)]
 pub struct PendingAuthorizations(Vec<PendingAuthorization>);
 
-/// The most authorizations that a browser has under way. As JSON, they take less than 3 KiB, so that a session fits into a cookie.
+/// The most authorizations that a browser has under way.
 const MAX_PENDING: usize = 10;
+
+/// The most bytes that several authorizations take as JSON, so that a session fits into a cookie.
+const MAX_SIZE: usize = 3 * 1024;
 
 impl PendingAuthorizations {
     /// Returns the authorizations of a browser that has none under way.
@@ -45,11 +48,18 @@ impl PendingAuthorizations {
 
     /// Puts in an authorization that has begun. `now` is the time.
     ///
-    /// Those that have become too old are taken out. If there are more than ten, the oldest are, too.
+    /// Those that have become too old are taken out. If there are more than ten, or if they take more than 3 KiB as JSON, which the names
+    /// of many scopes may, the oldest are, too. The one that is put in always stays.
     pub fn insert(&mut self, now: Timestamp, pending: PendingAuthorization) {
         self.0.retain(|pending| now < pending.expires_at());
         self.0.push(pending);
-        let surplus = self.0.len().saturating_sub(MAX_PENDING);
+        let newest_first = self.0.iter().rev().take(MAX_PENDING);
+        let sizes = newest_first.scan(0, |size, pending| {
+            *size += pending.stored_size();
+            Some(*size)
+        });
+        let kept = sizes.take_while(|size| *size < MAX_SIZE).count().max(1);
+        let surplus = self.0.len().saturating_sub(kept);
         self.0.drain(..surplus);
     }
 
@@ -171,5 +181,22 @@ mod tests {
         let stored = serde_json::to_string(&session).unwrap();
         assert!(stored.starts_with('[') && stored.len() < 3 * 1024, "{}", stored.len());
         assert_eq!(serde_json::from_str::<PendingAuthorizations>(&stored).unwrap(), session);
+    }
+
+    /// RFC 6265 §6.1: a browser may drop a cookie that is longer than 4096 bytes, and the callback would find nothing that is pending.
+    #[test]
+    fn a_browser_that_begins_again_with_many_scopes_fits_into_its_session_too() {
+        let scope = "crm.objects.contacts.read ".repeat(30);
+        for (length, kept) in [(26, 10), (260, 5), (780, 2), (4000, 1)] {
+            let scope = scope.repeat(6).get(..length).unwrap().trim_end().to_owned();
+            let mut session = PendingAuthorizations::new();
+            for number in 0..20 {
+                session.insert(NOW, begin(number, NOW).asking_for(scope.clone(), String::new()));
+            }
+            let size = serde_json::to_string(&session).unwrap().len();
+            assert_eq!(session.len(), kept, "{length} {size}");
+            assert!(size < MAX_SIZE || kept == 1, "{size}");
+            assert!(session.accept(NOW, &query(19)).is_ok(), "the newest one stays");
+        }
     }
 }

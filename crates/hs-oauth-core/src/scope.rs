@@ -21,8 +21,8 @@ impl Scope {
     /// Returns the scope of this name.
     ///
     /// # Errors
-    /// [`InvalidArgument`] for `scope` if the name is empty, is longer than 1024 bytes, or has a quote, a backslash or a character
-    /// that is not visible ASCII (RFC 6749 §3.3).
+    /// [`InvalidArgument`] for `scope` if the name is empty, is longer than 1024 bytes, or has a comma, a quote, a backslash or a
+    /// character that is not visible ASCII (RFC 6749 §3.3).
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidArgument> {
         let name = name.into();
         let kind = if name.is_empty() {
@@ -33,6 +33,9 @@ impl Scope {
             name.bytes().position(|byte| !byte.is_ascii_graphic() || byte == b'"' || byte == b'\\')
         {
             InvalidArgumentKind::Character { at }
+        } else if let Some(at) = name.bytes().position(|byte| byte == b',') {
+            // RFC 6749 allows it, but no scope of HubSpot's has one. It is a list that was not written as HubSpot reads it.
+            InvalidArgumentKind::Comma { at }
         } else {
             return Ok(Self(name));
         };
@@ -112,6 +115,13 @@ impl Scopes {
         self.0.iter().any(|scope| scope.0 == name)
     }
 
+    /// Returns those of these scopes that are not in the other list, in their order.
+    pub fn without(&self, others: &Self) -> Self {
+        // A set, since the lists may come from outside.
+        let others: HashSet<&Scope> = others.iter().collect();
+        Self(self.iter().filter(|scope| !others.contains(scope)).cloned().collect())
+    }
+
     /// Returns an iterator over the scopes, in their order.
     pub fn iter(&self) -> std::slice::Iter<'_, Scope> {
         self.0.iter()
@@ -143,7 +153,7 @@ impl fmt::Display for Scopes {
 impl FromStr for Scopes {
     type Err = InvalidArgument;
 
-    /// Reads names with white space between them. Each scope is in the result once. A text without names gives [`Scopes::NONE`].
+    /// Reads names with white space between them, not commas. Each scope is in the result once. A text without names gives [`Scopes::NONE`].
     ///
     /// # Errors
     /// The errors of [`Scopes::from_names`].
@@ -217,6 +227,36 @@ mod tests {
         for name in ["", "a b", "a\"b", "a\\b", "a\nb", "é"] {
             assert_eq!(Scope::new(name).unwrap_err().argument, "scope", "{name:?}");
         }
+    }
+
+    /// HubSpot's scopes have spaces between them (RFC 6749 §3.3). One scope with commas in it is one that no app has registered.
+    #[test]
+    fn a_list_written_with_commas_is_an_error_that_says_so() {
+        for (names, index, at) in [
+            ("oauth,crm.objects.contacts.read", 0, 5),
+            ("oauth, crm.objects.contacts.read", 0, 5),
+            ("oauth crm.read,content", 1, 8),
+            (",", 0, 0),
+        ] {
+            let invalid = names.parse::<Scopes>().unwrap_err();
+            assert_eq!(invalid.kind, InvalidArgumentKind::Comma { at }, "{names}");
+            assert_eq!((invalid.argument, invalid.index), ("scope", Some(index)), "{names}");
+        }
+        let text = Scope::new("a,b").unwrap_err().to_string();
+        assert_eq!(text, "`scope` has a comma at byte 1: put spaces between scopes");
+        // What was granted is read as it is.
+        assert!(serde_json::from_str::<Scopes>(r#"["a,b"]"#).is_ok());
+    }
+
+    #[test]
+    fn the_scopes_that_another_list_lacks_keep_their_order() {
+        let without = |some: &str, others: &str| {
+            some.parse::<Scopes>().unwrap().without(&others.parse().unwrap()).to_string()
+        };
+        assert_eq!(without("oauth a b c", "b oauth d"), "a c");
+        assert_eq!(without("a b", ""), "a b");
+        assert_eq!(without("", "a b"), "");
+        assert_eq!(without("a b", "b a"), "");
     }
 
     #[test]

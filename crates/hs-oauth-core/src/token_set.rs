@@ -128,6 +128,13 @@ impl TokenSet {
         self.access_token != AccessToken::absent()
     }
 
+    /// Returns those of these scopes that were not granted, in their order.
+    ///
+    /// If HubSpot did not name the scopes, as on `v1`, none is known to be missing, and none is returned.
+    pub fn missing(&self, scopes: &Scopes) -> Scopes {
+        self.scopes.as_ref().map_or(Scopes::NONE, |granted| scopes.without(granted))
+    }
+
     /// Returns whether both sets have the same access token and the same refresh token.
     pub fn has_same_tokens(&self, other: &Self) -> bool {
         self.access_token == other.access_token && self.refresh_token == other.refresh_token
@@ -230,6 +237,23 @@ mod tests {
         let read: TokenSet = serde_json::from_str(&serde_json::to_string(&tokens).unwrap()).unwrap();
         assert!(!read.has_access_token());
         assert_eq!(read, tokens);
+    }
+
+    /// HubSpot's "Scopes": optional ones that the account cannot grant are left out, silently.
+    #[test]
+    fn a_set_says_which_of_the_scopes_that_were_asked_for_are_missing() {
+        let tokens = TokenSet { scopes: Some("oauth crm.read crm.write".parse().unwrap()), ..minimal() };
+        for (asked, missing) in [
+            ("crm.write oauth", ""),
+            ("content oauth tickets", "content tickets"),
+            ("", ""),
+            ("crm crm.read.x", "crm crm.read.x"),
+        ] {
+            assert_eq!(tokens.missing(&asked.parse().unwrap()).to_string(), missing);
+            assert_eq!(minimal().missing(&asked.parse().unwrap()), Scopes::NONE, "nobody knows");
+        }
+        let nothing = TokenSet { scopes: Some(Scopes::NONE), ..minimal() };
+        assert_eq!(nothing.missing(&"oauth".parse().unwrap()).to_string(), "oauth");
     }
 
     #[test]

@@ -17,7 +17,8 @@
 //!   tokens whose save failed.
 //! - [`Settings`] and [`TokenManagerBuilder`] are the settings of an application.
 //! - [`Event`] is what an application's callback receives.
-//! - [`NewTokens`] are tokens that are to be installed, and finds the account that they belong to. [`Installed`] is what came of it.
+//! - [`NewTokens`] are tokens that are to be installed, and finds the account that they belong to. [`Installed`] is what came of it, and
+//!   [`RequestedScopes`] compares it with what was asked for.
 //! - [`Tries`], [`ExchangeError`] and [`SendError`] are about single calls.
 
 mod cache;
@@ -55,7 +56,7 @@ pub use exchange::{ExchangeError, SendError, Tries, explains_401, trace};
 pub use flight::{Driven, Flight};
 pub use identity::NewTokens;
 pub use install_task::InstallTask;
-pub use installed::Installed;
+pub use installed::{Installed, RequestedScopes};
 pub use outcome::{BearerResult, Caller, FlightEnd, FlightResult, Outcome};
 pub use queue::{Admitted, Limits, Purpose, RenewalQueue, Wait};
 pub use received::Unsaved;

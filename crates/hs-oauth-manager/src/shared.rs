@@ -9,7 +9,7 @@ use hs_oauth_core::renewal::{
     CurrentTokens, Demand, Disconnect, Input, Install, MassRefusal, RefreshHistory, Renewal, TokenError,
 };
 use hs_oauth_core::{
-    Account, AppIdentity, Error, NextStep, Random, RefreshToken, StoreError, Timestamp, TokenSet,
+    Account, AppIdentity, Error, NextStep, Random, RefreshToken, Scopes, StoreError, Timestamp, TokenSet,
 };
 
 use crate::cache::{Cache, access_token, bearer};
@@ -257,7 +257,8 @@ impl<W: Waiting> Shared<W> {
         }
         self.emit(&Event::Installed { account, reinstall });
         let TokenSet { user_id, scopes, expires_at, .. } = tokens;
-        Ok(Installed { account, user_id, scopes, expires_at, reinstall })
+        let (missing, missing_optional) = (Scopes::NONE, Scopes::NONE);
+        Ok(Installed { account, user_id, scopes, missing, missing_optional, expires_at, reinstall })
     }
 
     /// Forgets an install of the account that could not be saved, after a disconnect whose run ended with `result`. Returns its refresh token,

@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use arc_swap::ArcSwap;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hmac_sha256::HMAC;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -98,6 +99,10 @@ pub(crate) fn prepare(task: Task) -> Result<Option<Work>, Failure> {
             repeat::<_, Failure>(move || {
                 Ok(authorize(&prefix, black_box(given::STATE_BYTES), black_box(given::VERIFIER_BYTES)))
             })
+        }
+        Task::Verify => {
+            let parts = given::webhook()?;
+            repeat(move || verify(black_box(&parts)))
         }
         Task::Response => repeat::<_, Failure>(|| Ok(given::response())),
         Task::ErrorResponse => repeat::<_, Failure>(|| Ok(given::error_response())),
@@ -215,6 +220,25 @@ fn authorize(prefix: &str, state: [u8; 32], verifier: [u8; 32]) -> (String, Stri
     URL_SAFE_NO_PAD.encode_string(Sha256::digest(&verifier), &mut url);
     url.push_str("&code_challenge_method=S256");
     (url, state, verifier)
+}
+
+/// Concatenates what is signed, and compares its HMAC with the signature in constant time. The time is not looked at, and nothing in the
+/// URL is decoded.
+fn verify(parts: &http::request::Parts) -> Result<(), Failure> {
+    let (url, body) = black_box((given::WEBHOOK_URL, given::WEBHOOK_BODY));
+    let signature = parts.headers.get("x-hubspot-signature-v3").ok_or("no signature")?;
+    let timestamp = parts.headers.get("x-hubspot-request-timestamp").ok_or("no timestamp")?;
+    let (method, timestamp) = (parts.method.as_str().as_bytes(), timestamp.as_bytes());
+    let mut signed = Vec::with_capacity(method.len() + url.len() + body.len() + timestamp.len());
+    for piece in [method, url.as_bytes(), body, timestamp] {
+        signed.extend_from_slice(piece);
+    }
+    let mut presented = [0; 32];
+    STANDARD.decode_slice(signature, &mut presented)?;
+    match HMAC::verify(&signed, given::CLIENT_SECRET, &presented) {
+        true => Ok(()),
+        false => Err("it does not match".into()),
+    }
 }
 
 fn escaped(text: &str) -> String {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use hs_oauth_core::{
     AccessToken, Account, App, AppBuilder, Authorize, ClientSecret, Endpoint as _, Randomness, Refresh,
-    RefreshToken, Scopes, Timestamp, TokenSet,
+    RefreshToken, RequestVerifier, Scopes, Timestamp, TokenSet,
 };
 use http::{Request, Response, StatusCode};
 use tokio::runtime::Runtime;
@@ -57,6 +57,14 @@ pub(crate) fn prepare(task: Task, server: &str) -> Result<Option<Work>, Failure>
             repeat(move || {
                 let bytes = Randomness::new(black_box(given::STATE_BYTES), black_box(given::VERIFIER_BYTES));
                 authorize.begin_with(&app, now, bytes)
+            })
+        }
+        Task::Verify => {
+            let verifier = RequestVerifier::new(ClientSecret::new(given::CLIENT_SECRET)?);
+            let (parts, now) = (given::webhook()?, Timestamp::from_millis(given::WEBHOOK_TIMESTAMP.parse()?));
+            repeat(move || {
+                let (url, body) = black_box((given::WEBHOOK_URL, given::WEBHOOK_BODY));
+                verifier.verify(now, black_box(&parts), url, body)
             })
         }
         Task::Async => {

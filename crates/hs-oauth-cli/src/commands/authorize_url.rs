@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
-use hs_oauth_blocking::{Authorize, InvalidArgument};
+use hs_oauth_blocking::{Authorize, BeginError, InvalidArgument};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -66,9 +66,10 @@ impl AuthorizeUrl {
         if self.no_pkce {
             authorize = authorize.without_pkce();
         }
-        let authorization = authorize
-            .begin(&app, SystemTime::now().into())
-            .map_err(|error| Failure::Other(error.to_string()))?;
+        let authorization = authorize.begin(&app, SystemTime::now().into()).map_err(|error| match error {
+            BeginError::App(invalid) => invalid.into(),
+            error => Failure::Other(error.to_string()),
+        })?;
 
         let pending = Report::new(&authorization.pending)?;
         let mut report = match &self.pending {
