@@ -42,7 +42,7 @@ pub struct Authorize {
 }
 
 /// How long an authorization is accepted after it began, if nothing else is set.
-const MAX_AGE: Duration = Duration::from_secs(60 * 60);
+pub(crate) const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// An authorization that has begun.
 #[derive(Clone, Debug)]
@@ -252,6 +252,14 @@ impl Randomness {
         getrandom::fill(randomness.0.as_flattened_mut())
             .map_err(|error| BeginError::Randomness(RandomnessError::new(error)))?;
         Ok(randomness)
+    }
+}
+
+impl Randomness {
+    /// Returns the bytes that make the `state`.
+    pub(crate) const fn state(&self) -> &[u8; 32] {
+        let [state, _] = &self.0;
+        state
     }
 }
 

@@ -29,6 +29,7 @@
 //! | describe the app | [`App`], [`AppBuilder`], [`Credential`], [`ApiVersion`], [`ReleaseMonth`], [`may_carry_credentials`] |
 //! | send a browser to the consent page | [`Authorize`], [`Scopes`], [`Scope`], [`Authorization`], [`AuthorizationUrl`], [`Randomness`], `BeginError` |
 //! | check the callback | [`PendingAuthorization`], [`PendingAuthorizations`], [`AuthorizationCode`], [`CallbackError`], [`MAX_CALLBACK_SIZE`] |
+//! | install from the Marketplace | [`CallbackLeg`], [`MarketplaceSignIn`], [`MarketplaceAuthorization`], [`MarketplaceFinalize`], [`UnconfirmedInstall`], [`ExchangeUnconfirmed`], [`UnconfirmedTokens`], [`ReturnUrl`] |
 //! | build a request and read its response | [`Endpoint`]: [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`] |
 //! | use the result | [`TokenSet`], [`TokenType`], [`TokenUse`], [`Introspection`], [`Token`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`], [`Account`] |
 //! | check a request from HubSpot | [`RequestVerifier`], [`RequestSignatureVersion`], [`RequestSignatureError`] |
@@ -64,6 +65,7 @@ mod form;
 mod invalid_argument;
 mod json;
 mod limits;
+mod marketplace;
 mod next_step;
 mod pending_authorizations;
 mod random;
@@ -99,6 +101,10 @@ pub use error::{
 pub use invalid_argument::{InvalidArgument, InvalidArgumentKind};
 pub use json::{Problem, UnknownFields};
 pub use limits::{CONNECT_TIMEOUT, MAX_RESPONSE_SIZE, STORE_TIMEOUT, TIMEOUT};
+pub use marketplace::{
+    CallbackLeg, ExchangeUnconfirmed, MarketplaceAuthorization, MarketplaceFinalize, MarketplaceSignIn,
+    ReturnUrl, UnconfirmedInstall, UnconfirmedTokens,
+};
 pub use pending_authorizations::PendingAuthorizations;
 pub use random::Random;
 #[cfg(feature = "os-random")]
