@@ -119,16 +119,6 @@ impl PendingAuthorization {
         texts.iter().map(|text| text.len()).sum::<usize>() + verifier + NAMES_AND_TIMES
     }
 
-    /// Returns the value of `scope` in the authorization URL.
-    pub(crate) fn scope(&self) -> &str {
-        &self.scope
-    }
-
-    /// Returns the value of `optional_scope` in the authorization URL.
-    pub(crate) fn optional_scope(&self) -> &str {
-        &self.optional_scope
-    }
-
     /// Returns when the authorization began.
     pub const fn begun_at(&self) -> Timestamp {
         self.begun_at
