@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use hs_oauth_core::{
     ApiVersion, App, AuthorizationCode, Authorize, ClientAssertion, ClientCredentials, ClientSecret, Code,
-    CodeVerifier, Endpoint, Error, ExchangeCode, Introspect, PendingAuthorization, Randomness, Refresh,
-    RefreshToken, RetryPolicy, Revoke, Timestamp, Token,
+    CodeVerifier, Endpoint, Error, ExchangeCode, Introspect, PendingAuthorization, Randomness,
+    ReadAccountDetails, Refresh, RefreshToken, RequestVerifier, RetryPolicy, Revoke, Timestamp, Token,
+    Uninstall,
 };
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -91,6 +92,10 @@ fn no_debug_or_display_form_shows_a_secret() {
         Box::new(Refresh::new(refresh_token())),
         Box::new(Introspect::new(access_token())),
         Box::new(Revoke::new(refresh_token())),
+        Box::new(Uninstall::new(access_token())),
+        Box::new(Uninstall::new(access_token()).to_http(&app)),
+        Box::new(ReadAccountDetails::new(access_token())),
+        Box::new(RequestVerifier::new(secret())),
         Box::new(Token::from(access_token())),
         Box::new(secret()),
         Box::new(app),

@@ -3,8 +3,8 @@
 
 use hs_oauth_core::{
     AccessToken, ApiVersion, App, AuthorizationCode, ClientSecret, Code, CodeVerifier, Endpoint, Error,
-    ExchangeCode, HubSpotCode, Introspect, Introspection, NextStep, Operation, Refresh, RefreshToken, Revoke,
-    Timestamp,
+    ExchangeCode, HubSpotCode, Introspect, Introspection, NextStep, Operation, ReadAccountDetails, Refresh,
+    RefreshToken, Revoke, Timestamp, Uninstall,
 };
 use http::{Method, Response};
 use serde_json::{Value, json};
@@ -190,6 +190,26 @@ fn every_operation_of_the_documents_is_sent_as_they_say() {
 }
 
 /// Document 2, TokenResponse: its example, and `id_token`, which its example leaves out.
+/// HubSpot's "Uninstall an app" and "Account information": the account's bearer, and `v3` before the dated versions.
+#[test]
+fn an_account_is_uninstalled_and_described_with_its_own_bearer() {
+    for (version, api) in [(ApiVersion::V1, "v3"), (ApiVersion::V3, "v3"), (ApiVersion::LATEST, "2026-09")] {
+        let uninstall = Uninstall::new(access_token()).to_http(&app(version));
+        let details = ReadAccountDetails::new(access_token()).to_http(&app(version));
+        assert_eq!(uninstall.method(), Method::DELETE);
+        let url = format!("https://api.hubapi.com/appinstalls/{api}/external-install");
+        assert_eq!(uninstall.uri().to_string(), url);
+        assert_eq!(details.method(), Method::GET);
+        assert_eq!(details.uri().to_string(), format!("https://api.hubapi.com/account-info/{api}/details"));
+        for request in [uninstall, details] {
+            assert_eq!(request.headers()["authorization"], format!("Bearer {ACCESS_TOKEN}"));
+            assert!(request.body().is_empty(), "the app's credential is not sent");
+            assert!(!format!("{request:?}").contains(ACCESS_TOKEN));
+        }
+        assert!(read(&Uninstall::new(access_token()), version, 204, "").is_ok());
+    }
+}
+
 #[test]
 fn the_token_response_of_v1_is_read_whole() {
     let example = r#"{

@@ -6,11 +6,11 @@ use std::time::Duration;
 use hs_oauth_core::renewal::{GrantId, GrantState, HolderId, Lease, Record, Retry};
 use hs_oauth_core::server::{Call, Received, Serve};
 use hs_oauth_core::{
-    AccessToken, AccessTokenInfo, ApiError, ApiVersion, App, AuthorizationCode, Authorize, ClientAssertion,
-    ClientCredentials, ClientSecret, Code, CodeVerifier, Credential, Endpoint, ErrorDetail, ExchangeCode,
-    HubSpotCode, IdToken, Introspect, Introspection, OAuthCode, Operation, PendingAuthorization, Random,
-    Randomness, Refresh, RefreshToken, RefreshTokenInfo, Revoke, Scope, Scopes, Signature, SignedAccessToken,
-    Timestamp, TokenSet, TokenUse,
+    AccessToken, AccessTokenInfo, AccountDetails, AccountType, ApiError, ApiVersion, App, AuthorizationCode,
+    Authorize, ClientAssertion, ClientCredentials, ClientSecret, Code, CodeVerifier, Credential, Endpoint,
+    ErrorDetail, ExchangeCode, HubSpotCode, IdToken, Introspect, Introspection, OAuthCode, Operation,
+    PendingAuthorization, Random, Randomness, ReadAccountDetails, Refresh, RefreshToken, RefreshTokenInfo,
+    Revoke, Scope, Scopes, Signature, SignedAccessToken, Timestamp, TokenSet, TokenUse, Uninstall,
 };
 use http::{Request, Response};
 use proptest::collection::{btree_map, vec};
@@ -89,6 +89,8 @@ fn call() -> impl Strategy<Value = Call> {
         access_token().prop_map(|token| Call::Introspect(Introspect::new(token))),
         refresh_token().prop_map(|token| Call::Introspect(Introspect::new(token))),
         refresh_token().prop_map(|token| Call::Revoke(Revoke::new(token))),
+        access_token().prop_map(|token| Call::Uninstall(Uninstall::new(token))),
+        access_token().prop_map(|token| Call::AccountDetails(ReadAccountDetails::new(token))),
     ]
 }
 
@@ -99,6 +101,8 @@ fn built(call: &Call, app: &App) -> Request<Vec<u8>> {
         Call::ClientCredentials(endpoint) => endpoint.to_http(app),
         Call::Introspect(endpoint) => endpoint.to_http(app),
         Call::Revoke(endpoint) => endpoint.to_http(app),
+        Call::Uninstall(endpoint) => endpoint.to_http(app),
+        Call::AccountDetails(endpoint) => endpoint.to_http(app),
         other => panic!("{other:?}"),
     }
 }
@@ -138,26 +142,33 @@ proptest! {
     fn any_request_is_read_as_the_value_it_was_built_from(call in call(), app in app()) {
         let request = built(&call, &app);
         let received = Received::read_request(&request).unwrap();
-        prop_assert_eq!(received.version, app.version());
+        let version = match (&call, app.version()) {
+            // They have no v1.
+            (Call::Uninstall(_) | Call::AccountDetails(_), ApiVersion::V1) => ApiVersion::V3,
+            (_, version) => version,
+        };
+        prop_assert_eq!(received.version, version);
         prop_assert_eq!(received.call, call);
-        // The lookups of v1 name no client. All other requests do, in their bodies.
+        // The lookups of v1 name no client, and neither do the calls with an access token. All others do, in their bodies.
         if !request.body().is_empty() {
             prop_assert_eq!(received.client.client_id.as_deref(), Some(app.client_id()));
             prop_assert_eq!(&received.client.credential, app.credential());
         }
     }
 
-    /// Secrets are sent in bodies only. The lookups of v1 have no body and send their token in the path.
+    /// Secrets are sent in bodies, or as a bearer. The lookups of v1 have no body and send their token in the path.
     #[test]
     fn no_secret_is_in_the_url_of_any_version_but_v1(call in call(), app in app()) {
         let request = built(&call, &app);
         if app.version() != ApiVersion::V1 {
             let path = request.uri().path();
-            prop_assert!(["/token", "/introspect", "/revoke"].iter().any(|end| path.ends_with(end)), "{}", path);
+            let ends = ["/token", "/introspect", "/revoke", "/external-install", "/details"];
+            prop_assert!(ends.iter().any(|end| path.ends_with(end)), "{}", path);
         }
         prop_assert_eq!(request.uri().query(), None);
         for (name, value) in request.headers() {
-            prop_assert!(["accept", "content-type"].contains(&name.as_str()), "{}: {:?}", name, value);
+            let is_bearer = name == "authorization" && value.is_sensitive() && request.body().is_empty();
+            prop_assert!(is_bearer || ["accept", "content-type"].contains(&name.as_str()), "{}: {:?}", name, value);
         }
     }
 
@@ -181,6 +192,15 @@ proptest! {
     fn any_revocation_is_read_as_it_was_written(app in app(), token in refresh_token()) {
         let response = Revoke::to_response(&(), app.version());
         prop_assert!(Revoke::new(token).read_response(&app, NOW, &response).is_ok());
+    }
+
+    #[test]
+    fn any_uninstallation_and_any_account_is_read_as_it_was_written(details in account_details(), app in app(), token in access_token()) {
+        let response = Uninstall::to_response(&(), app.version());
+        prop_assert_eq!(response.status(), 204);
+        prop_assert!(Uninstall::new(token.clone()).read_response(&app, NOW, &response).is_ok());
+        let response = ReadAccountDetails::to_response(&details, app.version());
+        prop_assert_eq!(ReadAccountDetails::new(token).read_response(&app, NOW, &response).unwrap(), details);
     }
 
     #[test]
@@ -216,6 +236,8 @@ proptest! {
             Call::ClientCredentials(endpoint) => endpoint.read_response(&app, NOW, &response).err(),
             Call::Introspect(endpoint) => endpoint.read_response(&app, NOW, &response).err(),
             Call::Revoke(endpoint) => endpoint.read_response(&app, NOW, &response).err(),
+            Call::Uninstall(endpoint) => endpoint.read_response(&app, NOW, &response).err(),
+            Call::AccountDetails(endpoint) => endpoint.read_response(&app, NOW, &response).err(),
             other => panic!("{other:?}"),
         };
         if let Some(error) = error {
@@ -311,6 +333,25 @@ fn record() -> impl Strategy<Value = Record> {
             }
             record
         })
+}
+
+fn account_details() -> impl Strategy<Value = AccountDetails> {
+    let some = || option::of("[ -~]{1,30}");
+    let texts = (some(), some(), some(), some(), some());
+    let kind = option::of(prop_oneof!["[A-Z_]{1,20}", Just("SANDBOX".to_owned())]);
+    (any::<i64>(), kind, option::of(any::<i64>()), texts).prop_map(|(portal_id, kind, offset, texts)| {
+        let mut details = AccountDetails::new(portal_id);
+        details.account_type = kind.map(|name| AccountType::from(std::borrow::Cow::Owned(name)));
+        details.utc_offset_milliseconds = offset;
+        (
+            details.time_zone,
+            details.company_currency,
+            details.utc_offset,
+            details.ui_domain,
+            details.data_hosting_location,
+        ) = texts;
+        details
+    })
 }
 
 fn pending() -> impl Strategy<Value = PendingAuthorization> {

@@ -33,8 +33,9 @@
 //! | holding tokens | [`TokenManager`], [`TokenManagerBuilder`], [`Account`], [`Installed`], [`Event`], [`RenewalPolicy`], [`Timing`], [`MassRefusalLimit`], [`TokenError`], [`RetryCause`], [`SendError`] |
 //! | the app and its client | [`App`], [`AppBuilder`], [`Credential`], [`ApiVersion`], [`ReleaseMonth`], [`Client`], [`RetryPolicy`], [`http_builder`], [`TIMEOUT`], [`CONNECT_TIMEOUT`], [`MAX_RESPONSE_SIZE`] |
 //! | connecting an account | [`Authorize`], [`Authorization`], [`AuthorizationUrl`], [`PendingAuthorization`], [`PendingAuthorizations`], [`AuthorizationCode`], [`CallbackError`], [`Randomness`], [`BeginError`], [`RandomnessError`], [`Scope`], [`Scopes`] |
+//! | installs from the Marketplace | [`CallbackLeg`], [`MarketplaceSignIn`], [`MarketplaceAuthorization`], [`MarketplaceFinalize`], [`UnconfirmedInstall`], [`ExchangeUnconfirmed`], [`UnconfirmedTokens`], [`ReturnUrl`] |
 //! | tokens and secrets | [`TokenSet`], [`TokenType`], [`TokenUse`], [`AccessToken`], [`RefreshToken`], [`IdToken`], [`ClientSecret`], [`ClientAssertion`], [`Code`], [`CodeVerifier`], [`State`], [`Signature`], [`Timestamp`] |
-//! | single calls | [`Endpoint`], [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`], [`Token`], [`Introspection`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`] |
+//! | single calls | [`Endpoint`], [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`], [`Uninstall`], [`ReadAccountDetails`], [`AccountDetails`], [`AccountType`], [`Token`], [`Introspection`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`] |
 //! | requests from HubSpot | [`RequestVerifier`], [`RequestSignatureVersion`], [`RequestSignatureError`] |
 //! | errors | [`Error`], [`NextStep`], [`Operation`], [`ApiError`], [`ErrorDetail`], [`HubSpotCode`], [`OAuthCode`], [`ResponseError`], [`RescuedTokens`], [`Problem`], [`TransportError`], [`TransportErrorKind`], [`StoreError`], [`StoreErrorKind`], [`InvalidArgument`], [`InvalidArgumentKind`], [`printable`], [`error_text`] |
 //! | stores | [`AsyncTokenStore`], [`SpawnBlocking`], [`TokenStore`], [`MemoryStore`], [`FileStore`], `Sealed` and its keys (feature `sealed`), and to write one of your own [`Record`], [`GrantState`], [`Stored`], [`Swapped`], [`async_trait`](macro@async_trait) |
@@ -67,16 +68,18 @@ pub use hs_oauth_core::renewal::{
     GrantState, MassRefusalLimit, Record, RenewalPolicy, RetryCause, Stored, Timing, TokenError,
 };
 pub use hs_oauth_core::{
-    AccessToken, AccessTokenInfo, Account, ApiError, ApiVersion, App, AppBuilder, Authorization,
-    AuthorizationCode, AuthorizationUrl, Authorize, BeginError, CONNECT_TIMEOUT, CallbackError,
-    ClientAssertion, ClientCredentials, ClientSecret, Code, CodeVerifier, Credential, Endpoint, Error,
-    ErrorDetail, ExchangeCode, HubSpotCode, IdToken, Introspect, Introspection, InvalidArgument,
-    InvalidArgumentKind, MAX_RESPONSE_SIZE, NextStep, OAuthCode, Operation, PendingAuthorization,
-    PendingAuthorizations, Problem, Randomness, RandomnessError, Refresh, RefreshToken, RefreshTokenInfo,
-    ReleaseMonth, RequestSignatureError, RequestSignatureVersion, RequestVerifier, RescuedTokens,
-    ResponseError, RetryPolicy, Revoke, Scope, Scopes, Signature, SignedAccessToken, State, StoreError,
-    StoreErrorKind, TIMEOUT, Timestamp, Token, TokenSet, TokenType, TokenUse, TransportError,
-    TransportErrorKind, error_text, http, printable,
+    AccessToken, AccessTokenInfo, Account, AccountDetails, AccountType, ApiError, ApiVersion, App,
+    AppBuilder, Authorization, AuthorizationCode, AuthorizationUrl, Authorize, BeginError, CONNECT_TIMEOUT,
+    CallbackError, CallbackLeg, ClientAssertion, ClientCredentials, ClientSecret, Code, CodeVerifier,
+    Credential, Endpoint, Error, ErrorDetail, ExchangeCode, ExchangeUnconfirmed, HubSpotCode, IdToken,
+    Introspect, Introspection, InvalidArgument, InvalidArgumentKind, MAX_RESPONSE_SIZE,
+    MarketplaceAuthorization, MarketplaceFinalize, MarketplaceSignIn, NextStep, OAuthCode, Operation,
+    PendingAuthorization, PendingAuthorizations, Problem, Randomness, RandomnessError, ReadAccountDetails,
+    Refresh, RefreshToken, RefreshTokenInfo, ReleaseMonth, RequestSignatureError, RequestSignatureVersion,
+    RequestVerifier, RescuedTokens, ResponseError, RetryPolicy, ReturnUrl, Revoke, Scope, Scopes, Signature,
+    SignedAccessToken, State, StoreError, StoreErrorKind, TIMEOUT, Timestamp, Token, TokenSet, TokenType,
+    TokenUse, TransportError, TransportErrorKind, UnconfirmedInstall, UnconfirmedTokens, error_text, http,
+    printable,
 };
 pub use hs_oauth_store::{AsyncTokenStore, FileStore, MemoryStore, Swapped, TokenStore, async_trait};
 #[cfg(feature = "sealed")]

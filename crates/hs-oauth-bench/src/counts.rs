@@ -38,8 +38,7 @@ pub fn bound(task: Task) -> Option<Bound> {
         Task::ParseError => (4_500, None),
         Task::Call => (9_700, Some(16)),
         Task::Authorize => (6_500, None),
-        // 1.15 times the floor, and one allocation for the caller's URL.
-        Task::Verify => (200_000, Some(1)),
+        Task::Verify => (141_000, Some(0)),
         Task::Async => (75_000, None),
         Task::Blocking => (55_000, None),
         _ => return None,

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hs_oauth_core::{
-    App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode, Introspect, Introspection,
-    Refresh, RefreshToken, RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet,
+    AccessToken, AccountDetails, App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode,
+    Introspect, Introspection, ReadAccountDetails, Refresh, RefreshToken, RetryPolicy, Revoke, Scopes,
+    TIMEOUT, Token, TokenSet, Uninstall,
 };
 use hs_oauth_manager::{Clock, Tries, trace};
 
@@ -113,6 +114,24 @@ impl Client {
     /// Those of [`Client::call`].
     pub fn revoke(&self, refresh_token: &RefreshToken) -> Result<(), Error> {
         self.call(&Revoke::new(refresh_token.clone()))
+    }
+
+    /// Takes the app out of the account to which this access token belongs. HubSpot mails the account's admins.
+    ///
+    /// The token's account has to have granted the scope `oauth`. Revoking alone leaves the app installed.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn uninstall(&self, access_token: &AccessToken) -> Result<(), Error> {
+        self.call(&Uninstall::new(access_token.clone()))
+    }
+
+    /// Asks HubSpot about the account to which this access token belongs: its time zone, its currency, its kind.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn account_details(&self, access_token: &AccessToken) -> Result<AccountDetails, Error> {
+        self.call(&ReadAccountDetails::new(access_token.clone()))
     }
 
     /// Sends a request and reads the response. Tries again where the [`RetryPolicy`] says so.

@@ -120,7 +120,10 @@ impl App {
             Resource::Revoke => self.revoke_uri.clone(),
             // This is always a URI. The base was one when the app was built, the path is escaped, and the limits on both keep the
             // whole below the 64 KiB that a `Uri` can hold.
-            Resource::AccessToken(_) | Resource::RefreshToken(_) => {
+            Resource::AccessToken(_)
+            | Resource::RefreshToken(_)
+            | Resource::ExternalInstall
+            | Resource::AccountDetails => {
                 Uri::try_from(format!("{}{}", self.api_base, self.version.path(resource))).unwrap_or_default()
             }
         }

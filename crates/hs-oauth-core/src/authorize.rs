@@ -11,7 +11,7 @@ use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
 use crate::next_step::NextStep;
 #[cfg(feature = "os-random")]
 use crate::random::RandomnessError;
-use crate::scope::Scopes;
+use crate::scope::{Scope, Scopes};
 use crate::secret::{CodeVerifier, State};
 use crate::timestamp::Timestamp;
 
@@ -42,7 +42,7 @@ pub struct Authorize {
 }
 
 /// How long an authorization is accepted after it began, if nothing else is set.
-const MAX_AGE: Duration = Duration::from_secs(60 * 60);
+pub(crate) const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// An authorization that has begun.
 #[derive(Clone, Debug)]
@@ -141,12 +141,22 @@ impl Authorize {
         let code_verifier = (self.pkce || app.is_mcp()).then(|| CodeVerifier::from_random(code_verifier));
         let redirect_uri = redirect_uri.to_owned();
         let mut pending = PendingAuthorization::new(state, code_verifier, redirect_uri, now, self.max_age);
+        let mut url = app.authorize_url(self.hub_id, 512);
         if !app.is_mcp() {
             self.check_scopes()?;
-            let scope = joined([&self.scopes, &self.conditional_scopes]);
-            pending = pending.asking_for(scope, joined([&self.optional_scopes, &Scopes::NONE]));
+            let asked = push_scopes(&mut url, "scope", [&self.scopes, &self.conditional_scopes]);
+            let optional = push_scopes(&mut url, "optional_scope", [&self.optional_scopes, &Scopes::NONE]);
+            pending = pending.asking_for(asked, optional);
         }
-        Ok(Authorization { url: url(app, self.hub_id, &pending), pending })
+        // State and challenge are base64url, which needs no escaping.
+        url.push_str("&state=");
+        url.push_str(pending.state().expose());
+        if let Some(verifier) = pending.code_verifier() {
+            url.push_str("&code_challenge=");
+            verifier.push_challenge(&mut url);
+            url.push_str("&code_challenge_method=S256");
+        }
+        Ok(Authorization { url: AuthorizationUrl(url), pending })
     }
 
     /// Checks that HubSpot can accept the scopes, as far as that can be known here.
@@ -161,16 +171,19 @@ impl Authorize {
     }
 }
 
-/// Returns the names of the scopes with spaces between them.
-fn joined(lists: [&Scopes; 2]) -> String {
-    let mut names = String::with_capacity(
-        lists.iter().flat_map(|list| *list).map(|scope| scope.as_str().len() + 1).sum(),
-    );
-    for scope in lists.into_iter().flatten() {
-        if !names.is_empty() {
+/// Appends the parameter with the scopes of both lists, if there are any. Returns their names with spaces between them.
+fn push_scopes(url: &mut String, name: &str, lists: [&Scopes; 2]) -> String {
+    let room = lists.iter().flat_map(|list| *list).map(|scope| scope.as_str().len() + 1).sum();
+    let mut names = String::with_capacity(room);
+    for scope in lists.into_iter().flatten().map(Scope::as_str) {
+        if names.is_empty() {
+            form::push(url, name, scope);
+        } else {
+            url.push_str("%20");
+            form::push_value(url, scope);
             names.push(' ');
         }
-        names.push_str(scope.as_str());
+        names.push_str(scope);
     }
     names
 }
@@ -181,31 +194,6 @@ fn check_new(argument: &'static str, scopes: &Scopes, earlier: &Scopes) -> Resul
         None => Ok(()),
         Some(index) => Err(InvalidArgument::new(argument, InvalidArgumentKind::InTwoLists).in_list(index)),
     }
-}
-
-/// Returns the address of the consent page for this authorization.
-fn url(app: &App, hub_id: Option<i64>, pending: &PendingAuthorization) -> AuthorizationUrl {
-    let mut url = app.authorize_url(hub_id, 512);
-    for (name, scopes) in [("scope", pending.scope()), ("optional_scope", pending.optional_scope())] {
-        for (index, scope) in scopes.split_terminator(' ').enumerate() {
-            match index {
-                0 => form::push(&mut url, name, scope),
-                _ => {
-                    url.push_str("%20");
-                    form::push_value(&mut url, scope);
-                }
-            }
-        }
-    }
-    // State and challenge are base64url, which needs no escaping.
-    url.push_str("&state=");
-    url.push_str(pending.state().expose());
-    if let Some(verifier) = pending.code_verifier() {
-        url.push_str("&code_challenge=");
-        verifier.push_challenge(&mut url);
-        url.push_str("&code_challenge_method=S256");
-    }
-    AuthorizationUrl(url)
 }
 
 impl AuthorizationUrl {
@@ -252,6 +240,14 @@ impl Randomness {
         getrandom::fill(randomness.0.as_flattened_mut())
             .map_err(|error| BeginError::Randomness(RandomnessError::new(error)))?;
         Ok(randomness)
+    }
+}
+
+impl Randomness {
+    /// Returns the bytes that make the `state`.
+    pub(crate) const fn state(&self) -> &[u8; 32] {
+        let [state, _] = &self.0;
+        state
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{NextStep, OAuthCode, Redact};
+use crate::invalid_argument::InvalidArgument;
 use crate::scope::Scopes;
 use crate::secret::{Code, CodeVerifier, State};
 use crate::timestamp::Timestamp;
@@ -118,16 +119,6 @@ impl PendingAuthorization {
         texts.iter().map(|text| text.len()).sum::<usize>() + verifier + NAMES_AND_TIMES
     }
 
-    /// Returns the value of `scope` in the authorization URL.
-    pub(crate) fn scope(&self) -> &str {
-        &self.scope
-    }
-
-    /// Returns the value of `optional_scope` in the authorization URL.
-    pub(crate) fn optional_scope(&self) -> &str {
-        &self.optional_scope
-    }
-
     /// Returns when the authorization began.
     pub const fn begun_at(&self) -> Timestamp {
         self.begun_at
@@ -191,7 +182,13 @@ pub(crate) fn state(query: &str) -> Result<State, CallbackError> {
 }
 
 /// Returns the value of a parameter, or `None` if it is absent or empty.
-fn parameter<'q>(query: &'q str, name: &'static str) -> Result<Option<Cow<'q, str>>, CallbackError> {
+///
+/// # Errors
+/// [`CallbackError::Repeated`] if it is there more than once (RFC 6749 §3.1).
+pub(crate) fn parameter<'q>(
+    query: &'q str,
+    name: &'static str,
+) -> Result<Option<Cow<'q, str>>, CallbackError> {
     let query = query.strip_prefix('?').unwrap_or(query).as_bytes();
     let mut values = form_urlencoded::parse(query).filter(|pair| pair.0 == name).map(|pair| pair.1);
     match (values.next(), values.next()) {
@@ -276,6 +273,17 @@ pub enum CallbackError {
         /// and it ends after 512 characters.
         description: Option<String>,
     },
+    /// The `returnUrl` of an install from the Marketplace is not an address of HubSpot's. Somebody else wrote it, to send the browser to
+    /// a place of their own. Redirect nowhere.
+    #[error("the callback's `returnUrl` is not an address of HubSpot's: {url}")]
+    ForgedReturnUrl {
+        /// The address. The secrets of the callback are removed from it, control characters are replaced, and it ends after 512
+        /// characters.
+        url: String,
+    },
+    /// The app has no redirect URI, without which a code cannot be exchanged.
+    #[error(transparent)]
+    App(InvalidArgument),
     /// The query has more than [`MAX_CALLBACK_SIZE`] bytes.
     #[error("the callback is longer than {MAX_CALLBACK_SIZE} bytes")]
     TooLong,
@@ -294,6 +302,7 @@ impl CallbackError {
                     | OAuthCode::UnsupportedResponseType,
                 ..
             } => NextStep::FixConfiguration,
+            Self::App(error) => error.next_step(),
             Self::Refused { error: OAuthCode::ServerError | OAuthCode::TemporarilyUnavailable, .. } => {
                 NextStep::RetryAfter(None)
             }

@@ -1,4 +1,4 @@
-//! The five endpoints of HubSpot's OAuth API, one file each.
+//! The endpoints of HubSpot's API, one file each: the five of OAuth, and two that need an access token.
 //!
 //! A value of an endpoint's type is a request. The same value reads the response.
 //!
@@ -6,7 +6,9 @@
 //! - `introspect` asks about a token. `introspection` reads the response, and `signed_access_token` one object in it. `token` has
 //!   the argument.
 //! - `revoke` revokes a refresh token.
+//! - `uninstall` takes the app out of an account, and `account_details` describes one. Both send the account's access token.
 
+mod account_details;
 mod client_credentials;
 mod exchange_code;
 mod introspect;
@@ -16,10 +18,12 @@ mod revoke;
 mod signed_access_token;
 mod token;
 mod token_response;
+mod uninstall;
 
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 
+pub use account_details::{AccountDetails, AccountType, ReadAccountDetails};
 pub use client_credentials::ClientCredentials;
 pub use exchange_code::ExchangeCode;
 pub use introspect::Introspect;
@@ -28,10 +32,12 @@ pub use refresh::Refresh;
 pub use revoke::Revoke;
 pub use signed_access_token::SignedAccessToken;
 pub use token::Token;
+pub use uninstall::Uninstall;
 
 use crate::app::App;
 use crate::error::{ApiError, Error, Operation, TransportError};
 use crate::form;
+use crate::secret::AccessToken;
 use crate::timestamp::Timestamp;
 
 /// A request to HubSpot's OAuth API, and the way to read its response.
@@ -63,7 +69,8 @@ pub trait Endpoint {
 
     /// Builds the HTTP request for the app's API version.
     ///
-    /// The body holds secrets, and so may the path on `v1`. The headers hold none.
+    /// The body holds secrets, and so may the path on `v1`. The headers hold none but the bearer of [`Uninstall`] and
+    /// [`ReadAccountDetails`], which is marked as sensitive.
     fn to_http(&self, app: &App) -> Request<Vec<u8>>;
 
     /// Reads the response to that request. `sent_at` is the time just before the request was sent.
@@ -121,9 +128,20 @@ fn post(uri: Uri, app: &App, fixed: &str, fields: &[(&str, &str)]) -> Request<Ve
     request
 }
 
-/// Returns a request of `v1` whose only argument is in its path.
+/// Returns a request whose only argument is in its path or in a header.
 fn request_without_body(method: Method, uri: Uri) -> Request<Vec<u8>> {
     request(method, uri, Vec::new())
+}
+
+/// Returns a request that the account's access token authorizes, and not the app's credential (RFC 6750 §2.1).
+fn request_with_bearer(method: Method, uri: Uri, token: &AccessToken) -> Request<Vec<u8>> {
+    let mut request = request_without_body(method, uri);
+    // An access token is visible ASCII, so this never fails.
+    if let Ok(mut bearer) = HeaderValue::try_from(["Bearer ", token.expose()].concat()) {
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, bearer);
+    }
+    request
 }
 
 fn request(method: Method, uri: Uri, body: Vec<u8>) -> Request<Vec<u8>> {

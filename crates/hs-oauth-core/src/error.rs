@@ -63,6 +63,10 @@ pub enum Operation {
     Introspect,
     /// The revocation of a refresh token: [`Revoke`](crate::Revoke).
     Revoke,
+    /// The removal of the app from an account: [`Uninstall`](crate::Uninstall).
+    Uninstall,
+    /// The request for the details of an account: [`ReadAccountDetails`](crate::ReadAccountDetails).
+    AccountDetails,
 }
 
 impl Error {
@@ -124,8 +128,8 @@ impl From<ResponseError> for Error {
 }
 
 impl Operation {
-    /// Returns the operation's name for programs and logs: `exchange_code`, `refresh`, `client_credentials`, `introspect`
-    /// or `revoke`.
+    /// Returns the operation's name for programs and logs: `exchange_code`, `refresh`, `client_credentials`, `introspect`,
+    /// `revoke`, `uninstall` or `account_details`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ExchangeCode => "exchange_code",
@@ -133,6 +137,8 @@ impl Operation {
             Self::ClientCredentials => "client_credentials",
             Self::Introspect => "introspect",
             Self::Revoke => "revoke",
+            Self::Uninstall => "uninstall",
+            Self::AccountDetails => "account_details",
         }
     }
 }
@@ -146,6 +152,8 @@ impl fmt::Display for Operation {
             Self::ClientCredentials => "give a client-credentials token",
             Self::Introspect => "introspect the token",
             Self::Revoke => "revoke the token",
+            Self::Uninstall => "uninstall the app",
+            Self::AccountDetails => "give the details of the account",
         })
     }
 }

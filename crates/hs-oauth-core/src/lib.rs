@@ -29,8 +29,9 @@
 //! | describe the app | [`App`], [`AppBuilder`], [`Credential`], [`ApiVersion`], [`ReleaseMonth`], [`may_carry_credentials`] |
 //! | send a browser to the consent page | [`Authorize`], [`Scopes`], [`Scope`], [`Authorization`], [`AuthorizationUrl`], [`Randomness`], `BeginError` |
 //! | check the callback | [`PendingAuthorization`], [`PendingAuthorizations`], [`AuthorizationCode`], [`CallbackError`], [`MAX_CALLBACK_SIZE`] |
-//! | build a request and read its response | [`Endpoint`]: [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`] |
-//! | use the result | [`TokenSet`], [`TokenType`], [`TokenUse`], [`Introspection`], [`Token`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`], [`Account`] |
+//! | install from the Marketplace | [`CallbackLeg`], [`MarketplaceSignIn`], [`MarketplaceAuthorization`], [`MarketplaceFinalize`], [`UnconfirmedInstall`], [`ExchangeUnconfirmed`], [`UnconfirmedTokens`], [`ReturnUrl`] |
+//! | build a request and read its response | [`Endpoint`]: [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`], [`Uninstall`], [`ReadAccountDetails`] |
+//! | use the result | [`TokenSet`], [`TokenType`], [`TokenUse`], [`Introspection`], [`Token`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`], [`AccountDetails`], [`AccountType`], [`Account`] |
 //! | check a request from HubSpot | [`RequestVerifier`], [`RequestSignatureVersion`], [`RequestSignatureError`] |
 //! | handle an error of a call | [`Error`], [`NextStep`], [`Operation`], [`ApiError`], [`ErrorDetail`], [`OAuthCode`], [`HubSpotCode`], [`ResponseError`], [`Problem`], [`RescuedTokens`], [`TransportError`], [`TransportErrorKind`] |
 //! | handle another error | [`InvalidArgument`], [`InvalidArgumentKind`], [`StoreError`], [`StoreErrorKind`], `RandomnessError` |
@@ -64,6 +65,7 @@ mod form;
 mod invalid_argument;
 mod json;
 mod limits;
+mod marketplace;
 mod next_step;
 mod pending_authorizations;
 mod random;
@@ -89,8 +91,9 @@ pub use authorize::BeginError;
 pub use authorize::{Authorization, AuthorizationUrl, Authorize, Randomness};
 pub use callback::{AuthorizationCode, CallbackError, MAX_CALLBACK_SIZE, PendingAuthorization};
 pub use endpoint::{
-    AccessTokenInfo, ClientCredentials, Endpoint, ExchangeCode, Introspect, Introspection, Refresh,
-    RefreshTokenInfo, Revoke, SignedAccessToken, Token,
+    AccessTokenInfo, AccountDetails, AccountType, ClientCredentials, Endpoint, ExchangeCode, Introspect,
+    Introspection, ReadAccountDetails, Refresh, RefreshTokenInfo, Revoke, SignedAccessToken, Token,
+    Uninstall,
 };
 pub use error::{
     ApiError, Error, ErrorDetail, HubSpotCode, NextStep, OAuthCode, Operation, RescuedTokens, ResponseError,
@@ -99,6 +102,10 @@ pub use error::{
 pub use invalid_argument::{InvalidArgument, InvalidArgumentKind};
 pub use json::{Problem, UnknownFields};
 pub use limits::{CONNECT_TIMEOUT, MAX_RESPONSE_SIZE, STORE_TIMEOUT, TIMEOUT};
+pub use marketplace::{
+    CallbackLeg, ExchangeUnconfirmed, MarketplaceAuthorization, MarketplaceFinalize, MarketplaceSignIn,
+    ReturnUrl, UnconfirmedInstall, UnconfirmedTokens,
+};
 pub use pending_authorizations::PendingAuthorizations;
 pub use random::Random;
 #[cfg(feature = "os-random")]

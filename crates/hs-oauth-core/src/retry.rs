@@ -11,8 +11,9 @@ use crate::limits::CONNECT_TIMEOUT;
 /// |---|---|
 /// | the exchange of an authorization code | only if the request was surely not sent, because the name was not resolved or no connection was made |
 /// | any call, if the response says that it was refused | never |
-/// | a refresh, introspection, revocation or client-credentials request after 423, 429, 477, 5xx, a timeout, an interruption or no connection | after `Retry-After` or a growing wait, if the wait and the try fit into the budget |
+/// | any other call after 423, 429, 477, 5xx, a timeout, an interruption or no connection | after `Retry-After` or a growing wait, if the wait and the try fit into the budget |
 /// | any call after a `DAILY` limit | never, since the limit ends at midnight and each try counts |
+/// | any call after a 401, even if the access token has expired | never, since it has the same token |
 /// | any call after a response that is too large or unreadable | never |
 ///
 /// ```
@@ -78,7 +79,8 @@ impl RetryPolicy {
         let harmless = match error {
             Error::Transport(_) => operation != Operation::ExchangeCode || surely_unsent,
             Error::Api(error) => {
-                operation != Operation::ExchangeCode && error.policy_name.as_deref() != Some("DAILY")
+                let is_daily = error.policy_name.as_deref() == Some("DAILY");
+                operation != Operation::ExchangeCode && !is_daily && !error.is_expired_access_token()
             }
             Error::Response(_) => false,
         };
@@ -173,6 +175,15 @@ mod tests {
             assert_eq!(wait(Operation::Refresh, &api(status, |_| ()), 1, 0), None, "{status}");
         }
         assert_eq!(wait(Operation::Refresh, &transport(TransportErrorKind::ResponseTooLarge), 1, 0), None);
+    }
+
+    #[test]
+    fn an_expired_access_token_is_not_sent_again() {
+        let mut error = ApiError::new(Operation::Uninstall, StatusCode::UNAUTHORIZED);
+        error.category = Some("EXPIRED_AUTHENTICATION".to_owned());
+        assert_eq!(error.next_step(), NextStep::RetryAfter(Some(Duration::ZERO)));
+        assert_eq!(wait(Operation::Uninstall, &error.into(), 1, 0), None);
+        assert!(wait(Operation::Uninstall, &api(503, |_| ()), 1, 0).is_some());
     }
 
     #[test]

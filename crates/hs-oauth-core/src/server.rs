@@ -13,7 +13,9 @@ mod response;
 use http::Response;
 
 use crate::app::Credential;
-use crate::endpoint::{ClientCredentials, Endpoint, ExchangeCode, Introspect, Refresh, Revoke};
+use crate::endpoint::{
+    ClientCredentials, Endpoint, ExchangeCode, Introspect, ReadAccountDetails, Refresh, Revoke, Uninstall,
+};
 use crate::invalid_argument::InvalidArgument;
 use crate::version::ApiVersion;
 
@@ -31,7 +33,7 @@ pub struct Received {
 
 /// The app that a request says it comes from. Nothing of it is verified.
 ///
-/// The lookups and revocations of `v1` name no app.
+/// The lookups and revocations of `v1` name no app, and neither do requests with an account's access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PresentedClient {
@@ -41,7 +43,7 @@ pub struct PresentedClient {
     pub credential: Credential,
 }
 
-/// A call of one of the five endpoints.
+/// A call of one of the endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Call {
@@ -55,6 +57,10 @@ pub enum Call {
     Introspect(Introspect),
     /// The revocation of a refresh token.
     Revoke(Revoke),
+    /// The removal of the app from an account.
+    Uninstall(Uninstall),
+    /// The request for the details of an account.
+    AccountDetails(ReadAccountDetails),
 }
 
 /// The reason why a request could not be read. Each variant has the HTTP status of the error response it calls for.
@@ -70,6 +76,9 @@ pub enum Rejection {
         /// The methods that it accepts, in the form of an `Allow` header.
         allow: &'static str,
     },
+    /// There is no access token in the header `Authorization` (RFC 6750 §2.1). Status 401.
+    #[error("there is no bearer in the header `Authorization`")]
+    NoBearer,
     /// The body is not `application/x-www-form-urlencoded`. Status 415.
     #[error("the body must be application/x-www-form-urlencoded")]
     UnsupportedMediaType,

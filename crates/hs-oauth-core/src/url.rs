@@ -26,12 +26,17 @@ pub(crate) fn check_base(argument: &'static str, url: String) -> Result<String, 
 
 /// Checks that a URL is absolute, and https or loopback.
 pub(crate) fn check_url(argument: &'static str, url: &str) -> Result<(), InvalidArgument> {
+    parse_url(argument, url, MAX_URL_SIZE).map(drop)
+}
+
+/// Reads a URL that is absolute, and https or loopback, and that has no user name and no fragment.
+pub(crate) fn parse_url(argument: &'static str, url: &str, max_size: usize) -> Result<Uri, InvalidArgument> {
     let invalid = |kind| Err(InvalidArgument::new(argument, kind));
     if url.is_empty() {
         return invalid(InvalidArgumentKind::Missing);
     }
-    if url.len() > MAX_URL_SIZE {
-        return invalid(InvalidArgumentKind::TooLong { limit: MAX_URL_SIZE });
+    if url.len() > max_size {
+        return invalid(InvalidArgumentKind::TooLong { limit: max_size });
     }
     if let Some(at) = url.bytes().position(|byte| !byte.is_ascii_graphic() || byte == b'\\') {
         return invalid(InvalidArgumentKind::Character { at });
@@ -50,8 +55,8 @@ pub(crate) fn check_url(argument: &'static str, url: &str) -> Result<(), Invalid
     }
     match scheme {
         _ if !is_host_and_port(authority.as_str(), authority.host()) => invalid(InvalidArgumentKind::NotAUrl),
-        "https" => Ok(()),
-        "http" if is_loopback(authority.host()) => Ok(()),
+        "https" => Ok(uri),
+        "http" if is_loopback(authority.host()) => Ok(uri),
         "http" => invalid(InvalidArgumentKind::NotHttps),
         _ => invalid(InvalidArgumentKind::NotAUrl),
     }
@@ -73,7 +78,8 @@ fn is_host_and_port(authority: &str, host: &str) -> bool {
         }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Returns whether this is the host of the machine itself. An IPv6 address is in brackets.
+pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host == "[::1]"
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())

@@ -54,6 +54,14 @@ impl ApiVersion {
         }
     }
 
+    /// Returns the version of HubSpot's other APIs that goes with this one: they have no `v1`.
+    const fn of_other_apis(self) -> Self {
+        match self {
+            Self::V1 | Self::V3 => Self::V3,
+            Self::Dated(_) => self,
+        }
+    }
+
     /// Returns the path of a resource under this version. A token in it is percent-encoded.
     pub(crate) fn path(self, resource: Resource<'_>) -> String {
         match resource {
@@ -66,11 +74,14 @@ impl ApiVersion {
             Resource::RefreshToken(token) => {
                 format!("/oauth/{self}/refresh-tokens/{}", utf8_percent_encode(token, UNRESERVED))
             }
+            Resource::ExternalInstall => format!("/appinstalls/{}/external-install", self.of_other_apis()),
+            Resource::AccountDetails => format!("/account-info/{}/details", self.of_other_apis()),
         }
     }
 }
 
-/// A resource of the token API. `v1` has the first and the last two; every later version has the first three.
+/// A resource of HubSpot's API. Of the token API, `v1` has the first resource and those with a token; every later version has the first
+/// three. The last two are of other APIs, which every version has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resource<'a> {
     Token,
@@ -78,6 +89,8 @@ pub(crate) enum Resource<'a> {
     Revoke,
     AccessToken(&'a str),
     RefreshToken(&'a str),
+    ExternalInstall,
+    AccountDetails,
 }
 
 /// The path of the consent page.
@@ -94,14 +107,22 @@ pub(crate) const MCP_AUTHORIZE_PATH: &str = "/oauth/authorize/user";
 /// Reads the path of a request. Returns the version and the resource; a token in it is still percent-encoded.
 #[cfg(feature = "server")]
 pub(crate) fn read_path(path: &str) -> Option<(ApiVersion, Resource<'_>)> {
-    let (version, rest) = path.strip_prefix("/oauth/")?.split_once('/')?;
+    let (api, rest) = path.strip_prefix('/')?.split_once('/')?;
+    let (version, rest) = rest.split_once('/')?;
     let version = version.parse().ok()?;
-    let resource = match (version, rest.split_once('/').unwrap_or((rest, ""))) {
-        (_, ("token", "")) if rest == "token" => Resource::Token,
-        (ApiVersion::V1, ("access-tokens", token)) if is_segment(token) => Resource::AccessToken(token),
-        (ApiVersion::V1, ("refresh-tokens", token)) if is_segment(token) => Resource::RefreshToken(token),
-        (ApiVersion::V3 | ApiVersion::Dated(_), ("token", "introspect")) => Resource::Introspect,
-        (ApiVersion::V3 | ApiVersion::Dated(_), ("token", "revoke")) => Resource::Revoke,
+    let resource = match (api, version, rest.split_once('/').unwrap_or((rest, ""))) {
+        ("oauth", _, ("token", "")) if rest == "token" => Resource::Token,
+        ("oauth", ApiVersion::V1, ("access-tokens", token)) if is_segment(token) => {
+            Resource::AccessToken(token)
+        }
+        ("oauth", ApiVersion::V1, ("refresh-tokens", token)) if is_segment(token) => {
+            Resource::RefreshToken(token)
+        }
+        (_, ApiVersion::V1, _) => return None,
+        ("oauth", _, ("token", "introspect")) => Resource::Introspect,
+        ("oauth", _, ("token", "revoke")) => Resource::Revoke,
+        ("appinstalls", ..) if rest == "external-install" => Resource::ExternalInstall,
+        ("account-info", ..) if rest == "details" => Resource::AccountDetails,
         _ => return None,
     };
     Some((version, resource))
@@ -214,6 +235,18 @@ mod tests {
         assert_eq!(ApiVersion::LATEST.sunset(), None);
     }
 
+    /// HubSpot's "Uninstall an app" and "Account information": `v3` before the dated versions.
+    #[test]
+    fn an_app_on_v1_uses_the_v3_of_the_other_apis() {
+        for (version, api) in
+            [(ApiVersion::V1, "v3"), (ApiVersion::V3, "v3"), (ApiVersion::LATEST, "2026-09")]
+        {
+            let uninstall = version.path(Resource::ExternalInstall);
+            assert_eq!(uninstall, format!("/appinstalls/{api}/external-install"));
+            assert_eq!(version.path(Resource::AccountDetails), format!("/account-info/{api}/details"));
+        }
+    }
+
     #[test]
     fn a_token_in_a_path_is_a_single_segment() {
         let path = ApiVersion::V1.path(Resource::AccessToken("a/b?c#d%e f"));
@@ -230,13 +263,20 @@ mod tests {
                 Resource::Revoke,
                 Resource::AccessToken("t"),
                 Resource::RefreshToken("t"),
+                Resource::ExternalInstall,
+                Resource::AccountDetails,
             ] {
-                let known = match resource {
-                    Resource::Token => true,
-                    Resource::Introspect | Resource::Revoke => version != ApiVersion::V1,
-                    Resource::AccessToken(_) | Resource::RefreshToken(_) => version == ApiVersion::V1,
+                let read = |known: bool| known.then_some((version, resource));
+                let expected = match resource {
+                    // They have no `v1`, so an app on `v1` uses their `v3`.
+                    Resource::ExternalInstall | Resource::AccountDetails if version == ApiVersion::V1 => {
+                        Some((ApiVersion::V3, resource))
+                    }
+                    Resource::Token | Resource::ExternalInstall | Resource::AccountDetails => read(true),
+                    Resource::Introspect | Resource::Revoke => read(version != ApiVersion::V1),
+                    Resource::AccessToken(_) | Resource::RefreshToken(_) => read(version == ApiVersion::V1),
                 };
-                assert_eq!(read_path(&version.path(resource)), known.then_some((version, resource)));
+                assert_eq!(read_path(&version.path(resource)), expected);
             }
         }
         for path in [
@@ -244,6 +284,12 @@ mod tests {
             "/oauth/v3/token/",
             "/oauth/v3/token/revoke/",
             "/oauth/v1/access-tokens/",
+            "/appinstalls/v1/external-install",
+            "/appinstalls/v3/external-install/",
+            "/appinstalls/v3/token",
+            "/account-info/v1/details",
+            "/account-info/v3/details/x",
+            "/oauth/v3/details",
             "/",
         ] {
             assert_eq!(read_path(path), None, "{path}");

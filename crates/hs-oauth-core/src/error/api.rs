@@ -121,11 +121,20 @@ impl ApiError {
         (is_refused || has_no_hub) && self.problem.is_none() && self.blaming_code().is_none()
     }
 
+    /// Returns whether HubSpot says that the access token of the request has expired: a 401 with the category
+    /// `EXPIRED_AUTHENTICATION`. A new token helps then. It does not after any other 401.
+    pub fn is_expired_access_token(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED && self.category.as_deref() == Some("EXPIRED_AUTHENTICATION")
+    }
+
     /// Returns what to do next.
     ///
     /// The HTTP status decides if it is 3xx, 423, 429, 477 or 5xx. Any other 4xx is the fault of the app, unless it
     /// [refuses the grant](Self::refuses_grant) that was to be refreshed or the code that was to be exchanged, and no code in it
     /// says that the app is at fault.
+    ///
+    /// After a call with an account's access token that has [expired](Self::is_expired_access_token), it is to try again at once, with
+    /// a new one. The stored grant stays good after every other 401.
     pub fn next_step(&self) -> NextStep {
         match self.status.as_u16() {
             429 => {
@@ -147,6 +156,9 @@ impl ApiError {
                 Operation::Refresh if self.refuses_grant() => NextStep::Reauthorize,
                 Operation::ExchangeCode if self.refuses_grant() || self.refuses_code() => {
                     NextStep::RestartAuthorization
+                }
+                Operation::Uninstall | Operation::AccountDetails if self.is_expired_access_token() => {
+                    NextStep::RetryAfter(Some(Duration::ZERO))
                 }
                 _ => NextStep::FixConfiguration,
             },
@@ -416,6 +428,29 @@ mod tests {
             }
         }
         assert!(ended > 1000, "{ended}");
+    }
+
+    /// HubSpot's APIs: a 401 with `EXPIRED_AUTHENTICATION` is about the token, and any other one is not.
+    #[test]
+    fn only_an_expired_access_token_asks_for_a_new_one() {
+        let expired = r#"{"status":"error","message":"The OAuth token used to make this call expired 1 second(s) ago.","correlationId":"c-1","category":"EXPIRED_AUTHENTICATION","context":{"expire time":["2026-09-21T14:13:19Z"]}}"#;
+        let other = r#"{"status":"error","category":"INVALID_AUTHENTICATION"}"#;
+        let scopes = r#"{"status":"error","category":"MISSING_SCOPES"}"#;
+        for operation in [Operation::Uninstall, Operation::AccountDetails] {
+            let error = read(operation, 401, expired);
+            assert!(error.is_expired_access_token());
+            assert_eq!(error.context["expire time"], ["2026-09-21T14:13:19Z"]);
+            assert_eq!(error.next_step(), NextStep::RetryAfter(Some(Duration::ZERO)));
+            for (status, body) in [(401, other), (401, ""), (403, scopes), (403, expired), (404, "")] {
+                let error = read(operation, status, body);
+                assert!(!error.is_expired_access_token(), "{status} {body}");
+                assert_eq!(error.next_step(), NextStep::FixConfiguration, "{status} {body}");
+            }
+            assert_eq!(step(operation, 400, r#"{"error":"invalid_grant"}"#), NextStep::FixConfiguration);
+            assert_eq!(step(operation, 503, ""), NextStep::RetryAfter(None));
+        }
+        // The token of an OAuth request is not the one that HubSpot means there.
+        assert_eq!(step(Operation::Refresh, 401, expired), NextStep::FixConfiguration);
     }
 
     /// An unknown error must never disconnect customers.

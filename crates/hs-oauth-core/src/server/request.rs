@@ -2,20 +2,22 @@
 
 use std::borrow::Cow;
 
-use http::header::CONTENT_TYPE;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request};
 use percent_encoding::percent_decode_str;
 
 use super::{Call, PresentedClient, Received, Rejection};
 use crate::app::{Credential, JWT_BEARER};
 use crate::callback::AuthorizationCode;
-use crate::endpoint::{ClientCredentials, ExchangeCode, Introspect, Refresh, Revoke, Token};
+use crate::endpoint::{
+    ClientCredentials, ExchangeCode, Introspect, ReadAccountDetails, Refresh, Revoke, Token, Uninstall,
+};
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, ClientAssertion, ClientSecret, Code, CodeVerifier, RefreshToken};
 use crate::version::{ApiVersion, Resource, read_path};
 
 impl Received {
-    /// Reads a request to any route of the token API.
+    /// Reads a request to any route of the token API, to an account's details or to the uninstallation of the app.
     ///
     /// # Errors
     /// A [`Rejection`], which says the status that a server responds with.
@@ -37,6 +39,15 @@ impl Received {
                     },
                 ))
             }
+            Resource::ExternalInstall if method == Method::DELETE => {
+                Ok(Self::without_client(version, Call::Uninstall(Uninstall::new(bearer(request)?))))
+            }
+            Resource::AccountDetails if method == Method::GET => {
+                let call = Call::AccountDetails(ReadAccountDetails::new(bearer(request)?));
+                Ok(Self::without_client(version, call))
+            }
+            Resource::ExternalInstall => Err(Rejection::MethodNotAllowed { allow: "DELETE" }),
+            Resource::AccountDetails => Err(Rejection::MethodNotAllowed { allow: "GET" }),
             Resource::AccessToken(_) => Err(Rejection::MethodNotAllowed { allow: "GET" }),
             Resource::RefreshToken(_) => Err(Rejection::MethodNotAllowed { allow: "GET, DELETE" }),
             _ if method != Method::POST => Err(Rejection::MethodNotAllowed { allow: "POST" }),
@@ -49,7 +60,7 @@ impl Received {
         }
     }
 
-    /// Returns a request of `v1` with its token in the path, which names no app.
+    /// Returns a request that names no app: it has its token in the path, as on `v1`, or in a header.
     fn without_client(version: ApiVersion, call: Call) -> Self {
         Self { version, client: PresentedClient { client_id: None, credential: Credential::Public }, call }
     }
@@ -67,6 +78,16 @@ impl PresentedClient {
         let body = request.body().as_ref();
         let query = query_of(version, resource, request);
         Form { body, query }.client()
+    }
+}
+
+/// Returns the access token in the header `Authorization`. The scheme may have any case (RFC 9110 §11.1).
+fn bearer<B>(request: &Request<B>) -> Result<AccessToken, Rejection> {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let (scheme, token) = header.and_then(|value| value.split_once(' ')).ok_or(Rejection::NoBearer)?;
+    match scheme.eq_ignore_ascii_case("bearer") {
+        true => AccessToken::new(token.trim()).map_err(|_| Rejection::NoBearer),
+        false => Err(Rejection::NoBearer),
     }
 }
 

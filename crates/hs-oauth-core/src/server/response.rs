@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::Serve;
 use crate::endpoint::{
-    AccessTokenInfo, ClientCredentials, Endpoint, ExchangeCode, Introspect, Introspection, Refresh,
-    RefreshTokenInfo, Revoke,
+    AccessTokenInfo, AccountDetails, ClientCredentials, Endpoint, ExchangeCode, Introspect, Introspection,
+    ReadAccountDetails, Refresh, RefreshTokenInfo, Revoke, Uninstall,
 };
 use crate::error::{ApiError, ErrorDetail, HubSpotCode, OAuthCode};
 use crate::json::UnknownFields;
@@ -60,13 +60,47 @@ impl Serve for Introspect {
 impl Serve for Revoke {
     #[inline]
     fn to_response((): &(), version: ApiVersion) -> Response<Vec<u8>> {
-        if version != ApiVersion::V1 {
-            return with_body(StatusCode::OK, b"{}".to_vec());
+        match version {
+            ApiVersion::V1 => no_content(),
+            _ => with_body(StatusCode::OK, b"{}".to_vec()),
         }
-        let mut response = Response::new(Vec::new());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        response
     }
+}
+
+impl Serve for Uninstall {
+    #[inline]
+    fn to_response((): &(), _: ApiVersion) -> Response<Vec<u8>> {
+        no_content()
+    }
+}
+
+impl Serve for ReadAccountDetails {
+    #[inline]
+    fn to_response(details: &AccountDetails, _: ApiVersion) -> Response<Vec<u8>> {
+        json(StatusCode::OK, details)
+    }
+}
+
+impl AccountDetails {
+    /// Returns the field that every response about an account has. The caller fills in the other fields.
+    pub const fn new(portal_id: i64) -> Self {
+        Self {
+            portal_id,
+            account_type: None,
+            time_zone: None,
+            company_currency: None,
+            utc_offset: None,
+            utc_offset_milliseconds: None,
+            ui_domain: None,
+            data_hosting_location: None,
+        }
+    }
+}
+
+fn no_content() -> Response<Vec<u8>> {
+    let mut response = Response::new(Vec::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
 }
 
 impl ApiError {
