@@ -203,28 +203,20 @@ impl ApiError {
 
 /// Returns whether this code says that the app is at fault: its credentials, or what it sends.
 fn blames_app(code: &str) -> bool {
-    let by_oauth = OAuthCode::known(code).is_some_and(|code| {
-        matches!(
-            code,
-            OAuthCode::InvalidRequest
-                | OAuthCode::InvalidClient
-                | OAuthCode::UnauthorizedClient
-                | OAuthCode::UnsupportedGrantType
-                | OAuthCode::InvalidScope
-                | OAuthCode::UnsupportedResponseType
-        )
-    });
-    let by_hubspot = HubSpotCode::known(code).is_some_and(|code| {
-        matches!(
-            code,
-            HubSpotCode::BadRedirectUri
-                | HubSpotCode::BadClientId
-                | HubSpotCode::BadClientSecret
-                | HubSpotCode::BadGrantType
-                | HubSpotCode::BadScopes
-        )
-    });
-    by_oauth || by_hubspot
+    matches!(
+        code,
+        "invalid_request"
+            | "invalid_client"
+            | "unauthorized_client"
+            | "unsupported_grant_type"
+            | "invalid_scope"
+            | "unsupported_response_type"
+            | "BAD_REDIRECT_URI"
+            | "BAD_CLIENT_ID"
+            | "BAD_CLIENT_SECRET"
+            | "BAD_GRANT_TYPE"
+            | "BAD_SCOPES"
+    )
 }
 
 impl fmt::Display for ApiError {
