@@ -126,6 +126,8 @@ struct ActiveRun {
     is_mass_refusal: bool,
     /// Whether it was refused an admission because of a shutdown.
     is_shutting_down: bool,
+    /// Whether it was told to pause instead of sending.
+    is_paused: bool,
 }
 
 /// What a record says that a run has loaded.

@@ -154,7 +154,7 @@ impl Simulator {
             Ok(current) if loaded.state != GrantState::Live && !current.renewed => {
                 self.rules.violate("rule 4: a token of a grant that is not live was handed out");
             }
-            Err(TokenError::BackingOff { wait, .. }) if !wait.is_zero() => {
+            Err(TokenError::BackingOff { wait, .. }) if !wait.is_zero() && !active.is_paused => {
                 self.rules.backed_off(active.deployment, active.patience, loaded.retry.as_ref());
             }
             _ => {}

@@ -74,6 +74,7 @@ impl Simulator {
             loaded: None,
             is_mass_refusal: false,
             is_shutting_down: false,
+            is_paused: false,
         };
         self.runs.insert(run, active);
         run
@@ -115,6 +116,7 @@ impl Simulator {
             active.loaded = stored.as_ref().map(|stored| Loaded::new(&stored.record));
         }
         active.is_shutting_down |= matches!(input, Input::ShuttingDown);
+        active.is_paused |= matches!(input, Input::Paused { .. });
         let next = match &mut active.kind {
             RunKind::Renewal(renewal) => Next::new(renewal.resume(clock, input), Next::Renewed),
             RunKind::Install(install) => Next::new(install.resume(clock, input), |_| Next::Ended),
