@@ -63,7 +63,7 @@ impl Inner {
                     Some(input) => input,
                     None => {
                         let response = self.client.call_once(&refresh, timeout).await;
-                        self.shared.refreshed(account, self.now(), response)
+                        self.shared.refreshed(account, run.is_recheck(), self.now(), response)
                     }
                 },
                 Step::Introspect(introspect) => Input::Introspected(self.client.call(&introspect).await),

@@ -15,6 +15,11 @@ pub trait Driven: Run {
         false
     }
 
+    /// Returns whether the refresh that the run sends is of a grant that was gone.
+    fn is_recheck(&self) -> bool {
+        false
+    }
+
     /// Returns the tokens that the run has received since the last step, and that are not saved yet.
     fn newly_received(&mut self) -> Option<UnsavedTokens> {
         None
@@ -92,6 +97,10 @@ impl Run for Flight {
 impl Driven for Flight {
     fn ends_at_shutdown(&self) -> bool {
         self.install.is_none() && !self.progress.has_sent && self.run.unsaved().is_none()
+    }
+
+    fn is_recheck(&self) -> bool {
+        self.run.has_rechecked()
     }
 
     fn newly_received(&mut self) -> Option<UnsavedTokens> {

@@ -62,15 +62,21 @@ impl NewTokens {
             }
             Some(Ok(_)) | None => None,
         };
-        if let Some((hub_id, user_id, scopes)) = named {
-            tokens.hub_id = Some(hub_id);
-            tokens.user_id = tokens.user_id.or(user_id);
-            tokens.scopes.get_or_insert(scopes);
-        }
         if let Some(TokenError::OtherApp { client_id, configured, .. }) =
             TokenError::other_app(app, client_id.as_deref())
         {
             return Err(TokenError::OtherApp { client_id, configured, tokens: Some(Box::new(tokens)) });
+        }
+        if let Some((hub_id, user_id, scopes)) = named {
+            if let (Some(own), Some(user_id)) = (tokens.user_id, user_id)
+                && own != user_id
+            {
+                let (expected, named) = (Account::user(hub_id, own), Account::user(hub_id, user_id));
+                return Err(TokenError::OtherAccount { expected, named, tokens: Some(Box::new(tokens)) });
+            }
+            tokens.hub_id = Some(hub_id);
+            tokens.user_id = tokens.user_id.or(user_id);
+            tokens.scopes.get_or_insert(scopes);
         }
         match (Account::from_tokens(&tokens, user_level), expected) {
             (None, _) => Err(TokenError::UnknownAccount { tokens: Box::new(tokens), error: failed }),
@@ -149,12 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn introspection_does_not_replace_what_the_tokens_say_of_user_and_scopes() {
+    fn introspection_does_not_replace_what_the_tokens_say_of_scopes() {
         let mut tokens = tokens();
-        tokens.user_id = Some(8);
+        tokens.user_id = Some(7);
         tokens.scopes = Some("crm.objects.contacts.read".parse().unwrap());
         let (account, tokens) = identify(tokens, None, true, Some(Ok(introspection()))).unwrap();
-        assert_eq!(account, Account::user(62515, 8));
+        assert_eq!(account, Account::user(62515, 7));
         assert_eq!(tokens.scopes.unwrap().to_string(), "crm.objects.contacts.read");
     }
 
@@ -166,6 +172,11 @@ mod tests {
             if (expected, named) == (Account::hub(1), Account::hub(2))));
         assert_eq!(error.tokens(), Some(&named(2, 7)));
         let error = identify(tokens(), Some(Account::user(62515, 8)), true, Some(Ok(introspection())));
+        assert!(matches!(error, Err(TokenError::OtherAccount { tokens: Some(_), .. })));
+
+        let mut other_user = tokens();
+        other_user.user_id = Some(8);
+        let error = identify(other_user, None, true, Some(Ok(introspection())));
         assert!(matches!(error, Err(TokenError::OtherAccount { tokens: Some(_), .. })));
 
         let mut other = introspection();

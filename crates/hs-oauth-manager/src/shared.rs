@@ -116,12 +116,24 @@ impl<W: Waiting> Shared<W> {
         }
     }
 
-    /// Notes the response to a refresh, and returns it as the input of the run that asked for it.
-    pub fn refreshed(&self, account: Account, now: Timestamp, response: Result<TokenSet, Error>) -> Input {
+    /// Notes the response to a refresh, and returns it as the input of the run that asked for it. `is_recheck` says that the grant was gone
+    /// before.
+    pub fn refreshed(
+        &self,
+        account: Account,
+        is_recheck: bool,
+        now: Timestamp,
+        response: Result<TokenSet, Error>,
+    ) -> Input {
         self.flights.note_response(Some(account), &response, now);
         let is_refused = response.as_ref().is_err_and(|error| error.next_step() == NextStep::Reauthorize);
-        let mass_refusal =
-            self.refreshes.lock().unwrap_or_else(PoisonError::into_inner).note(now, account, is_refused);
+        let mass_refusal = match response.is_ok() || is_refused && !is_recheck {
+            true => {
+                self.refreshes.lock().unwrap_or_else(PoisonError::into_inner).note(now, account, is_refused)
+            }
+            // It says nothing about the app: HubSpot or the network failed, or the grant was gone before.
+            false => MassRefusal::Absent,
+        };
         if mass_refusal == MassRefusal::Begun {
             // The event is emitted with those of the flight, since the listener may shut the manager down, which waits for the flight.
             self.has_unreported_mass_refusal.store(true, Ordering::Release);

@@ -229,6 +229,9 @@ impl fmt::Display for ApiError {
         for code in [error, code, blaming].into_iter().flatten() {
             write!(f, ", {code}")?;
         }
+        if self.problem.is_some() && self.status.is_client_error() {
+            f.write_str(", in a body that is not one whole JSON object")?;
+        }
         f.write_str(")")?;
         if self.status.is_redirection() {
             f.write_str(": it answered with a redirect, which is never followed")?;

@@ -7,6 +7,7 @@ use super::retry_cause::RetryCause;
 use crate::account::Account;
 use crate::app::AppIdentity;
 use crate::error::{Error, NextStep, StoreError};
+use crate::text::printable;
 use crate::token_set::TokenSet;
 
 /// Why there is no token to hand out, or why an install or a disconnect was not finished.
@@ -32,10 +33,10 @@ pub enum TokenError {
         /// HubSpot's error response, if this run received it.
         refusal: Option<Error>,
     },
-    /// The tokens have expired, and there is no refresh token to renew them with.
-    #[error("the account's tokens have expired and there is no refresh token; next: {}", self.next_step())]
+    /// There is no refresh token to renew the tokens with. Those that are stored have expired; those that were to be installed are not stored.
+    #[error("there is no refresh token to renew the account's tokens with; next: {}", self.next_step())]
     NotRenewable,
-    /// The call to HubSpot failed. The account's state is unchanged.
+    /// The call to HubSpot failed. After a renewal or an install, the account's state is unchanged. After a disconnect, the tombstone is stored.
     #[error(transparent)]
     Call(#[from] Error),
     /// An earlier renewal failed, in this process or another, and it is too early for the next one.
@@ -90,7 +91,10 @@ pub enum TokenError {
     /// HubSpot issued tokens that could not be saved. They may exist nowhere else.
     ///
     /// The token manager holds them and saves them as soon as the store works again, unless another install or a disconnect came in between.
-    #[error("new tokens could not be saved{}; next: keep them, and see to the store", cause(Some(error)))]
+    #[error(
+        "new tokens could not be saved{}; next: see to the store; the token manager goes on saving them",
+        cause(Some(error))
+    )]
     Unsaved {
         /// The tokens that HubSpot issued.
         tokens: Box<TokenSet>,
@@ -107,7 +111,7 @@ pub enum TokenError {
         tokens: Option<Box<TokenSet>>,
     },
     /// HubSpot issued tokens without naming the account, as `v1` does, and a request for the account failed.
-    #[error("new tokens do not say whose they are{}; next: install them by account", cause(error.as_ref()))]
+    #[error("new tokens do not say whose they are{}; next: ask HubSpot, and install them for that account", cause(error.as_ref()))]
     UnknownAccount {
         /// The tokens that HubSpot issued.
         tokens: Box<TokenSet>,
@@ -129,7 +133,9 @@ pub enum TokenError {
 impl TokenError {
     /// Returns [`TokenError::OtherApp`] if `client_id`, the app that a grant was made for, is known and is another than `app`.
     pub fn other_app(app: &AppIdentity, client_id: Option<&str>) -> Option<Self> {
-        let client_id = client_id.filter(|client_id| *client_id != app.client_id())?.to_owned();
+        let client_id = client_id.filter(|client_id| *client_id != app.client_id())?;
+        // It may come from a response, and so be anything.
+        let client_id = printable(client_id).chars().take(MAX_CLIENT_ID_LEN).collect();
         Some(Self::OtherApp { client_id, configured: app.client_id().to_owned(), tokens: None })
     }
 
@@ -138,16 +144,16 @@ impl TokenError {
         match self {
             Self::NotInstalled | Self::Gone { .. } | Self::NotRenewable => NextStep::Reauthorize,
             Self::Call(error) => error.next_step(),
-            Self::BackingOff { cause: Some(cause), .. } if cause.is_configuration() => {
-                NextStep::FixConfiguration
-            }
-            Self::BackingOff { wait, .. } => NextStep::RetryAfter(Some(*wait)),
-            Self::OtherApp { .. } | Self::WrongLevel { .. } | Self::MassRefusal { .. } => {
-                NextStep::FixConfiguration
-            }
-            Self::OtherAccount { .. } => NextStep::ReportBug,
+            Self::BackingOff { cause: Some(cause), wait } => cause.next_step(*wait),
+            Self::BackingOff { wait, cause: None } => NextStep::RetryAfter(Some(*wait)),
+            Self::OtherApp { .. }
+            | Self::OtherAccount { .. }
+            | Self::WrongLevel { .. }
+            | Self::MassRefusal { .. } => NextStep::FixConfiguration,
             Self::Store(error) | Self::Unsaved { error, .. } => error.next_step(),
-            Self::Superseded { .. } => NextStep::RestartAuthorization,
+            Self::Superseded { tokens: Some(_) } => NextStep::RestartAuthorization,
+            // A disconnect may be tried again.
+            Self::Superseded { tokens: None } => NextStep::RetryAfter(None),
             Self::Interrupted | Self::ShutDown => NextStep::RetryAfter(None),
             Self::UnknownAccount { error: Some(error), .. } => error.next_step(),
             Self::UnknownAccount { error: None, .. } | Self::NoRuntime => NextStep::FixConfiguration,
@@ -189,6 +195,9 @@ impl TokenError {
         }
     }
 }
+
+/// The most characters of another app's client id in an error. HubSpot's have 36.
+const MAX_CLIENT_ID_LEN: usize = 64;
 
 /// Writes the text of an error that led to another one, without the next step that goes with it: `: HubSpot did not …`.
 fn cause(error: Option<&impl fmt::Display>) -> String {

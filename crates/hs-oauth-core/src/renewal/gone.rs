@@ -1,5 +1,7 @@
 //! How a record is marked "gone" after HubSpot refused its grant (RENEWAL.md, "mark").
 
+use super::id::HolderId;
+use super::lease;
 use super::record::{GrantState, Record, Stored};
 use crate::error::Error;
 
@@ -20,11 +22,13 @@ impl PendingMark {
         self.sent.version
     }
 
-    /// Returns the marked record. The lease is over.
-    pub(super) fn marked(&self) -> Record {
+    /// Returns the marked record. The lease of `holder`, whose refresh was refused, is over. Another run's is not.
+    pub(super) fn marked(&self, holder: HolderId) -> Record {
         let mut record = self.sent.record.clone();
         record.state = GrantState::Gone;
-        record.lease = None;
+        if lease::is_held_by(&record, holder) {
+            record.lease = None;
+        }
         record
     }
 
@@ -72,13 +76,13 @@ mod tests {
         assert!(!pending.applies_to(&stored(grant, tokens("b", "r"))));
         assert!(!pending.applies_to(&stored(grant, tokens("a", "s"))));
         assert!(!pending.applies_to(&stored(GrantId::generate(&mut random), tokens("a", "r"))));
-        let gone = Stored { version: 3, record: pending.marked() };
+        let gone = Stored { version: 3, record: pending.marked(HolderId::generate(&mut random)) };
         assert_eq!(gone.record.state, GrantState::Gone);
         assert!(!pending.applies_to(&gone));
         // A recheck sent the tokens of a grant that was gone already.
         let recheck =
             PendingMark::new(gone.clone(), ApiError::new(Operation::Refresh, StatusCode::BAD_REQUEST).into());
         assert!(recheck.applies_to(&gone) && !recheck.applies_to(&stored(grant, tokens("a", "r"))));
-        assert_eq!(recheck.marked(), gone.record);
+        assert_eq!(recheck.marked(HolderId::generate(&mut random)), gone.record);
     }
 }

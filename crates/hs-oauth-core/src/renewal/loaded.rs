@@ -51,6 +51,10 @@ pub(super) fn examine(
     let Some(tokens) = record.tokens.as_ref() else {
         return Loaded::Fail(TokenError::Store(StoreError::new(StoreErrorKind::Unreadable)));
     };
+    // A process with a version of this library that does not compare may have stored them.
+    if let Some(error) = requirements.other_account(tokens.hub_id, tokens.user_id, None) {
+        return Loaded::Fail(error);
+    }
     if requirements.is_fresh(now, tokens) {
         return Loaded::HandOut(tokens.clone());
     }

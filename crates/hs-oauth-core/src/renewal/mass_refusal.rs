@@ -11,11 +11,11 @@ use crate::timestamp::Timestamp;
 pub struct MassRefusalLimit {
     /// How many accounts HubSpot must have refused within a minute. By default 10. So many are marked as gone before it is noticed.
     pub accounts: u32,
-    /// How many of a hundred refreshes within that minute it must have refused. By default 50.
+    /// Of a hundred refreshes that it granted or refused within that minute, how many it must have refused. By default 50.
     pub percent: u8,
 }
 
-/// The refreshes of a process within the last minute, and how many of them were refused.
+/// The refreshes of a process within the last minute that HubSpot granted or refused.
 #[derive(Debug)]
 pub struct RefreshHistory {
     limit: Option<MassRefusalLimit>,
@@ -49,10 +49,11 @@ impl RefreshHistory {
         Self { limit, refreshes: VecDeque::new(), refused: 0, has_mass_refusal: false }
     }
 
-    /// Notes the end of a refresh, and whether HubSpot refused the grant of the account. Returns whether there is a mass refusal, which
+    /// Notes that HubSpot refused the grant of the account, or that it issued new tokens. Returns whether there is a mass refusal, which
     /// this refresh is then part of.
     ///
-    /// It goes on until so many refreshes succeed that the refused ones are a smaller share of the last minute's than the limit says.
+    /// It goes on until so many refreshes succeed that the refused ones are a smaller share of the last minute's than the limit says. A
+    /// refresh that failed for another reason says nothing about the app, and must not be noted.
     pub fn note(&mut self, now: Timestamp, account: Account, is_refused: bool) -> MassRefusal {
         let Some(limit) = self.limit else { return MassRefusal::Absent };
         self.forget(now);
@@ -159,6 +160,15 @@ mod tests {
         let mut history = history();
         assert_eq!(refuse(&mut history, 0..10, at(1000)), 10);
         assert_eq!(refuse(&mut history, 10..20, at(0)), 10);
+    }
+
+    #[test]
+    fn one_account_that_is_refused_after_a_quiet_time_does_not_end_a_mass_refusal() {
+        let mut history = history();
+        refuse(&mut history, 0..20, at(0));
+        for minute in 1..20 {
+            assert_eq!(refuse(&mut history, 20..21, at(minute * 100)), 0, "{minute}");
+        }
     }
 
     #[test]

@@ -359,7 +359,7 @@ impl Renewal {
     }
 
     fn mark(&mut self, pending: PendingMark) -> Next {
-        let (expected, record) = (pending.expected(), pending.marked());
+        let (expected, record) = (pending.expected(), pending.marked(self.holder));
         self.swap(State::Mark(pending), expected, record)
     }
 

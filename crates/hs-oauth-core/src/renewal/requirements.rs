@@ -38,6 +38,33 @@ impl Requirements {
         TokenError::other_app(&self.app, client_id)
     }
 
+    /// Returns the error for tokens that HubSpot says are another account's. `known_user` is the user whose grant it is, if that is known.
+    pub(super) fn other_account(
+        &self,
+        hub_id: Option<i64>,
+        user_id: Option<i64>,
+        known_user: Option<i64>,
+    ) -> Option<TokenError> {
+        let Account { hub_id: expected_hub, user_id: expected_user, .. } = self.account;
+        // A grant is one user's, also where the account is a whole hub.
+        let expected_user = expected_user.or(known_user);
+        let is_other_hub = hub_id.is_some_and(|hub_id| hub_id != expected_hub);
+        let is_other_user = user_id.zip(expected_user).is_some_and(|(user_id, expected)| user_id != expected);
+        let (expected, named) = match (is_other_hub, hub_id, expected_user.zip(user_id)) {
+            (true, Some(hub_id), _) => (Account::hub(expected_hub), Account::hub(hub_id)),
+            (false, _, Some((expected, user_id))) if is_other_user => {
+                (Account::user(expected_hub, expected), Account::user(expected_hub, user_id))
+            }
+            _ => return None,
+        };
+        Some(TokenError::OtherAccount { expected, named, tokens: None })
+    }
+
+    /// Returns whether these numbers say whose tokens they are: the hub, and for an account that is a user also the user.
+    pub(super) fn is_named(&self, hub_id: Option<i64>, user_id: Option<i64>) -> bool {
+        hub_id.is_some() && (self.account.user_id.is_none() || user_id.is_some())
+    }
+
     /// Rejects the stored access token if its grant is gone; or, once, for the first tokens that are loaded, if the callers need a newer
     /// one.
     pub(super) fn reject_unwanted(&mut self, state: GrantState, stored: &TokenSet) {

@@ -7,7 +7,6 @@ use super::error::TokenError;
 use super::record::{Record, Retry};
 use super::requirements::Requirements;
 use super::retry_cause::RetryCause;
-use crate::account::Account;
 use crate::endpoint::Introspection;
 use crate::error::{Error, NextStep};
 use crate::random::Random;
@@ -54,7 +53,8 @@ impl Examination<'_> {
         if let Some(error) = self.other_account(tokens.hub_id, tokens.user_id) {
             return self.unusable(error);
         }
-        let is_identified = tokens.hub_id.is_some() || self.sent.has_access_token();
+        let is_identified =
+            self.requirements.is_named(tokens.hub_id, tokens.user_id) || self.sent.has_access_token();
         let tokens = succeed(self.sent, tokens, sent_at);
         match is_identified {
             true => Outcome::Save { tokens, partial: None },
@@ -69,7 +69,11 @@ impl Examination<'_> {
         response: Result<Introspection, Error>,
     ) -> Outcome {
         let info = match response {
-            Ok(Introspection::AccessToken(info)) => info,
+            Ok(Introspection::AccessToken(info))
+                if self.requirements.is_named(Some(info.hub_id), info.user_id.or(tokens.user_id)) =>
+            {
+                info
+            }
             // They are not handed out before it is known whose they are. The refresh token is kept, and the next run asks again.
             Ok(_) => {
                 let rescued = tokens.refresh_token.clone();
@@ -90,19 +94,7 @@ impl Examination<'_> {
 
     /// Returns the error for tokens that HubSpot says are another account's than the record's.
     fn other_account(&self, hub_id: Option<i64>, user_id: Option<i64>) -> Option<TokenError> {
-        let Account { hub_id: expected_hub, user_id: expected_user, .. } = self.requirements.account;
-        // A grant is one user's, also where the account is a whole hub.
-        let expected_user = expected_user.or(self.sent.user_id);
-        let is_other_hub = hub_id.is_some_and(|hub_id| hub_id != expected_hub);
-        let is_other_user = user_id.zip(expected_user).is_some_and(|(user_id, expected)| user_id != expected);
-        let (expected, named) = match (is_other_hub, hub_id, expected_user.zip(user_id)) {
-            (true, Some(hub_id), _) => (Account::hub(expected_hub), Account::hub(hub_id)),
-            (false, _, Some((expected, user_id))) if is_other_user => {
-                (Account::user(expected_hub, expected), Account::user(expected_hub, user_id))
-            }
-            _ => return None,
-        };
-        Some(TokenError::OtherAccount { expected, named, tokens: None })
+        self.requirements.other_account(hub_id, user_id, self.sent.user_id)
     }
 
     fn failed(self, error: Error, is_mass_refusal: bool) -> Outcome {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,12 +50,23 @@ impl RetryCause {
     /// Returns the cause of this failed refresh.
     pub fn of(error: &Error) -> Self {
         match (error, error.next_step()) {
-            (Error::Transport(_), _) => Self::NoResponse,
-            (Error::Response(_), _) => Self::UnusableResponse,
-            (Error::Api(error), _) if error.status.as_u16() == 429 => Self::RateLimited,
+            (_, NextStep::ReportBug) => Self::UnusableResponse,
+            (Error::Api(error), NextStep::RetryAfter(_)) if error.status.as_u16() == 429 => Self::RateLimited,
             (Error::Api(_), NextStep::RetryAfter(_)) => Self::Unavailable,
+            (_, NextStep::RetryAfter(_)) => Self::NoResponse,
             (Error::Api(error), _) if refuses_client(error) => Self::ClientRefused,
-            (Error::Api(_), _) => Self::Misconfigured,
+            _ => Self::Misconfigured,
+        }
+    }
+
+    /// Returns what to do next, of somebody who has to wait this long for the next try.
+    pub const fn next_step(&self, wait: Duration) -> NextStep {
+        match self {
+            Self::ClientRefused | Self::Misconfigured | Self::MassRefusal | Self::OtherAccount => {
+                NextStep::FixConfiguration
+            }
+            Self::UnusableResponse => NextStep::ReportBug,
+            _ => NextStep::RetryAfter(Some(wait)),
         }
     }
 
@@ -173,6 +185,32 @@ mod tests {
             assert_eq!(RetryCause::of(&error), cause, "{error}");
             let is_configuration = error.next_step() == NextStep::FixConfiguration;
             assert_eq!(cause.is_configuration(), is_configuration, "{error}");
+        }
+    }
+
+    /// The second call must not contradict the first.
+    #[test]
+    fn whoever_has_to_wait_is_told_the_same_next_step_as_the_one_whose_refresh_failed() {
+        let wait = Duration::from_secs(60);
+        let kinds = [
+            TransportErrorKind::Resolve,
+            TransportErrorKind::Connect,
+            TransportErrorKind::Unreachable,
+            TransportErrorKind::Tls,
+            TransportErrorKind::ConnectTimeout,
+            TransportErrorKind::Timeout,
+            TransportErrorKind::Interrupted,
+            TransportErrorKind::ResponseTooLarge,
+            TransportErrorKind::Redirected,
+            TransportErrorKind::Client,
+        ]
+        .map(|kind| Error::from(TransportError::new(kind)));
+        let statuses = (300..600).map(|status| {
+            Error::from(ApiError::new(Operation::Refresh, StatusCode::from_u16(status).unwrap()))
+        });
+        for error in kinds.into_iter().chain(statuses) {
+            let next = RetryCause::of(&error).next_step(wait);
+            assert_eq!(next.name(), error.next_step().name(), "{error}");
         }
     }
 }
