@@ -37,7 +37,8 @@ pub fn bound(task: Task) -> Option<Bound> {
         Task::Parse => (6_500, Some(9)),
         Task::ParseError => (4_500, None),
         Task::Call => (9_700, Some(16)),
-        Task::Authorize => (6_500, None),
+        // It keeps the scopes, too, to compare them with what is granted.
+        Task::Authorize => (7_000, None),
         Task::Verify => (141_000, Some(0)),
         Task::Async => (75_000, None),
         Task::Blocking => (55_000, None),

@@ -26,8 +26,7 @@ static BEGUN: LazyLock<[Begun; 2]> = LazyLock::new(|| {
     [1_u8, 2].map(|seed| {
         let randomness = Randomness::new([seed.wrapping_mul(91); 32], [seed.wrapping_mul(57); 32]);
         let scopes = "oauth".parse::<Scopes>().expect("a scope");
-        let begun =
-            Authorize::new(scopes).begin_with(&app, NOW, randomness).expect("it can begin");
+        let begun = Authorize::new(scopes).begin_with(&app, NOW, randomness).expect("it can begin");
         let verifier = begun.pending.code_verifier().expect("PKCE is on").expose();
         let mut marks = Vec::from(echoes("state", begun.pending.state().expose()));
         marks.extend(echoes("verifier", verifier));
