@@ -58,18 +58,24 @@ impl Inner {
                     let swap = async { self.store.swap(account, expected, &record).await };
                     swapped(with_timeout(timeout, swap).await)
                 }
-                Step::Send { refresh, timeout } => match self.shared.flights.before_send(account, self.now())
-                {
+                Step::Send { refresh, timeout } => match self.shared.before_send(account) {
                     Some(input) => input,
                     None => {
                         let response = self.client.call_once(&refresh, timeout).await;
                         self.shared.refreshed(account, run.is_recheck(), self.now(), response)
                     }
                 },
-                Step::Introspect(introspect) => Input::Introspected(self.client.call(&introspect).await),
+                Step::Introspect(introspect) => {
+                    let response = self.client.call(&introspect).await;
+                    self.shared.note_response(&response);
+                    Input::Introspected(response)
+                }
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke).await),
                 Step::Admit { deadline } => self.admit(account, purpose, deadline).await,
-                Step::Sleep(time) if run.ends_at_shutdown() => self.sleep_unless_closed(time).await,
+                Step::Sleep(time) if run.ends_at_shutdown() => {
+                    self.shared.flights.rest(account);
+                    self.sleep_unless_closed(time).await
+                }
                 Step::Sleep(time) => {
                     tokio::time::sleep(time).await;
                     Input::Slept

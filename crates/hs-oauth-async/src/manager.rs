@@ -95,7 +95,7 @@ impl TokenManager {
             check.await.map_err(TokenError::Store)?;
             let requested = RequestedScopes::of(&code);
             let exchanged = inner.client.exchange_code(code).await;
-            inner.shared.flights.note_response(None, &exchanged, inner.now());
+            inner.shared.note_response(&exchanged);
             let installed = inner.install_new(task, inner.shared.new_tokens(exchanged?, None)?).await?;
             Ok(requested.compare(installed))
         };

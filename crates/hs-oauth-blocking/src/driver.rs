@@ -42,22 +42,28 @@ impl Inner {
                 Step::Swap { expected, record, .. } => {
                     swapped(catch_panic(|| self.store.swap(account, expected, &record)))
                 }
-                Step::Send { refresh, timeout } => match self.shared.flights.before_send(account, self.now())
-                {
+                Step::Send { refresh, timeout } => match self.shared.before_send(account) {
                     Some(input) => input,
                     None => {
                         let response = self.client.call_once(&refresh, timeout);
                         self.shared.refreshed(account, run.is_recheck(), self.now(), response)
                     }
                 },
-                Step::Introspect(introspect) => Input::Introspected(self.client.call(&introspect)),
+                Step::Introspect(introspect) => {
+                    let response = self.client.call(&introspect);
+                    self.shared.note_response(&response);
+                    Input::Introspected(response)
+                }
                 Step::Revoke(revoke) => Input::Revoked(self.client.call(&revoke)),
                 Step::Admit { .. } if self.shared.flights.is_closed() => Input::ShuttingDown,
                 Step::Admit { deadline } => match admitted.take() {
                     Some(_) => Input::Admit { waited: false },
                     None => self.admit(account, deadline),
                 },
-                Step::Sleep(time) if run.ends_at_shutdown() => self.sleep_unless_closed(time),
+                Step::Sleep(time) if run.ends_at_shutdown() => {
+                    self.shared.flights.rest(account);
+                    self.sleep_unless_closed(time)
+                }
                 Step::Sleep(time) => {
                     std::thread::sleep(time);
                     Input::Slept

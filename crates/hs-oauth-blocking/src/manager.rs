@@ -95,7 +95,7 @@ impl TokenManager {
         catch_panic(|| inner.store.check()).map_err(TokenError::Store)?;
         let requested = RequestedScopes::of(&code);
         let exchanged = inner.client.exchange_code(code);
-        inner.shared.flights.note_response(None, &exchanged, inner.now());
+        inner.shared.note_response(&exchanged);
         let installed = inner.install_new(task, inner.shared.new_tokens(exchanged?, None)?)?;
         Ok(requested.compare(installed))
     }

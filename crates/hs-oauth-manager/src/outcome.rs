@@ -149,7 +149,7 @@ impl FlightEnd {
             // Nothing was sent, or an event has been emitted for it before.
             Ok(_)
             | Err(TokenError::Gone { .. } | TokenError::NotInstalled | TokenError::NotRenewable)
-            | Err(TokenError::BackingOff { .. }) => {}
+            | Err(TokenError::BackingOff { .. } | TokenError::ShutDown) => {}
             Err(error) => {
                 if let Some(unreported) = self.unreported {
                     emit(&Event::Failed { account, error, took, unreported });

@@ -203,6 +203,13 @@ impl<W> RenewalQueue<W> {
         }
     }
 
+    /// Notes that the account's run sleeps without a lease: others may be in flight instead. It is admitted anew before it goes on. Returns
+    /// the waker of the run now at the front, if a run is there.
+    pub fn rest(&mut self, account: Account) -> Option<&W> {
+        self.in_flight.remove(&account);
+        self.front()
+    }
+
     /// Notes that the account's run has ended. Returns the waker of the run now at the front, if a run is there.
     pub fn end(&mut self, account: Account) -> Option<&W> {
         self.in_flight.remove(&account);
@@ -678,6 +685,19 @@ mod tests {
         assert_eq!(queue.admission(hub(3), START), Admission::Wait(Wait::UntilWoken), "it was not in flight");
         queue.end(hub(4));
         assert_eq!(queue.admission(hub(3), START), Admission::Begin);
+    }
+
+    #[test]
+    fn a_run_that_sleeps_without_a_lease_makes_way_for_another_and_is_admitted_anew() {
+        let mut queue = queue_in_flight(1);
+        queue.join(hub(1), Purpose::Caller, Deadline::Now, ());
+        queue.join(hub(2), Purpose::Caller, Deadline::Now, ());
+        assert_eq!(queue.admission(hub(1), START), Admission::Begin);
+        assert_eq!(queue.admission(hub(2), START), Admission::Wait(Wait::UntilWoken));
+        assert!(queue.rest(hub(1)).is_some(), "the next one is woken");
+        assert_eq!(queue.admission(hub(2), START), Admission::Begin);
+        queue.join(hub(1), Purpose::Caller, Deadline::Now, ());
+        assert_eq!(queue.admission(hub(1), START), Admission::Wait(Wait::UntilWoken));
     }
 
     #[test]

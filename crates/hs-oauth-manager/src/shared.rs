@@ -84,7 +84,7 @@ impl<W: Waiting> Shared<W> {
         let unsaved = self.flights.state().received.to_save(account).cloned();
         let refusal = match unsaved {
             Some(_) => None,
-            None => self.store_outage.refusal(now).map(TokenError::Store),
+            None => self.store_outage.refusal(now, self.settings.store_timeout).map(TokenError::Store),
         };
         if demand == Demand::NewerDespiteRetryAfter {
             self.flights.state().queue.ignore_pauses(account);
@@ -116,6 +116,16 @@ impl<W: Waiting> Shared<W> {
         }
     }
 
+    /// Notes the response to a call that is not a refresh. A 429 pauses the renewals of all accounts.
+    pub fn note_response<T>(&self, response: &Result<T, Error>) {
+        self.flights.note_response(None, response, self.settings.clock.wait_time());
+    }
+
+    /// Returns the input with which the account's run is resumed in place of a refresh, or `None` if the refresh may be sent.
+    pub fn before_send(&self, account: Account) -> Option<Input> {
+        self.flights.before_send(account, self.settings.clock.wait_time())
+    }
+
     /// Notes the response to a refresh, and returns it as the input of the run that asked for it. `is_recheck` says that the grant was gone
     /// before.
     pub fn refreshed(
@@ -125,7 +135,7 @@ impl<W: Waiting> Shared<W> {
         now: Timestamp,
         response: Result<TokenSet, Error>,
     ) -> Input {
-        self.flights.note_response(Some(account), &response, now);
+        self.flights.note_response(Some(account), &response, self.settings.clock.wait_time());
         let is_refused = response.as_ref().is_err_and(|error| error.next_step() == NextStep::Reauthorize);
         let mass_refusal = match response.is_ok() || is_refused && !is_recheck {
             true => {
@@ -261,8 +271,8 @@ impl<W: Waiting> Shared<W> {
         // The caller may not wait any more, and the error may hold the only copy of the tokens.
         let result =
             result.inspect_err(|error| self.emit(&Event::Failed { account, error, took, unreported: 0 }));
-        let CurrentTokens { tokens, version, .. } = result?;
         self.failures.forget(account);
+        let CurrentTokens { tokens, version, .. } = result?;
         match tokens.has_access_token() {
             true => _ = self.cache.publish(account, snapshot, bearer(&tokens.access_token), &tokens, version),
             false => self.cache.evict(account),

@@ -180,6 +180,11 @@ impl<W: Waiting> SingleFlight<W> {
         }
     }
 
+    /// Notes that the account's run sleeps without a lease, so that another may be in flight instead.
+    pub fn rest(&self, account: Account) {
+        self.waiting.queue_changed(self.state().queue.rest(account));
+    }
+
     /// Begins a shutdown. No new flight or task begins any more, except one for the shutdown itself, and no refresh is sent any more.
     pub fn shut_down(&self) {
         self.state().is_shut_down = true;

@@ -1,9 +1,10 @@
-//! What the last calls say about the store. While it fails, it is asked about once a second, and the application hears of it once a minute.
+//! What the last calls say about the store. While it fails, one flight a second asks it, and the application hears of it once a minute.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hs_oauth_core::{Account, STORE_TIMEOUT, StoreError, StoreErrorKind, Timestamp};
+use hs_oauth_core::{Account, StoreError, StoreErrorKind, Timestamp};
 
 /// Whether the store fails. It is about all accounts of the process.
 #[derive(Debug, Default)]
@@ -11,10 +12,10 @@ pub(crate) struct StoreOutage(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many loads in a row failed, each for another account than the one before.
-    failures: u32,
-    /// The account whose load failed last, and its error.
-    last: Option<(Account, StoreError)>,
+    /// Accounts whose loads have failed since the last one that did not: at most [`MAX_FAILURES`].
+    accounts: HashSet<Account>,
+    /// The error of the last load that failed.
+    error: Option<StoreError>,
     /// When the store was asked last, and when it is asked again.
     asked: Option<(Timestamp, Timestamp)>,
     /// When the application heard of it last.
@@ -23,8 +24,8 @@ struct State {
     unreported: u64,
 }
 
-/// After so many failures, the store is asked by one flight at a time.
-const MAX_FAILURES: u32 = 5;
+/// After failures for so many accounts, the store is asked by one flight at a time.
+const MAX_FAILURES: usize = 5;
 
 /// The wait before it is asked again.
 const WAIT: Duration = Duration::from_secs(1);
@@ -36,18 +37,18 @@ impl StoreOutage {
     /// Returns `None` if a flight that begins now may load a record. While the store fails, it allows one flight to ask it, and none other
     /// before that has its result.
     ///
-    /// The error is that of the last load.
-    pub(crate) fn refusal(&self, now: Timestamp) -> Option<StoreError> {
+    /// The error is that of the last load. `timeout` is how long a load may take.
+    pub(crate) fn refusal(&self, now: Timestamp, timeout: Duration) -> Option<StoreError> {
         let mut state = self.lock();
-        if state.failures < MAX_FAILURES {
+        if state.accounts.len() < MAX_FAILURES {
             return None;
         }
         // The clock was set back if it is earlier than when the store was asked.
         if state.asked.is_some_and(|(at, again_at)| at <= now && now < again_at) {
-            return state.last.as_ref().map(|(_, error)| error.clone());
+            return state.error.clone();
         }
-        // The flight's load sets this anew. A load that never ends must not stand for ever.
-        state.asked = Some((now, now.plus(STORE_TIMEOUT)));
+        // The result of the load replaces this. If none comes, the next flight may ask after that time.
+        state.asked = Some((now, now.plus(timeout)));
         None
     }
 
@@ -56,13 +57,14 @@ impl StoreOutage {
         let mut state = self.lock();
         match result {
             Err(error) if is_of_all_accounts(error) => {
-                // One account whose record alone cannot be loaded says nothing about the others.
-                let is_another = state.last.as_ref().is_none_or(|(last, _)| *last != account);
-                state.failures = state.failures.saturating_add(u32::from(is_another));
-                state.last = Some((account, error.clone()));
+                // A few accounts whose records alone cannot be loaded say nothing about the others.
+                if state.accounts.len() < MAX_FAILURES {
+                    state.accounts.insert(account);
+                }
+                state.error = Some(error.clone());
                 state.asked = Some((now, now.plus(WAIT)));
             }
-            _ => (state.failures, state.last) = (0, None),
+            _ => (state.accounts, state.error) = (HashSet::new(), None),
         }
     }
 
@@ -85,7 +87,7 @@ impl StoreOutage {
     /// Notes that a flight has renewed a token: the store loads and saves. The next failure is reported at once.
     pub(crate) fn note_renewed(&self) {
         let mut state = self.lock();
-        (state.reported_at, state.unreported) = (None, 0);
+        state.reported_at = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -100,6 +102,8 @@ fn is_of_all_accounts(error: &StoreError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use hs_oauth_core::STORE_TIMEOUT;
+
     use super::*;
     use crate::tests::NOW;
 
@@ -125,7 +129,7 @@ mod tests {
                 }
                 !is_over
             });
-            if outage.refusal(now).is_none() {
+            if outage.refusal(now, STORE_TIMEOUT).is_none() {
                 loads += 1;
                 under_way.push(now.plus(time));
             }
@@ -150,9 +154,9 @@ mod tests {
     fn a_load_that_has_no_end_does_not_stand_for_ever() {
         let outage = StoreOutage::default();
         fail(&outage, 1..=5, NOW.minus(WAIT));
-        assert!(outage.refusal(NOW).is_none());
-        assert!(outage.refusal(NOW.plus(STORE_TIMEOUT - MILLISECOND)).is_some());
-        assert!(outage.refusal(NOW.plus(STORE_TIMEOUT)).is_none());
+        assert!(outage.refusal(NOW, STORE_TIMEOUT).is_none());
+        assert!(outage.refusal(NOW.plus(STORE_TIMEOUT - MILLISECOND), STORE_TIMEOUT).is_some());
+        assert!(outage.refusal(NOW.plus(STORE_TIMEOUT), STORE_TIMEOUT).is_none());
     }
 
     #[test]
@@ -160,11 +164,11 @@ mod tests {
         for works in [Ok(()), Err(StoreError::new(StoreErrorKind::Damaged))] {
             let outage = StoreOutage::default();
             fail(&outage, 1..=9, NOW);
-            assert!(outage.refusal(NOW).is_some());
+            assert!(outage.refusal(NOW, STORE_TIMEOUT).is_some());
             outage.note_load(Account::hub(1), &works, NOW);
-            assert!(outage.refusal(NOW).is_none());
+            assert!(outage.refusal(NOW, STORE_TIMEOUT).is_none());
             fail(&outage, 1..=4, NOW);
-            assert!(outage.refusal(NOW).is_none(), "not five in a row");
+            assert!(outage.refusal(NOW, STORE_TIMEOUT).is_none(), "not five in a row");
         }
     }
 
@@ -172,7 +176,7 @@ mod tests {
     fn one_account_that_cannot_be_loaded_does_not_stand_for_the_others() {
         let outage = StoreOutage::default();
         fail(&outage, [1; 100], NOW);
-        assert!(outage.refusal(NOW).is_none());
+        assert!(outage.refusal(NOW, STORE_TIMEOUT).is_none());
     }
 
     #[test]
@@ -187,7 +191,7 @@ mod tests {
             .collect();
         assert_eq!(reports, [(0, 0), (60, 59), (120, 59), (180, 59)]);
         outage.note_renewed();
-        assert_eq!(outage.report(&error, NOW.plus(Duration::from_secs(200))), Some(0));
+        assert_eq!(outage.report(&error, NOW.plus(Duration::from_secs(200))), Some(19));
     }
 
     #[test]
@@ -203,7 +207,7 @@ mod tests {
     fn a_clock_that_was_set_back_stops_neither_a_load_nor_a_report() {
         let outage = StoreOutage::default();
         fail(&outage, 1..=5, NOW);
-        assert!(outage.refusal(NOW.minus(MILLISECOND)).is_none());
+        assert!(outage.refusal(NOW.minus(MILLISECOND), STORE_TIMEOUT).is_none());
         let error = StoreError::new(StoreErrorKind::Unavailable);
         assert!(outage.report(&error, NOW).is_some());
         assert!(outage.report(&error, NOW.minus(MILLISECOND)).is_some());

@@ -149,7 +149,7 @@ impl Renewal {
             Loaded::Fail(error) => self.done(Err(error)),
             Loaded::Wait { holder, max } => {
                 let wait = self.holder_wait.next(holder, max, &mut self.random);
-                self.sleep(State::Wait, wait)
+                self.wait(wait)
             }
             Loaded::OwnLease(stored) if self.may_send(now, &stored.record) => self.send(now, stored),
             Loaded::OwnLease(stored) => self.take(now, stored),
@@ -214,7 +214,7 @@ impl Renewal {
             return self.found_or(now, record.tokens, TokenError::Store(error));
         }
         let wait = self.store.next_wait(&mut self.random);
-        self.sleep(State::Wait, wait)
+        self.wait(wait)
     }
 
     fn send(&mut self, now: Timestamp, leased: Stored) -> Next {
@@ -407,6 +407,12 @@ impl Renewal {
     fn swap(&mut self, state: State, expected: u64, record: Record) -> Next {
         self.state = state;
         self.store.swap(expected, record)
+    }
+
+    /// Waits before it loads. Meanwhile others may renew, so it is admitted anew.
+    fn wait(&mut self, duration: Duration) -> Next {
+        self.is_admitted = false;
+        self.sleep(State::Wait, duration)
     }
 
     fn sleep(&mut self, state: State, duration: Duration) -> Next {

@@ -97,7 +97,8 @@ pub enum Step<T> {
     Introspect(Introspect),
     /// Send this revocation, once.
     Revoke(Revoke),
-    /// Wait until the renewal may begin, if the number or the rate of renewals is limited. The run has no lease meanwhile.
+    /// Wait until the renewal may begin, if the number or the rate of renewals is limited. The run has no lease meanwhile. After
+    /// a sleep without a lease it asks again.
     Admit {
         /// When the new token is needed.
         deadline: Deadline,
