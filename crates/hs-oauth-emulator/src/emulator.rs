@@ -197,7 +197,14 @@ mod tests {
             "/oauth/62515/authorize",
             "/oauth/authorize/user",
             "/account-info/v3/details",
+            "/appinstalls/2026-09/external-install",
+            "/marketplace",
+            "/marketplace/return",
             "/_emulator/faults",
+            "/_emulator/hubs/62515",
+            "/_emulator/marketplace",
+            "/_emulator/user",
+            "/_emulator/webhooks",
             "/_emulator/hubs/x",
             "/_emulator/clock",
             "/%00",
@@ -228,6 +235,10 @@ mod tests {
             "code_challenge=x",
             "optional_scope=%2B",
             "hub_id=-1",
+            "partner_sign_in=yes",
+            "install=x",
+            "{\"url\":\"http://localhost/\"}",
+            "{\"lacks\":[\"oauth\"]}",
         ];
         let types =
             ["application/x-www-form-urlencoded", "application/json", "", "text/plain; charset=\u{0}x"];

@@ -359,7 +359,8 @@ mod tests {
         );
         let response = send(server, request.as_bytes());
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
-        (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap())
     }
 
     /// HUBSPOT.md §10: what is verified is the method, the public URL, the body as it came and the headers.

@@ -112,7 +112,9 @@ impl MarketplaceInstalls {
 
     /// Replaces an install, if it is still there.
     pub(crate) fn replace(&mut self, id: &str, install: MarketplaceInstall) {
-        self.by_id.get_mut(id).map(|old| *old = install);
+        if let Some(old) = self.by_id.get_mut(id) {
+            *old = install;
+        }
     }
 
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = &MarketplaceInstall> {
