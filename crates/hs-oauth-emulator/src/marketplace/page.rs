@@ -112,7 +112,7 @@ fn push_install(html: &mut String, install: &MarketplaceInstall) {
     push(
         html,
         format_args!(
-            "<p>{} partner sign-in, in the account {}</p><ul>",
+            "<p><strong>{} partner sign-in, in the account {}</strong></p><ul>",
             if install.partner_sign_in { "With" } else { "Without" },
             install.hub_id,
         ),

@@ -27,9 +27,11 @@ const MAX_SHOWN: usize = 64 * 1024;
 /// # Errors
 /// The status 400 if nothing came back.
 pub(super) async fn send(request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Box<ApiError>> {
-    let url = request.uri().clone();
+    let address = request.uri().authority().map_or_else(String::new, ToString::to_string);
     let failed = |error: &dyn std::fmt::Display| {
-        bad_request(format!("no response came from {url}: {error}; check that the application listens there"))
+        bad_request(format!(
+            "no response came from {address}: {error}; check that the application listens there"
+        ))
     };
     match timeout(TIMEOUT, exchange(request)).await {
         Ok(Ok(came_back)) => Ok(responses::json(StatusCode::OK, &came_back)),
