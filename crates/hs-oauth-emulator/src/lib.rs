@@ -37,9 +37,7 @@
 //! - [`Fault`] makes requests fail. [`Entry`] is a request as the journal shows it, with its secrets masked.
 //! - Everything can be controlled over HTTP under `/_emulator/` too. The README of this crate describes how.
 
-mod account_info;
-mod app_installs;
-mod bearer;
+mod account_api;
 mod browser;
 mod consent;
 mod content_type;

@@ -6,12 +6,11 @@ use hs_oauth_core::server::Received;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
-use crate::bearer::bearer;
 use crate::consent::authorization_request::AuthorizationPath;
 use crate::faults::Target;
 use crate::journal::{Entry, Mask};
 use crate::state::{SERVED_VERSIONS, State};
-use crate::{account_info, app_installs, consent, control, home, marketplace, responses, token_api};
+use crate::{account_api, consent, control, home, marketplace, responses, token_api};
 
 /// The size of the largest body that is read, in bytes: 1 MiB. A request with a larger one gets the status 413.
 pub const MAX_BODY_SIZE: usize = 1024 * 1024;
@@ -45,9 +44,6 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
     response
 }
 
-/// Responds to a request to an API that needs an access token.
-type Handler = fn(&mut State, Timestamp, &Request<Vec<u8>>) -> Response<Vec<u8>>;
-
 fn dispatch(
     state: &mut State,
     now: Timestamp,
@@ -58,25 +54,22 @@ fn dispatch(
     if let Some(path) = AuthorizationPath::from_path(path) {
         return consent::respond(state, now, path, request);
     }
-    let version = path.strip_prefix("/oauth/").and_then(|rest| rest.split('/').next());
-    if let Some(version) = version.filter(|version| SERVED_VERSIONS.contains(version)) {
-        if state.removed_versions.contains(&version) {
+    if let Some((api, version)) = api_and_version(path) {
+        if api == "oauth" && state.removed_versions.contains(&version) {
             return version_removed(state, version);
         }
         let received = Received::read_request(request);
         entry.operation = received.as_ref().ok().and_then(Target::from_received);
         entry.hub_id = received.as_ref().ok().and_then(|received| token_api::owner(&state.grants, received));
-        return apply_next_fault(state, entry, |state| token_api::respond(state, now, request, received));
-    }
-    let of_bearer = match path {
-        _ if account_info::is_path(path) => Some((Target::AccountInfo, account_info::respond as Handler)),
-        _ if app_installs::is_path(path) => Some((Target::Uninstall, app_installs::respond as Handler)),
-        _ => None,
-    };
-    if let Some((target, respond)) = of_bearer {
-        entry.operation = Some(target);
-        entry.hub_id = bearer(request).and_then(|token| state.grants.owner(token));
-        return apply_next_fault(state, entry, |state| respond(state, now, request));
+        return match (api, received.is_ok()) {
+            ("oauth", _) => {
+                apply_next_fault(state, entry, |state| token_api::respond(state, now, request, received))
+            }
+            (_, true) => apply_next_fault(state, entry, |state| {
+                account_api::respond(state, now, request.method(), received)
+            }),
+            (_, false) => account_api::respond(state, now, request.method(), received),
+        };
     }
     match path {
         "/" => home::respond(state, request),
@@ -84,6 +77,15 @@ fn dispatch(
         marketplace::RETURN_PATH => marketplace::come_back(state, now, request),
         _ => responses::error_response(&mut state.token_generator, responses::unknown_address()),
     }
+}
+
+/// Returns the API and the version of a path, if the emulator serves them.
+fn api_and_version(path: &str) -> Option<(&str, &str)> {
+    let mut segments = path.strip_prefix('/')?.split('/');
+    let (api, version) = (segments.next()?, segments.next()?);
+    let is_served =
+        matches!(api, "oauth" | "account-info" | "appinstalls") && SERVED_VERSIONS.contains(&version);
+    is_served.then_some((api, version))
 }
 
 /// Runs `handler`, and applies the next fault for this operation to the response. A fault can also prevent that

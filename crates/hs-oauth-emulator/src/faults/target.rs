@@ -23,7 +23,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// Returns the operation that a request to the token API asks for.
+    /// Returns the operation that a request asks for.
     pub(crate) fn from_received(received: &Received) -> Option<Self> {
         Some(match received.call {
             Call::ExchangeCode(_) => Self::ExchangeCode,
@@ -31,6 +31,8 @@ impl Target {
             Call::ClientCredentials(_) => Self::ClientCredentials,
             Call::Introspect(_) => Self::Introspect,
             Call::Revoke(_) => Self::Revoke,
+            Call::AccountDetails(_) => Self::AccountInfo,
+            Call::Uninstall(_) => Self::Uninstall,
             _ => return None,
         })
     }

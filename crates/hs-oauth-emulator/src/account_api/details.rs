@@ -1,46 +1,35 @@
-//! `GET /account-info/{version}/details`. It stands for all of HubSpot's APIs that need an access token.
+//! `GET /account-info/{version}/details`.
 
-use hs_oauth_core::Timestamp;
-use http::{Method, Request, Response, StatusCode};
-use serde_json::json;
+use hs_oauth_core::server::Serve;
+use hs_oauth_core::{AccountDetails, AccountType, ApiError, ApiVersion, ReadAccountDetails, Timestamp};
+use http::Response;
 
-use crate::bearer::authenticate;
-use crate::responses;
+use super::authenticate;
 use crate::state::State;
 
-/// Returns whether a path is that of the account details. `v1` has none of its own.
-pub(crate) fn is_path(path: &str) -> bool {
-    let version = path.strip_prefix("/account-info/").and_then(|rest| rest.strip_suffix("/details"));
-    version.is_some_and(|version| matches!(version, "v3" | "2026-03" | "2026-09"))
-}
-
-/// Returns the response to a request for the account details.
-pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
-    let method = request.method();
-    if method != Method::GET {
-        return responses::method_not_allowed(&mut state.token_generator, method, "GET, HEAD, OPTIONS");
-    }
-    let hub_id = match authenticate(&state.grants, now, request) {
-        Ok(access) => access.hub_id.unwrap_or(state.settings.hub_id),
-        Err(error) => return responses::error_response(&mut state.token_generator, error),
-    };
-    let details = json!({
-        "portalId": hub_id,
-        "accountType": "DEVELOPER_TEST",
-        "timeZone": "US/Eastern",
-        "companyCurrency": "USD",
-        "additionalCurrencies": [],
-        "utcOffset": "-05:00",
-        "utcOffsetMilliseconds": -18_000_000,
-        "uiDomain": "app.hubspot.com",
-        "dataHostingLocation": "na1",
-    });
-    responses::json(StatusCode::OK, &details)
+/// Returns the response to a request for the details of an account. Those of a token of the app itself are of the account that the
+/// emulator started with.
+pub(super) fn details(
+    state: &State,
+    now: Timestamp,
+    version: ApiVersion,
+    call: &ReadAccountDetails,
+) -> Result<Response<Vec<u8>>, Box<ApiError>> {
+    let (hub_id, _) = authenticate(state, now, call.access_token())?;
+    let mut details = AccountDetails::new(hub_id.unwrap_or(state.settings.hub_id));
+    details.account_type = Some(AccountType::DeveloperTest);
+    details.time_zone = Some("US/Eastern".to_owned());
+    details.company_currency = Some("USD".to_owned());
+    details.utc_offset = Some("-05:00".to_owned());
+    details.utc_offset_milliseconds = Some(-18_000_000);
+    details.ui_domain = Some("app.hubspot.com".to_owned());
+    details.data_hosting_location = Some("na1".to_owned());
+    Ok(ReadAccountDetails::to_response(&details, version))
 }
 
 #[cfg(test)]
 mod tests {
-    use hs_oauth_core::Refresh;
+    use hs_oauth_core::{AccountType, ReadAccountDetails, Refresh};
     use http::Request;
 
     use crate::faults::{Fault, Target};
@@ -70,9 +59,10 @@ mod tests {
             let (status, body) = details(&mut harness, PATH, wrong);
             assert_eq!((status, &body["category"]), (401, &"INVALID_AUTHENTICATION".into()), "{wrong}");
         }
-        assert_eq!(harness.emulator.journal().last().unwrap().operation, Some(Target::AccountInfo));
         harness.wait(1800);
         assert_eq!(details(&mut harness, PATH, &bearer).1["category"], "EXPIRED_AUTHENTICATION");
+        let entry = harness.emulator.journal().last().unwrap();
+        assert_eq!((entry.operation, entry.hub_id), (Some(Target::AccountInfo), Some(62515)));
     }
 
     /// HUBSPOT.md §11: the fields of the account details, on `v3` and on the dated versions.
@@ -94,7 +84,15 @@ mod tests {
                 (&"-05:00".into(), &(-18_000_000).into())
             );
         }
+        // As core's client reads them.
+        for version in ["v1", "v3", "2026-09"] {
+            harness.version = version.parse().unwrap();
+            let details = harness.call(&ReadAccountDetails::new(tokens.access_token.clone())).unwrap();
+            assert_eq!((details.portal_id, details.account_type), (62515, Some(AccountType::DeveloperTest)));
+            assert_eq!(details.utc_offset_milliseconds, Some(-18_000_000));
+        }
         for path in [
+            "/account-info/2026-04/details",
             "/account-info/v1/details",
             "/account-info/v3",
             "/account-info//details",

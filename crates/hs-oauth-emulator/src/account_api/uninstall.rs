@@ -1,40 +1,31 @@
 //! `DELETE /appinstalls/{version}/external-install`: the app takes itself out of an account.
 
-use hs_oauth_core::{ApiError, ErrorDetail, Timestamp};
-use http::{Method, Request, Response, StatusCode};
+use hs_oauth_core::server::Serve;
+use hs_oauth_core::{ApiError, ApiVersion, ErrorDetail, Timestamp, Uninstall};
+use http::{Response, StatusCode};
 
-use crate::bearer::authenticate;
+use super::authenticate;
 use crate::responses;
 use crate::state::State;
 
-/// Returns whether a path is that of an uninstall. `v1` has none of its own.
-pub(crate) fn is_path(path: &str) -> bool {
-    let version = path.strip_prefix("/appinstalls/").and_then(|rest| rest.strip_suffix("/external-install"));
-    version.is_some_and(|version| matches!(version, "v3" | "2026-03" | "2026-09"))
-}
-
 /// Returns the response to a request to uninstall the app from the account whose access token came with it.
-pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
-    let method = request.method();
-    if method != Method::DELETE {
-        return responses::method_not_allowed(&mut state.token_generator, method, "DELETE, OPTIONS");
-    }
-    let hub_id = match account_to_leave(state, now, request) {
-        Ok(hub_id) => hub_id,
-        Err(error) => return responses::error_response(&mut state.token_generator, error),
-    };
+pub(super) fn uninstall(
+    state: &mut State,
+    now: Timestamp,
+    version: ApiVersion,
+    call: &Uninstall,
+) -> Result<Response<Vec<u8>>, Box<ApiError>> {
+    let hub_id = account_to_leave(state, now, call)?;
     state.grants.uninstall(hub_id);
-    let mut response = Response::new(Vec::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response
+    Ok(Uninstall::to_response(&(), version))
 }
 
 /// The scope that the access token needs.
 const SCOPE: &str = "oauth";
 
-fn account_to_leave(state: &State, now: Timestamp, request: &Request<Vec<u8>>) -> Result<i64, Box<ApiError>> {
-    let access = authenticate(&state.grants, now, request)?;
-    if !access.scopes.contains(SCOPE) {
+fn account_to_leave(state: &State, now: Timestamp, call: &Uninstall) -> Result<i64, Box<ApiError>> {
+    let (hub_id, scopes) = authenticate(state, now, call.access_token())?;
+    if !scopes.contains(SCOPE) {
         let message = "This app hasn't been granted all required scopes to make this call.";
         let mut error = forbidden("MISSING_SCOPES", message);
         let mut detail = ErrorDetail::default();
@@ -44,7 +35,7 @@ fn account_to_leave(state: &State, now: Timestamp, request: &Request<Vec<u8>>) -
         return Err(error);
     }
     let no_account = "The token was issued to the app itself, which is not installed in itself.";
-    access.hub_id.ok_or_else(|| forbidden("FORBIDDEN", no_account))
+    hub_id.ok_or_else(|| forbidden("FORBIDDEN", no_account))
 }
 
 fn forbidden(category: &str, message: &str) -> Box<ApiError> {
@@ -55,7 +46,7 @@ fn forbidden(category: &str, message: &str) -> Box<ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use hs_oauth_core::{AccessToken, ClientCredentials, NextStep, Refresh};
+    use hs_oauth_core::{AccessToken, ClientCredentials, NextStep, Refresh, Uninstall};
     use http::{Method, Request, Response};
 
     use crate::faults::{Fault, Target};
@@ -101,6 +92,21 @@ mod tests {
             );
             // The account can install the app again.
             assert_eq!(harness.install().hub_id, Some(7));
+        }
+    }
+
+    /// The request as core's client makes it, and what the client reads of an expired token.
+    #[test]
+    fn cores_client_uninstalls_on_each_version_and_knows_an_expired_token() {
+        for version in ["v1", "v3", "2026-03", "2026-09"] {
+            let mut harness = Harness::new().with_version(version);
+            let tokens = harness.install();
+            harness.wait(1800);
+            let error = harness.call(&Uninstall::new(tokens.access_token.clone())).unwrap_err();
+            assert!(error.as_api().unwrap().is_expired_access_token(), "{version}");
+            let tokens = harness.refresh(&tokens).unwrap();
+            harness.call(&Uninstall::new(tokens.access_token.clone())).unwrap();
+            assert!(!harness.is_active(tokens.access_token), "{version}");
         }
     }
 

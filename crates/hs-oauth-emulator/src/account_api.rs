@@ -1,48 +1,62 @@
-//! The access token of a request to one of HubSpot's other APIs (RFC 6750 §2.1).
+//! HubSpot's APIs for an account, which need its access token (RFC 6750 §2.1): the account's details and the uninstall. They stand for all
+//! of HubSpot's other APIs.
 
-use hs_oauth_core::{ApiError, Scopes, Timestamp};
-use http::header::AUTHORIZATION;
-use http::{Request, StatusCode};
+mod details;
+mod uninstall;
 
-use crate::grants::{AccessTokenStatus, Grants};
+use hs_oauth_core::server::{Call, Received, Rejection};
+use hs_oauth_core::{AccessToken, ApiError, Scopes, Timestamp};
+use http::{Method, Response, StatusCode};
+
+use crate::grants::AccessTokenStatus;
 use crate::responses;
+use crate::state::State;
 
-/// What a valid access token may be used for.
-pub(crate) struct Access<'a> {
-    /// The account that the token is for; `None` if it was issued to the app itself.
-    pub(crate) hub_id: Option<i64>,
-    pub(crate) scopes: &'a Scopes,
+/// Returns the response to a request to one of these APIs. `received` is the request as the client's own types read it.
+pub(crate) fn respond(
+    state: &mut State,
+    now: Timestamp,
+    method: &Method,
+    received: Result<Received, Rejection>,
+) -> Response<Vec<u8>> {
+    let result = match received.map(|received| (received.version, received.call)) {
+        Ok((version, Call::Uninstall(call))) => uninstall::uninstall(state, now, version, &call),
+        Ok((version, Call::AccountDetails(call))) => details::details(state, now, version, &call),
+        Err(Rejection::MethodNotAllowed { allow }) => {
+            let allow = if allow == "GET" { "GET, HEAD, OPTIONS" } else { "DELETE, OPTIONS" };
+            return responses::method_not_allowed(&mut state.token_generator, method, allow);
+        }
+        Err(Rejection::NoBearer) => Err(no_such_token()),
+        _ => Err(responses::unknown_address()),
+    };
+    result.unwrap_or_else(|error| responses::error_response(&mut state.token_generator, error))
 }
 
-/// Returns the access token in the header `Authorization`, if there is one.
-pub(crate) fn bearer(request: &Request<Vec<u8>>) -> Option<&str> {
-    let (scheme, token) = request.headers().get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-}
-
-/// Returns what the access token of a request may be used for.
+/// Returns the account and the scopes of an access token. There is no account if the token was issued to the app itself.
 ///
 /// # Errors
 /// The status 401. Its category is `EXPIRED_AUTHENTICATION` only for a token that has expired, and its context says when that was. No
 /// new token helps against any other category.
-pub(crate) fn authenticate<'g>(
-    grants: &'g Grants,
+fn authenticate<'s>(
+    state: &'s State,
     now: Timestamp,
-    request: &Request<Vec<u8>>,
-) -> Result<Access<'g>, Box<ApiError>> {
-    match grants.access_token_status(now, bearer(request).unwrap_or("")) {
-        AccessTokenStatus::Valid { hub_id, scopes, .. } => Ok(Access { hub_id, scopes }),
+    token: &AccessToken,
+) -> Result<(Option<i64>, &'s Scopes), Box<ApiError>> {
+    match state.grants.access_token_status(now, token.expose()) {
+        AccessTokenStatus::Valid { hub_id, scopes, .. } => Ok((hub_id, scopes)),
         AccessTokenStatus::Expired { expired_at } => {
             let message = "The OAuth token used to make this call expired.";
             let mut error = unauthorized("EXPIRED_AUTHENTICATION", message);
             error.context.insert("expire time".to_owned(), vec![expired_at.to_string()]);
             Err(error)
         }
-        AccessTokenStatus::Unknown => {
-            let message = "Authentication credentials not found. This API supports OAuth 2.0 authentication.";
-            Err(unauthorized("INVALID_AUTHENTICATION", message))
-        }
+        AccessTokenStatus::Unknown => Err(no_such_token()),
     }
+}
+
+fn no_such_token() -> Box<ApiError> {
+    let message = "Authentication credentials not found. This API supports OAuth 2.0 authentication.";
+    unauthorized("INVALID_AUTHENTICATION", message)
 }
 
 fn unauthorized(category: &str, message: &str) -> Box<ApiError> {
