@@ -71,7 +71,7 @@ mod tests {
 
     use crate::testing::{Harness, assert_error_response, json};
 
-    /// HUBSPOT.md §11: only an expired token has this category, and the context says when it expired.
+    /// Reports of other projects: only an expired token has this category, and the context says when it expired.
     #[test]
     fn the_401_of_an_expired_token_says_so_and_when_that_was() {
         let mut harness = Harness::new();

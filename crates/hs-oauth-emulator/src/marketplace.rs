@@ -15,7 +15,7 @@ use crate::consent::{NO_SUCH_ACCOUNT, chosen_hub};
 use crate::content_type::has_content_type;
 use crate::cross_site::is_cross_site;
 use crate::grants::Consent;
-use crate::raw_query::raw_values;
+use crate::raw_query::{decoded, raw_values};
 use crate::refusal::Refusal;
 use crate::responses;
 use crate::settings::{Settings, has_response_parameter};
@@ -148,7 +148,7 @@ pub(crate) fn come_back(state: &mut State, now: Timestamp, request: &Request<Vec
         return responses::method_not_allowed(&mut state.token_generator, method, "GET, OPTIONS");
     }
     let query = request.uri().query().unwrap_or("");
-    let id = raw_values(query, "install").next().unwrap_or("");
+    let id = &*raw_values(query, "install").next().map(decoded).unwrap_or_default();
     let Some(mut install) = state.marketplace.get(id).cloned() else {
         return error_page(StatusCode::BAD_REQUEST, NO_SUCH_INSTALL);
     };
@@ -281,7 +281,7 @@ mod tests {
 
     const DONE: &str = "<h1>The app did all it had to</h1>";
 
-    /// HUBSPOT.md §9: `GET …?code=…&returnUrl=…`, with no `state`. The app exchanges the code and sends the browser to `returnUrl`.
+    /// HubSpot's documentation of Marketplace installs: `GET …?code=…&returnUrl=…`, with no `state`. The app exchanges the code and sends the browser to `returnUrl`.
     #[test]
     fn an_install_without_partner_sign_in_is_complete_once_the_code_was_exchanged_and_the_browser_is_back() {
         let mut browser = browser();
@@ -306,7 +306,7 @@ mod tests {
         );
     }
 
-    /// HUBSPOT.md §9: if the app does not send the browser to `returnUrl`, the person goes round in a loop.
+    /// HubSpot's documentation of Marketplace installs: if the app does not send the browser to `returnUrl`, the person goes round in a loop.
     #[test]
     fn the_page_says_of_an_install_that_the_browser_has_not_come_back() {
         let mut browser = browser();
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(browser.newest()["exchanged_code"], false);
     }
 
-    /// HUBSPOT.md §9: (1) `step=authorize&returnUrl=…`, the app brings `{returnUrl}?state={state}`; (2)
+    /// HubSpot's documentation of Marketplace installs: (1) `step=authorize&returnUrl=…`, the app brings `{returnUrl}?state={state}`; (2)
     /// `step=finalize&code=…&state=…&returnUrl=…`, the app exchanges the code and sends the browser to `returnUrl`.
     #[test]
     fn an_install_with_partner_sign_in_brings_the_apps_state_back_to_the_byte() {
@@ -418,7 +418,7 @@ mod tests {
         assert!(html(&browser.get(&return_url)).contains(DONE));
     }
 
-    /// HUBSPOT.md §9: the app makes a random state and ties it to the person.
+    /// HubSpot's documentation of Marketplace installs: the app makes a random state and ties it to the person.
     #[test]
     fn a_state_that_an_earlier_install_brought_or_that_changes_on_the_way_is_not_the_right_one() {
         let mut browser = browser();

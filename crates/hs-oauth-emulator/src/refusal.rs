@@ -161,7 +161,7 @@ mod tests {
         list.replace("</code></li>", " ").replace("<li><code>", "").trim_end().to_owned()
     }
 
-    /// HUBSPOT.md §8: the page names the scopes at fault, and the browser never gets back to the app, whether somebody has to press
+    /// HubSpot's documentation, "Scopes": the page names the scopes at fault, and the browser never gets back to the app, whether somebody has to press
     /// Connect or not.
     #[track_caller]
     fn assert_mismatch(query: &str, missing: &str, unregistered: &str, optional: &str, conditional: &str) {

@@ -363,7 +363,7 @@ mod tests {
         (status, serde_json::from_str(body).unwrap())
     }
 
-    /// HUBSPOT.md §10: what is verified is the method, the public URL, the body as it came and the headers.
+    /// HubSpot's documentation, "Validating requests": what is verified is the method, the public URL, the body as it came and the headers.
     #[test]
     fn a_webhook_is_sent_as_it_was_signed_and_what_came_back_is_shown() {
         use hs_oauth_core::{ClientSecret, RequestSignatureVersion, RequestVerifier};

@@ -170,7 +170,7 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
-    /// HUBSPOT.md §10: each version, with the client secret of the app.
+    /// HubSpot's documentation, "Validating requests": each version, with the client secret of the app.
     #[test]
     fn a_webhook_of_each_version_is_verified_as_hubspots() {
         use RequestSignatureVersion::{V1, V2, V3};

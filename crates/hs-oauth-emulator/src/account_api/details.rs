@@ -65,7 +65,7 @@ mod tests {
         assert_eq!((entry.operation, entry.hub_id), (Some(Target::AccountInfo), Some(62515)));
     }
 
-    /// HUBSPOT.md §11: the fields of the account details, on `v3` and on the dated versions.
+    /// HubSpot's documentation: the fields of the account details, on `v3` and on the dated versions.
     #[test]
     fn the_details_have_every_field_of_hubspots_on_each_version() {
         let mut harness = Harness::new();

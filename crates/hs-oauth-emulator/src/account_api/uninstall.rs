@@ -59,7 +59,7 @@ mod tests {
         harness.send(Request::delete(path).header("authorization", bearer).body(Vec::new()).unwrap())
     }
 
-    /// HUBSPOT.md §11: 204, and the app is out of the account, with everything that was granted there.
+    /// HubSpot's documentation: 204, and the app is out of the account, with everything that was granted there.
     #[test]
     fn an_uninstall_ends_every_grant_of_the_account_and_no_other() {
         for version in ["v3", "2026-03", "2026-09"] {
@@ -110,7 +110,7 @@ mod tests {
         }
     }
 
-    /// HUBSPOT.md §11: a revocation alone leaves the app in the account.
+    /// HubSpot's documentation: a revocation alone leaves the app in the account.
     #[test]
     fn an_uninstall_is_possible_after_a_revocation() {
         let mut harness = Harness::new();
