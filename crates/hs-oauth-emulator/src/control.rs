@@ -1,19 +1,21 @@
 //! The control API under `/_emulator/`, which reads and writes JSON. HubSpot has nothing like it.
 
+mod accounts;
+mod json_api;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hs_oauth_core::{ApiError, Scopes, Timestamp};
+use accounts::{hubs, one_hub, uninstall, user};
+use hs_oauth_core::Timestamp;
 use http::{Method, Request, Response, StatusCode};
+use json_api::{EmptyObject, Outcome, body, from_value, method_not_allowed, ok};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::content_type::has_content_type;
 use crate::faults::Fault;
-use crate::grants::Hub;
 use crate::journal::Entry;
-use crate::responses::{self, bad_request, error, not_found};
+use crate::responses::{self, bad_request};
 use crate::settings::Rotation;
 use crate::state::{SERVED_VERSIONS, State};
 use crate::webhook::{SignedWebhook, Webhook};
@@ -24,8 +26,6 @@ const ROOT: &str = "/_emulator";
 pub(crate) fn is_under(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
-
-type Outcome = Result<Response<Vec<u8>>, Box<ApiError>>;
 
 /// Returns the response to a request to the control API.
 pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
@@ -127,126 +127,6 @@ fn clock(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outco
     ok(&json!({ "now": now, "advanced": state.clock_advance.as_secs() }))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewHub {
-    hub_id: i64,
-    hub_domain: Option<String>,
-    #[serde(default)]
-    lacks: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChangedHub {
-    lacks: Vec<String>,
-}
-
-fn scopes(names: Vec<String>) -> Result<Scopes, Box<ApiError>> {
-    Scopes::from_names(names).map_err(|error| bad_request(format!("lacks: {error}")))
-}
-
-fn hubs(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
-    match *request.method() {
-        Method::GET => {
-            let hubs = state.grants.all_hubs().map(|(hub_id, hub)| shown_hub(hub_id, hub));
-            ok(&json!({ "hubs": hubs.collect::<Vec<_>>() }))
-        }
-        Method::POST => {
-            let NewHub { hub_id, hub_domain, lacks } = body(request)?;
-            let lacks = scopes(lacks)?;
-            if hub_id < 1 {
-                return Err(bad_request("hub_id must be at least 1"));
-            }
-            let hub_domain = hub_domain.unwrap_or_else(|| format!("hub-{hub_id}.example.com"));
-            if !state.grants.add_hub(hub_id, hub_domain) {
-                let message = "this account is there already";
-                return Err(error(StatusCode::CONFLICT, "invalid_request", "error", message));
-            }
-            state.grants.set_lacking_scopes(hub_id, lacks);
-            hub(state, hub_id, StatusCode::CREATED)
-        }
-        _ => Ok(method_not_allowed(state, request, "GET, HEAD, POST, OPTIONS")),
-    }
-}
-
-fn one_hub(state: &mut State, hub_id: &str, request: &Request<Vec<u8>>) -> Outcome {
-    let id = hub_id.parse().map_err(|_| unknown_hub())?;
-    match *request.method() {
-        Method::GET => {}
-        Method::DELETE if state.grants.delete_hub(id) => {}
-        Method::DELETE => return Err(unknown_hub()),
-        Method::POST | Method::PUT => {
-            let ChangedHub { lacks } = body(request)?;
-            if !state.grants.set_lacking_scopes(id, scopes(lacks)?) {
-                return Err(unknown_hub());
-            }
-        }
-        _ => {
-            return Ok(method_not_allowed(state, request, "GET, HEAD, POST, PUT, DELETE, OPTIONS"));
-        }
-    }
-    hub(state, id, StatusCode::OK)
-}
-
-fn uninstall(state: &mut State, hub_id: &str, request: &Request<Vec<u8>>) -> Outcome {
-    let id = hub_id.parse().map_err(|_| unknown_hub())?;
-    if request.method() != Method::POST {
-        return Ok(method_not_allowed(state, request, "POST, OPTIONS"));
-    }
-    let EmptyObject {} = body(request)?;
-    match state.grants.uninstall(id) {
-        true => hub(state, id, StatusCode::OK),
-        false => Err(unknown_hub()),
-    }
-}
-
-fn hub(state: &State, hub_id: i64, status: StatusCode) -> Outcome {
-    let hub = state.grants.hub_even_if_deleted(hub_id).ok_or_else(unknown_hub)?;
-    Ok(responses::json(status, &shown_hub(hub_id, hub)))
-}
-
-fn shown_hub(hub_id: i64, hub: &Hub) -> Value {
-    json!({
-        "hub_id": hub_id,
-        "hub_domain": hub.domain,
-        "lacks": hub.lacks,
-        "installs": hub.grant_count(),
-        "deleted": hub.is_deleted,
-    })
-}
-
-fn unknown_hub() -> Box<ApiError> {
-    not_found("there is no such account")
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChangedUser {
-    super_admin: Option<bool>,
-    marketplace_access: Option<bool>,
-}
-
-fn user(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
-    match *request.method() {
-        Method::GET => {}
-        Method::POST | Method::PUT => {
-            let ChangedUser { super_admin, marketplace_access } = body(request)?;
-            let permissions = &mut state.permissions;
-            permissions.super_admin = super_admin.unwrap_or(permissions.super_admin);
-            permissions.marketplace_access = marketplace_access.unwrap_or(permissions.marketplace_access);
-        }
-        _ => return Ok(method_not_allowed(state, request, "GET, HEAD, POST, PUT, OPTIONS")),
-    }
-    ok(&json!({
-        "user_id": state.settings.user.id,
-        "email": state.settings.user.email,
-        "super_admin": state.permissions.super_admin,
-        "marketplace_access": state.permissions.marketplace_access,
-        "can_install": state.permissions.can_install(),
-    }))
-}
-
 fn marketplace(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
     if request.method() != Method::GET {
         return Ok(method_not_allowed(state, request, "GET, HEAD, OPTIONS"));
@@ -341,39 +221,6 @@ fn reset(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
     let EmptyObject {} = body(request)?;
     state.reset();
     ok(&json!({}))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EmptyObject {}
-
-fn ok(body: &Value) -> Outcome {
-    Ok(responses::json(StatusCode::OK, body))
-}
-
-fn method_not_allowed(
-    state: &mut State,
-    request: &Request<Vec<u8>>,
-    allow: &'static str,
-) -> Response<Vec<u8>> {
-    responses::method_not_allowed(&mut state.token_generator, request.method(), allow)
-}
-
-/// Reads a JSON body. An empty body counts as `{}`. The media type must be JSON: a browser sends this type to another
-/// site only if that site allows it. The emulator never does, so that no web page can control it.
-fn body<T: DeserializeOwned>(request: &Request<Vec<u8>>) -> Result<T, Box<ApiError>> {
-    if !has_content_type(request, "application/json") {
-        return Err(responses::unsupported_media_type("application/json"));
-    }
-    let body = match request.body().trim_ascii() {
-        b"" => b"{}",
-        body => body,
-    };
-    serde_json::from_slice(body).map_err(|error| bad_request(format!("the body cannot be read: {error}")))
-}
-
-fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Box<ApiError>> {
-    serde_json::from_value(value).map_err(|error| bad_request(format!("the body cannot be read: {error}")))
 }
 
 #[cfg(test)]

@@ -281,7 +281,8 @@ mod tests {
 
     const DONE: &str = "<h1>The app did all it had to</h1>";
 
-    /// HubSpot's documentation of Marketplace installs: `GET …?code=…&returnUrl=…`, with no `state`. The app exchanges the code and sends the browser to `returnUrl`.
+    /// HubSpot's documentation of Marketplace installs: `GET …?code=…&returnUrl=…`, with no `state`. The app exchanges the code and sends
+    /// the browser to `returnUrl`.
     #[test]
     fn an_install_without_partner_sign_in_is_complete_once_the_code_was_exchanged_and_the_browser_is_back() {
         let mut browser = browser();
@@ -306,7 +307,8 @@ mod tests {
         );
     }
 
-    /// HubSpot's documentation of Marketplace installs: if the app does not send the browser to `returnUrl`, the person goes round in a loop.
+    /// HubSpot's documentation of Marketplace installs: if the app does not send the browser to `returnUrl`, the person goes round in a
+    /// loop.
     #[test]
     fn the_page_says_of_an_install_that_the_browser_has_not_come_back() {
         let mut browser = browser();

@@ -76,7 +76,10 @@ impl Refusal {
                 StatusCode::FORBIDDEN
             }
         };
-        html.push_str("<p class=\"quiet\">Nothing was granted. As with HubSpot, the app hears nothing of this: the browser does not go back to it.</p>");
+        html.push_str(
+            "<p class=\"quiet\">Nothing was granted. As with HubSpot, the app hears nothing of this: the browser does not go \
+             back to it.</p>",
+        );
         responses::page(status, document("Couldn't complete the connection", &html))
     }
 }
@@ -161,8 +164,8 @@ mod tests {
         list.replace("</code></li>", " ").replace("<li><code>", "").trim_end().to_owned()
     }
 
-    /// HubSpot's documentation, "Scopes": the page names the scopes at fault, and the browser never gets back to the app, whether somebody has to press
-    /// Connect or not.
+    /// HubSpot's documentation, "Scopes": the page names the scopes at fault, and the browser never gets back to the app, whether somebody
+    /// has to press Connect or not.
     #[track_caller]
     fn assert_mismatch(query: &str, missing: &str, unregistered: &str, optional: &str, conditional: &str) {
         for auto_approve in [false, true] {
