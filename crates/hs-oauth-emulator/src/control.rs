@@ -1,20 +1,24 @@
 //! The control API under `/_emulator/`, which reads and writes JSON. HubSpot has nothing like it.
 
+mod accounts;
+mod json_api;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hs_oauth_core::{ApiError, Timestamp};
+use accounts::{hubs, one_hub, uninstall, user};
+use hs_oauth_core::Timestamp;
 use http::{Method, Request, Response, StatusCode};
+use json_api::{EmptyObject, Outcome, body, from_value, method_not_allowed, ok};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::content_type::has_content_type;
 use crate::faults::Fault;
-use crate::grants::Hub;
 use crate::journal::Entry;
-use crate::responses::{self, bad_request, error, not_found};
+use crate::responses::{self, bad_request};
 use crate::settings::Rotation;
 use crate::state::{SERVED_VERSIONS, State};
+use crate::webhook::{SignedWebhook, Webhook};
 
 const ROOT: &str = "/_emulator";
 
@@ -22,8 +26,6 @@ const ROOT: &str = "/_emulator";
 pub(crate) fn is_under(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
-
-type Outcome = Result<Response<Vec<u8>>, Box<ApiError>>;
 
 /// Returns the response to a request to the control API.
 pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
@@ -33,6 +35,9 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u
         "/faults" => faults(state, request),
         "/clock" => clock(state, now, request),
         "/hubs" => hubs(state, request),
+        "/user" => user(state, request),
+        "/marketplace" => marketplace(state, request),
+        "/webhooks" => webhooks(state, now, request),
         "/rotation" => rotation(state, request),
         "/sunset" => sunset(state, request),
         "/journal" => journal(state, request),
@@ -53,15 +58,19 @@ fn index(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outco
     ok(&json!({
         "client_id": state.settings.client_id,
         "redirect_uris": state.settings.redirect_uris,
+        "registered_scopes": state.settings.registered_scopes,
         "now": now,
         "rotation": state.rotation,
         "removed_versions": state.removed_versions,
         "paths": {
             "/_emulator/faults": "GET, POST (a fault or a list of them), DELETE",
             "/_emulator/clock": "GET, POST {\"advance\": seconds}",
-            "/_emulator/hubs": "GET, POST {\"hub_id\": number, \"hub_domain\": text}",
-            "/_emulator/hubs/{hub_id}": "GET, DELETE",
+            "/_emulator/hubs": "GET, POST {\"hub_id\": number, \"hub_domain\": text, \"lacks\": [scope]}",
+            "/_emulator/hubs/{hub_id}": "GET, POST {\"lacks\": [scope]}, DELETE",
             "/_emulator/hubs/{hub_id}/uninstall": "POST {}",
+            "/_emulator/user": "GET, POST {\"super_admin\": true | false, \"marketplace_access\": true | false}",
+            "/_emulator/marketplace": "GET",
+            "/_emulator/webhooks": "POST {\"url\": URL, \"version\": \"v1\" | \"v2\" | \"v3\", \"body\": text or JSON, \"method\": text}",
             "/_emulator/rotation": "GET, POST {\"rotation\": \"keep\" | \"rotate\" | \"strict\"}",
             "/_emulator/sunset": "GET, POST {\"versions\": [\"v1\"]}, DELETE",
             "/_emulator/journal": "GET, DELETE",
@@ -118,74 +127,34 @@ fn clock(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outco
     ok(&json!({ "now": now, "advanced": state.clock_advance.as_secs() }))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewHub {
-    hub_id: i64,
-    hub_domain: Option<String>,
-}
-
-fn hubs(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
-    match *request.method() {
-        Method::GET => {
-            let hubs = state.grants.all_hubs().map(|(hub_id, hub)| shown_hub(hub_id, hub));
-            ok(&json!({ "hubs": hubs.collect::<Vec<_>>() }))
-        }
-        Method::POST => {
-            let NewHub { hub_id, hub_domain } = body(request)?;
-            if hub_id < 1 {
-                return Err(bad_request("hub_id must be at least 1"));
-            }
-            let hub_domain = hub_domain.unwrap_or_else(|| format!("hub-{hub_id}.example.com"));
-            if !state.grants.add_hub(hub_id, hub_domain) {
-                let message = "this account is there already";
-                return Err(error(StatusCode::CONFLICT, "invalid_request", "error", message));
-            }
-            hub(state, hub_id, StatusCode::CREATED)
-        }
-        _ => Ok(method_not_allowed(state, request, "GET, HEAD, POST, OPTIONS")),
+fn marketplace(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
+    if request.method() != Method::GET {
+        return Ok(method_not_allowed(state, request, "GET, HEAD, OPTIONS"));
     }
+    state.marketplace.update(&state.grants);
+    ok(&json!({ "installs": state.marketplace.newest_first().collect::<Vec<_>>() }))
 }
 
-fn one_hub(state: &mut State, hub_id: &str, request: &Request<Vec<u8>>) -> Outcome {
-    let id = hub_id.parse().map_err(|_| unknown_hub())?;
-    match *request.method() {
-        Method::GET => {}
-        Method::DELETE if state.grants.delete_hub(id) => {}
-        Method::DELETE => return Err(unknown_hub()),
-        _ => return Ok(method_not_allowed(state, request, "GET, HEAD, DELETE, OPTIONS")),
-    }
-    hub(state, id, StatusCode::OK)
-}
-
-fn uninstall(state: &mut State, hub_id: &str, request: &Request<Vec<u8>>) -> Outcome {
-    let id = hub_id.parse().map_err(|_| unknown_hub())?;
+/// Returns the webhook's signed request, in words and as an extension of the response. The server sends it and responds with what came
+/// back instead.
+fn webhooks(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outcome {
     if request.method() != Method::POST {
         return Ok(method_not_allowed(state, request, "POST, OPTIONS"));
     }
-    let EmptyObject {} = body(request)?;
-    match state.grants.uninstall(id) {
-        true => hub(state, id, StatusCode::OK),
-        false => Err(unknown_hub()),
-    }
-}
-
-fn hub(state: &State, hub_id: i64, status: StatusCode) -> Outcome {
-    let hub = state.grants.hub_even_if_deleted(hub_id).ok_or_else(unknown_hub)?;
-    Ok(responses::json(status, &shown_hub(hub_id, hub)))
-}
-
-fn shown_hub(hub_id: i64, hub: &Hub) -> Value {
-    json!({
-        "hub_id": hub_id,
-        "hub_domain": hub.domain,
-        "installs": hub.grant_count(),
-        "deleted": hub.is_deleted,
-    })
-}
-
-fn unknown_hub() -> Box<ApiError> {
-    not_found("there is no such account")
+    let webhook: Webhook = body(request)?;
+    let signed = webhook.to_request(&state.settings, now).map_err(bad_request)?;
+    let headers = signed.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or("")));
+    let mut response = responses::json(
+        StatusCode::OK,
+        &json!({
+            "method": signed.method().as_str(),
+            "url": signed.uri().to_string(),
+            "headers": headers.collect::<BTreeMap<_, _>>(),
+            "body": String::from_utf8_lossy(signed.body()),
+        }),
+    );
+    response.extensions_mut().insert(SignedWebhook(signed));
+    Ok(response)
 }
 
 #[derive(Deserialize)]
@@ -254,39 +223,6 @@ fn reset(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
     ok(&json!({}))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EmptyObject {}
-
-fn ok(body: &Value) -> Outcome {
-    Ok(responses::json(StatusCode::OK, body))
-}
-
-fn method_not_allowed(
-    state: &mut State,
-    request: &Request<Vec<u8>>,
-    allow: &'static str,
-) -> Response<Vec<u8>> {
-    responses::method_not_allowed(&mut state.token_generator, request.method(), allow)
-}
-
-/// Reads a JSON body. An empty body counts as `{}`. The media type must be JSON: a browser sends this type to another
-/// site only if that site allows it. The emulator never does, so that no web page can control it.
-fn body<T: DeserializeOwned>(request: &Request<Vec<u8>>) -> Result<T, Box<ApiError>> {
-    if !has_content_type(request, "application/json") {
-        return Err(responses::unsupported_media_type("application/json"));
-    }
-    let body = match request.body().trim_ascii() {
-        b"" => b"{}",
-        body => body,
-    };
-    serde_json::from_slice(body).map_err(|error| bad_request(format!("the body cannot be read: {error}")))
-}
-
-fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Box<ApiError>> {
-    serde_json::from_value(value).map_err(|error| bad_request(format!("the body cannot be read: {error}")))
-}
-
 #[cfg(test)]
 mod tests {
     use http::{Method, Request};
@@ -299,8 +235,18 @@ mod tests {
     #[test]
     fn the_index_and_every_get_show_the_state() {
         let mut harness = Harness::new();
-        for path in ["", "/", "/faults", "/clock", "/hubs", "/hubs/62515", "/rotation", "/sunset", "/journal"]
-        {
+        for path in [
+            "",
+            "/",
+            "/faults",
+            "/clock",
+            "/hubs",
+            "/hubs/62515",
+            "/user",
+            "/rotation",
+            "/sunset",
+            "/journal",
+        ] {
             let (status, body) = harness.control(Method::GET, path, "");
             assert!(status == 200 && body.is_object(), "{path} {body}");
         }
@@ -313,7 +259,18 @@ mod tests {
     #[test]
     fn a_write_without_the_media_type_of_json_is_refused() {
         let mut harness = Harness::new();
-        for path in ["faults", "clock", "hubs", "hubs/62515/uninstall", "rotation", "sunset", "reset"] {
+        for path in [
+            "faults",
+            "clock",
+            "hubs",
+            "hubs/62515",
+            "hubs/62515/uninstall",
+            "user",
+            "webhooks",
+            "rotation",
+            "sunset",
+            "reset",
+        ] {
             for content_type in ["text/plain", "application/x-www-form-urlencoded", ""] {
                 let request =
                     Request::post(format!("/_emulator/{path}")).header("content-type", content_type);
@@ -333,6 +290,15 @@ mod tests {
             ("/clock", r#"{"advance":-1}"#, "-1"),
             ("/hubs", r#"{"hub":1}"#, "`hub`"),
             ("/hubs", r#"{"hub_id":0}"#, "hub_id"),
+            ("/hubs", r#"{"hub_id":8,"lacks":["a b"]}"#, "lacks"),
+            ("/hubs/62515", r#"{"lack":[]}"#, "`lack`"),
+            ("/hubs/62515", "{}", "`lacks`"),
+            ("/user", r#"{"admin":true}"#, "`admin`"),
+            ("/webhooks", "{}", "`url`"),
+            ("/webhooks", r#"{"url":"http://localhost/","at":1}"#, "`at`"),
+            ("/webhooks", r#"{"url":"http://localhost/","version":"v4"}"#, "`v4`"),
+            ("/webhooks", r#"{"url":"http://localhost/","method":"a b"}"#, "method"),
+            ("/webhooks", r#"{"url":"https://evil.example/"}"#, "loopback"),
             ("/rotation", r#"{"rotation":"sometimes"}"#, "`sometimes`"),
             ("/sunset", r#"{"versions":["v2"]}"#, "v1, v3, 2026-03, 2026-09"),
             ("/reset", r#"{"all":true}"#, "`all`"),
@@ -364,7 +330,7 @@ mod tests {
     #[test]
     fn accounts_are_added_uninstalled_and_deleted() {
         let mut harness = Harness::new();
-        let hub = |installs: u32, deleted: bool| json!({ "hub_id": 7, "hub_domain": "seven.example", "installs": installs, "deleted": deleted });
+        let hub = |installs: u32, deleted: bool| json!({ "hub_id": 7, "hub_domain": "seven.example", "lacks": [], "installs": installs, "deleted": deleted });
         let body = r#"{"hub_id":7,"hub_domain":"seven.example"}"#;
         assert_eq!(harness.control(Method::POST, "/hubs", body), (201, hub(0, false)));
         assert_eq!(harness.control(Method::POST, "/hubs", body).0, 409);
@@ -382,6 +348,7 @@ mod tests {
             (Method::GET, "/hubs/8"),
             (Method::DELETE, "/hubs/x"),
             (Method::POST, "/hubs/x/uninstall"),
+            (Method::PUT, "/hubs/x"),
             (Method::POST, "/hubs/7/dance"),
         ] {
             assert_eq!(harness.control(method, path, "").0, 404, "{path}");
