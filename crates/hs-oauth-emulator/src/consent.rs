@@ -9,7 +9,7 @@ mod scope_descriptions;
 pub(crate) mod tickets;
 
 use authorization_request::{AuthorizationError, AuthorizationPath, AuthorizationRequest};
-use hs_oauth_core::{Scopes, Timestamp};
+use hs_oauth_core::{Scope, Scopes, Timestamp};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderName, Method, Request, Response, StatusCode};
 use offer::Offer;
@@ -17,6 +17,7 @@ use redirect_target::RedirectTarget;
 
 use crate::content_type::has_content_type;
 use crate::grants::Consent;
+use crate::refusal::Refusal;
 use crate::responses;
 use crate::state::State;
 
@@ -52,20 +53,30 @@ fn show_page(
     let authorization = match AuthorizationRequest::from_query(&state.settings, path, query) {
         Ok(authorization) => authorization,
         Err(AuthorizationError::Page(message)) => return error_page(StatusCode::BAD_REQUEST, &message),
+        Err(AuthorizationError::Scopes(mismatch)) => {
+            return Refusal::ScopeMismatch(mismatch).to_response(state);
+        }
         Err(AuthorizationError::Redirect { target, error, description }) => {
             return redirect_error(StatusCode::FOUND, &target, error, description);
         }
     };
+    if let Err(refusal) = Refusal::check_user(state) {
+        return refusal.to_response(state);
+    }
     let offer = Offer::new(&state.grants, authorization.hub_id, "");
     let Some((first, _)) = offer.hubs.first() else {
         return error_page(StatusCode::BAD_REQUEST, NO_SUCH_ACCOUNT);
     };
+    // Where there is only one account to choose from, it is known before the person presses Connect whether it can install the app.
+    if let (1, Err(refusal)) = (offer.hub_count, Refusal::check(state, *first, &authorization.scopes)) {
+        return refusal.to_response(state);
+    }
     if state.settings.auto_approve {
         let preferred = state.settings.hub_id;
         let can_choose = authorization.hub_id.is_none() && state.grants.hub(preferred).is_some();
         let hub_id = if can_choose { preferred } else { *first };
-        let all_scopes = authorization.scopes.iter().chain(&authorization.optional_scopes).cloned().collect();
-        return issue_code(state, now, StatusCode::FOUND, authorization, hub_id, all_scopes);
+        let optional = authorization.optional_scopes.clone();
+        return issue_code(state, now, StatusCode::FOUND, authorization, hub_id, optional);
     }
     let ticket = state.token_generator.ticket();
     let html = page::consent_page(&state.settings, &authorization, &offer, request.uri().path(), &ticket);
@@ -111,10 +122,10 @@ fn submit_decision(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>
     let Some(hub_id) = chosen_hub(state, authorization.hub_id, field("hub_id")) else {
         return error_page(StatusCode::BAD_REQUEST, NO_SUCH_ACCOUNT);
     };
-    let is_checked = |name: &str| (form.iter()).any(|pair| pair.0 == "optional_scope" && pair.1 == name);
-    let optional = authorization.optional_scopes.iter().filter(|scope| is_checked(scope.as_str()));
-    let granted = authorization.scopes.iter().chain(optional).cloned().collect();
-    issue_code(state, now, StatusCode::SEE_OTHER, authorization, hub_id, granted)
+    let is_checked =
+        |scope: &&Scope| (form.iter()).any(|pair| pair.0 == "optional_scope" && pair.1 == scope.as_str());
+    let optional = authorization.optional_scopes.iter().filter(is_checked).cloned().collect();
+    issue_code(state, now, StatusCode::SEE_OTHER, authorization, hub_id, optional)
 }
 
 /// Returns the account that the form chooses. It need not name the account if there is only one to choose from: `only`, which
@@ -132,16 +143,21 @@ fn chosen_hub(state: &State, only: Option<i64>, field: Option<&str>) -> Option<i
     state.grants.hub(hub_id).map(|_| hub_id)
 }
 
-/// Issues a code for what the user consented to, and redirects the browser to the app with it.
+/// Issues a code for what the user consented to, and redirects the browser to the app with it. Of the optional scopes, those that the
+/// account cannot grant are left out.
 fn issue_code(
     state: &mut State,
     now: Timestamp,
     status: StatusCode,
     authorization: AuthorizationRequest,
     hub_id: i64,
-    scopes: Scopes,
+    optional_scopes: Scopes,
 ) -> Response<Vec<u8>> {
-    let AuthorizationRequest { redirect_target: target, code_challenge, .. } = authorization;
+    if let Err(refusal) = Refusal::check(state, hub_id, &authorization.scopes) {
+        return refusal.to_response(state);
+    }
+    let AuthorizationRequest { redirect_target: target, code_challenge, mut scopes, .. } = authorization;
+    scopes.extend(state.grants.split_by_account(hub_id, &optional_scopes).0);
     let consent = Consent { hub_id, scopes, redirect_uri: target.redirect_uri.clone(), code_challenge };
     let code = state.grants.issue_code(&mut state.token_generator, now, consent);
     redirect(status, &target, &[("code", code.expose())])

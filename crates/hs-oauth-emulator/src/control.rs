@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hs_oauth_core::{ApiError, Timestamp};
+use hs_oauth_core::{ApiError, Scopes, Timestamp};
 use http::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -33,6 +33,7 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u
         "/faults" => faults(state, request),
         "/clock" => clock(state, now, request),
         "/hubs" => hubs(state, request),
+        "/user" => user(state, request),
         "/rotation" => rotation(state, request),
         "/sunset" => sunset(state, request),
         "/journal" => journal(state, request),
@@ -53,15 +54,17 @@ fn index(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outco
     ok(&json!({
         "client_id": state.settings.client_id,
         "redirect_uris": state.settings.redirect_uris,
+        "registered_scopes": state.settings.registered_scopes,
         "now": now,
         "rotation": state.rotation,
         "removed_versions": state.removed_versions,
         "paths": {
             "/_emulator/faults": "GET, POST (a fault or a list of them), DELETE",
             "/_emulator/clock": "GET, POST {\"advance\": seconds}",
-            "/_emulator/hubs": "GET, POST {\"hub_id\": number, \"hub_domain\": text}",
-            "/_emulator/hubs/{hub_id}": "GET, DELETE",
+            "/_emulator/hubs": "GET, POST {\"hub_id\": number, \"hub_domain\": text, \"lacks\": [scope]}",
+            "/_emulator/hubs/{hub_id}": "GET, POST {\"lacks\": [scope]}, DELETE",
             "/_emulator/hubs/{hub_id}/uninstall": "POST {}",
+            "/_emulator/user": "GET, POST {\"super_admin\": true | false, \"marketplace_access\": true | false}",
             "/_emulator/rotation": "GET, POST {\"rotation\": \"keep\" | \"rotate\" | \"strict\"}",
             "/_emulator/sunset": "GET, POST {\"versions\": [\"v1\"]}, DELETE",
             "/_emulator/journal": "GET, DELETE",
@@ -123,6 +126,18 @@ fn clock(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outco
 struct NewHub {
     hub_id: i64,
     hub_domain: Option<String>,
+    #[serde(default)]
+    lacks: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangedHub {
+    lacks: Vec<String>,
+}
+
+fn scopes(names: Vec<String>) -> Result<Scopes, Box<ApiError>> {
+    Scopes::from_names(names).map_err(|error| bad_request(format!("lacks: {error}")))
 }
 
 fn hubs(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
@@ -132,7 +147,8 @@ fn hubs(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
             ok(&json!({ "hubs": hubs.collect::<Vec<_>>() }))
         }
         Method::POST => {
-            let NewHub { hub_id, hub_domain } = body(request)?;
+            let NewHub { hub_id, hub_domain, lacks } = body(request)?;
+            let lacks = scopes(lacks)?;
             if hub_id < 1 {
                 return Err(bad_request("hub_id must be at least 1"));
             }
@@ -141,6 +157,7 @@ fn hubs(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
                 let message = "this account is there already";
                 return Err(error(StatusCode::CONFLICT, "invalid_request", "error", message));
             }
+            state.grants.set_lacking_scopes(hub_id, lacks);
             hub(state, hub_id, StatusCode::CREATED)
         }
         _ => Ok(method_not_allowed(state, request, "GET, HEAD, POST, OPTIONS")),
@@ -153,7 +170,15 @@ fn one_hub(state: &mut State, hub_id: &str, request: &Request<Vec<u8>>) -> Outco
         Method::GET => {}
         Method::DELETE if state.grants.delete_hub(id) => {}
         Method::DELETE => return Err(unknown_hub()),
-        _ => return Ok(method_not_allowed(state, request, "GET, HEAD, DELETE, OPTIONS")),
+        Method::POST | Method::PUT => {
+            let ChangedHub { lacks } = body(request)?;
+            if !state.grants.set_lacking_scopes(id, scopes(lacks)?) {
+                return Err(unknown_hub());
+            }
+        }
+        _ => {
+            return Ok(method_not_allowed(state, request, "GET, HEAD, POST, PUT, DELETE, OPTIONS"));
+        }
     }
     hub(state, id, StatusCode::OK)
 }
@@ -179,6 +204,7 @@ fn shown_hub(hub_id: i64, hub: &Hub) -> Value {
     json!({
         "hub_id": hub_id,
         "hub_domain": hub.domain,
+        "lacks": hub.lacks,
         "installs": hub.grant_count(),
         "deleted": hub.is_deleted,
     })
@@ -186,6 +212,33 @@ fn shown_hub(hub_id: i64, hub: &Hub) -> Value {
 
 fn unknown_hub() -> Box<ApiError> {
     not_found("there is no such account")
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangedUser {
+    super_admin: Option<bool>,
+    marketplace_access: Option<bool>,
+}
+
+fn user(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
+    match *request.method() {
+        Method::GET => {}
+        Method::POST | Method::PUT => {
+            let ChangedUser { super_admin, marketplace_access } = body(request)?;
+            let permissions = &mut state.permissions;
+            permissions.super_admin = super_admin.unwrap_or(permissions.super_admin);
+            permissions.marketplace_access = marketplace_access.unwrap_or(permissions.marketplace_access);
+        }
+        _ => return Ok(method_not_allowed(state, request, "GET, HEAD, POST, PUT, OPTIONS")),
+    }
+    ok(&json!({
+        "user_id": state.settings.user.id,
+        "email": state.settings.user.email,
+        "super_admin": state.permissions.super_admin,
+        "marketplace_access": state.permissions.marketplace_access,
+        "can_install": state.permissions.can_install(),
+    }))
 }
 
 #[derive(Deserialize)]
@@ -299,8 +352,18 @@ mod tests {
     #[test]
     fn the_index_and_every_get_show_the_state() {
         let mut harness = Harness::new();
-        for path in ["", "/", "/faults", "/clock", "/hubs", "/hubs/62515", "/rotation", "/sunset", "/journal"]
-        {
+        for path in [
+            "",
+            "/",
+            "/faults",
+            "/clock",
+            "/hubs",
+            "/hubs/62515",
+            "/user",
+            "/rotation",
+            "/sunset",
+            "/journal",
+        ] {
             let (status, body) = harness.control(Method::GET, path, "");
             assert!(status == 200 && body.is_object(), "{path} {body}");
         }
@@ -313,7 +376,17 @@ mod tests {
     #[test]
     fn a_write_without_the_media_type_of_json_is_refused() {
         let mut harness = Harness::new();
-        for path in ["faults", "clock", "hubs", "hubs/62515/uninstall", "rotation", "sunset", "reset"] {
+        for path in [
+            "faults",
+            "clock",
+            "hubs",
+            "hubs/62515",
+            "hubs/62515/uninstall",
+            "user",
+            "rotation",
+            "sunset",
+            "reset",
+        ] {
             for content_type in ["text/plain", "application/x-www-form-urlencoded", ""] {
                 let request =
                     Request::post(format!("/_emulator/{path}")).header("content-type", content_type);
@@ -333,6 +406,10 @@ mod tests {
             ("/clock", r#"{"advance":-1}"#, "-1"),
             ("/hubs", r#"{"hub":1}"#, "`hub`"),
             ("/hubs", r#"{"hub_id":0}"#, "hub_id"),
+            ("/hubs", r#"{"hub_id":8,"lacks":["a b"]}"#, "lacks"),
+            ("/hubs/62515", r#"{"lack":[]}"#, "`lack`"),
+            ("/hubs/62515", "{}", "`lacks`"),
+            ("/user", r#"{"admin":true}"#, "`admin`"),
             ("/rotation", r#"{"rotation":"sometimes"}"#, "`sometimes`"),
             ("/sunset", r#"{"versions":["v2"]}"#, "v1, v3, 2026-03, 2026-09"),
             ("/reset", r#"{"all":true}"#, "`all`"),
@@ -364,7 +441,7 @@ mod tests {
     #[test]
     fn accounts_are_added_uninstalled_and_deleted() {
         let mut harness = Harness::new();
-        let hub = |installs: u32, deleted: bool| json!({ "hub_id": 7, "hub_domain": "seven.example", "installs": installs, "deleted": deleted });
+        let hub = |installs: u32, deleted: bool| json!({ "hub_id": 7, "hub_domain": "seven.example", "lacks": [], "installs": installs, "deleted": deleted });
         let body = r#"{"hub_id":7,"hub_domain":"seven.example"}"#;
         assert_eq!(harness.control(Method::POST, "/hubs", body), (201, hub(0, false)));
         assert_eq!(harness.control(Method::POST, "/hubs", body).0, 409);
@@ -382,6 +459,7 @@ mod tests {
             (Method::GET, "/hubs/8"),
             (Method::DELETE, "/hubs/x"),
             (Method::POST, "/hubs/x/uninstall"),
+            (Method::PUT, "/hubs/x"),
             (Method::POST, "/hubs/7/dance"),
         ] {
             assert_eq!(harness.control(method, path, "").0, 404, "{path}");

@@ -1,13 +1,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use hs_oauth_core::Timestamp;
+use hs_oauth_core::{Scopes, Timestamp};
 use http::{Request, Response};
 
 use crate::faults::Fault;
 use crate::journal::Entry;
 use crate::routes;
-use crate::settings::{Rotation, Settings};
+use crate::settings::{Permissions, Rotation, Settings};
 use crate::state::State;
 
 /// An emulator of HubSpot's OAuth: one app, the accounts that can install it, and what they have granted.
@@ -85,6 +85,18 @@ impl Emulator {
     /// the account exists already.
     pub fn add_hub(&mut self, hub_id: i64, hub_domain: impl Into<String>) -> bool {
         self.state.grants.add_hub(hub_id, hub_domain.into())
+    }
+
+    /// Sets which scopes an account cannot grant from now on, as its subscription does not have what they are for. A grant has none
+    /// of them if they are optional, and an account that lacks any other scope of a request cannot install the app. What was granted
+    /// before stays. Returns false if there is no such account.
+    pub fn set_lacking_scopes(&mut self, hub_id: i64, scopes: Scopes) -> bool {
+        self.state.grants.set_lacking_scopes(hub_id, scopes)
+    }
+
+    /// Sets what the user may do from now on.
+    pub fn set_permissions(&mut self, permissions: Permissions) {
+        self.state.permissions = permissions;
     }
 
     /// Uninstalls the app from an account: all its codes and tokens become invalid. Returns false if there is no such

@@ -49,6 +49,8 @@ mod grants;
 mod home;
 mod html;
 mod journal;
+mod refusal;
+mod registered_scopes;
 mod responses;
 mod routes;
 #[cfg(feature = "server")]
@@ -64,12 +66,13 @@ pub use delivery::{Cut, Delivery};
 pub use emulator::Emulator;
 pub use faults::{Fault, Target};
 pub use journal::{Entry, MAX_ENTRY_SIZE, MAX_JOURNAL_LENGTH, Parameter};
+pub use registered_scopes::RegisteredScopes;
 pub use routes::MAX_BODY_SIZE;
 #[cfg(feature = "server")]
 pub use server::{Server, ServerBuilder};
 #[doc(hidden)]
 pub use settings::has_response_parameter;
-pub use settings::{Rotation, Settings, User};
+pub use settings::{Permissions, Rotation, Settings, User};
 pub use state::SERVED_VERSIONS;
 
 #[cfg(all(doctest, feature = "server"))]

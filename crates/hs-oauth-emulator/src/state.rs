@@ -8,7 +8,7 @@ use crate::consent::tickets::Tickets;
 use crate::faults::Faults;
 use crate::grants::Grants;
 use crate::journal::Journal;
-use crate::settings::{Rotation, Settings};
+use crate::settings::{Permissions, Rotation, Settings};
 use crate::token_generator::TokenGenerator;
 
 /// The versions of the token API that the emulator serves. The path of any other version is an unknown address.
@@ -23,6 +23,7 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
     pub(crate) rotation: Rotation,
+    pub(crate) permissions: Permissions,
     pub(crate) removed_versions: Vec<&'static str>,
     /// How far the emulator's clock is ahead of its caller's.
     pub(crate) clock_advance: Duration,
@@ -38,6 +39,7 @@ impl State {
             faults: Faults::default(),
             journal: Journal::default(),
             rotation: settings.rotation,
+            permissions: settings.user.permissions,
             removed_versions: Vec::new(),
             clock_advance: Duration::ZERO,
             settings,

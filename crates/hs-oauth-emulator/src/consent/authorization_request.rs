@@ -4,6 +4,7 @@ use hs_oauth_core::Scopes;
 use percent_encoding::percent_decode_str;
 
 use super::redirect_target::RedirectTarget;
+use crate::registered_scopes::ScopeMismatch;
 use crate::settings::{Settings, has_response_parameter};
 
 /// The paths of the authorization page.
@@ -34,6 +35,9 @@ pub(crate) enum AuthorizationError {
     /// The app is unknown, or its redirect URI is unknown or unusable. The browser must not be redirected: a page has
     /// to show this message.
     Page(String),
+    /// The scopes do not agree with those that are registered for the app. HubSpot does not redirect the browser then: a page has to
+    /// show which ones.
+    Scopes(ScopeMismatch),
     /// Anything else. The browser is redirected to the app with this error (RFC 6749 §4.1.2.1).
     Redirect { target: RedirectTarget, error: &'static str, description: &'static str },
 }
@@ -60,6 +64,14 @@ impl AuthorizationRequest {
     ) -> Result<Self, AuthorizationError> {
         let query = Query(query);
         let target = query.redirect_target(settings).map_err(AuthorizationError::Page)?;
+        if let Some(registered) =
+            settings.registered_scopes.as_ref().filter(|_| path != AuthorizationPath::Mcp)
+        {
+            let optional = query.scope_names(&["optional_scope", "optional_scopes"]);
+            registered
+                .check(&query.scope_names(&["scope"]), &optional)
+                .map_err(AuthorizationError::Scopes)?;
+        }
         match query.authorization_request(path, &target) {
             Ok(request) => Ok(request),
             Err((error, description)) => Err(AuthorizationError::Redirect { target, error, description }),
@@ -147,6 +159,15 @@ impl<'q> Query<'q> {
                 _ => None,
             },
         })
+    }
+
+    /// Returns every name in the parameters of these names, whether it can be a scope or not.
+    fn scope_names(&self, parameters: &[&str]) -> Vec<String> {
+        let pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
+        let values = pairs.filter(|pair| parameters.contains(&&*decoded(pair.0))).map(|pair| decoded(pair.1));
+        let values: Vec<_> = values.collect();
+        let names = values.iter().flat_map(|value| value.split([' ', '+']));
+        names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
     fn value(&self, name: &str) -> Result<Option<String>, ErrorParameters> {
