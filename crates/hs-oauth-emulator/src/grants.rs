@@ -51,7 +51,9 @@ struct Grant {
 pub(crate) enum AccessTokenStatus<'a> {
     /// It was never issued, or its grant has ended, or it expired long ago.
     Unknown,
-    Expired,
+    Expired {
+        expired_at: Timestamp,
+    },
     /// `hub_id` is `None` if the token was issued to the app itself.
     Valid {
         hub_id: Option<i64>,
@@ -294,7 +296,7 @@ impl Grants {
             Some(_) => return AccessTokenStatus::Unknown,
         };
         if now >= issued.expires_at {
-            return AccessTokenStatus::Expired;
+            return AccessTokenStatus::Expired { expired_at: issued.expires_at };
         }
         AccessTokenStatus::Valid { hub_id, scopes: &issued.scopes, expires_at: issued.expires_at }
     }

@@ -38,6 +38,8 @@
 //! - Everything can be controlled over HTTP under `/_emulator/` too. The README of this crate describes how.
 
 mod account_info;
+mod app_installs;
+mod bearer;
 mod browser;
 mod consent;
 mod content_type;

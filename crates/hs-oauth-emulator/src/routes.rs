@@ -6,11 +6,12 @@ use hs_oauth_core::server::Received;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
+use crate::bearer::bearer;
 use crate::consent::authorization_request::AuthorizationPath;
 use crate::faults::Target;
 use crate::journal::{Entry, Mask};
 use crate::state::{SERVED_VERSIONS, State};
-use crate::{account_info, consent, control, home, responses, token_api};
+use crate::{account_info, app_installs, consent, control, home, responses, token_api};
 
 /// The size of the largest body that is read, in bytes: 1 MiB. A request with a larger one gets the status 413.
 pub const MAX_BODY_SIZE: usize = 1024 * 1024;
@@ -44,6 +45,9 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
     response
 }
 
+/// Responds to a request to an API that needs an access token.
+type Handler = fn(&mut State, Timestamp, &Request<Vec<u8>>) -> Response<Vec<u8>>;
+
 fn dispatch(
     state: &mut State,
     now: Timestamp,
@@ -64,12 +68,17 @@ fn dispatch(
         entry.hub_id = received.as_ref().ok().and_then(|received| token_api::owner(&state.grants, received));
         return apply_next_fault(state, entry, |state| token_api::respond(state, now, request, received));
     }
+    let of_bearer = match path {
+        _ if account_info::is_path(path) => Some((Target::AccountInfo, account_info::respond as Handler)),
+        _ if app_installs::is_path(path) => Some((Target::Uninstall, app_installs::respond as Handler)),
+        _ => None,
+    };
+    if let Some((target, respond)) = of_bearer {
+        entry.operation = Some(target);
+        entry.hub_id = bearer(request).and_then(|token| state.grants.owner(token));
+        return apply_next_fault(state, entry, |state| respond(state, now, request));
+    }
     match path {
-        account_info::PATH => {
-            entry.operation = Some(Target::AccountInfo);
-            entry.hub_id = account_info::bearer(request).and_then(|token| state.grants.owner(token));
-            apply_next_fault(state, entry, |state| account_info::respond(state, now, request))
-        }
         "/" => home::respond(state, request),
         _ => responses::error_response(&mut state.token_generator, responses::unknown_address()),
     }
