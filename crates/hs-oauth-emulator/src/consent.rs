@@ -2,20 +2,20 @@
 //! only.
 
 pub(crate) mod authorization_request;
-mod offer;
-mod page;
-mod redirect_target;
+pub(crate) mod offer;
+pub(crate) mod page;
+pub(crate) mod redirect_target;
 mod scope_descriptions;
 pub(crate) mod tickets;
 
 use authorization_request::{AuthorizationError, AuthorizationPath, AuthorizationRequest};
 use hs_oauth_core::{Scope, Scopes, Timestamp};
-use http::header::{HOST, ORIGIN};
-use http::{HeaderName, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use offer::Offer;
 use redirect_target::RedirectTarget;
 
 use crate::content_type::has_content_type;
+use crate::cross_site::is_cross_site;
 use crate::grants::Consent;
 use crate::refusal::Refusal;
 use crate::responses;
@@ -84,7 +84,7 @@ fn show_page(
     responses::page(StatusCode::OK, html)
 }
 
-const NO_SUCH_ACCOUNT: &str = "There is no such account.";
+pub(crate) const NO_SUCH_ACCOUNT: &str = "There is no such account.";
 const CLOSED: &str = "This page was submitted already, or it was open for too long.";
 
 /// Returns the ticket and the filter of the form that looks for an account. The page that it is on is shown again.
@@ -130,7 +130,7 @@ fn submit_decision(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>
 
 /// Returns the account that the form chooses. It need not name the account if there is only one to choose from: `only`, which
 /// the path names, or the only one that exists.
-fn chosen_hub(state: &State, only: Option<i64>, field: Option<&str>) -> Option<i64> {
+pub(crate) fn chosen_hub(state: &State, only: Option<i64>, field: Option<&str>) -> Option<i64> {
     let mut hubs = state.grants.hubs().map(|(id, _)| id);
     let hub_id = match (only, field) {
         (Some(only), None) => only,
@@ -179,22 +179,6 @@ fn redirect(status: StatusCode, target: &RedirectTarget, parameters: &[(&str, &s
 
 fn error_page(status: StatusCode, message: &str) -> Response<Vec<u8>> {
     responses::page(status, page::error_page(message))
-}
-
-/// Returns whether the browser says that another site made it send this request. The referrer
-/// policy of the consent page makes browsers send `null` as its `Origin`.
-fn is_cross_site(request: &Request<Vec<u8>>) -> bool {
-    let header = |name| request.headers().get(name).map(|value| value.as_bytes());
-    let site = header(HeaderName::from_static("sec-fetch-site"));
-    if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
-        return true;
-    }
-    let Some(origin) = header(ORIGIN).filter(|origin| *origin != b"null") else {
-        return false;
-    };
-    let host = header(HOST).or(request.uri().authority().map(|host| host.as_str().as_bytes()));
-    let schemes = [b"http://".as_slice(), b"https://"];
-    !schemes.iter().any(|scheme| host.is_some_and(|host| origin.strip_prefix(*scheme) == Some(host)))
 }
 
 #[cfg(test)]

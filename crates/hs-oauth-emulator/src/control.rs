@@ -34,6 +34,7 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u
         "/clock" => clock(state, now, request),
         "/hubs" => hubs(state, request),
         "/user" => user(state, request),
+        "/marketplace" => marketplace(state, request),
         "/rotation" => rotation(state, request),
         "/sunset" => sunset(state, request),
         "/journal" => journal(state, request),
@@ -65,6 +66,7 @@ fn index(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outco
             "/_emulator/hubs/{hub_id}": "GET, POST {\"lacks\": [scope]}, DELETE",
             "/_emulator/hubs/{hub_id}/uninstall": "POST {}",
             "/_emulator/user": "GET, POST {\"super_admin\": true | false, \"marketplace_access\": true | false}",
+            "/_emulator/marketplace": "GET",
             "/_emulator/rotation": "GET, POST {\"rotation\": \"keep\" | \"rotate\" | \"strict\"}",
             "/_emulator/sunset": "GET, POST {\"versions\": [\"v1\"]}, DELETE",
             "/_emulator/journal": "GET, DELETE",
@@ -239,6 +241,14 @@ fn user(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
         "marketplace_access": state.permissions.marketplace_access,
         "can_install": state.permissions.can_install(),
     }))
+}
+
+fn marketplace(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
+    if request.method() != Method::GET {
+        return Ok(method_not_allowed(state, request, "GET, HEAD, OPTIONS"));
+    }
+    state.marketplace.update(&state.grants);
+    ok(&json!({ "installs": state.marketplace.newest_first().collect::<Vec<_>>() }))
 }
 
 #[derive(Deserialize)]

@@ -301,6 +301,11 @@ impl Grants {
         AccessTokenStatus::Valid { hub_id, scopes: &issued.scopes, expires_at: issued.expires_at }
     }
 
+    /// Returns whether a code was exchanged for a grant that no second use of the code has ended.
+    pub(crate) fn is_exchanged(&self, code: &Code) -> bool {
+        self.codes.is_exchanged(code)
+    }
+
     /// Returns the account that a code was issued for, even if the code is expired or used.
     pub(crate) fn owner_of_code(&self, code: &Code) -> Option<i64> {
         self.codes.owner(code)

@@ -70,6 +70,7 @@ Control (reads and writes JSON; send content-type: application/json):
   POST /_emulator/hubs/{hub_id}/uninstall {}
   DELETE /_emulator/hubs/{hub_id}         delete the account
   POST /_emulator/user                    {\"super_admin\":false,\"marketplace_access\":false}; GET
+  GET  /_emulator/marketplace             the installs that began on the page /marketplace
   POST /_emulator/rotation                {\"rotation\":\"strict\"}; GET
   POST /_emulator/sunset                  {\"versions\":[\"v1\"]}; GET, DELETE
   GET  /_emulator/journal                 the requests that came in, secrets masked; DELETE

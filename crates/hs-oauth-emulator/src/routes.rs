@@ -11,7 +11,7 @@ use crate::consent::authorization_request::AuthorizationPath;
 use crate::faults::Target;
 use crate::journal::{Entry, Mask};
 use crate::state::{SERVED_VERSIONS, State};
-use crate::{account_info, app_installs, consent, control, home, responses, token_api};
+use crate::{account_info, app_installs, consent, control, home, marketplace, responses, token_api};
 
 /// The size of the largest body that is read, in bytes: 1 MiB. A request with a larger one gets the status 413.
 pub const MAX_BODY_SIZE: usize = 1024 * 1024;
@@ -22,9 +22,9 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
     let path = request.uri().path();
     let mask = Mask { token_generator: &state.token_generator, settings: &state.settings };
     let mut entry = (!control::is_under(path)).then(|| Entry::from_request(mask, now, &request));
-    // HEAD is handled like GET, except on the consent page. There a GET creates a ticket or a code, and a HEAD request
-    // must change nothing (RFC 9110 §9.2.1).
-    if is_head && AuthorizationPath::from_path(path).is_none() {
+    // HEAD is handled like GET, except where a GET creates a ticket or a code: on the consent page, and where a browser comes back to
+    // the Marketplace. A HEAD request must change nothing (RFC 9110 §9.2.1).
+    if is_head && AuthorizationPath::from_path(path).is_none() && path != marketplace::RETURN_PATH {
         *request.method_mut() = Method::GET;
     }
     let mut response = match &mut entry {
@@ -80,6 +80,8 @@ fn dispatch(
     }
     match path {
         "/" => home::respond(state, request),
+        marketplace::PATH => marketplace::respond(state, now, request),
+        marketplace::RETURN_PATH => marketplace::come_back(state, now, request),
         _ => responses::error_response(&mut state.token_generator, responses::unknown_address()),
     }
 }

@@ -8,6 +8,7 @@ use crate::consent::tickets::Tickets;
 use crate::faults::Faults;
 use crate::grants::Grants;
 use crate::journal::Journal;
+use crate::marketplace::installs::MarketplaceInstalls;
 use crate::settings::{Permissions, Rotation, Settings};
 use crate::token_generator::TokenGenerator;
 
@@ -20,6 +21,7 @@ pub(crate) struct State {
     pub(crate) grants: Grants,
     pub(crate) token_generator: TokenGenerator,
     pub(crate) tickets: Tickets,
+    pub(crate) marketplace: MarketplaceInstalls,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
     pub(crate) rotation: Rotation,
@@ -36,6 +38,7 @@ impl State {
             grants: Grants::new(&settings),
             token_generator: TokenGenerator::new(settings.seed),
             tickets: Tickets::default(),
+            marketplace: MarketplaceInstalls::default(),
             faults: Faults::default(),
             journal: Journal::default(),
             rotation: settings.rotation,

@@ -1,9 +1,9 @@
 //! Reads and checks the authorization request in the query of `GET /oauth/authorize` (RFC 6749 §4.1.1, RFC 7636 §4.3).
 
 use hs_oauth_core::Scopes;
-use percent_encoding::percent_decode_str;
 
 use super::redirect_target::RedirectTarget;
+use crate::raw_query::{decoded, raw_values};
 use crate::registered_scopes::ScopeMismatch;
 use crate::settings::{Settings, has_response_parameter};
 
@@ -163,9 +163,8 @@ impl<'q> Query<'q> {
 
     /// Returns every name in the parameters of these names, whether it can be a scope or not.
     fn scope_names(&self, parameters: &[&str]) -> Vec<String> {
-        let pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
-        let values = pairs.filter(|pair| parameters.contains(&&*decoded(pair.0))).map(|pair| decoded(pair.1));
-        let values: Vec<_> = values.collect();
+        let values: Vec<_> =
+            parameters.iter().flat_map(|name| raw_values(self.0, name)).map(decoded).collect();
         let names = values.iter().flat_map(|value| value.split([' ', '+']));
         names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
@@ -177,19 +176,12 @@ impl<'q> Query<'q> {
     /// Returns a parameter's value as it is written, still escaped. A parameter without a value counts as absent (RFC
     /// 6749 §3.1).
     fn raw_value(&self, name: &str) -> Result<Option<&'q str>, ErrorParameters> {
-        let mut values = (self.0.split('&'))
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .filter(|pair| decoded(pair.0) == name)
-            .map(|pair| pair.1);
+        let mut values = raw_values(self.0, name);
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(("invalid_request", "a parameter is there more than once")),
             (value, None) => Ok(value.filter(|value| !value.is_empty())),
         }
     }
-}
-
-fn decoded(raw: &str) -> String {
-    percent_decode_str(&raw.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 /// Parses scopes that are separated by spaces or by `+`. Some apps escape the `+` that stands for a space, so it can
