@@ -55,7 +55,7 @@ fn forbidden(category: &str, message: &str) -> Box<ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use hs_oauth_core::{AccessToken, ClientCredentials, NextStep};
+    use hs_oauth_core::{AccessToken, ClientCredentials, NextStep, Refresh};
     use http::{Method, Request, Response};
 
     use crate::faults::{Fault, Target};
@@ -118,7 +118,10 @@ mod tests {
     #[test]
     fn an_uninstall_needs_the_scope_oauth_and_the_token_of_an_account() {
         let mut harness = Harness::new();
-        let without = harness.install_with_scopes("crm.objects.contacts.read");
+        let tokens = harness.install();
+        let fewer =
+            Refresh::new(refresh_token(&tokens)).with_scopes("crm.objects.contacts.read".parse().unwrap());
+        let without = harness.call(&fewer).unwrap();
         let response = uninstall(&mut harness, PATH, &without.access_token);
         assert_error_response(&response);
         let body = json(&response);

@@ -1,5 +1,6 @@
 //! The control API under `/_emulator/`, which reads and writes JSON. HubSpot has nothing like it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hs_oauth_core::{ApiError, Scopes, Timestamp};
@@ -15,6 +16,7 @@ use crate::journal::Entry;
 use crate::responses::{self, bad_request, error, not_found};
 use crate::settings::Rotation;
 use crate::state::{SERVED_VERSIONS, State};
+use crate::webhook::{SignedWebhook, Webhook};
 
 const ROOT: &str = "/_emulator";
 
@@ -35,6 +37,7 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u
         "/hubs" => hubs(state, request),
         "/user" => user(state, request),
         "/marketplace" => marketplace(state, request),
+        "/webhooks" => webhooks(state, now, request),
         "/rotation" => rotation(state, request),
         "/sunset" => sunset(state, request),
         "/journal" => journal(state, request),
@@ -67,6 +70,7 @@ fn index(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outco
             "/_emulator/hubs/{hub_id}/uninstall": "POST {}",
             "/_emulator/user": "GET, POST {\"super_admin\": true | false, \"marketplace_access\": true | false}",
             "/_emulator/marketplace": "GET",
+            "/_emulator/webhooks": "POST {\"url\": URL, \"version\": \"v1\" | \"v2\" | \"v3\", \"body\": text or JSON, \"method\": text}",
             "/_emulator/rotation": "GET, POST {\"rotation\": \"keep\" | \"rotate\" | \"strict\"}",
             "/_emulator/sunset": "GET, POST {\"versions\": [\"v1\"]}, DELETE",
             "/_emulator/journal": "GET, DELETE",
@@ -251,6 +255,28 @@ fn marketplace(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
     ok(&json!({ "installs": state.marketplace.newest_first().collect::<Vec<_>>() }))
 }
 
+/// Returns the webhook's signed request, in words and as an extension of the response. The server sends it and responds with what came
+/// back instead.
+fn webhooks(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outcome {
+    if request.method() != Method::POST {
+        return Ok(method_not_allowed(state, request, "POST, OPTIONS"));
+    }
+    let webhook: Webhook = body(request)?;
+    let signed = webhook.to_request(&state.settings, now).map_err(bad_request)?;
+    let headers = signed.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or("")));
+    let mut response = responses::json(
+        StatusCode::OK,
+        &json!({
+            "method": signed.method().as_str(),
+            "url": signed.uri().to_string(),
+            "headers": headers.collect::<BTreeMap<_, _>>(),
+            "body": String::from_utf8_lossy(signed.body()),
+        }),
+    );
+    response.extensions_mut().insert(SignedWebhook(signed));
+    Ok(response)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewRotation {
@@ -393,6 +419,7 @@ mod tests {
             "hubs/62515",
             "hubs/62515/uninstall",
             "user",
+            "webhooks",
             "rotation",
             "sunset",
             "reset",
@@ -420,6 +447,11 @@ mod tests {
             ("/hubs/62515", r#"{"lack":[]}"#, "`lack`"),
             ("/hubs/62515", "{}", "`lacks`"),
             ("/user", r#"{"admin":true}"#, "`admin`"),
+            ("/webhooks", "{}", "`url`"),
+            ("/webhooks", r#"{"url":"http://localhost/","at":1}"#, "`at`"),
+            ("/webhooks", r#"{"url":"http://localhost/","version":"v4"}"#, "`v4`"),
+            ("/webhooks", r#"{"url":"http://localhost/","method":"a b"}"#, "method"),
+            ("/webhooks", r#"{"url":"https://evil.example/"}"#, "loopback"),
             ("/rotation", r#"{"rotation":"sometimes"}"#, "`sometimes`"),
             ("/sunset", r#"{"versions":["v2"]}"#, "v1, v3, 2026-03, 2026-09"),
             ("/reset", r#"{"all":true}"#, "`all`"),

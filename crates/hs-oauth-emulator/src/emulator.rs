@@ -9,6 +9,7 @@ use crate::journal::Entry;
 use crate::routes;
 use crate::settings::{Permissions, Rotation, Settings};
 use crate::state::State;
+use crate::webhook::Webhook;
 
 /// An emulator of HubSpot's OAuth: one app, the accounts that can install it, and what they have granted.
 ///
@@ -109,6 +110,15 @@ impl Emulator {
     /// account.
     pub fn delete_hub(&mut self, hub_id: i64) -> bool {
         self.state.grants.delete_hub(hub_id)
+    }
+
+    /// Returns the request that brings a webhook to an application, signed with the client secret as HubSpot does. `now` is the time by
+    /// the caller's clock, and the signature has that of the emulator's. The request has an absolute URL. The caller sends it.
+    ///
+    /// # Errors
+    /// A message that says what is wrong, if the webhook's URL is not an `http` URL on a loopback address.
+    pub fn sign_webhook(&self, now: Timestamp, webhook: &Webhook) -> Result<Request<Vec<u8>>, String> {
+        webhook.to_request(&self.state.settings, self.state.emulated_time(now))
     }
 
     /// Goes back to the settings: no grants, no faults, an empty journal, and a clock that agrees with the caller's.

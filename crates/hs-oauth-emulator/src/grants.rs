@@ -15,7 +15,7 @@ use access_tokens::{AccessTokens, IssuedAccessToken};
 use codes::Codes;
 pub(crate) use codes::Consent;
 pub(crate) use grant_error::GrantError;
-use hs_oauth_core::{Code, CodeVerifier, RefreshToken, Scope, Scopes, Timestamp, TokenSet, TokenUse};
+use hs_oauth_core::{Code, CodeVerifier, RefreshToken, Scopes, Timestamp, TokenSet, TokenUse};
 pub(crate) use hubs::Hub;
 use hubs::Hubs;
 
@@ -120,10 +120,10 @@ impl Grants {
 
     /// Splits scopes into those that an account can grant and those that it cannot.
     pub(crate) fn split_by_account(&self, hub_id: i64, scopes: &Scopes) -> (Scopes, Scopes) {
-        let hub = self.hubs.get(hub_id);
-        let can_grant = |scope: &Scope| !hub.is_some_and(|hub| hub.lacks.contains(scope.as_str()));
-        let (granted, lacking): (Vec<_>, Vec<_>) = scopes.iter().cloned().partition(can_grant);
-        (granted.into_iter().collect(), lacking.into_iter().collect())
+        let lacks = self.hubs.get(hub_id).map_or(Scopes::NONE, |hub| hub.lacks.clone());
+        let granted = scopes.without(&lacks);
+        let lacking = scopes.without(&granted);
+        (granted, lacking)
     }
 
     /// Makes all codes and tokens of an account invalid. Returns false if there is no such account.

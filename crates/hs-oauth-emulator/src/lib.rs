@@ -52,6 +52,7 @@ mod grants;
 mod home;
 mod html;
 mod journal;
+mod loopback;
 mod marketplace;
 mod raw_query;
 mod refusal;
@@ -66,6 +67,7 @@ mod state;
 mod testing;
 mod token_api;
 mod token_generator;
+mod webhook;
 
 pub use delivery::{Cut, Delivery};
 pub use emulator::Emulator;
@@ -79,6 +81,7 @@ pub use server::{Server, ServerBuilder};
 pub use settings::has_response_parameter;
 pub use settings::{Permissions, Rotation, Settings, User};
 pub use state::SERVED_VERSIONS;
+pub use webhook::Webhook;
 
 #[cfg(all(doctest, feature = "server"))]
 #[doc = include_str!("../README.md")]

@@ -70,6 +70,8 @@ Control (reads and writes JSON; send content-type: application/json):
   POST /_emulator/hubs/{hub_id}/uninstall {}
   DELETE /_emulator/hubs/{hub_id}         delete the account
   POST /_emulator/user                    {\"super_admin\":false,\"marketplace_access\":false}; GET
+  POST /_emulator/webhooks                {\"url\":\"http://localhost:3000/webhooks\",\"version\":\"v3\",\"body\":[]}; sends a
+                                          signed request and responds with what came back
   GET  /_emulator/marketplace             the installs that began on the page /marketplace
   POST /_emulator/rotation                {\"rotation\":\"strict\"}; GET
   POST /_emulator/sunset                  {\"versions\":[\"v1\"]}; GET, DELETE
@@ -314,7 +316,7 @@ mod tests {
     #[test]
     fn registered_scopes_with_commas_or_of_two_kinds_are_wrong_usage() {
         for (given, expected) in [
-            (&["--required-scopes", "oauth,a"][..], "`oauth,a` is not a scope; separate scopes by spaces"),
+            (&["--required-scopes", "oauth,a"][..], "put spaces between scopes"),
             (&["--required-scopes=a", "--optional-scopes=a"], "`a` is registered as more than one kind"),
             (&["--conditional-scopes", "a\"b"], "--conditional-scopes"),
         ] {

@@ -352,6 +352,53 @@ mod tests {
         }
     }
 
+    /// The app's side, as core has it. The emulator's `returnUrl` is on loopback, which core accepts of an app whose consent page is on
+    /// loopback, too.
+    #[test]
+    fn an_app_built_on_core_does_all_it_has_to_in_both_variants() {
+        use hs_oauth_core::{CallbackLeg, Endpoint, ExchangeCode, PendingAuthorizations, Randomness};
+        let mut browser = browser();
+        let now = browser.0.now;
+        let app = hs_oauth_core::App::hubspot(
+            "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+            hs_oauth_core::ClientSecret::new("0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0").unwrap(),
+        )
+        .with_redirect_uri(CALLBACK)
+        .with_app_base("http://localhost:4380")
+        .build()
+        .unwrap();
+        let query = |url: &str| url.split_once('?').unwrap().1.to_owned();
+
+        let first = query(location(&browser.start("partner_sign_in=no")));
+        let CallbackLeg::Unconfirmed(install) = CallbackLeg::read(&app, now, &first).unwrap() else {
+            panic!("{first}");
+        };
+        let return_url = install.return_url().unwrap().as_str().to_owned();
+        let exchange = install.exchange(now).unwrap();
+        let response = browser.0.send(exchange.to_http(&app));
+        let tokens =
+            exchange.read_response(&app, now, &response).unwrap().tokens_confirmed_by_signed_in_person();
+        assert_eq!(tokens.hub_id, Some(62515));
+        assert!(html(&browser.get(&return_url)).contains(DONE));
+
+        let first = query(location(&browser.start("partner_sign_in=yes")));
+        let CallbackLeg::SignIn(sign_in) = CallbackLeg::read(&app, now, &first).unwrap() else {
+            panic!("{first}");
+        };
+        let hour = std::time::Duration::from_secs(3600);
+        let begun = sign_in.begin_with(&app, now, hour, Randomness::new([5; 32], [6; 32])).unwrap();
+        let mut session = PendingAuthorizations::default();
+        session.insert(now, begun.pending);
+        let second = query(location(&browser.get(begun.url.as_str())));
+        let CallbackLeg::Finalize(finalize) = CallbackLeg::read(&app, now, &second).unwrap() else {
+            panic!("{second}");
+        };
+        let exchange = ExchangeCode::new(finalize.accept(now, &mut session).unwrap());
+        let response = browser.0.send(exchange.to_http(&app));
+        assert_eq!(exchange.read_response(&app, now, &response).unwrap().hub_id, Some(62515));
+        assert!(html(&browser.get(finalize.return_url().as_str())).contains(DONE));
+    }
+
     #[test]
     fn an_app_that_brings_no_state_or_two_gets_no_code_and_can_try_again() {
         let mut browser = browser();

@@ -31,7 +31,7 @@ impl RegisteredScopes {
     /// ```
     ///
     /// # Errors
-    /// A message that names the scope, if a scope is of two kinds or has a comma in its name.
+    /// A message that names the scope, if a scope is of more than one kind.
     pub fn new(required: Scopes, conditionally_required: Scopes, optional: Scopes) -> Result<Self, String> {
         let mut all = Scopes::from_names(["oauth"]).map_err(|error| error.to_string())?;
         all.extend(required);
@@ -40,13 +40,6 @@ impl RegisteredScopes {
             let kinds = [&registered.required, &registered.conditionally_required, &registered.optional];
             if kinds.iter().filter(|kind| kind.contains(scope.as_str())).count() > 1 {
                 return Err(format!("`{scope}` is registered as more than one kind of scope"));
-            }
-        }
-        for scope in
-            registered.required.iter().chain(&registered.conditionally_required).chain(&registered.optional)
-        {
-            if scope.as_str().contains(',') {
-                return Err(format!("`{scope}` is not a scope; separate scopes by spaces and not by commas"));
             }
         }
         Ok(registered)
@@ -146,8 +139,6 @@ mod tests {
             ("a", "", "b a", "`a`"),
             ("", "x y", "y", "`y`"),
             ("", "oauth", "", "`oauth`"),
-            ("a,b", "", "", "by spaces"),
-            ("", "", "a,b", "`a,b`"),
         ] {
             let error = registered(required, conditionally_required, optional).unwrap_err();
             assert!(error.contains(named), "{error}");
