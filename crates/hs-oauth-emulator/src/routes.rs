@@ -6,11 +6,12 @@ use hs_oauth_core::server::Received;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
+use crate::bearer::bearer;
 use crate::consent::authorization_request::AuthorizationPath;
 use crate::faults::Target;
 use crate::journal::{Entry, Mask};
 use crate::state::{SERVED_VERSIONS, State};
-use crate::{account_info, consent, control, home, responses, token_api};
+use crate::{account_info, app_installs, consent, control, home, marketplace, responses, token_api};
 
 /// The size of the largest body that is read, in bytes: 1 MiB. A request with a larger one gets the status 413.
 pub const MAX_BODY_SIZE: usize = 1024 * 1024;
@@ -21,9 +22,9 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
     let path = request.uri().path();
     let mask = Mask { token_generator: &state.token_generator, settings: &state.settings };
     let mut entry = (!control::is_under(path)).then(|| Entry::from_request(mask, now, &request));
-    // HEAD is handled like GET, except on the consent page. There a GET creates a ticket or a code, and a HEAD request
-    // must change nothing (RFC 9110 §9.2.1).
-    if is_head && AuthorizationPath::from_path(path).is_none() {
+    // HEAD is handled like GET, except where a GET creates a ticket or a code: on the consent page, and where a browser comes back to
+    // the Marketplace. A HEAD request must change nothing (RFC 9110 §9.2.1).
+    if is_head && AuthorizationPath::from_path(path).is_none() && path != marketplace::RETURN_PATH {
         *request.method_mut() = Method::GET;
     }
     let mut response = match &mut entry {
@@ -43,6 +44,9 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
     }
     response
 }
+
+/// Responds to a request to an API that needs an access token.
+type Handler = fn(&mut State, Timestamp, &Request<Vec<u8>>) -> Response<Vec<u8>>;
 
 fn dispatch(
     state: &mut State,
@@ -64,13 +68,20 @@ fn dispatch(
         entry.hub_id = received.as_ref().ok().and_then(|received| token_api::owner(&state.grants, received));
         return apply_next_fault(state, entry, |state| token_api::respond(state, now, request, received));
     }
+    let of_bearer = match path {
+        _ if account_info::is_path(path) => Some((Target::AccountInfo, account_info::respond as Handler)),
+        _ if app_installs::is_path(path) => Some((Target::Uninstall, app_installs::respond as Handler)),
+        _ => None,
+    };
+    if let Some((target, respond)) = of_bearer {
+        entry.operation = Some(target);
+        entry.hub_id = bearer(request).and_then(|token| state.grants.owner(token));
+        return apply_next_fault(state, entry, |state| respond(state, now, request));
+    }
     match path {
-        account_info::PATH => {
-            entry.operation = Some(Target::AccountInfo);
-            entry.hub_id = account_info::bearer(request).and_then(|token| state.grants.owner(token));
-            apply_next_fault(state, entry, |state| account_info::respond(state, now, request))
-        }
         "/" => home::respond(state, request),
+        marketplace::PATH => marketplace::respond(state, now, request),
+        marketplace::RETURN_PATH => marketplace::come_back(state, now, request),
         _ => responses::error_response(&mut state.token_generator, responses::unknown_address()),
     }
 }

@@ -16,8 +16,10 @@ pub enum Target {
     Introspect,
     /// The revocation of a refresh token, or its `DELETE` on `v1`.
     Revoke,
-    /// `GET /account-info/v3/details`. Only a fault with this target affects it.
+    /// `GET /account-info/{version}/details`. Only a fault with this target affects it.
     AccountInfo,
+    /// `DELETE /appinstalls/{version}/external-install`. Only a fault with this target affects it.
+    Uninstall,
 }
 
 impl Target {
