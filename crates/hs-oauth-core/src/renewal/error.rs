@@ -87,6 +87,12 @@ pub enum TokenError {
     /// The store failed, and there are no new tokens.
     #[error("{_0}; next: {}", self.next_step())]
     Store(StoreError),
+    /// HubSpot has taken the app out of the account, and that could not be saved. The tokens are still stored, and do not work any more.
+    #[error(
+        "the app is uninstalled, and that could not be saved{}; next: uninstall it again when the store works",
+        cause(Some(_0))
+    )]
+    UninstallUnsaved(StoreError),
     /// HubSpot issued tokens that could not be saved. They may exist nowhere else.
     ///
     /// The token manager holds them and saves them as soon as the store works again, unless another install or a disconnect came in between.
@@ -146,7 +152,9 @@ impl TokenError {
                 NextStep::FixConfiguration
             }
             Self::OtherAccount { .. } => NextStep::ReportBug,
-            Self::Store(error) | Self::Unsaved { error, .. } => error.next_step(),
+            Self::Store(error) | Self::UninstallUnsaved(error) | Self::Unsaved { error, .. } => {
+                error.next_step()
+            }
             Self::Superseded { .. } => NextStep::RestartAuthorization,
             Self::Interrupted | Self::ShutDown => NextStep::RetryAfter(None),
             Self::UnknownAccount { error: Some(error), .. } => error.next_step(),
@@ -167,7 +175,8 @@ impl TokenError {
     }
 
     /// Returns the error's name for programs and logs: `not_installed`, `gone`, `not_renewable`, `call`, `backing_off`,
-    /// `other_app`, `other_account`, `wrong_level`, `mass_refusal`, `store`, `unsaved`, `superseded`, `unknown_account`, `shut_down`, `no_runtime` or `interrupted`.
+    /// `other_app`, `other_account`, `wrong_level`, `mass_refusal`, `store`, `uninstall_unsaved`, `unsaved`, `superseded`,
+    /// `unknown_account`, `shut_down`, `no_runtime` or `interrupted`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::NotInstalled => "not_installed",
@@ -180,6 +189,7 @@ impl TokenError {
             Self::WrongLevel { .. } => "wrong_level",
             Self::MassRefusal { .. } => "mass_refusal",
             Self::Store(_) => "store",
+            Self::UninstallUnsaved(_) => "uninstall_unsaved",
             Self::Unsaved { .. } => "unsaved",
             Self::Superseded { .. } => "superseded",
             Self::UnknownAccount { .. } => "unknown_account",
@@ -249,6 +259,7 @@ mod tests {
             ),
             (TokenError::Store(store.clone()), "connection refused", store.next_step()),
             (TokenError::Unsaved { tokens, error: store.clone() }, "connection refused", store.next_step()),
+            (TokenError::UninstallUnsaved(store.clone()), "connection refused", store.next_step()),
             (TokenError::Call(refusal.clone()), "invalid_grant", NextStep::Reauthorize),
         ] {
             let text = error.to_string();
