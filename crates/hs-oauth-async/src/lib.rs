@@ -45,6 +45,8 @@
 //! `rustls` (default) or `native-tls` for TLS; without both, only loopback can be reached. `sealed` (default) for encryption of
 //! records at rest. `tracing` (default) for spans and events, which hold no secret.
 
+mod account_calls;
+mod app_tokens;
 mod client;
 mod driver;
 mod flight;

@@ -58,6 +58,8 @@
 //! feature compiles TRACE records of `log` out of the whole program. Without it, keep `ureq_proto` below TRACE. `log` takes one
 //! maximum level only: an application that sets one by a feature of its own has to switch this feature off.
 
+mod account_calls;
+mod app_tokens;
 mod client;
 mod driver;
 mod flight;

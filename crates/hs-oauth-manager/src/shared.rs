@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{
-    CurrentTokens, Demand, Disconnect, Input, Install, MassRefusal, RefreshHistory, Renewal, TokenError,
+    CurrentTokens, Demand, Disconnect, GrantId, Input, Install, MassRefusal, RefreshHistory, Renewal,
+    TokenError,
 };
 use hs_oauth_core::{
     Account, AppIdentity, Error, NextStep, Random, RefreshToken, Scopes, StoreError, Timestamp, TokenSet,
 };
 
+use crate::app_tokens::AppTokens;
 use crate::cache::{Cache, access_token, bearer};
 use crate::event::{Event, emit};
 use crate::flight::{Flight, Progress};
@@ -32,6 +34,8 @@ pub struct Shared<W: Waiting> {
     pub settings: Settings,
     /// The bearers that the process holds.
     pub cache: Cache,
+    /// The tokens of the app itself.
+    pub app_tokens: Arc<AppTokens<W>>,
     /// The flights that have not ended.
     pub flights: Arc<SingleFlight<W>>,
     /// The app whose tokens the manager holds.
@@ -48,11 +52,13 @@ impl<W: Waiting> Shared<W> {
     /// Returns the state of a new manager of the tokens of `app`.
     pub fn new(settings: Settings, app: AppIdentity) -> Self {
         let cache = Cache::new(settings.policy);
+        let app_tokens = Arc::new(AppTokens::new(settings.policy));
         let flights = Arc::new(SingleFlight::new(settings.limits));
         let refreshes = Mutex::new(RefreshHistory::new(settings.mass_refusal_limit));
         Self {
             settings,
             cache,
+            app_tokens,
             flights,
             app,
             refreshes,
@@ -291,6 +297,48 @@ impl<W: Waiting> Shared<W> {
             self.emit(&Event::Disconnected { account });
         }
         result
+    }
+
+    /// Begins to note that HubSpot took the app out of the account: `uninstalled` is the result of the call, and `grant` the grant that was
+    /// stored before it. A grant that is gone counts as uninstalled. Evicts the account from the cache, and returns the run that writes a
+    /// tombstone.
+    ///
+    /// # Errors
+    /// The error of the call. Nothing is changed.
+    pub fn begin_uninstall(
+        &self,
+        account: Account,
+        grant: Option<GrantId>,
+        uninstalled: Result<(), TokenError>,
+        random: Random,
+    ) -> Result<Disconnect, TokenError> {
+        match uninstalled {
+            Ok(()) | Err(TokenError::Gone { unsettled: false, .. }) => {}
+            // If the grant was lost in a renewal, the app may still be installed.
+            Err(error) => return Err(error),
+        }
+        self.cache.evict(account);
+        let run = Disconnect::new(self.app.clone(), random).without_revocation();
+        Ok(match grant {
+            Some(grant) => run.with_grant(grant),
+            None => run,
+        })
+    }
+
+    /// Ends a disconnect without revocation, as [`finish_disconnect`](Self::finish_disconnect) does. An install that could not be saved is
+    /// forgotten too.
+    ///
+    /// # Errors
+    /// The error of the run.
+    pub fn finish_forget(
+        &self,
+        task: TaskGuard<W>,
+        account: Account,
+        run: &Disconnect,
+        result: Result<(), TokenError>,
+    ) -> Result<(), TokenError> {
+        _ = self.discard_install(account, &result);
+        self.finish_disconnect(task, account, run, result)
     }
 
     /// Emits the events of a flight. Its guard must have been dropped, since the listener may shut the manager down.

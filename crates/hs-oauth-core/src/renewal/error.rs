@@ -139,6 +139,15 @@ impl TokenError {
         Some(Self::OtherApp { client_id, configured: app.client_id().to_owned(), tokens: None })
     }
 
+    /// Returns the error of an uninstall whose call has succeeded, for the error with which its tombstone was not written:
+    /// [`TokenError::UninstallUnsaved`] in place of [`TokenError::Store`].
+    pub fn after_uninstall(self) -> Self {
+        match self {
+            Self::Store(error) => Self::UninstallUnsaved(error),
+            error => error,
+        }
+    }
+
     /// Returns what to do next.
     pub fn next_step(&self) -> NextStep {
         match self {
