@@ -11,13 +11,16 @@ impl TokenManager {
     /// Asks HubSpot about the account: its time zone, its currency, its kind. After a 401 it obtains another bearer, by a renewal if necessary,
     /// and asks once more.
     ///
-    /// With [`AccountDetails::next_step_after`], the wait after a `DAILY` 429 of this account ends at the account's midnight.
+    /// From then on, a `DAILY` 429 makes this process wait for the account until its midnight, and not for an hour. For a response to a call
+    /// of your own, [`AccountDetails::next_step_after`] says so.
     ///
     /// # Errors
     /// - Those of [`bearer`](Self::bearer) if there is no bearer, and those of [`bearer_after_401`](Self::bearer_after_401).
     /// - [`TokenError::Call`] if HubSpot refused the call, or the response cannot be used, or none came.
     pub fn account_details(&self, account: Account) -> Result<AccountDetails, TokenError> {
-        self.call_as(account, ReadAccountDetails::new)
+        let details = self.call_as(account, ReadAccountDetails::new)?;
+        self.inner().shared.note_details(account, &details);
+        Ok(details)
     }
 
     /// Takes the app out of the account, and then forgets the account's tokens. HubSpot mails the account's admins.
@@ -54,14 +57,16 @@ impl TokenManager {
         account: Account,
         endpoint: impl Fn(AccessToken) -> E,
     ) -> Result<E::Output, TokenError> {
+        let inner = self.inner();
         let bearer = self.bearer(account)?;
         let token = access_token(&bearer).ok_or(TokenError::Interrupted)?;
-        match self.client().call(&endpoint(token)) {
+        match inner.client.call(&endpoint(token)) {
             Err(Error::Api(error)) if error.status == StatusCode::UNAUTHORIZED => {}
-            result => return result.map_err(TokenError::Call),
+            result => return inner.shared.called(account, result, inner.now()),
         }
         let bearer = self.bearer_after_401(account, &bearer)?;
         let token = access_token(&bearer).ok_or(TokenError::Interrupted)?;
-        self.client().call(&endpoint(token)).map_err(TokenError::Call)
+        let result = inner.client.call(&endpoint(token));
+        inner.shared.called(account, result, inner.now())
     }
 }

@@ -25,6 +25,7 @@
 mod app_tokens;
 mod cache;
 mod clock;
+mod daily_limit;
 mod entropy;
 mod event;
 mod exchange;
