@@ -89,8 +89,8 @@ pub use hs_oauth_core::{
     Refresh, RefreshToken, RefreshTokenInfo, ReleaseMonth, RequestSignatureError, RequestSignatureVersion,
     RequestVerifier, RescuedTokens, ResponseError, RetryPolicy, ReturnUrl, Revoke, Scope, Scopes, Signature,
     SignedAccessToken, State, StoreError, StoreErrorKind, TIMEOUT, Timestamp, Token, TokenSet, TokenType,
-    TokenUse, TransportError, TransportErrorKind, UnconfirmedInstall, UnconfirmedTokens, error_text, http,
-    printable,
+    TokenUse, TransportError, TransportErrorKind, UnconfirmedInstall, UnconfirmedTokens, Uninstall,
+    error_text, http, printable,
 };
 pub use hs_oauth_store::{FileStore, MemoryStore, Swapped, TokenStore};
 #[cfg(feature = "sealed")]

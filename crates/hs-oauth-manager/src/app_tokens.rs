@@ -85,8 +85,8 @@ impl<W: Waiting> AppTokens<W> {
             Some((_, Decision::RenewNow)) | None => None,
         };
         match (held, &entry.request) {
-            (Some(bearer), Some(_)) => return Ok(AppBearer::Use(bearer)),
-            (None, Some(flight)) => return Ok(AppBearer::Wait(flight.clone())),
+            (Some(bearer), Some(_)) => Ok(AppBearer::Use(bearer)),
+            (None, Some(flight)) => Ok(AppBearer::Wait(flight.clone())),
             (held, None) => match (held, self.request(flights, entry, scopes, now)) {
                 (Some(bearer), Ok(request)) => Ok(AppBearer::RenewSoon(bearer, request)),
                 (Some(bearer), Err(_)) => Ok(AppBearer::Use(bearer)),
