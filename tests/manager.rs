@@ -2,6 +2,7 @@
 
 mod budget;
 mod clock;
+mod end_of_install;
 mod faults;
 mod limits;
 mod relay;

@@ -13,10 +13,10 @@ use super::setup::{HUB, Manager, Setup, both, now};
 
 /// A clock that stands still until the test moves it.
 #[derive(Clone)]
-struct Clock(Arc<AtomicU64>);
+pub(super) struct Clock(Arc<AtomicU64>);
 
 impl Clock {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self(Arc::new(AtomicU64::new(now().as_millis())))
     }
 
@@ -25,13 +25,13 @@ impl Clock {
     }
 
     /// Moves this clock and HubSpot's.
-    fn advance(&self, setup: &Setup, by: Duration) {
+    pub(super) fn advance(&self, setup: &Setup, by: Duration) {
         self.0.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
         setup.hubspot.emulator(|emulator| emulator.advance(by));
     }
 
     /// Returns a manager with this clock.
-    fn manager(&self, setup: &Setup, per_second: u32) -> Manager {
+    pub(super) fn manager(&self, setup: &Setup, per_second: u32) -> Manager {
         let (clock, store) = (self.clone(), Arc::clone(&setup.store));
         let per_second = NonZeroU32::new(per_second).unwrap();
         if setup.index() == 0 {

@@ -17,6 +17,8 @@ pub(crate) struct Relay {
 pub(crate) enum Hold {
     Exchanges,
     Refreshes,
+    /// The requests for a token of the app itself.
+    AppTokens,
 }
 
 struct Shared {
@@ -141,6 +143,7 @@ impl Shared {
         let kind = match request {
             _ if request.contains("grant_type=authorization_code") => Hold::Exchanges,
             _ if request.contains("grant_type=refresh_token") => Hold::Refreshes,
+            _ if request.contains("grant_type=client_credentials") => Hold::AppTokens,
             _ => return,
         };
         let mut state = self.state();

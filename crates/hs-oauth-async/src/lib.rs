@@ -45,6 +45,8 @@
 //! `rustls` (default) or `native-tls` for TLS; without both, only loopback can be reached. `sealed` (default) for encryption of
 //! records at rest. `tracing` (default) for spans and events, which hold no secret.
 
+mod account_calls;
+mod app_tokens;
 mod client;
 mod driver;
 mod flight;
@@ -78,8 +80,8 @@ pub use hs_oauth_core::{
     Refresh, RefreshToken, RefreshTokenInfo, ReleaseMonth, RequestSignatureError, RequestSignatureVersion,
     RequestVerifier, RescuedTokens, ResponseError, RetryPolicy, ReturnUrl, Revoke, Scope, Scopes, Signature,
     SignedAccessToken, State, StoreError, StoreErrorKind, TIMEOUT, Timestamp, Token, TokenSet, TokenType,
-    TokenUse, TransportError, TransportErrorKind, UnconfirmedInstall, UnconfirmedTokens, error_text, http,
-    printable,
+    TokenUse, TransportError, TransportErrorKind, UnconfirmedInstall, UnconfirmedTokens, Uninstall,
+    error_text, http, printable,
 };
 pub use hs_oauth_store::{AsyncTokenStore, FileStore, MemoryStore, Swapped, TokenStore, async_trait};
 #[cfg(feature = "sealed")]

@@ -273,6 +273,9 @@ impl TokenManager {
 
     /// Deletes the account's tokens and revokes its refresh token.
     ///
+    /// Use it if the account is to be connected no more. The app stays installed in the account: [`uninstall`](Self::uninstall) takes it out.
+    /// Tenants that share the account are disconnected too: [`forget`](Self::forget) spares them.
+    ///
     /// As soon as this begins, the manager no longer hands out the tokens. Other processes hand them out until they have to renew them.
     /// HubSpot accepts the access token until it expires.
     ///
@@ -293,6 +296,26 @@ impl TokenManager {
                 result = result.and(inner.client.revoke(&token).await.map_err(TokenError::Call));
             }
             inner.shared.finish_disconnect(task, account, &run, result)
+        };
+        self.inner.run_task(work).await
+    }
+
+    /// Forgets the account's tokens and revokes nothing: the grant stays as it is at HubSpot.
+    ///
+    /// Use it if several tenants of the app share one HubSpot account and one of them leaves: a revocation would break the others. It also
+    /// drops a refresh token that an earlier disconnect could not revoke. [`disconnect`](Self::disconnect) ends the grant too, and
+    /// [`uninstall`](Self::uninstall) takes the app out of the account. The event is `disconnected`.
+    ///
+    /// # Errors
+    /// Those of [`disconnect`](Self::disconnect), without [`TokenError::Call`].
+    pub async fn forget(&self, account: Account) -> Result<(), TokenError> {
+        self.inner.shared.check_level(account)?;
+        let inner = Arc::clone(&self.inner);
+        let work = |task| async move {
+            inner.shared.cache.evict(account);
+            let mut run = Disconnect::new(inner.shared.app.clone(), random()).without_revocation();
+            let result = inner.drive(account, Purpose::Caller, &mut run).await;
+            inner.shared.finish_forget(task, account, &run, result)
         };
         self.inner.run_task(work).await
     }
@@ -351,6 +374,10 @@ impl TokenManager {
             _ = run_on(&runtime, end).await;
         }
         flights.unsaved_tokens()
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
     }
 }
 

@@ -150,7 +150,7 @@ impl Inner {
 }
 
 /// Waits for the end of a flight, and returns its result.
-fn result_of(flight: &Flight) -> FlightResult {
+pub(crate) fn result_of(flight: &Flight) -> FlightResult {
     wait_for(flight, Duration::MAX).unwrap_or(Err(TokenError::Interrupted))
 }
 
@@ -163,6 +163,6 @@ fn wait_for(flight: &Flight, max: Duration) -> Option<FlightResult> {
 }
 
 /// Returns a thread of the manager that has not started.
-fn thread() -> Builder {
+pub(crate) fn thread() -> Builder {
     Builder::new().name(THREAD_NAME.to_owned())
 }

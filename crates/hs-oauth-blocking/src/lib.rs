@@ -58,6 +58,8 @@
 //! feature compiles TRACE records of `log` out of the whole program. Without it, keep `ureq_proto` below TRACE. `log` takes one
 //! maximum level only: an application that sets one by a feature of its own has to switch this feature off.
 
+mod account_calls;
+mod app_tokens;
 mod client;
 mod driver;
 mod flight;
@@ -87,8 +89,8 @@ pub use hs_oauth_core::{
     Refresh, RefreshToken, RefreshTokenInfo, ReleaseMonth, RequestSignatureError, RequestSignatureVersion,
     RequestVerifier, RescuedTokens, ResponseError, RetryPolicy, ReturnUrl, Revoke, Scope, Scopes, Signature,
     SignedAccessToken, State, StoreError, StoreErrorKind, TIMEOUT, Timestamp, Token, TokenSet, TokenType,
-    TokenUse, TransportError, TransportErrorKind, UnconfirmedInstall, UnconfirmedTokens, error_text, http,
-    printable,
+    TokenUse, TransportError, TransportErrorKind, UnconfirmedInstall, UnconfirmedTokens, Uninstall,
+    error_text, http, printable,
 };
 pub use hs_oauth_store::{FileStore, MemoryStore, Swapped, TokenStore};
 #[cfg(feature = "sealed")]

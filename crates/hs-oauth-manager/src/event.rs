@@ -40,7 +40,7 @@ pub enum Event<'a> {
         /// Whether the grant was probably lost in a renewal whose response never came, and not ended by the account.
         unsettled: bool,
     },
-    /// The account was disconnected by this manager.
+    /// The account was disconnected or forgotten by this manager, or the app was uninstalled.
     Disconnected {
         /// The account.
         account: Account,

@@ -7,6 +7,7 @@
 //!
 //! - [`Shared`] is the state that all clones of a manager share. It ties the parts below together.
 //! - [`Cache`] holds the bearers, and is read without a lock.
+//! - [`AppTokens`] holds the tokens of the app itself, and says who requests one and who waits for it.
 //! - [`SingleFlight`] allows one renewal at a time for each account: the first caller leads it, and the others follow.
 //! - [`RenewalQueue`] says when renewals begin: their rate, their order, and how many are in flight. It heeds what HubSpot's last
 //!   responses say.
@@ -21,8 +22,10 @@
 //!   [`RequestedScopes`] compares it with what was asked for.
 //! - [`Tries`], [`ExchangeError`] and [`SendError`] are about single calls.
 
+mod app_tokens;
 mod cache;
 mod clock;
+mod daily_limit;
 mod entropy;
 mod event;
 mod exchange;
@@ -44,6 +47,7 @@ mod tests;
 mod throttle;
 mod unsaved;
 
+pub use app_tokens::{AppBearer, AppTokenRequest, AppTokens};
 pub use cache::{Cache, Cached, Snapshot, access_token};
 pub use clock::Clock;
 pub use entropy::random;

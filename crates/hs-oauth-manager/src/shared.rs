@@ -6,13 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{
-    CurrentTokens, Demand, Disconnect, Input, Install, MassRefusal, RefreshHistory, Renewal, TokenError,
+    CurrentTokens, Demand, Disconnect, GrantId, Input, Install, MassRefusal, RefreshHistory, Renewal,
+    TokenError,
 };
 use hs_oauth_core::{
-    Account, AppIdentity, Error, NextStep, Random, RefreshToken, Scopes, StoreError, Timestamp, TokenSet,
+    Account, AccountDetails, AppIdentity, Error, NextStep, Random, RefreshToken, Scopes, StoreError,
+    Timestamp, TokenSet,
 };
 
+use crate::app_tokens::AppTokens;
 use crate::cache::{Cache, access_token, bearer};
+use crate::daily_limit::DailyLimits;
 use crate::event::{Event, emit};
 use crate::flight::{Flight, Progress};
 use crate::identity::NewTokens;
@@ -32,6 +36,8 @@ pub struct Shared<W: Waiting> {
     pub settings: Settings,
     /// The bearers that the process holds.
     pub cache: Cache,
+    /// The tokens of the app itself.
+    pub app_tokens: Arc<AppTokens<W>>,
     /// The flights that have not ended.
     pub flights: Arc<SingleFlight<W>>,
     /// The app whose tokens the manager holds.
@@ -40,6 +46,7 @@ pub struct Shared<W: Waiting> {
     refreshes: Mutex<RefreshHistory>,
     /// Whether a mass refusal has begun that no event has been emitted for.
     has_unreported_mass_refusal: AtomicBool,
+    daily_limits: DailyLimits,
     failures: RecentFailures,
     store_outage: StoreOutage,
 }
@@ -48,15 +55,18 @@ impl<W: Waiting> Shared<W> {
     /// Returns the state of a new manager of the tokens of `app`.
     pub fn new(settings: Settings, app: AppIdentity) -> Self {
         let cache = Cache::new(settings.policy);
+        let app_tokens = Arc::new(AppTokens::new(settings.policy));
         let flights = Arc::new(SingleFlight::new(settings.limits));
         let refreshes = Mutex::new(RefreshHistory::new(settings.mass_refusal_limit));
         Self {
             settings,
             cache,
+            app_tokens,
             flights,
             app,
             refreshes,
             has_unreported_mass_refusal: AtomicBool::new(false),
+            daily_limits: DailyLimits::default(),
             failures: RecentFailures::default(),
             store_outage: StoreOutage::default(),
         }
@@ -137,6 +147,8 @@ impl<W: Waiting> Shared<W> {
     ) -> Input {
         self.flights.note_response(Some(account), &response, self.settings.clock.wait_time());
         let is_refused = response.as_ref().is_err_and(|error| error.next_step() == NextStep::Reauthorize);
+        // Only this account waits until its midnight.
+        let response = self.daily_limits.until_midnight(account, response, now);
         let mass_refusal = match response.is_ok() || is_refused && !is_recheck {
             true => {
                 self.refreshes.lock().unwrap_or_else(PoisonError::into_inner).note(now, account, is_refused)
@@ -306,6 +318,7 @@ impl<W: Waiting> Shared<W> {
         // A flight may have published tokens before the tombstone was stored.
         self.cache.evict(account);
         self.failures.forget(account);
+        self.daily_limits.forget(account);
         // The listener may shut the manager down, which waits until no task is under way.
         drop(task);
         // The tokens are forgotten even if the refresh token could not be revoked.
@@ -313,6 +326,67 @@ impl<W: Waiting> Shared<W> {
             self.emit(&Event::Disconnected { account });
         }
         result
+    }
+
+    /// Notes the details of an account. From now on, the wait after a `DAILY` 429 of this account ends at its midnight.
+    pub fn note_details(&self, account: Account, details: &AccountDetails) {
+        self.daily_limits.note(account, details.clone());
+    }
+
+    /// Returns the result of a call with the account's bearer, for the caller.
+    ///
+    /// # Errors
+    /// [`TokenError::Call`] with the error of the call. The wait after a `DAILY` 429 ends at the account's midnight, if its details are
+    /// known.
+    pub fn called<T>(
+        &self,
+        account: Account,
+        result: Result<T, Error>,
+        now: Timestamp,
+    ) -> Result<T, TokenError> {
+        self.daily_limits.until_midnight(account, result, now).map_err(TokenError::Call)
+    }
+
+    /// Begins to note that HubSpot took the app out of the account: `uninstalled` is the result of the call, and `grant` the grant that was
+    /// stored before it. A grant that is gone counts as uninstalled. Evicts the account from the cache, and returns the run that writes a
+    /// tombstone.
+    ///
+    /// # Errors
+    /// The error of the call. Nothing is changed.
+    pub fn begin_uninstall(
+        &self,
+        account: Account,
+        grant: Option<GrantId>,
+        uninstalled: Result<(), TokenError>,
+        random: Random,
+    ) -> Result<Disconnect, TokenError> {
+        match uninstalled {
+            Ok(()) | Err(TokenError::Gone { unsettled: false, .. }) => {}
+            // If the grant was lost in a renewal, the app may still be installed.
+            Err(error) => return Err(error),
+        }
+        self.cache.evict(account);
+        let run = Disconnect::new(self.app.clone(), random).without_revocation();
+        Ok(match grant {
+            Some(grant) => run.with_grant(grant),
+            None => run,
+        })
+    }
+
+    /// Ends a disconnect without revocation, as [`finish_disconnect`](Self::finish_disconnect) does. An install that could not be saved is
+    /// forgotten too.
+    ///
+    /// # Errors
+    /// The error of the run.
+    pub fn finish_forget(
+        &self,
+        task: TaskGuard<W>,
+        account: Account,
+        run: &Disconnect,
+        result: Result<(), TokenError>,
+    ) -> Result<(), TokenError> {
+        _ = self.discard_install(account, &result);
+        self.finish_disconnect(task, account, run, result)
     }
 
     /// Emits the events of a flight. Its guard must have been dropped, since the listener may shut the manager down.
@@ -351,7 +425,10 @@ mod tests {
     use std::sync::Mutex;
     use std::time::Duration;
 
-    use hs_oauth_core::{AccessToken, StoreErrorKind};
+    use hs_oauth_core::http::{Response, StatusCode};
+    use hs_oauth_core::{
+        AccessToken, ApiError, App, ClientSecret, Endpoint, Operation, ReadAccountDetails, StoreErrorKind,
+    };
 
     use super::*;
     use crate::queue::Purpose;
@@ -480,6 +557,41 @@ mod tests {
             end(&shared, flight, TokenError::Store(down()), NOW.plus(Duration::from_secs(second)));
         }
         assert_eq!(*events.lock().unwrap(), [("failed", 0), ("failed", 1)]);
+    }
+
+    /// HubSpot's "API usage guidelines": a daily limit resets at midnight in the account's time zone.
+    #[test]
+    fn after_a_daily_limit_an_account_whose_details_are_known_waits_until_its_midnight_and_others_an_hour() {
+        let daily = || {
+            let mut error = ApiError::new(Operation::Refresh, StatusCode::TOO_MANY_REQUESTS);
+            error.policy_name = Some("DAILY".to_owned());
+            Err::<TokenSet, _>(Error::from(error))
+        };
+        let hours = |hours: u64| Some(NextStep::RetryAfter(Some(Duration::from_secs(hours * 3600))));
+        // 00:00 in Greenwich, 19:00 in New York.
+        let now = Timestamp::from_secs(20_718 * 24 * 3600);
+        let next_step =
+            |shared: &Shared<Recorder>, account| match shared.refreshed(account, false, now, daily()) {
+                Input::Refreshed { response, .. } => response.err().map(|error| error.next_step()),
+                other => panic!("{other:?}"),
+            };
+        let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
+        let body = r#"{"portalId":1,"utcOffsetMilliseconds":-18000000}"#;
+        let request = ReadAccountDetails::new(AccessToken::new("a").unwrap());
+        let details = request.read_response(&app, now, &Response::new(body)).unwrap();
+
+        let (shared, _) = shared();
+        assert_eq!(next_step(&shared, ACCOUNT), hours(1));
+        shared.note_details(ACCOUNT, &details);
+        assert_eq!(next_step(&shared, ACCOUNT), hours(5));
+        assert_eq!(shared.called(ACCOUNT, daily(), now).err().map(|error| error.next_step()), hours(5));
+        assert_eq!(next_step(&shared, Account::hub(2)), hours(1));
+        let all = shared.before_send(Account::hub(2));
+        assert!(matches!(all, Some(Input::Paused { wait, .. }) if wait <= Duration::from_secs(3600)));
+        let run = Disconnect::new(self::app(), Random::new([1; 32]));
+        let task = shared.flights.start_task().unwrap();
+        shared.finish_disconnect(task, ACCOUNT, &run, Ok(())).unwrap();
+        assert_eq!(next_step(&shared, ACCOUNT), hours(1), "they are forgotten");
     }
 
     /// Tokens that could not be saved exist nowhere else, so every attempt to save them is made.

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::{Endpoint, error_response, request_with_bearer};
 use crate::app::App;
-use crate::error::{Error, Operation, ResponseError};
+use crate::error::{ApiError, Error, Operation, ResponseError};
 use crate::json::{self, Scalar, json_object, required};
+use crate::next_step::NextStep;
 use crate::secret::AccessToken;
 use crate::timestamp::Timestamp;
 use crate::version::Resource;
@@ -142,6 +143,18 @@ impl AccountDetails {
         let end = i128::from(now.as_millis()) + DAY - since_midnight;
         Some(Timestamp::from_millis(u64::try_from(end).unwrap_or(u64::MAX)))
     }
+
+    /// Returns what to do after an error response to a call for this account, which came at `now`: that of [`ApiError::next_step`], which does
+    /// not know the account. The wait after a `DAILY` 429 without `Retry-After` ends with the account's day, and not after an hour.
+    pub fn next_step_after(&self, error: &ApiError, now: Timestamp) -> NextStep {
+        let is_daily = error.policy_name.as_deref() == Some("DAILY") && error.retry_after.is_none();
+        match (error.next_step(), self.day_ends_at(now)) {
+            (NextStep::RetryAfter(Some(_)), Some(end)) if error.status == 429 && is_daily => {
+                NextStep::RetryAfter(Some(end.since(now)))
+            }
+            (next, _) => next,
+        }
+    }
 }
 
 impl AccountType {
@@ -262,6 +275,30 @@ mod tests {
         let midnight = at("Tue, 22 Sep 2026 00:00:00 GMT");
         assert_eq!(utc.day_ends_at(midnight), Some(at("Wed, 23 Sep 2026 00:00:00 GMT")), "a new day");
         assert_eq!(read(r#"{"portalId":1}"#).unwrap().day_ends_at(now), None);
+    }
+
+    /// HubSpot's "API usage guidelines".
+    #[test]
+    fn only_the_wait_after_a_daily_limit_without_retry_after_ends_at_the_midnight_of_the_account() {
+        let details = read(r#"{"portalId":1,"utcOffsetMilliseconds":-18000000}"#).unwrap();
+        // 00:00 in Greenwich, 19:00 in New York.
+        let now = Timestamp::from_secs(20_718 * 24 * 3600);
+        let mut daily = ApiError::new(Operation::Introspect, http::StatusCode::TOO_MANY_REQUESTS);
+        daily.policy_name = Some("DAILY".to_owned());
+        let wait = |hours: u64| NextStep::RetryAfter(Some(std::time::Duration::from_secs(hours * 3600)));
+        assert_eq!((daily.next_step(), details.next_step_after(&daily, now)), (wait(1), wait(5)));
+
+        let unknown = read(r#"{"portalId":1}"#).unwrap();
+        assert_eq!(unknown.next_step_after(&daily, now), wait(1));
+        let mut asked = daily.clone();
+        asked.retry_after = Some(std::time::Duration::from_secs(7200));
+        let mut other = daily.clone();
+        other.policy_name = Some("TEN_SECONDLY_ROLLING".to_owned());
+        let mut outage = daily;
+        outage.status = http::StatusCode::BAD_GATEWAY;
+        for error in [asked, other, outage] {
+            assert_eq!(details.next_step_after(&error, now), error.next_step());
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! How an account is disconnected: first in the store, so that no tokens are handed out or renewed any more, then at HubSpot.
+//! How an account is disconnected: first in the store, so that no tokens are handed out or renewed any more, then at HubSpot. An account
+//! that is only forgotten is disconnected in the store alone.
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub struct Disconnect {
     app: AppIdentity,
     random: Random,
     grant: GrantId,
-    /// The grant that was stored when the run began.
+    revokes: bool,
+    /// The grant that is to end: that which was stored when the run began, if the caller has named none.
     before: Option<GrantId>,
     was_installed: bool,
     failures: u32,
@@ -60,12 +62,27 @@ impl Disconnect {
             app,
             random,
             grant,
+            revokes: true,
             before: None,
             was_installed: false,
             failures: 0,
             conflicts: 0,
             state: State::Start,
         }
+    }
+
+    /// Makes this a run that revokes nothing: it forgets the tokens, and leaves the grant as it is at HubSpot. Renewals that are in progress
+    /// revoke nothing either. A refresh token that an earlier disconnect could not revoke is forgotten too.
+    pub fn without_revocation(mut self) -> Self {
+        self.revokes = false;
+        self
+    }
+
+    /// Makes this a run that ends this grant alone. If another one is stored when the run begins, the run ends with
+    /// [`TokenError::Superseded`].
+    pub fn with_grant(mut self, grant: GrantId) -> Self {
+        self.before = Some(grant);
+        self
     }
 
     /// Returns whether the account was installed when the run began, with a grant that is live or gone.
@@ -77,11 +94,16 @@ impl Disconnect {
         if let Some(error) = TokenError::other_app(&self.app, stored.record.client_id.as_deref()) {
             return Step::Done(Err(error));
         }
-        if stored.record.state == GrantState::Disconnected {
+        let is_tombstone = stored.record.state == GrantState::Disconnected;
+        if is_tombstone && (self.revokes || stored.record.revoke.is_none()) {
             return self.revoke(stored);
         }
-        let refresh_token = stored.record.tokens.and_then(|tokens| tokens.refresh_token);
-        let mut record = Box::new(Record::tombstone(self.grant, refresh_token));
+        let mut record = Box::new(match self.revokes {
+            true => {
+                Record::tombstone(self.grant, stored.record.tokens.and_then(|tokens| tokens.refresh_token))
+            }
+            false => Record::forgotten(self.grant),
+        });
         record.client_id = stored.record.client_id;
         self.state = State::WriteTombstone(record.clone());
         Step::Swap { expected: Some(stored.version), record, timeout: STORE_TIMEOUT }
@@ -144,7 +166,7 @@ impl Run for Disconnect {
     fn resume(&mut self, _: Timestamp, input: Input) -> Step<()> {
         match (std::mem::replace(&mut self.state, State::Done), input) {
             (State::FirstLoad, Input::Loaded(stored)) => {
-                self.before = stored.as_ref().map(|stored| stored.record.grant);
+                self.before = self.before.or_else(|| stored.as_ref().map(|stored| stored.record.grant));
                 self.was_installed = stored.as_ref().is_some_and(Stored::is_installed);
                 self.loaded(stored)
             }
@@ -187,3 +209,92 @@ impl Run for Disconnect {
 const MAX_TRIES: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const MAX_WAIT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::App;
+    use crate::error::StoreErrorKind;
+    use crate::secret::{AccessToken, ClientSecret};
+    use crate::token_set::TokenSet;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+    fn app() -> AppIdentity {
+        App::hubspot("client-id", ClientSecret::new("s3cret").unwrap()).build().unwrap().identity()
+    }
+
+    fn run() -> Disconnect {
+        Disconnect::new(app(), Random::new([1; 32]))
+    }
+
+    fn live() -> Record {
+        let mut tokens = TokenSet::new(AccessToken::new("a").unwrap(), 1800, NOW);
+        tokens.refresh_token = Some(RefreshToken::new("r").unwrap());
+        Record::new(GrantId::generate(&mut Random::new([2; 32])), tokens)
+    }
+
+    /// Loads `stored`, writes what the run wants to be written, and returns it with the step after that.
+    fn write(run: &mut Disconnect, stored: &Record) -> (Record, Step<()>) {
+        assert!(matches!(run.start(NOW), Step::Load { .. }));
+        let stored = Stored { version: 1, record: stored.clone() };
+        let Step::Swap { expected: Some(1), record, .. } = run.resume(NOW, Input::Loaded(Some(stored)))
+        else {
+            panic!("a tombstone is to be written")
+        };
+        (*record, run.resume(NOW, Input::Stored(2)))
+    }
+
+    /// HUBSPOT's "the end of an install": several tenants can share an account, so an account can be forgotten without a revocation.
+    #[test]
+    fn a_run_without_revocation_writes_a_tombstone_and_sends_nothing() {
+        let mut run = run().without_revocation();
+        let (tombstone, step) = write(&mut run, &live());
+        assert!(matches!(step, Step::Done(Ok(()))) && run.was_installed());
+        assert_eq!(tombstone.state, GrantState::Disconnected);
+        assert!(tombstone.forgotten && tombstone.revoke.is_none() && tombstone.tokens.is_none());
+    }
+
+    #[test]
+    fn a_run_without_revocation_drops_what_an_earlier_disconnect_could_not_revoke() {
+        let unrevoked = write(&mut run(), &live()).0;
+        assert!(unrevoked.revoke.is_some() && !unrevoked.forgotten);
+        let (tombstone, step) = write(&mut run().without_revocation(), &unrevoked);
+        assert!(matches!(step, Step::Done(Ok(()))));
+        assert!(tombstone.forgotten && tombstone.revoke.is_none());
+
+        let mut again = run().without_revocation();
+        _ = again.start(NOW);
+        let step = again.resume(NOW, Input::Loaded(Some(Stored { version: 2, record: tombstone })));
+        assert!(matches!(step, Step::Done(Ok(()))) && !again.was_installed());
+    }
+
+    #[test]
+    fn a_run_for_one_grant_leaves_an_install_that_came_in_between_alone() {
+        let other = GrantId::generate(&mut Random::new([3; 32]));
+        let mut run = run().without_revocation().with_grant(other);
+        _ = run.start(NOW);
+        let step = run.resume(NOW, Input::Loaded(Some(Stored { version: 1, record: live() })));
+        assert!(matches!(step, Step::Done(Err(TokenError::Superseded { tokens: None }))));
+    }
+
+    #[test]
+    fn a_store_that_keeps_failing_is_the_error_of_a_run_without_revocation() {
+        let mut run = run().without_revocation();
+        _ = run.start(NOW);
+        let mut step = run.resume(NOW, Input::Loaded(Some(Stored { version: 1, record: live() })));
+        let mut failures = 0;
+        loop {
+            step = match step {
+                Step::Swap { .. } | Step::Load { .. } => {
+                    failures += 1;
+                    run.resume(NOW, Input::StoreFailed(StoreError::new(StoreErrorKind::Unavailable)))
+                }
+                Step::Sleep(_) => run.resume(NOW, Input::Slept),
+                Step::Done(result) => break assert!(matches!(result, Err(TokenError::Store(_)))),
+                other => panic!("{other:?}"),
+            };
+        }
+        assert_eq!(failures, MAX_TRIES);
+    }
+}

@@ -88,6 +88,12 @@ pub enum TokenError {
     /// The store failed, and there are no new tokens.
     #[error("{_0}; next: {}", self.next_step())]
     Store(StoreError),
+    /// HubSpot has taken the app out of the account, and that could not be saved. The tokens are still stored, and do not work any more.
+    #[error(
+        "the app is uninstalled, and that could not be saved{}; next: uninstall it again when the store works",
+        cause(Some(_0))
+    )]
+    UninstallUnsaved(StoreError),
     /// HubSpot issued tokens that could not be saved. They may exist nowhere else.
     ///
     /// The token manager holds them and saves them as soon as the store works again, unless another install or a disconnect came in between.
@@ -139,6 +145,15 @@ impl TokenError {
         Some(Self::OtherApp { client_id, configured: app.client_id().to_owned(), tokens: None })
     }
 
+    /// Returns the error of an uninstall whose call has succeeded, for the error with which its tombstone was not written:
+    /// [`TokenError::UninstallUnsaved`] in place of [`TokenError::Store`].
+    pub fn after_uninstall(self) -> Self {
+        match self {
+            Self::Store(error) => Self::UninstallUnsaved(error),
+            error => error,
+        }
+    }
+
     /// Returns what to do next.
     pub fn next_step(&self) -> NextStep {
         match self {
@@ -150,7 +165,9 @@ impl TokenError {
             | Self::OtherAccount { .. }
             | Self::WrongLevel { .. }
             | Self::MassRefusal { .. } => NextStep::FixConfiguration,
-            Self::Store(error) | Self::Unsaved { error, .. } => error.next_step(),
+            Self::Store(error) | Self::UninstallUnsaved(error) | Self::Unsaved { error, .. } => {
+                error.next_step()
+            }
             Self::Superseded { tokens: Some(_) } => NextStep::RestartAuthorization,
             // A disconnect may be tried again.
             Self::Superseded { tokens: None } => NextStep::RetryAfter(None),
@@ -173,7 +190,8 @@ impl TokenError {
     }
 
     /// Returns the error's name for programs and logs: `not_installed`, `gone`, `not_renewable`, `call`, `backing_off`,
-    /// `other_app`, `other_account`, `wrong_level`, `mass_refusal`, `store`, `unsaved`, `superseded`, `unknown_account`, `shut_down`, `no_runtime` or `interrupted`.
+    /// `other_app`, `other_account`, `wrong_level`, `mass_refusal`, `store`, `uninstall_unsaved`, `unsaved`, `superseded`,
+    /// `unknown_account`, `shut_down`, `no_runtime` or `interrupted`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::NotInstalled => "not_installed",
@@ -186,6 +204,7 @@ impl TokenError {
             Self::WrongLevel { .. } => "wrong_level",
             Self::MassRefusal { .. } => "mass_refusal",
             Self::Store(_) => "store",
+            Self::UninstallUnsaved(_) => "uninstall_unsaved",
             Self::Unsaved { .. } => "unsaved",
             Self::Superseded { .. } => "superseded",
             Self::UnknownAccount { .. } => "unknown_account",
@@ -258,6 +277,7 @@ mod tests {
             ),
             (TokenError::Store(store.clone()), "connection refused", store.next_step()),
             (TokenError::Unsaved { tokens, error: store.clone() }, "connection refused", store.next_step()),
+            (TokenError::UninstallUnsaved(store.clone()), "connection refused", store.next_step()),
             (TokenError::Call(refusal.clone()), "invalid_grant", NextStep::Reauthorize),
         ] {
             let text = error.to_string();

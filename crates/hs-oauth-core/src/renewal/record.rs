@@ -43,6 +43,10 @@ pub struct Record {
     /// After a disconnect, the refresh token that is still to be revoked.
     #[serde(rename = "revoke", default, skip_serializing_if = "Option::is_none")]
     pub revoke: Option<RefreshToken>,
+    /// After a disconnect, whether the grant was left as it is at HubSpot: the account was only forgotten, or the app was uninstalled and
+    /// nothing is left to revoke. A renewal that is in progress then revokes nothing either.
+    #[serde(rename = "forgotten", default, skip_serializing_if = "is_false")]
+    pub forgotten: bool,
     /// The run that may send a refresh, and until when. A lease that was not released says that its holder may have sent one.
     #[serde(rename = "lease", default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
@@ -136,6 +140,11 @@ impl Record {
         Self { revoke, ..Self::without_tokens(grant, GrantState::Disconnected) }
     }
 
+    /// Returns the record of an account that was forgotten, or from which the app was uninstalled. Nothing is to be revoked.
+    pub fn forgotten(grant: GrantId) -> Self {
+        Self { forgotten: true, ..Self::without_tokens(grant, GrantState::Disconnected) }
+    }
+
     /// Returns a record that has only a grant and a state. A store that encrypts records writes one beside the encrypted record.
     pub fn without_tokens(grant: GrantId, state: GrantState) -> Self {
         Self {
@@ -145,6 +154,7 @@ impl Record {
             state,
             tokens: None,
             revoke: None,
+            forgotten: false,
             lease: None,
             retry: None,
             unsettled: false,

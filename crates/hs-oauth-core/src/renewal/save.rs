@@ -41,7 +41,8 @@ pub(super) enum Comparison {
     Unchanged(Stored),
     /// The record has another grant or newer tokens. The new ones are dropped.
     Superseded(Stored),
-    /// The account was disconnected. The new tokens are dropped, and this refresh token, if it is a new one, is revoked.
+    /// The account was disconnected. The new tokens are dropped, and this refresh token, if it is a new one, is revoked. It is not if the
+    /// account was forgotten.
     Disconnected { revoke: Option<RefreshToken> },
 }
 
@@ -90,9 +91,11 @@ impl PendingSave {
     /// Compares the tokens with what is stored after a save that conflicted or failed.
     pub(super) fn compare(&self, stored: Option<Stored>) -> Comparison {
         let unsaved = &self.unsaved;
+        let was_forgotten = stored.as_ref().is_some_and(|stored| stored.record.forgotten);
         let Some(stored) = stored.filter(|stored| stored.record.state != GrantState::Disconnected) else {
+            let is_revoked = unsaved.has_new_refresh_token() && !was_forgotten;
             let dropped = unsaved.tokens.refresh_token.clone();
-            return Comparison::Disconnected { revoke: dropped.filter(|_| unsaved.has_new_refresh_token()) };
+            return Comparison::Disconnected { revoke: dropped.filter(|_| is_revoked) };
         };
         let record = &stored.record;
         if record.state == GrantState::Live && record.is_same(unsaved.grant, &unsaved.tokens) {
@@ -165,6 +168,11 @@ mod tests {
             let Comparison::Disconnected { revoke } = comparison else { panic!("it is disconnected") };
             assert_eq!(revoke.as_ref(), Some(&new_token));
         }
+        let forgotten = compare(&Record::forgotten(GrantId::generate(random)));
+        assert!(
+            matches!(forgotten, Comparison::Disconnected { revoke: None }),
+            "others may share the account"
+        );
     }
 
     /// RENEWAL.md, scenario C7.

@@ -1,0 +1,51 @@
+//! Tokens of the app itself, for APIs that act for no account.
+
+use std::sync::Arc;
+
+use hs_oauth_core::Scopes;
+use hs_oauth_core::http::HeaderValue;
+use hs_oauth_core::renewal::TokenError;
+use hs_oauth_manager::{AppBearer, AppTokenRequest, FlightResult};
+
+use crate::driver::Inner;
+use crate::flight::{result_of, thread};
+use crate::manager::TokenManager;
+use crate::waiting::Threads;
+
+impl TokenManager {
+    /// Returns the value of the header `Authorization` for an API that acts for no account, such as the webhooks journal. It is marked as
+    /// sensitive.
+    ///
+    /// Its token is one of the app itself (client credentials, RFC 6749 §4.4) with these scopes. It is kept in memory and not in the store.
+    /// One request is made for all callers of this process, the first time and again in the last quarter of the token's life, while the old
+    /// token is still handed out. Scopes in another order count as other scopes.
+    ///
+    /// # Errors
+    /// - [`TokenError::Call`] if the request failed: an error of [`Client::client_credentials`](crate::Client::client_credentials). Callers
+    ///   receive the same error for a second, or for as long as HubSpot has asked to wait.
+    /// - [`TokenError::Interrupted`] if the request ended without a result.
+    /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown), if no token in memory is good.
+    pub fn app_bearer(&self, scopes: &Scopes) -> Result<HeaderValue, TokenError> {
+        let inner = self.inner();
+        let result = match inner.shared.app_tokens.read(&inner.shared.flights, scopes, inner.now())? {
+            AppBearer::Use(bearer) => return Ok(bearer),
+            AppBearer::RenewSoon(bearer, request) => {
+                let inner = Arc::clone(inner);
+                // If no thread can be started, a later call requests the token.
+                let _ = thread().spawn(move || inner.request_app_token(request));
+                return Ok(bearer);
+            }
+            AppBearer::Request(request) => inner.request_app_token(request),
+            AppBearer::Wait(flight) => result_of(&flight),
+        };
+        result.map(|outcome| outcome.bearer)
+    }
+}
+
+impl Inner {
+    fn request_app_token(&self, request: AppTokenRequest<Threads>) -> FlightResult {
+        let response = self.client.client_credentials(request.scopes().clone());
+        self.shared.flights.note_response(None, &response, self.now());
+        request.finish(response, self.now())
+    }
+}
