@@ -134,7 +134,7 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "account_of_an_import_not_asked_for",
-        from: "tokens.hub_id.is_some() || self.sent.has_access_token()",
+        from: "self.requirements.is_named(tokens.hub_id, tokens.user_id) || self.sent.has_access_token()",
         to: "true",
     },
     Mutation {

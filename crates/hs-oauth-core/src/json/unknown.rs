@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 /// The fields of a stored object that this version of the library does not know.
 ///
-/// A later version wrote them. A renewal writes them back unchanged; an install or a disconnect starts without them. `Debug`
-/// shows their names only, since a value may be a secret.
+/// A later version wrote them. A renewal writes those of the record and of its tokens back unchanged. A new lease, a new back-off, an
+/// install or a disconnect starts without them. `Debug` shows their names only, since a value may be a secret.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnknownFields(Map<String, Value>);

@@ -20,7 +20,7 @@ pub enum TokenError {
     #[error("no tokens are held for this account; next: {}", self.next_step())]
     NotInstalled,
     /// HubSpot refused the grant. The account uninstalled the app, or its refresh token was lost in a renewal. Nothing is sent for this
-    /// account until it is installed again.
+    /// account until it is installed again, or until somebody asks for a recheck.
     #[error(
         "the account's grant is gone{}{}; next: {}",
         if *unsettled { " (lost in a renewal)" } else { "" },

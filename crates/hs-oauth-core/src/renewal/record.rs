@@ -14,7 +14,7 @@ use crate::token_set::TokenSet;
 /// The number of the layout that a [`Record`] has in JSON.
 ///
 /// It grows only if versions of this library that know the old layout could do harm with the new one. A new field alone needs no new
-/// number, since versions that do not know the field leave it as it is.
+/// number: a renewal by a version that does not know the field leaves it as it is.
 pub const RECORD_FORMAT: u32 = 1;
 
 /// What a store holds for one account: its tokens, which run may renew them, and when.
@@ -69,7 +69,7 @@ pub enum GrantState {
     /// The grant is valid, as far as is known.
     #[serde(rename = "live")]
     Live,
-    /// HubSpot refused the grant. Nothing is sent until the account is installed again.
+    /// HubSpot refused the grant. Nothing is sent until the account is installed again, or until somebody asks for a recheck.
     #[serde(rename = "gone")]
     Gone,
     /// The application disconnected the account. The record is a tombstone, so that no late write brings the grant back.
