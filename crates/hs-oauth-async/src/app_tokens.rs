@@ -52,7 +52,7 @@ impl Inner {
         let inner = Arc::clone(self);
         self.runtime()?.spawn(async move {
             let response = inner.client.client_credentials(request.scopes().clone()).await;
-            inner.shared.flights.note_response(None, &response, inner.now());
+            inner.shared.note_response(&response);
             request.finish(response, inner.now())
         });
         Ok(())

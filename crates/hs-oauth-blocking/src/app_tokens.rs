@@ -45,7 +45,7 @@ impl TokenManager {
 impl Inner {
     fn request_app_token(&self, request: AppTokenRequest<Threads>) -> FlightResult {
         let response = self.client.client_credentials(request.scopes().clone());
-        self.shared.flights.note_response(None, &response, self.now());
+        self.shared.note_response(&response);
         request.finish(response, self.now())
     }
 }

@@ -164,7 +164,12 @@ impl<W: Waiting> SingleFlight<W> {
 
     /// Notes how a call to HubSpot ended: a refresh of `account`, or another call without one. A 429 pauses the renewals of all accounts,
     /// and after five failures in a row one is tried at a time.
-    pub fn note_response<T>(&self, account: Option<Account>, result: &Result<T, Error>, now: Timestamp) {
+    pub(crate) fn note_response<T>(
+        &self,
+        account: Option<Account>,
+        result: &Result<T, Error>,
+        now: Timestamp,
+    ) {
         if let Some(wakers) = self.state().queue.note_response(account, result, now) {
             wakers.for_each(|waker| self.waiting.queue_changed(Some(waker)));
         }
@@ -172,7 +177,7 @@ impl<W: Waiting> SingleFlight<W> {
 
     /// Returns what the account's run is resumed with in place of a refresh: [`Input::ShuttingDown`] after a shutdown, or
     /// [`Input::Paused`] if HubSpot has asked for a pause. Returns `None` if the refresh may be sent.
-    pub fn before_send(&self, account: Account, now: Timestamp) -> Option<Input> {
+    pub(crate) fn before_send(&self, account: Account, now: Timestamp) -> Option<Input> {
         let state = self.state();
         match state.is_closed {
             true => Some(Input::ShuttingDown),
