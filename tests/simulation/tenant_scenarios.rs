@@ -112,6 +112,25 @@ fn c21_an_old_record_gets_the_app_whose_refresh_hubspot_accepts_and_not_one_that
     assert_eq!(scenario.record().client_id.as_deref(), Some(right));
 }
 
+/// Found by the simulation, in schedule 37943: another run has saved over the lease of the wrong app, and has named the right one.
+#[test]
+fn c21_a_run_of_another_app_does_not_give_its_lease_back_in_a_record_that_names_its_app_by_now() {
+    let mut scenario = Scenario::new(Rotate);
+    scenario.rewrite(|record| record.client_id = None);
+    scenario.deployment = Deployment::OtherApp;
+    let mut other = scenario.begin_renewal();
+    scenario.step_until_send(&mut other);
+    let refused = scenario.perform(&other);
+    let newer = scenario.hubspot.connect(scenario.now);
+    let right = scenario.hubspot.app.client_id().to_owned();
+    scenario.rewrite(|record| (record.client_id, record.tokens) = (Some(right), Some(newer)));
+    let before = scenario.stored();
+    scenario.resume(&mut other, refused);
+    let result = scenario.finish(&mut other);
+    assert!(matches!(result, Err(TokenError::OtherApp { .. })), "{result:?}");
+    assert_eq!(scenario.stored(), before);
+}
+
 #[test]
 fn c21_a_refresh_token_that_was_saved_alone_gives_an_old_record_its_app() {
     let mut scenario = Scenario::new(Rotate);

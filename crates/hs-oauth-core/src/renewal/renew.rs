@@ -386,6 +386,10 @@ impl Renewal {
     /// Begins anew, after it has released the lease if it still holds it.
     fn restart(&mut self, stored: Stored) -> Next {
         let Stored { version, mut record } = stored;
+        // The record named no app when the lease was taken. It is not written any more, so the lease lapses.
+        if let Some(error) = self.requirements.other_app(record.client_id.as_deref()) {
+            return self.done(Err(error));
+        }
         let owns_lease = lease::is_held_by(&record, self.holder);
         self.holder = HolderId::generate(&mut self.random);
         if !owns_lease {
