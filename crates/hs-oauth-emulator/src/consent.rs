@@ -2,21 +2,22 @@
 //! only.
 
 pub(crate) mod authorization_request;
-mod offer;
-mod page;
-mod redirect_target;
+pub(crate) mod offer;
+pub(crate) mod page;
+pub(crate) mod redirect_target;
 mod scope_descriptions;
 pub(crate) mod tickets;
 
 use authorization_request::{AuthorizationError, AuthorizationPath, AuthorizationRequest};
-use hs_oauth_core::{Scopes, Timestamp};
-use http::header::{HOST, ORIGIN};
-use http::{HeaderName, Method, Request, Response, StatusCode};
+use hs_oauth_core::{Scope, Scopes, Timestamp};
+use http::{Method, Request, Response, StatusCode};
 use offer::Offer;
 use redirect_target::RedirectTarget;
 
 use crate::content_type::has_content_type;
+use crate::cross_site::is_cross_site;
 use crate::grants::Consent;
+use crate::refusal::Refusal;
 use crate::responses;
 use crate::state::State;
 
@@ -52,20 +53,30 @@ fn show_page(
     let authorization = match AuthorizationRequest::from_query(&state.settings, path, query) {
         Ok(authorization) => authorization,
         Err(AuthorizationError::Page(message)) => return error_page(StatusCode::BAD_REQUEST, &message),
+        Err(AuthorizationError::Scopes(mismatch)) => {
+            return Refusal::ScopeMismatch(mismatch).to_response(state);
+        }
         Err(AuthorizationError::Redirect { target, error, description }) => {
             return redirect_error(StatusCode::FOUND, &target, error, description);
         }
     };
+    if let Err(refusal) = Refusal::check_user(state) {
+        return refusal.to_response(state);
+    }
     let offer = Offer::new(&state.grants, authorization.hub_id, "");
     let Some((first, _)) = offer.hubs.first() else {
         return error_page(StatusCode::BAD_REQUEST, NO_SUCH_ACCOUNT);
     };
+    // Where there is only one account to choose from, it is known before the person presses Connect whether it can install the app.
+    if let (1, Err(refusal)) = (offer.hub_count, Refusal::check(state, *first, &authorization.scopes)) {
+        return refusal.to_response(state);
+    }
     if state.settings.auto_approve {
         let preferred = state.settings.hub_id;
         let can_choose = authorization.hub_id.is_none() && state.grants.hub(preferred).is_some();
         let hub_id = if can_choose { preferred } else { *first };
-        let all_scopes = authorization.scopes.iter().chain(&authorization.optional_scopes).cloned().collect();
-        return issue_code(state, now, StatusCode::FOUND, authorization, hub_id, all_scopes);
+        let optional = authorization.optional_scopes.clone();
+        return issue_code(state, now, StatusCode::FOUND, authorization, hub_id, optional);
     }
     let ticket = state.token_generator.ticket();
     let html = page::consent_page(&state.settings, &authorization, &offer, request.uri().path(), &ticket);
@@ -73,7 +84,7 @@ fn show_page(
     responses::page(StatusCode::OK, html)
 }
 
-const NO_SUCH_ACCOUNT: &str = "There is no such account.";
+pub(crate) const NO_SUCH_ACCOUNT: &str = "There is no such account.";
 const CLOSED: &str = "This page was submitted already, or it was open for too long.";
 
 /// Returns the ticket and the filter of the form that looks for an account. The page that it is on is shown again.
@@ -111,15 +122,15 @@ fn submit_decision(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>
     let Some(hub_id) = chosen_hub(state, authorization.hub_id, field("hub_id")) else {
         return error_page(StatusCode::BAD_REQUEST, NO_SUCH_ACCOUNT);
     };
-    let is_checked = |name: &str| (form.iter()).any(|pair| pair.0 == "optional_scope" && pair.1 == name);
-    let optional = authorization.optional_scopes.iter().filter(|scope| is_checked(scope.as_str()));
-    let granted = authorization.scopes.iter().chain(optional).cloned().collect();
-    issue_code(state, now, StatusCode::SEE_OTHER, authorization, hub_id, granted)
+    let is_checked =
+        |scope: &&Scope| (form.iter()).any(|pair| pair.0 == "optional_scope" && pair.1 == scope.as_str());
+    let optional = authorization.optional_scopes.iter().filter(is_checked).cloned().collect();
+    issue_code(state, now, StatusCode::SEE_OTHER, authorization, hub_id, optional)
 }
 
 /// Returns the account that the form chooses. It need not name the account if there is only one to choose from: `only`, which
 /// the path names, or the only one that exists.
-fn chosen_hub(state: &State, only: Option<i64>, field: Option<&str>) -> Option<i64> {
+pub(crate) fn chosen_hub(state: &State, only: Option<i64>, field: Option<&str>) -> Option<i64> {
     let mut hubs = state.grants.hubs().map(|(id, _)| id);
     let hub_id = match (only, field) {
         (Some(only), None) => only,
@@ -132,16 +143,21 @@ fn chosen_hub(state: &State, only: Option<i64>, field: Option<&str>) -> Option<i
     state.grants.hub(hub_id).map(|_| hub_id)
 }
 
-/// Issues a code for what the user consented to, and redirects the browser to the app with it.
+/// Issues a code for what the user consented to, and redirects the browser to the app with it. Of the optional scopes, those that the
+/// account cannot grant are left out.
 fn issue_code(
     state: &mut State,
     now: Timestamp,
     status: StatusCode,
     authorization: AuthorizationRequest,
     hub_id: i64,
-    scopes: Scopes,
+    optional_scopes: Scopes,
 ) -> Response<Vec<u8>> {
-    let AuthorizationRequest { redirect_target: target, code_challenge, .. } = authorization;
+    if let Err(refusal) = Refusal::check(state, hub_id, &authorization.scopes) {
+        return refusal.to_response(state);
+    }
+    let AuthorizationRequest { redirect_target: target, code_challenge, mut scopes, .. } = authorization;
+    scopes.extend(state.grants.split_by_account(hub_id, &optional_scopes).0);
     let consent = Consent { hub_id, scopes, redirect_uri: target.redirect_uri.clone(), code_challenge };
     let code = state.grants.issue_code(&mut state.token_generator, now, consent);
     redirect(status, &target, &[("code", code.expose())])
@@ -163,22 +179,6 @@ fn redirect(status: StatusCode, target: &RedirectTarget, parameters: &[(&str, &s
 
 fn error_page(status: StatusCode, message: &str) -> Response<Vec<u8>> {
     responses::page(status, page::error_page(message))
-}
-
-/// Returns whether the browser says that another site made it send this request. The referrer
-/// policy of the consent page makes browsers send `null` as its `Origin`.
-fn is_cross_site(request: &Request<Vec<u8>>) -> bool {
-    let header = |name| request.headers().get(name).map(|value| value.as_bytes());
-    let site = header(HeaderName::from_static("sec-fetch-site"));
-    if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
-        return true;
-    }
-    let Some(origin) = header(ORIGIN).filter(|origin| *origin != b"null") else {
-        return false;
-    };
-    let host = header(HOST).or(request.uri().authority().map(|host| host.as_str().as_bytes()));
-    let schemes = [b"http://".as_slice(), b"https://"];
-    !schemes.iter().any(|scheme| host.is_some_and(|host| origin.strip_prefix(*scheme) == Some(host)))
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The control API under `/_emulator/`, which reads and writes JSON. HubSpot has nothing like it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hs_oauth_core::{ApiError, Timestamp};
+use hs_oauth_core::{ApiError, Scopes, Timestamp};
 use http::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +16,7 @@ use crate::journal::Entry;
 use crate::responses::{self, bad_request, error, not_found};
 use crate::settings::Rotation;
 use crate::state::{SERVED_VERSIONS, State};
+use crate::webhook::{SignedWebhook, Webhook};
 
 const ROOT: &str = "/_emulator";
 
@@ -33,6 +35,9 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u
         "/faults" => faults(state, request),
         "/clock" => clock(state, now, request),
         "/hubs" => hubs(state, request),
+        "/user" => user(state, request),
+        "/marketplace" => marketplace(state, request),
+        "/webhooks" => webhooks(state, now, request),
         "/rotation" => rotation(state, request),
         "/sunset" => sunset(state, request),
         "/journal" => journal(state, request),
@@ -53,15 +58,19 @@ fn index(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outco
     ok(&json!({
         "client_id": state.settings.client_id,
         "redirect_uris": state.settings.redirect_uris,
+        "registered_scopes": state.settings.registered_scopes,
         "now": now,
         "rotation": state.rotation,
         "removed_versions": state.removed_versions,
         "paths": {
             "/_emulator/faults": "GET, POST (a fault or a list of them), DELETE",
             "/_emulator/clock": "GET, POST {\"advance\": seconds}",
-            "/_emulator/hubs": "GET, POST {\"hub_id\": number, \"hub_domain\": text}",
-            "/_emulator/hubs/{hub_id}": "GET, DELETE",
+            "/_emulator/hubs": "GET, POST {\"hub_id\": number, \"hub_domain\": text, \"lacks\": [scope]}",
+            "/_emulator/hubs/{hub_id}": "GET, POST {\"lacks\": [scope]}, DELETE",
             "/_emulator/hubs/{hub_id}/uninstall": "POST {}",
+            "/_emulator/user": "GET, POST {\"super_admin\": true | false, \"marketplace_access\": true | false}",
+            "/_emulator/marketplace": "GET",
+            "/_emulator/webhooks": "POST {\"url\": URL, \"version\": \"v1\" | \"v2\" | \"v3\", \"body\": text or JSON, \"method\": text}",
             "/_emulator/rotation": "GET, POST {\"rotation\": \"keep\" | \"rotate\" | \"strict\"}",
             "/_emulator/sunset": "GET, POST {\"versions\": [\"v1\"]}, DELETE",
             "/_emulator/journal": "GET, DELETE",
@@ -123,6 +132,18 @@ fn clock(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outco
 struct NewHub {
     hub_id: i64,
     hub_domain: Option<String>,
+    #[serde(default)]
+    lacks: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangedHub {
+    lacks: Vec<String>,
+}
+
+fn scopes(names: Vec<String>) -> Result<Scopes, Box<ApiError>> {
+    Scopes::from_names(names).map_err(|error| bad_request(format!("lacks: {error}")))
 }
 
 fn hubs(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
@@ -132,7 +153,8 @@ fn hubs(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
             ok(&json!({ "hubs": hubs.collect::<Vec<_>>() }))
         }
         Method::POST => {
-            let NewHub { hub_id, hub_domain } = body(request)?;
+            let NewHub { hub_id, hub_domain, lacks } = body(request)?;
+            let lacks = scopes(lacks)?;
             if hub_id < 1 {
                 return Err(bad_request("hub_id must be at least 1"));
             }
@@ -141,6 +163,7 @@ fn hubs(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
                 let message = "this account is there already";
                 return Err(error(StatusCode::CONFLICT, "invalid_request", "error", message));
             }
+            state.grants.set_lacking_scopes(hub_id, lacks);
             hub(state, hub_id, StatusCode::CREATED)
         }
         _ => Ok(method_not_allowed(state, request, "GET, HEAD, POST, OPTIONS")),
@@ -153,7 +176,15 @@ fn one_hub(state: &mut State, hub_id: &str, request: &Request<Vec<u8>>) -> Outco
         Method::GET => {}
         Method::DELETE if state.grants.delete_hub(id) => {}
         Method::DELETE => return Err(unknown_hub()),
-        _ => return Ok(method_not_allowed(state, request, "GET, HEAD, DELETE, OPTIONS")),
+        Method::POST | Method::PUT => {
+            let ChangedHub { lacks } = body(request)?;
+            if !state.grants.set_lacking_scopes(id, scopes(lacks)?) {
+                return Err(unknown_hub());
+            }
+        }
+        _ => {
+            return Ok(method_not_allowed(state, request, "GET, HEAD, POST, PUT, DELETE, OPTIONS"));
+        }
     }
     hub(state, id, StatusCode::OK)
 }
@@ -179,6 +210,7 @@ fn shown_hub(hub_id: i64, hub: &Hub) -> Value {
     json!({
         "hub_id": hub_id,
         "hub_domain": hub.domain,
+        "lacks": hub.lacks,
         "installs": hub.grant_count(),
         "deleted": hub.is_deleted,
     })
@@ -186,6 +218,63 @@ fn shown_hub(hub_id: i64, hub: &Hub) -> Value {
 
 fn unknown_hub() -> Box<ApiError> {
     not_found("there is no such account")
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangedUser {
+    super_admin: Option<bool>,
+    marketplace_access: Option<bool>,
+}
+
+fn user(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
+    match *request.method() {
+        Method::GET => {}
+        Method::POST | Method::PUT => {
+            let ChangedUser { super_admin, marketplace_access } = body(request)?;
+            let permissions = &mut state.permissions;
+            permissions.super_admin = super_admin.unwrap_or(permissions.super_admin);
+            permissions.marketplace_access = marketplace_access.unwrap_or(permissions.marketplace_access);
+        }
+        _ => return Ok(method_not_allowed(state, request, "GET, HEAD, POST, PUT, OPTIONS")),
+    }
+    ok(&json!({
+        "user_id": state.settings.user.id,
+        "email": state.settings.user.email,
+        "super_admin": state.permissions.super_admin,
+        "marketplace_access": state.permissions.marketplace_access,
+        "can_install": state.permissions.can_install(),
+    }))
+}
+
+fn marketplace(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
+    if request.method() != Method::GET {
+        return Ok(method_not_allowed(state, request, "GET, HEAD, OPTIONS"));
+    }
+    state.marketplace.update(&state.grants);
+    ok(&json!({ "installs": state.marketplace.newest_first().collect::<Vec<_>>() }))
+}
+
+/// Returns the webhook's signed request, in words and as an extension of the response. The server sends it and responds with what came
+/// back instead.
+fn webhooks(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outcome {
+    if request.method() != Method::POST {
+        return Ok(method_not_allowed(state, request, "POST, OPTIONS"));
+    }
+    let webhook: Webhook = body(request)?;
+    let signed = webhook.to_request(&state.settings, now).map_err(bad_request)?;
+    let headers = signed.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or("")));
+    let mut response = responses::json(
+        StatusCode::OK,
+        &json!({
+            "method": signed.method().as_str(),
+            "url": signed.uri().to_string(),
+            "headers": headers.collect::<BTreeMap<_, _>>(),
+            "body": String::from_utf8_lossy(signed.body()),
+        }),
+    );
+    response.extensions_mut().insert(SignedWebhook(signed));
+    Ok(response)
 }
 
 #[derive(Deserialize)]
@@ -299,8 +388,18 @@ mod tests {
     #[test]
     fn the_index_and_every_get_show_the_state() {
         let mut harness = Harness::new();
-        for path in ["", "/", "/faults", "/clock", "/hubs", "/hubs/62515", "/rotation", "/sunset", "/journal"]
-        {
+        for path in [
+            "",
+            "/",
+            "/faults",
+            "/clock",
+            "/hubs",
+            "/hubs/62515",
+            "/user",
+            "/rotation",
+            "/sunset",
+            "/journal",
+        ] {
             let (status, body) = harness.control(Method::GET, path, "");
             assert!(status == 200 && body.is_object(), "{path} {body}");
         }
@@ -313,7 +412,18 @@ mod tests {
     #[test]
     fn a_write_without_the_media_type_of_json_is_refused() {
         let mut harness = Harness::new();
-        for path in ["faults", "clock", "hubs", "hubs/62515/uninstall", "rotation", "sunset", "reset"] {
+        for path in [
+            "faults",
+            "clock",
+            "hubs",
+            "hubs/62515",
+            "hubs/62515/uninstall",
+            "user",
+            "webhooks",
+            "rotation",
+            "sunset",
+            "reset",
+        ] {
             for content_type in ["text/plain", "application/x-www-form-urlencoded", ""] {
                 let request =
                     Request::post(format!("/_emulator/{path}")).header("content-type", content_type);
@@ -333,6 +443,15 @@ mod tests {
             ("/clock", r#"{"advance":-1}"#, "-1"),
             ("/hubs", r#"{"hub":1}"#, "`hub`"),
             ("/hubs", r#"{"hub_id":0}"#, "hub_id"),
+            ("/hubs", r#"{"hub_id":8,"lacks":["a b"]}"#, "lacks"),
+            ("/hubs/62515", r#"{"lack":[]}"#, "`lack`"),
+            ("/hubs/62515", "{}", "`lacks`"),
+            ("/user", r#"{"admin":true}"#, "`admin`"),
+            ("/webhooks", "{}", "`url`"),
+            ("/webhooks", r#"{"url":"http://localhost/","at":1}"#, "`at`"),
+            ("/webhooks", r#"{"url":"http://localhost/","version":"v4"}"#, "`v4`"),
+            ("/webhooks", r#"{"url":"http://localhost/","method":"a b"}"#, "method"),
+            ("/webhooks", r#"{"url":"https://evil.example/"}"#, "loopback"),
             ("/rotation", r#"{"rotation":"sometimes"}"#, "`sometimes`"),
             ("/sunset", r#"{"versions":["v2"]}"#, "v1, v3, 2026-03, 2026-09"),
             ("/reset", r#"{"all":true}"#, "`all`"),
@@ -364,7 +483,7 @@ mod tests {
     #[test]
     fn accounts_are_added_uninstalled_and_deleted() {
         let mut harness = Harness::new();
-        let hub = |installs: u32, deleted: bool| json!({ "hub_id": 7, "hub_domain": "seven.example", "installs": installs, "deleted": deleted });
+        let hub = |installs: u32, deleted: bool| json!({ "hub_id": 7, "hub_domain": "seven.example", "lacks": [], "installs": installs, "deleted": deleted });
         let body = r#"{"hub_id":7,"hub_domain":"seven.example"}"#;
         assert_eq!(harness.control(Method::POST, "/hubs", body), (201, hub(0, false)));
         assert_eq!(harness.control(Method::POST, "/hubs", body).0, 409);
@@ -382,6 +501,7 @@ mod tests {
             (Method::GET, "/hubs/8"),
             (Method::DELETE, "/hubs/x"),
             (Method::POST, "/hubs/x/uninstall"),
+            (Method::PUT, "/hubs/x"),
             (Method::POST, "/hubs/7/dance"),
         ] {
             assert_eq!(harness.control(method, path, "").0, 404, "{path}");

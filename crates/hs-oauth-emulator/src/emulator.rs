@@ -1,14 +1,15 @@
 use std::fmt;
 use std::time::Duration;
 
-use hs_oauth_core::Timestamp;
+use hs_oauth_core::{Scopes, Timestamp};
 use http::{Request, Response};
 
 use crate::faults::Fault;
 use crate::journal::Entry;
 use crate::routes;
-use crate::settings::{Rotation, Settings};
+use crate::settings::{Permissions, Rotation, Settings};
 use crate::state::State;
+use crate::webhook::Webhook;
 
 /// An emulator of HubSpot's OAuth: one app, the accounts that can install it, and what they have granted.
 ///
@@ -87,6 +88,18 @@ impl Emulator {
         self.state.grants.add_hub(hub_id, hub_domain.into())
     }
 
+    /// Sets which scopes an account cannot grant from now on, as its subscription does not have what they are for. A grant has none
+    /// of them if they are optional, and an account that lacks any other scope of a request cannot install the app. What was granted
+    /// before stays. Returns false if there is no such account.
+    pub fn set_lacking_scopes(&mut self, hub_id: i64, scopes: Scopes) -> bool {
+        self.state.grants.set_lacking_scopes(hub_id, scopes)
+    }
+
+    /// Sets what the user may do from now on.
+    pub fn set_permissions(&mut self, permissions: Permissions) {
+        self.state.permissions = permissions;
+    }
+
     /// Uninstalls the app from an account: all its codes and tokens become invalid. Returns false if there is no such
     /// account.
     pub fn uninstall(&mut self, hub_id: i64) -> bool {
@@ -97,6 +110,15 @@ impl Emulator {
     /// account.
     pub fn delete_hub(&mut self, hub_id: i64) -> bool {
         self.state.grants.delete_hub(hub_id)
+    }
+
+    /// Returns the request that brings a webhook to an application, signed with the client secret as HubSpot does. `now` is the time by
+    /// the caller's clock, and the signature has that of the emulator's. The request has an absolute URL. The caller sends it.
+    ///
+    /// # Errors
+    /// A message that says what is wrong, if the webhook's URL is not an `http` URL on a loopback address.
+    pub fn sign_webhook(&self, now: Timestamp, webhook: &Webhook) -> Result<Request<Vec<u8>>, String> {
+        webhook.to_request(&self.state.settings, self.state.emulated_time(now))
     }
 
     /// Goes back to the settings: no grants, no faults, an empty journal, and a clock that agrees with the caller's.
@@ -175,7 +197,14 @@ mod tests {
             "/oauth/62515/authorize",
             "/oauth/authorize/user",
             "/account-info/v3/details",
+            "/appinstalls/2026-09/external-install",
+            "/marketplace",
+            "/marketplace/return",
             "/_emulator/faults",
+            "/_emulator/hubs/62515",
+            "/_emulator/marketplace",
+            "/_emulator/user",
+            "/_emulator/webhooks",
             "/_emulator/hubs/x",
             "/_emulator/clock",
             "/%00",
@@ -206,6 +235,10 @@ mod tests {
             "code_challenge=x",
             "optional_scope=%2B",
             "hub_id=-1",
+            "partner_sign_in=yes",
+            "install=x",
+            "{\"url\":\"http://localhost/\"}",
+            "{\"lacks\":[\"oauth\"]}",
         ];
         let types =
             ["application/x-www-form-urlencoded", "application/json", "", "text/plain; charset=\u{0}x"];

@@ -51,7 +51,9 @@ struct Grant {
 pub(crate) enum AccessTokenStatus<'a> {
     /// It was never issued, or its grant has ended, or it expired long ago.
     Unknown,
-    Expired,
+    Expired {
+        expired_at: Timestamp,
+    },
     /// `hub_id` is `None` if the token was issued to the app itself.
     Valid {
         hub_id: Option<i64>,
@@ -109,6 +111,19 @@ impl Grants {
         }
         self.hubs.insert(hub_id, domain);
         true
+    }
+
+    /// Sets the scopes that an account cannot grant. Returns false if there is no such account.
+    pub(crate) fn set_lacking_scopes(&mut self, hub_id: i64, scopes: Scopes) -> bool {
+        self.hubs.set_lacking_scopes(hub_id, scopes)
+    }
+
+    /// Splits scopes into those that an account can grant and those that it cannot.
+    pub(crate) fn split_by_account(&self, hub_id: i64, scopes: &Scopes) -> (Scopes, Scopes) {
+        let lacks = self.hubs.get(hub_id).map_or(Scopes::NONE, |hub| hub.lacks.clone());
+        let granted = scopes.without(&lacks);
+        let lacking = scopes.without(&granted);
+        (granted, lacking)
     }
 
     /// Makes all codes and tokens of an account invalid. Returns false if there is no such account.
@@ -281,9 +296,14 @@ impl Grants {
             Some(_) => return AccessTokenStatus::Unknown,
         };
         if now >= issued.expires_at {
-            return AccessTokenStatus::Expired;
+            return AccessTokenStatus::Expired { expired_at: issued.expires_at };
         }
         AccessTokenStatus::Valid { hub_id, scopes: &issued.scopes, expires_at: issued.expires_at }
+    }
+
+    /// Returns whether a code was exchanged for a grant that no second use of the code has ended.
+    pub(crate) fn is_exchanged(&self, code: &Code) -> bool {
+        self.codes.is_exchanged(code)
     }
 
     /// Returns the account that a code was issued for, even if the code is expired or used.

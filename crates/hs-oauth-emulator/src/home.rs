@@ -39,7 +39,9 @@ fn home_page(settings: &Settings, versions: &[&str]) -> String {
         push(&mut html, format_args!("<li>Version {version}<code>/oauth/{version}/token</code>{more}</li>"));
     }
     html.push_str(
-        "<li>An API that needs a token<code>/account-info/v3/details</code></li>\
+        "<li>APIs that need a token<code>/account-info/{version}/details</code>\
+         <code>/appinstalls/{version}/external-install</code></li>\
+         <li><a href=\"/marketplace\">Marketplace: install the app as from there</a></li>\
          <li><a href=\"/_emulator/\">Control: faults, clock, accounts, rotation, removed versions, journal</a></li></ul></section>",
     );
     if let Some(uri) = settings.redirect_uris.first() {

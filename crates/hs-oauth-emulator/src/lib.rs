@@ -37,11 +37,12 @@
 //! - [`Fault`] makes requests fail. [`Entry`] is a request as the journal shows it, with its secrets masked.
 //! - Everything can be controlled over HTTP under `/_emulator/` too. The README of this crate describes how.
 
-mod account_info;
+mod account_api;
 mod browser;
 mod consent;
 mod content_type;
 mod control;
+mod cross_site;
 mod delivery;
 mod emulator;
 mod faults;
@@ -49,6 +50,11 @@ mod grants;
 mod home;
 mod html;
 mod journal;
+mod loopback;
+mod marketplace;
+mod raw_query;
+mod refusal;
+mod registered_scopes;
 mod responses;
 mod routes;
 #[cfg(feature = "server")]
@@ -59,18 +65,21 @@ mod state;
 mod testing;
 mod token_api;
 mod token_generator;
+mod webhook;
 
 pub use delivery::{Cut, Delivery};
 pub use emulator::Emulator;
 pub use faults::{Fault, Target};
 pub use journal::{Entry, MAX_ENTRY_SIZE, MAX_JOURNAL_LENGTH, Parameter};
+pub use registered_scopes::RegisteredScopes;
 pub use routes::MAX_BODY_SIZE;
 #[cfg(feature = "server")]
 pub use server::{Server, ServerBuilder};
 #[doc(hidden)]
 pub use settings::has_response_parameter;
-pub use settings::{Rotation, Settings, User};
+pub use settings::{Permissions, Rotation, Settings, User};
 pub use state::SERVED_VERSIONS;
+pub use webhook::Webhook;
 
 #[cfg(all(doctest, feature = "server"))]
 #[doc = include_str!("../README.md")]

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use hs_oauth_emulator::{Rotation, Server, Settings, has_response_parameter};
+use hs_oauth_core::{InvalidArgument, Scopes};
+use hs_oauth_emulator::{RegisteredScopes, Rotation, Server, Settings, has_response_parameter};
 
 #[derive(Parser)]
 #[command(version, about = "HubSpot's OAuth on your own machine, for development and tests", after_help = CONTROL)]
@@ -30,6 +31,16 @@ struct Arguments {
     /// A registered redirect URI; can be given more than once
     #[arg(long = "redirect-uri", value_name = "URI", default_value = "http://localhost:3000/oauth/callback", value_parser = redirect_uri)]
     redirect_uris: Vec<String>,
+    /// Scopes that are registered for the app as required, separated by spaces or each with its own flag; `oauth` is always one
+    /// of them [default: without any of these three flags, the app can ask for any scope]
+    #[arg(long, value_name = "SCOPES", value_parser = scopes)]
+    required_scopes: Vec<Scopes>,
+    /// Scopes that are registered as conditionally required
+    #[arg(long, value_name = "SCOPES", value_parser = scopes)]
+    conditional_scopes: Vec<Scopes>,
+    /// Scopes that are registered as optional
+    #[arg(long, value_name = "SCOPES", value_parser = scopes)]
+    optional_scopes: Vec<Scopes>,
     /// The id of the account that exists at the start
     #[arg(long, value_name = "NUMBER", default_value_t = 62515, value_parser = clap::value_parser!(i64).range(1..))]
     hub_id: i64,
@@ -54,9 +65,14 @@ Control (reads and writes JSON; send content-type: application/json):
                                           or delay_ms, drop (before|after the effect), truncate (bytes),
                                           members (of the response), raw_body; GET, DELETE
   POST /_emulator/clock                   {\"advance\":1800}; GET
-  POST /_emulator/hubs                    {\"hub_id\":2,\"hub_domain\":\"two.example.com\"}; GET
+  POST /_emulator/hubs                    {\"hub_id\":2,\"hub_domain\":\"two.example.com\",\"lacks\":[\"automation\"]}; GET
+  POST /_emulator/hubs/{hub_id}           {\"lacks\":[\"automation\"]}; scopes that it cannot grant from now on; GET
   POST /_emulator/hubs/{hub_id}/uninstall {}
   DELETE /_emulator/hubs/{hub_id}         delete the account
+  POST /_emulator/user                    {\"super_admin\":false,\"marketplace_access\":false}; GET
+  POST /_emulator/webhooks                {\"url\":\"http://localhost:3000/webhooks\",\"version\":\"v3\",\"body\":[]}; sends a
+                                          signed request and responds with what came back
+  GET  /_emulator/marketplace             the installs that began on the page /marketplace
   POST /_emulator/rotation                {\"rotation\":\"strict\"}; GET
   POST /_emulator/sunset                  {\"versions\":[\"v1\"]}; GET, DELETE
   GET  /_emulator/journal                 the requests that came in, secrets masked; DELETE
@@ -74,6 +90,8 @@ struct ReadyLine<'a> {
     client_id: &'a str,
     client_secret: &'a str,
     redirect_uris: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registered_scopes: Option<&'a RegisteredScopes>,
     hub_id: i64,
     rotation: Rotation,
     access_token_lifetime: u32,
@@ -98,15 +116,32 @@ fn parse_arguments(given: impl IntoIterator<Item = OsString>) -> Result<Argument
         let message = format!("invalid value for '--client-secret <SECRET>': {reason}");
         return Err(Arguments::command().error(ErrorKind::ValueValidation, message));
     }
+    if let Err(reason) = registered_scopes(&arguments) {
+        return Err(Arguments::command().error(ErrorKind::ValueValidation, reason));
+    }
     Ok(arguments)
 }
 
+/// Returns the scopes of the three flags, or `None` if none of them is given.
+fn registered_scopes(arguments: &Arguments) -> Result<Option<RegisteredScopes>, String> {
+    let Arguments { required_scopes, conditional_scopes, optional_scopes, .. } = arguments;
+    let given = [required_scopes, conditional_scopes, optional_scopes];
+    if given.iter().all(|flag| flag.is_empty()) {
+        return Ok(None);
+    }
+    let [required, conditionally_required, optional] =
+        given.map(|flag| flag.iter().flatten().cloned().collect());
+    RegisteredScopes::new(required, conditionally_required, optional).map(Some)
+}
+
 fn run(arguments: Arguments) -> io::Result<()> {
+    let registered_scopes = registered_scopes(&arguments).map_err(io::Error::other)?;
     let ListenAddresses(addresses) = arguments.listen;
     let mut settings = Settings::random()?;
     settings.client_id = arguments.client_id;
     settings.client_secret = arguments.client_secret;
     settings.redirect_uris = arguments.redirect_uris;
+    settings.registered_scopes = registered_scopes;
     settings.hub_id = arguments.hub_id;
     settings.rotation = arguments.rotation;
     settings.access_token_lifetime = arguments.access_token_lifetime;
@@ -130,6 +165,7 @@ fn run(arguments: Arguments) -> io::Result<()> {
         client_id: &settings.client_id,
         client_secret: &settings.client_secret,
         redirect_uris: &settings.redirect_uris,
+        registered_scopes: settings.registered_scopes.as_ref(),
         hub_id: settings.hub_id,
         rotation: settings.rotation,
         access_token_lifetime: settings.access_token_lifetime,
@@ -210,6 +246,10 @@ fn redirect_uri(text: &str) -> Result<String, String> {
     }
 }
 
+fn scopes(text: &str) -> Result<Scopes, String> {
+    text.parse().map_err(|error: InvalidArgument| error.to_string())
+}
+
 fn rotation(text: &str) -> Result<Rotation, String> {
     match text {
         "keep" => Ok(Rotation::Keep),
@@ -252,6 +292,37 @@ mod tests {
         }
         let good = ["hs-oauth-emulator", "--redirect-uri", "http://localhost:3000/cb?x=code"];
         assert!(parse_arguments(good.map(OsString::from)).is_ok());
+    }
+
+    #[test]
+    fn registered_scopes_are_separated_by_spaces_or_each_has_its_own_flag() {
+        let read = |given: &[&str]| {
+            let all = ["hs-oauth-emulator"].iter().chain(given).map(OsString::from);
+            registered_scopes(&parse_arguments(all).ok().unwrap()).unwrap()
+        };
+        assert_eq!(read(&[]), None);
+        let expected =
+            RegisteredScopes::new("a b".parse().unwrap(), "c".parse().unwrap(), "d e".parse().unwrap()).ok();
+        let one = ["--required-scopes", "oauth a b", "--conditional-scopes", "c", "--optional-scopes=d e"];
+        assert_eq!(read(&one), expected);
+        let each = ["--required-scopes=a", "--required-scopes=b", "--conditional-scopes=c"];
+        assert_eq!(
+            read(&[&each[..], &["--optional-scopes", "d", "--optional-scopes", " e "]].concat()),
+            expected
+        );
+        assert_eq!(read(&["--optional-scopes="]).unwrap().required().to_string(), "oauth");
+    }
+
+    #[test]
+    fn registered_scopes_with_commas_or_of_two_kinds_are_wrong_usage() {
+        for (given, expected) in [
+            (&["--required-scopes", "oauth,a"][..], "put spaces between scopes"),
+            (&["--required-scopes=a", "--optional-scopes=a"], "`a` is registered as more than one kind"),
+            (&["--conditional-scopes", "a\"b"], "--conditional-scopes"),
+        ] {
+            let error = usage_error(given);
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

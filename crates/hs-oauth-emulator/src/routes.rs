@@ -10,7 +10,7 @@ use crate::consent::authorization_request::AuthorizationPath;
 use crate::faults::Target;
 use crate::journal::{Entry, Mask};
 use crate::state::{SERVED_VERSIONS, State};
-use crate::{account_info, consent, control, home, responses, token_api};
+use crate::{account_api, consent, control, home, marketplace, responses, token_api};
 
 /// The size of the largest body that is read, in bytes: 1 MiB. A request with a larger one gets the status 413.
 pub const MAX_BODY_SIZE: usize = 1024 * 1024;
@@ -21,9 +21,9 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
     let path = request.uri().path();
     let mask = Mask { token_generator: &state.token_generator, settings: &state.settings };
     let mut entry = (!control::is_under(path)).then(|| Entry::from_request(mask, now, &request));
-    // HEAD is handled like GET, except on the consent page. There a GET creates a ticket or a code, and a HEAD request
-    // must change nothing (RFC 9110 §9.2.1).
-    if is_head && AuthorizationPath::from_path(path).is_none() {
+    // HEAD is handled like GET, except where a GET creates a ticket or a code: on the consent page, and where a browser comes back to
+    // the Marketplace. A HEAD request must change nothing (RFC 9110 §9.2.1).
+    if is_head && AuthorizationPath::from_path(path).is_none() && path != marketplace::RETURN_PATH {
         *request.method_mut() = Method::GET;
     }
     let mut response = match &mut entry {
@@ -54,25 +54,38 @@ fn dispatch(
     if let Some(path) = AuthorizationPath::from_path(path) {
         return consent::respond(state, now, path, request);
     }
-    let version = path.strip_prefix("/oauth/").and_then(|rest| rest.split('/').next());
-    if let Some(version) = version.filter(|version| SERVED_VERSIONS.contains(version)) {
-        if state.removed_versions.contains(&version) {
+    if let Some((api, version)) = api_and_version(path) {
+        if api == "oauth" && state.removed_versions.contains(&version) {
             return version_removed(state, version);
         }
         let received = Received::read_request(request);
         entry.operation = received.as_ref().ok().and_then(Target::from_received);
         entry.hub_id = received.as_ref().ok().and_then(|received| token_api::owner(&state.grants, received));
-        return apply_next_fault(state, entry, |state| token_api::respond(state, now, request, received));
+        return match (api, received.is_ok()) {
+            ("oauth", _) => {
+                apply_next_fault(state, entry, |state| token_api::respond(state, now, request, received))
+            }
+            (_, true) => apply_next_fault(state, entry, |state| {
+                account_api::respond(state, now, request.method(), received)
+            }),
+            (_, false) => account_api::respond(state, now, request.method(), received),
+        };
     }
     match path {
-        account_info::PATH => {
-            entry.operation = Some(Target::AccountInfo);
-            entry.hub_id = account_info::bearer(request).and_then(|token| state.grants.owner(token));
-            apply_next_fault(state, entry, |state| account_info::respond(state, now, request))
-        }
         "/" => home::respond(state, request),
+        marketplace::PATH => marketplace::respond(state, now, request),
+        marketplace::RETURN_PATH => marketplace::come_back(state, now, request),
         _ => responses::error_response(&mut state.token_generator, responses::unknown_address()),
     }
+}
+
+/// Returns the API and the version of a path, if the emulator serves them.
+fn api_and_version(path: &str) -> Option<(&str, &str)> {
+    let mut segments = path.strip_prefix('/')?.split('/');
+    let (api, version) = (segments.next()?, segments.next()?);
+    let is_served =
+        matches!(api, "oauth" | "account-info" | "appinstalls") && SERVED_VERSIONS.contains(&version);
+    is_served.then_some((api, version))
 }
 
 /// Runs `handler`, and applies the next fault for this operation to the response. A fault can also prevent that

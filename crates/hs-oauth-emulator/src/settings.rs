@@ -2,6 +2,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::registered_scopes::RegisteredScopes;
+
 /// The app, the first account and the rules of an [`Emulator`](crate::Emulator). They apply at the start and again
 /// after a reset.
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub struct Settings {
     /// The registered redirect URIs. A request must name one of them, the same to the byte. One that already has a
     /// query parameter `code`, `state` or `error` is never used. Default `http://localhost:3000/oauth/callback`.
     pub redirect_uris: Vec<String>,
+    /// The scopes that are registered for the app. Without them, the app can ask for any scope. Default `None`.
+    pub registered_scopes: Option<RegisteredScopes>,
     /// The id of the account that exists at the start. Default 62515.
     pub hub_id: i64,
     /// The domain of that account's own website. Default `demo.example.com`.
@@ -44,6 +48,30 @@ pub struct User {
     pub id: i64,
     /// The user's e-mail address.
     pub email: String,
+    /// What the user may do in every account. It can be changed with [`Emulator::set_permissions`](crate::Emulator::set_permissions).
+    pub permissions: Permissions,
+}
+
+/// What a user may do. Only a Super Admin, or a user with access to the Marketplace, can install an app (HubSpot's documentation).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Permissions {
+    /// Whether the user is a Super Admin. Default true.
+    pub super_admin: bool,
+    /// Whether the user has the permission "App Marketplace access". Default true.
+    pub marketplace_access: bool,
+}
+
+impl Default for Permissions {
+    fn default() -> Self {
+        Self { super_admin: true, marketplace_access: true }
+    }
+}
+
+impl Permissions {
+    /// Returns whether the user can install an app.
+    pub fn can_install(self) -> bool {
+        self.super_admin || self.marketplace_access
+    }
 }
 
 /// What a refresh does to the refresh token that was used.
@@ -68,9 +96,14 @@ impl Settings {
             app_name: "Example app".to_owned(),
             app_id: 456_789,
             redirect_uris: vec!["http://localhost:3000/oauth/callback".to_owned()],
+            registered_scopes: None,
             hub_id: 62515,
             hub_domain: "demo.example.com".to_owned(),
-            user: User { id: 123_456, email: "installer@example.com".to_owned() },
+            user: User {
+                id: 123_456,
+                email: "installer@example.com".to_owned(),
+                permissions: Permissions::default(),
+            },
             rotation: Rotation::default(),
             access_token_lifetime: 1800,
             code_lifetime: 60,
@@ -107,6 +140,7 @@ impl fmt::Debug for Settings {
             .field("app_name", &self.app_name)
             .field("app_id", &self.app_id)
             .field("redirect_uris", &self.redirect_uris)
+            .field("registered_scopes", &self.registered_scopes)
             .field("hub_id", &self.hub_id)
             .field("hub_domain", &self.hub_domain)
             .field("user", &self.user)

@@ -8,7 +8,8 @@ use crate::consent::tickets::Tickets;
 use crate::faults::Faults;
 use crate::grants::Grants;
 use crate::journal::Journal;
-use crate::settings::{Rotation, Settings};
+use crate::marketplace::installs::MarketplaceInstalls;
+use crate::settings::{Permissions, Rotation, Settings};
 use crate::token_generator::TokenGenerator;
 
 /// The versions of the token API that the emulator serves. The path of any other version is an unknown address.
@@ -20,9 +21,11 @@ pub(crate) struct State {
     pub(crate) grants: Grants,
     pub(crate) token_generator: TokenGenerator,
     pub(crate) tickets: Tickets,
+    pub(crate) marketplace: MarketplaceInstalls,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
     pub(crate) rotation: Rotation,
+    pub(crate) permissions: Permissions,
     pub(crate) removed_versions: Vec<&'static str>,
     /// How far the emulator's clock is ahead of its caller's.
     pub(crate) clock_advance: Duration,
@@ -35,9 +38,11 @@ impl State {
             grants: Grants::new(&settings),
             token_generator: TokenGenerator::new(settings.seed),
             tickets: Tickets::default(),
+            marketplace: MarketplaceInstalls::default(),
             faults: Faults::default(),
             journal: Journal::default(),
             rotation: settings.rotation,
+            permissions: settings.user.permissions,
             removed_versions: Vec::new(),
             clock_advance: Duration::ZERO,
             settings,

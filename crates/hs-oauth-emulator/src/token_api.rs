@@ -58,6 +58,8 @@ pub(crate) fn owner(grants: &Grants, received: &Received) -> Option<i64> {
         Call::Refresh(refresh) => grants.owner(refresh.refresh_token().expose()),
         Call::Introspect(introspect) => grants.owner(introspect.token().expose()),
         Call::Revoke(revoke) => grants.owner(revoke.refresh_token().expose()),
+        Call::AccountDetails(details) => grants.owner(details.access_token().expose()),
+        Call::Uninstall(uninstall) => grants.owner(uninstall.access_token().expose()),
         _ => None,
     }
 }

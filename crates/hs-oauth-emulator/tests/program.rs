@@ -63,3 +63,36 @@ fn idle_connections_do_not_keep_others_out_where_file_descriptors_are_few() {
     assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
     drop(idle);
 }
+
+/// HubSpot's documentation, "Scopes": the page names the scope at fault, and the browser never gets back to the app.
+#[test]
+fn the_flags_register_scopes() {
+    let scopes = "--required-scopes 'oauth a' --conditional-scopes b --optional-scopes c";
+    let program = Program::start("true", &format!("--listen 127.0.0.1:0 --auto-approve {scopes}"));
+    let authorize = |scopes: &str| {
+        let mut stream = program.connect();
+        let path = format!(
+            "/oauth/authorize?client_id=a1b2c3d4-e5f6-7890-abcd-ef1234567890\
+             &redirect_uri=http%3A%2F%2Flocalhost%3A3000%2Foauth%2Fcallback&{scopes}"
+        );
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
+    };
+    for (scopes, named) in [
+        ("scope=oauth", "a"),
+        ("scope=oauth+a+x", "x"),
+        ("scope=oauth+a&optional_scope=b", "b"),
+        ("scope=oauth+a+c", "c"),
+    ] {
+        let response = authorize(scopes);
+        assert!(response.starts_with("HTTP/1.1 400 ") && !response.contains("\r\nlocation:"), "{response}");
+        assert!(response.contains(&format!("<code>{named}</code>")), "{response}");
+    }
+    let response = authorize("scope=oauth+a+b&optional_scope=c");
+    assert!(
+        response.starts_with("HTTP/1.1 302 ") && response.contains("\r\nlocation: http://localhost:3000/"),
+        "{response}"
+    );
+}

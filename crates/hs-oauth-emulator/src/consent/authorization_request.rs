@@ -1,9 +1,10 @@
 //! Reads and checks the authorization request in the query of `GET /oauth/authorize` (RFC 6749 §4.1.1, RFC 7636 §4.3).
 
 use hs_oauth_core::Scopes;
-use percent_encoding::percent_decode_str;
 
 use super::redirect_target::RedirectTarget;
+use crate::raw_query::{decoded, raw_values};
+use crate::registered_scopes::ScopeMismatch;
 use crate::settings::{Settings, has_response_parameter};
 
 /// The paths of the authorization page.
@@ -34,6 +35,9 @@ pub(crate) enum AuthorizationError {
     /// The app is unknown, or its redirect URI is unknown or unusable. The browser must not be redirected: a page has
     /// to show this message.
     Page(String),
+    /// The scopes do not agree with those that are registered for the app. HubSpot does not redirect the browser then: a page has to
+    /// show which ones.
+    Scopes(ScopeMismatch),
     /// Anything else. The browser is redirected to the app with this error (RFC 6749 §4.1.2.1).
     Redirect { target: RedirectTarget, error: &'static str, description: &'static str },
 }
@@ -60,6 +64,14 @@ impl AuthorizationRequest {
     ) -> Result<Self, AuthorizationError> {
         let query = Query(query);
         let target = query.redirect_target(settings).map_err(AuthorizationError::Page)?;
+        if let Some(registered) =
+            settings.registered_scopes.as_ref().filter(|_| path != AuthorizationPath::Mcp)
+        {
+            let optional = query.scope_names(&["optional_scope", "optional_scopes"]);
+            registered
+                .check(&query.scope_names(&["scope"]), &optional)
+                .map_err(AuthorizationError::Scopes)?;
+        }
         match query.authorization_request(path, &target) {
             Ok(request) => Ok(request),
             Err((error, description)) => Err(AuthorizationError::Redirect { target, error, description }),
@@ -149,6 +161,14 @@ impl<'q> Query<'q> {
         })
     }
 
+    /// Returns every name in the parameters of these names, whether it can be a scope or not.
+    fn scope_names(&self, parameters: &[&str]) -> Vec<String> {
+        let values: Vec<_> =
+            parameters.iter().flat_map(|name| raw_values(self.0, name)).map(decoded).collect();
+        let names = values.iter().flat_map(|value| value.split([' ', '+']));
+        names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
     fn value(&self, name: &str) -> Result<Option<String>, ErrorParameters> {
         Ok(self.raw_value(name)?.map(decoded))
     }
@@ -156,19 +176,12 @@ impl<'q> Query<'q> {
     /// Returns a parameter's value as it is written, still escaped. A parameter without a value counts as absent (RFC
     /// 6749 §3.1).
     fn raw_value(&self, name: &str) -> Result<Option<&'q str>, ErrorParameters> {
-        let mut values = (self.0.split('&'))
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .filter(|pair| decoded(pair.0) == name)
-            .map(|pair| pair.1);
+        let mut values = raw_values(self.0, name);
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(("invalid_request", "a parameter is there more than once")),
             (value, None) => Ok(value.filter(|value| !value.is_empty())),
         }
     }
-}
-
-fn decoded(raw: &str) -> String {
-    percent_decode_str(&raw.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 /// Parses scopes that are separated by spaces or by `+`. Some apps escape the `+` that stands for a space, so it can

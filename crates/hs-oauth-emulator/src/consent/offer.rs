@@ -3,23 +3,23 @@
 use crate::grants::Grants;
 
 /// The number of accounts on one page. If there are more, the page has a filter.
-pub(super) const MAX_OFFERED: usize = 10;
+pub(crate) const MAX_OFFERED: usize = 10;
 
 /// The accounts that a consent page offers: the one that the path names, or the first ones that match the user's filter.
-pub(super) struct Offer<'a> {
+pub(crate) struct Offer<'a> {
     /// Id and domain of each account.
-    pub(super) hubs: Vec<(i64, &'a str)>,
+    pub(crate) hubs: Vec<(i64, &'a str)>,
     /// What the user is looking for; empty if it is nothing in particular.
-    pub(super) filter: &'a str,
+    pub(crate) filter: &'a str,
     /// The number of accounts that can be chosen, whether the page offers them or not.
-    pub(super) hub_count: usize,
+    pub(crate) hub_count: usize,
 }
 
 impl<'a> Offer<'a> {
     /// `only` is the account that the path names. `filter` is an id, or a part of an id or of a domain.
     ///
     /// Without a filter, and with the id of an account, this costs the same however many accounts there are.
-    pub(super) fn new(grants: &'a Grants, only: Option<i64>, filter: &'a str) -> Self {
+    pub(crate) fn new(grants: &'a Grants, only: Option<i64>, filter: &'a str) -> Self {
         let filter = filter.trim();
         let hub = |id| grants.hub(id).map(|hub| (id, hub.domain.as_str()));
         if let Some(only) = only {
@@ -40,7 +40,7 @@ impl<'a> Offer<'a> {
     }
 
     /// Returns whether there are so many accounts that the page needs a filter.
-    pub(super) fn needs_filter(&self) -> bool {
+    pub(crate) fn needs_filter(&self) -> bool {
         self.hub_count > MAX_OFFERED
     }
 }

@@ -51,7 +51,7 @@ fn filter_form(path: &str, ticket: &str) -> String {
     )
 }
 
-fn push_account(html: &mut String, settings: &Settings, offer: &Offer<'_>) {
+pub(crate) fn push_account(html: &mut String, settings: &Settings, offer: &Offer<'_>) {
     let user = escaped(&settings.user.email);
     if let ([(hub_id, domain)], false) = (offer.hubs.as_slice(), offer.needs_filter()) {
         return push(

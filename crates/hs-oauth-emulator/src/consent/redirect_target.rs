@@ -13,7 +13,7 @@ pub(crate) struct RedirectTarget {
 
 impl RedirectTarget {
     /// Takes the redirect URI, and the `state` as it was written in the query of the request, still escaped.
-    pub(super) fn new(redirect_uri: String, state: Option<&str>) -> Self {
+    pub(crate) fn new(redirect_uri: String, state: Option<&str>) -> Self {
         let state = state.map(|raw| utf8_percent_encode(raw, NOT_IN_A_QUERY).to_string());
         Self { redirect_uri, state }
     }

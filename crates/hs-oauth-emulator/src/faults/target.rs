@@ -16,12 +16,14 @@ pub enum Target {
     Introspect,
     /// The revocation of a refresh token, or its `DELETE` on `v1`.
     Revoke,
-    /// `GET /account-info/v3/details`. Only a fault with this target affects it.
+    /// `GET /account-info/{version}/details`. Only a fault with this target affects it.
     AccountInfo,
+    /// `DELETE /appinstalls/{version}/external-install`. Only a fault with this target affects it.
+    Uninstall,
 }
 
 impl Target {
-    /// Returns the operation that a request to the token API asks for.
+    /// Returns the operation that a request asks for.
     pub(crate) fn from_received(received: &Received) -> Option<Self> {
         Some(match received.call {
             Call::ExchangeCode(_) => Self::ExchangeCode,
@@ -29,6 +31,8 @@ impl Target {
             Call::ClientCredentials(_) => Self::ClientCredentials,
             Call::Introspect(_) => Self::Introspect,
             Call::Revoke(_) => Self::Revoke,
+            Call::AccountDetails(_) => Self::AccountInfo,
+            Call::Uninstall(_) => Self::Uninstall,
             _ => return None,
         })
     }

@@ -96,6 +96,11 @@ impl Codes {
         self.issued.get(code.expose()).map(|issued| issued.consent.hub_id)
     }
 
+    /// Returns whether a code was exchanged for a grant that no second use of the code has ended.
+    pub(super) fn is_exchanged(&self, code: &Code) -> bool {
+        self.issued.get(code.expose()).is_some_and(|issued| issued.grant.is_some())
+    }
+
     /// Remembers which grant the exchange of a code created.
     pub(super) fn set_grant(&mut self, code: &Code, grant: u64) {
         if let Some(issued) = self.issued.get_mut(code.expose()) {

@@ -2,18 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hs_oauth_core::Scopes;
+
 use super::visits;
 
 pub(crate) struct Hub {
     pub(crate) domain: String,
     pub(crate) is_deleted: bool,
+    /// The scopes that the account cannot grant.
+    pub(crate) lacks: Scopes,
     /// The ids of the account's grants.
     grants: BTreeSet<u64>,
 }
 
 impl Hub {
     fn new(domain: String) -> Self {
-        Self { domain, is_deleted: false, grants: BTreeSet::new() }
+        Self { domain, is_deleted: false, lacks: Scopes::NONE, grants: BTreeSet::new() }
     }
 
     pub(crate) fn grant_count(&self) -> usize {
@@ -73,6 +77,12 @@ impl Hubs {
         let hub = self.all.get_mut(&hub_id).filter(|hub| !hub.is_deleted);
         self.existing.remove(&hub_id);
         hub.map(|hub| hub.is_deleted = true).is_some()
+    }
+
+    /// Sets the scopes that an account cannot grant. Returns false if it is unknown or deleted.
+    pub(super) fn set_lacking_scopes(&mut self, hub_id: i64, scopes: Scopes) -> bool {
+        let hub = self.all.get_mut(&hub_id).filter(|hub| !hub.is_deleted);
+        hub.map(|hub| hub.lacks = scopes).is_some()
     }
 
     pub(super) fn add_grant(&mut self, hub_id: i64, grant: u64) {

@@ -20,12 +20,14 @@ use tokio::sync::watch;
 use super::host;
 use super::response_body::ResponseBody;
 use super::waiting::{Connection, Waiting};
+use super::webhook_sender;
 use crate::delivery::{Cut, Delivery};
 use crate::emulator::Emulator;
 use crate::journal::Mask;
 use crate::routes::MAX_BODY_SIZE;
 use crate::settings::Settings;
 use crate::token_generator::TokenGenerator;
+use crate::webhook::SignedWebhook;
 
 /// How long a client may take to send its headers, and again to send its body.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -122,6 +124,12 @@ async fn respond(
         Some(error) => shared.lock().refuse(error),
         None => shared.lock().handle(now, request),
     };
+    if let Some(SignedWebhook(webhook)) = response.extensions_mut().remove() {
+        response = match webhook_sender::send(webhook).await {
+            Ok(came_back) => came_back,
+            Err(error) => shared.lock().refuse(error),
+        };
+    }
     if !is_whole {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
