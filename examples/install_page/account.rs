@@ -11,7 +11,8 @@ use maud::{Markup, html};
 
 use crate::install::OPTIONAL_SCOPES;
 use crate::layout::{document, form};
-use crate::problem::{Problem, log};
+use crate::log::log;
+use crate::problem::Problem;
 use crate::session::{SignedIn, Visitor};
 use crate::site::Site;
 use crate::stand_in::StandIn as _;

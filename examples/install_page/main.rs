@@ -14,6 +14,7 @@ mod home;
 mod install;
 mod layout;
 mod leave;
+mod log;
 mod marketplace;
 mod people;
 mod problem;
@@ -28,6 +29,7 @@ mod webhook;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -35,7 +37,6 @@ use axum::http::header::{
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Router, serve};
 use clap::Parser;
 use hs_oauth_examples::{BoxError, finish, print_line};
 use tokio::net::TcpListener;
@@ -59,12 +60,12 @@ async fn run(options: &Options) -> Result<ExitCode, BoxError> {
     }
     print_line(format_args!("Open {}", site.public_url));
 
-    serve(listener, router(&site)).with_graceful_shutdown(stop::signal()?).await?;
+    stop::serve_until_signal(listener, router(&site)).await?;
 
-    // From here on nobody asks for tokens. What is under way is finished and saved.
+    // Nobody asks for tokens any more. What is under way is finished and saved.
     let unsaved = site.manager.shutdown().await;
     for (account, _) in &unsaved {
-        problem::log(format_args!(
+        log::log(format_args!(
             "the newest tokens of account {account} could not be saved: it has to connect again"
         ));
     }

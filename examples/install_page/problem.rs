@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -10,6 +10,7 @@ use hs_oauth_async::{BeginError, CallbackError, Error, InvalidArgument, NextStep
 use maud::html;
 
 use crate::layout::document;
+use crate::log::log;
 
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -130,10 +131,4 @@ impl IntoResponse for Problem {
         };
         (self.status, document(self.title, &content)).into_response()
     }
-}
-
-/// Writes a line to the log. The errors and events of hs-oauth show no secret.
-pub(crate) fn log(line: impl Display) {
-    // If nobody reads the log, the service goes on.
-    let _ = writeln!(io::stderr(), "{line}");
 }

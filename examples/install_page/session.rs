@@ -67,11 +67,8 @@ impl Sessions {
 
     fn find(&self, name: &str) -> Option<Visitor> {
         let visitor = self.lock().get(name).cloned()?;
-        let mut session = visitor.session();
-        let expired = session.last_used.elapsed() > MAX_IDLE;
-        session.last_used = Instant::now();
-        drop(session);
-        (!expired).then_some(visitor)
+        let is_live = visitor.session().touch();
+        is_live.then_some(visitor)
     }
 
     fn replace(&self, old: Option<&str>, new: String, visitor: Visitor) {
@@ -121,13 +118,18 @@ impl Visitor {
         self.session().csrf_token.clone()
     }
 
-    /// Signs the person in. The session gets a new name, which nobody can have planted in this browser before.
+    /// Signs the person in. The session gets a new name, which nobody can have planted in this browser before. What it has of another
+    /// person is gone.
     pub(crate) fn sign_in(&self, person: String) -> Result<(), Problem> {
-        let csrf_token = random_text()?;
+        let mut new = Session::new()?;
+        new.person = Some(person);
         let mut session = self.session();
-        session.person = Some(person);
-        session.csrf_token = csrf_token;
-        session.needs_name = true;
+        if session.person.is_none() || session.person == new.person {
+            new.next_page = session.next_page.take();
+            new.pending = std::mem::take(&mut session.pending);
+            new.unconfirmed = session.unconfirmed.take();
+        }
+        *session = new;
         Ok(())
     }
 
@@ -149,6 +151,15 @@ impl Session {
             needs_name: true,
             last_used: Instant::now(),
         })
+    }
+
+    /// Notes that the session is used. Returns false if that was too long ago for it to be used again.
+    fn touch(&mut self) -> bool {
+        let is_live = self.last_used.elapsed() <= MAX_IDLE;
+        if is_live {
+            self.last_used = Instant::now();
+        }
+        is_live
     }
 }
 
@@ -216,5 +227,45 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
                 Err(home())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6265bis §4.1.2 and §4.1.3.
+    #[test]
+    fn the_cookie_survives_the_way_back_from_hubspot_and_no_script_reads_it() {
+        let cookie = Sessions::new(true).cookie("abc".to_owned()).to_string();
+        assert_eq!(cookie, "__Host-install-page=abc; HttpOnly; SameSite=None; Secure; Path=/");
+        let cookie = Sessions::new(false).cookie("abc".to_owned()).to_string();
+        assert_eq!(cookie, "install-page=abc; HttpOnly; SameSite=Lax; Path=/");
+    }
+
+    #[test]
+    fn a_session_that_nobody_uses_ends() {
+        let sessions = Sessions::new(true);
+        let visitor = Visitor::new().unwrap();
+        sessions.replace(None, "abc".to_owned(), visitor.clone());
+        assert!(sessions.find("abc").is_some() && sessions.find("abd").is_none());
+        let long_ago = Instant::now().checked_sub(MAX_IDLE + Duration::from_secs(1)).unwrap();
+        visitor.session().last_used = long_ago;
+        assert!(sessions.find("abc").is_none() && sessions.find("abc").is_none());
+        sessions.replace(None, "abe".to_owned(), Visitor::new().unwrap());
+        assert_eq!(sessions.lock().len(), 1);
+    }
+
+    #[test]
+    fn whoever_signs_in_gets_nothing_of_the_person_before() {
+        let visitor = Visitor::new().unwrap();
+        visitor.session().next_page = Some("/confirm".to_owned());
+        visitor.sign_in("Ada".to_owned()).unwrap();
+        assert_eq!(visitor.session().next_page.as_deref(), Some("/confirm"), "asked for without a person");
+        let token = visitor.csrf_token();
+        visitor.sign_in("Bob".to_owned()).unwrap();
+        let session = visitor.session();
+        assert_eq!((session.person.as_deref(), session.next_page.as_deref()), (Some("Bob"), None));
+        assert_ne!(session.csrf_token, token);
     }
 }

@@ -3,8 +3,8 @@
 use hs_oauth_async::{Client, Credential, FileStore, RequestVerifier, SpawnBlocking, TokenManager};
 use hs_oauth_examples::BoxError;
 
+use crate::log::log;
 use crate::people::People;
-use crate::problem::log;
 use crate::session::Sessions;
 use crate::setup::Setup;
 use crate::webhook::News;

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use hs_oauth_async::Account;
 use serde::Deserialize;
 
-use crate::problem::log;
+use crate::log::log;
 use crate::site::Site;
 
 /// The most bytes that the body of a webhook may have. HubSpot's have a hundred events at most.

@@ -13,7 +13,7 @@ use thirtyfour::prelude::*;
 pub(crate) type BoxError = Box<dyn std::error::Error>;
 
 /// How long something may take before it counts as not happening. Machines can be busy.
-pub(crate) const LIMIT: Duration = Duration::from_secs(15);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// A browser with a profile of its own. It ends when it is dropped, and its driver, too.
 pub(crate) struct Browser {

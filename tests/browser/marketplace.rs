@@ -125,9 +125,9 @@ async fn a_forged_return_url_is_named_and_leads_nowhere() -> Result<(), BoxError
         "step=authorize&returnUrl=https%3A%2F%2Fevil.example%2F%3Ca%3E",
         "step=authorize&returnUrl=https%3A%2F%2Fapp.hubspot.com.evil.example%2F",
         "step=authorize&returnUrl=https%3A%2F%2Fapp.hubspot.com%40evil.example%2F",
-        "step=finalize&code=c&state=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&returnUrl=https%3A%2F%2Fevil.example%2F",
-        "code=c&returnUrl=https%3A%2F%2Fevil.example%2F",
-        "code=c&returnUrl=javascript%3Aalert(1)%2F%2Fevil.example",
+        "step=finalize&code=0123456789&state=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&returnUrl=https%3A%2F%2Fevil.example%2F",
+        "code=0123456789&returnUrl=https%3A%2F%2Fevil.example%2F",
+        "code=0123456789&returnUrl=javascript%3Aalert(1)%2F%2Fevil.example",
     ] {
         browser.open(&format!("{}/oauth/callback?{query}", service.url)).await?;
         browser.see("This link is not from HubSpot").await?;

@@ -1,8 +1,8 @@
 //! A process of the example, and the emulator that it takes for HubSpot.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, channel};
@@ -85,10 +85,24 @@ impl Service {
 
     /// Starts the process again, with the same folder.
     pub(crate) fn start_again(&mut self) -> Result<(), BoxError> {
-        let address = self.url.trim_start_matches("http://").to_owned();
-        self.process = Process::start(&mut command(&self.hubspot, &address, &self.folder)?)?;
+        self.process = Process::start(&mut command(&self.hubspot, self.address(), &self.folder)?)?;
         self.process.wait_for_line("Open ")?;
         Ok(())
+    }
+
+    /// Returns the host and port that the service listens on.
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// Returns the folder in which the service keeps what it has.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Waits for a line of the log that begins so.
+    pub(crate) fn wait_for_log(&self, start: &str) -> Result<(), BoxError> {
+        wait_for_line(&self.process.log, start).map(drop)
     }
 
     /// Returns whether the service called this endpoint of HubSpot's.
@@ -120,6 +134,7 @@ fn command(hubspot: &Server, address: &str, folder: &TempDir) -> Result<Command,
 pub(crate) struct Process {
     child: Child,
     lines: Receiver<String>,
+    log: Receiver<String>,
 }
 
 impl Process {
@@ -135,23 +150,15 @@ impl Process {
     }
 
     fn start(command: &mut Command) -> Result<Self, BoxError> {
-        let mut child = command.stdout(Stdio::piped()).spawn()?;
-        let output = BufReader::new(child.stdout.take().ok_or("no output")?);
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-        });
-        Ok(Self { child, lines })
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let lines = lines_of(child.stdout.take().ok_or("no output")?);
+        let log = lines_of(child.stderr.take().ok_or("no log")?);
+        Ok(Self { child, lines, log })
     }
 
     /// Waits for a line of the output that begins so. Returns the rest of it.
     pub(crate) fn wait_for_line(&self, start: &str) -> Result<String, BoxError> {
-        loop {
-            let line = self.lines.recv_timeout(LIMIT).map_err(|error| format!("no line {start}: {error}"))?;
-            if let Some(rest) = line.strip_prefix(start) {
-                return Ok(rest.to_owned());
-            }
-        }
+        wait_for_line(&self.lines, start)
     }
 
     /// Sends SIGTERM and waits for the end.
@@ -166,6 +173,28 @@ impl Process {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         Err("the process did not end".into())
+    }
+}
+
+/// Returns the lines as they come. They are read to the end, so that the process never waits for somebody to read them.
+fn lines_of(output: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            // For whoever reads the output of the tests.
+            let _ = writeln!(io::stderr(), "{line}");
+            let _ = sender.send(line);
+        }
+    });
+    lines
+}
+
+fn wait_for_line(lines: &Receiver<String>, start: &str) -> Result<String, BoxError> {
+    loop {
+        let line = lines.recv_timeout(LIMIT).map_err(|error| format!("no line {start}: {error}"))?;
+        if let Some(rest) = line.strip_prefix(start) {
+            return Ok(rest.to_owned());
+        }
     }
 }
 
