@@ -187,9 +187,4 @@ const MUTATIONS: &[Mutation] = &[
         from: "retry.credential = is_of_credential.then(|| app.credential().clone());",
         to: "_ = is_of_credential;",
     },
-    Mutation {
-        name: "only_the_first_gone_tokens_rejected",
-        from: "if state == GrantState::Gone || self.rejected.is_none() && self.is_newer_wanted() {",
-        to: "if self.rejected.is_none() && (state == GrantState::Gone || self.is_newer_wanted()) {",
-    },
 ];
