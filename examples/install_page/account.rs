@@ -15,7 +15,6 @@ use crate::log::log;
 use crate::problem::Problem;
 use crate::session::{SignedIn, Visitor};
 use crate::site::Site;
-use crate::stand_in::StandIn as _;
 use crate::webhook::Event;
 
 /// An account of the person who has signed in. Any other one is not found.

@@ -13,7 +13,6 @@ use crate::layout::{document, form};
 use crate::problem::Problem;
 use crate::session::{NoFields, SafeForm, SignedIn, Visitor};
 use crate::site::Site;
-use crate::stand_in::StandIn as _;
 
 pub(crate) async fn disconnect_page(
     State(site): State<Arc<Site>>,

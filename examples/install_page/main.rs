@@ -22,7 +22,6 @@ mod session;
 mod setup;
 mod sign_in;
 mod site;
-mod stand_in;
 mod stop;
 mod webhook;
 
