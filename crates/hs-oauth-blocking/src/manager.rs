@@ -86,7 +86,7 @@ impl TokenManager {
     /// - [`TokenError::Store`] if a check of the store fails. The code was not sent and is still good.
     /// - [`TokenError::Call`] if the exchange fails.
     /// - [`TokenError::UnknownAccount`], [`TokenError::Unsaved`] or [`TokenError::Superseded`] with the new tokens if these are not stored.
-    ///   Pass them to [`install_tokens`](Self::install_tokens). After `Unsaved` that is not necessary: the manager keeps the tokens, and saves
+    ///   The guide `install` says what to do with them. After `Unsaved` that is not necessary: the manager keeps the tokens, and saves
     ///   them when it can.
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub fn install(&self, code: AuthorizationCode) -> Result<Installed, TokenError> {
@@ -106,7 +106,7 @@ impl TokenManager {
     /// For a refresh token from before this library was used, see [`install_refresh_token`](Self::install_refresh_token).
     ///
     /// # Errors
-    /// All but the first and the last hold the tokens.
+    /// The errors of tokens that are not stored hold them: see [`TokenError::tokens`].
     /// - [`TokenError::NotRenewable`] if there is no refresh token among them. Nothing is stored.
     /// - [`TokenError::UnknownAccount`] if they name no account, as on `v1`: use [`install_tokens_as`](Self::install_tokens_as).
     /// - [`TokenError::Unsaved`] or [`TokenError::Superseded`] if they are not stored.
@@ -123,7 +123,7 @@ impl TokenManager {
     /// theirs.
     ///
     /// # Errors
-    /// All but the first and the last hold the tokens.
+    /// The errors of tokens that are not stored hold them: see [`TokenError::tokens`].
     /// - [`TokenError::NotRenewable`] if there is no refresh token among them. Nothing is stored.
     /// - [`TokenError::OtherAccount`] or [`TokenError::OtherApp`] if they are those of another account or app. Nothing is stored.
     /// - [`TokenError::WrongLevel`] if the account names a user and the manager is not user-level, or the other way round.
@@ -166,6 +166,8 @@ impl TokenManager {
     ///   first time or again. What another process does for the account shows within a second.
     /// - [`TokenError::Call`], [`TokenError::BackingOff`], [`TokenError::Store`] or [`TokenError::Unsaved`] if the token is no longer good
     ///   and cannot be renewed now. [`TokenError::next_step`] says what to do.
+    /// - [`TokenError::OtherApp`], [`TokenError::OtherAccount`], [`TokenError::MassRefusal`] or [`TokenError::WrongLevel`] if the app, the
+    ///   manager or what stands between them and HubSpot is configured wrongly.
     /// - [`TokenError::Interrupted`] if the renewal ended without a result.
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown), if no token in memory is good.
     pub fn bearer(&self, account: Account) -> Result<HeaderValue, TokenError> {
@@ -270,6 +272,7 @@ impl TokenManager {
     /// - [`TokenError::Store`] if the store fails. The account may still be connected.
     /// - [`TokenError::Call`] if the tokens are deleted but the refresh token could not be revoked. The next disconnect revokes it.
     /// - [`TokenError::Superseded`] if the account was installed meanwhile.
+    /// - [`TokenError::OtherApp`] if the grant is another app's. Nothing is changed or revoked.
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub fn disconnect(&self, account: Account) -> Result<(), TokenError> {
         let inner = self.inner();
