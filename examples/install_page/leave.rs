@@ -53,7 +53,7 @@ pub(crate) async fn uninstall_page(
     Path(account): Path<Account>,
 ) -> Result<Markup, Problem> {
     let account = of_person(&site, &person, account)?;
-    let text = "This takes the app out of the HubSpot account, for everybody who has connected it. HubSpot tells the account’s admins by e-mail.";
+    let text = "This takes the app out of the HubSpot account, for everybody who has connected it. HubSpot tells the account’s admins by email.";
     Ok(question(&visitor, account, "Uninstall the app from", "uninstall", text))
 }
 

@@ -172,11 +172,6 @@ impl Browser {
         Ok(texts)
     }
 
-    /// Returns the HTML as the browser has it.
-    pub(crate) async fn html(&self) -> Result<String, BoxError> {
-        Ok(self.driver.source().await?)
-    }
-
     pub(crate) async fn forget_cookies(&self) -> Result<(), BoxError> {
         self.devtools("Network.clearBrowserCookies", json!({})).await
     }

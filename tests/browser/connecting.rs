@@ -34,6 +34,7 @@ async fn a_person_connects_an_account_and_sees_what_hubspot_says_of_it() -> Resu
     browser.check_page("no-accounts").await?;
     browser.press("Connect an account").await?;
     browser.see("Connect Example app to your account?").await?;
+    browser.check_page("hubspot-consent").await?;
     browser.press("Connect").await?;
 
     browser.see("Account 62515").await?;

@@ -46,6 +46,10 @@ async fn an_install_without_sign_in_is_confirmed_by_the_person_who_is_shown_the_
     browser.check_page("confirm").await?;
     browser.press("Yes, connect this account").await?;
     browser.see("The app did all it had to").await?;
+    browser.check_page("hubspot-marketplace-end").await?;
+    browser.press("To the Marketplace page").await?;
+    browser.see("Install Example app from the Marketplace").await?;
+    browser.check_page("hubspot-marketplace").await?;
     browser.open(&service.url).await?;
     browser.press("Account 62515").await?;
     browser.see("Account 62515").await?;

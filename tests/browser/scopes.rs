@@ -15,7 +15,7 @@ async fn hubspot_itself_shows_scopes_that_do_not_match_and_never_calls_back() ->
     browser.press("Connect an account").await?;
     browser.wait_for_text("crm.objects.deals.read").await?;
     assert!(browser.url().await?.starts_with(service.hubspot.url()));
-    browser.picture_of("hubspot-scope-mismatch").await?;
+    browser.check_page("hubspot-scope-mismatch").await?;
 
     browser.open(&service.url).await?;
     browser.see("Your HubSpot accounts").await?;
