@@ -2,10 +2,11 @@
 
 use hs_oauth_core::http::StatusCode;
 use hs_oauth_core::renewal::TokenError;
-use hs_oauth_core::{AccessToken, Account, AccountDetails, Endpoint, Error, ReadAccountDetails, Uninstall};
+use hs_oauth_core::{
+    AccessToken, Account, AccountDetails, Endpoint, Error, ReadAccountDetails, STORE_TIMEOUT, Uninstall,
+};
 use hs_oauth_manager::{Purpose, access_token, random};
 
-use crate::driver::with_timeout;
 use crate::manager::TokenManager;
 
 impl TokenManager {
@@ -45,9 +46,7 @@ impl TokenManager {
         let manager = self.clone();
         let work = |task| async move {
             let inner = manager.inner();
-            let timeout = inner.shared.settings.store_timeout;
-            let loaded = with_timeout(timeout, async { inner.store.load(account).await }).await;
-            inner.shared.note_load(account, &loaded, inner.now());
+            let loaded = inner.load(account, STORE_TIMEOUT).await;
             let grant = loaded.map_err(TokenError::Store)?.map(|stored| stored.record.grant);
             let uninstalled = manager.call_as(account, Uninstall::new).await;
             let mut run = inner.shared.begin_uninstall(account, grant, uninstalled, random())?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hs_oauth_core::renewal::{Deadline, Input, Step, TokenError};
+use hs_oauth_core::renewal::{Deadline, Input, Step, Stored, TokenError};
 use hs_oauth_core::{Account, StoreError, Timestamp};
 use hs_oauth_manager::{Driven, Purpose, Shared, Wait, Waiting, loaded, panicked, swapped, timed_out};
 use hs_oauth_store::AsyncTokenStore;
@@ -48,12 +48,7 @@ impl Inner {
         let mut step = run.start(self.now());
         loop {
             let input = match step {
-                Step::Load { timeout } => {
-                    let timeout = timeout.min(self.shared.settings.store_timeout);
-                    let result = with_timeout(timeout, async { self.store.load(account).await }).await;
-                    self.shared.note_load(account, &result, self.now());
-                    loaded(result)
-                }
+                Step::Load { timeout } => loaded(self.load(account, timeout).await),
                 Step::Swap { expected, record, timeout } => {
                     let swap = async { self.store.swap(account, expected, &record).await };
                     swapped(with_timeout(timeout, swap).await)
@@ -87,6 +82,18 @@ impl Inner {
                 self.shared.flights.note_received(account, tokens);
             }
         }
+    }
+
+    /// Loads the account's record, within `timeout` and the application's own limit, and notes whether the store works.
+    pub(crate) async fn load(
+        &self,
+        account: Account,
+        timeout: Duration,
+    ) -> Result<Option<Stored>, StoreError> {
+        let timeout = timeout.min(self.shared.settings.store_timeout);
+        let result = with_timeout(timeout, async { self.store.load(account).await }).await;
+        self.shared.note_load(account, &result, self.now());
+        result
     }
 
     /// Returns the current time.

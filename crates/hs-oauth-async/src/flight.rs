@@ -57,10 +57,7 @@ impl Inner {
 
     async fn run(self: Arc<Self>, mut guard: FlightGuard<Tokio>, demand: Demand, purpose: Purpose) {
         let mut flight = self.shared.begin_flight(guard.account(), demand, self.now(), random());
-        let result = match flight.refusal() {
-            Some(error) => Err(error),
-            None => self.drive(guard.account(), purpose, &mut flight).await,
-        };
+        let result = self.drive(guard.account(), purpose, &mut flight).await;
         let end = self.shared.finish_flight(&mut guard, flight, result, self.now(), random().next_u64());
         if end.starts_retries {
             self.start_retries();

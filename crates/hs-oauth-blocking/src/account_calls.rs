@@ -3,7 +3,7 @@
 use hs_oauth_core::http::StatusCode;
 use hs_oauth_core::renewal::TokenError;
 use hs_oauth_core::{AccessToken, Account, AccountDetails, Endpoint, Error, ReadAccountDetails, Uninstall};
-use hs_oauth_manager::{access_token, catch_panic, random};
+use hs_oauth_manager::{access_token, random};
 
 use crate::manager::TokenManager;
 
@@ -42,9 +42,7 @@ impl TokenManager {
         let inner = self.inner();
         inner.shared.check_level(account)?;
         let task = inner.shared.flights.start_task()?;
-        let loaded = catch_panic(|| inner.store.load(account));
-        inner.shared.note_load(account, &loaded, inner.now());
-        let grant = loaded.map_err(TokenError::Store)?.map(|stored| stored.record.grant);
+        let grant = inner.load(account).map_err(TokenError::Store)?.map(|stored| stored.record.grant);
         let uninstalled = self.call_as(account, Uninstall::new);
         let mut run = inner.shared.begin_uninstall(account, grant, uninstalled, random())?;
         let result = inner.drive(account, &mut None, &mut run);

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Condvar};
 use std::time::Duration;
 
-use hs_oauth_core::renewal::{Deadline, Input, Step, TokenError};
-use hs_oauth_core::{Account, Timestamp};
+use hs_oauth_core::renewal::{Deadline, Input, Step, Stored, TokenError};
+use hs_oauth_core::{Account, StoreError, Timestamp};
 use hs_oauth_manager::{Admitted, Driven, Purpose, Shared, catch_panic, loaded, swapped};
 use hs_oauth_store::TokenStore;
 
@@ -34,11 +34,7 @@ impl Inner {
         let mut step = run.start(self.now());
         loop {
             let input = match step {
-                Step::Load { .. } => {
-                    let result = catch_panic(|| self.store.load(account));
-                    self.shared.note_load(account, &result, self.now());
-                    loaded(result)
-                }
+                Step::Load { .. } => loaded(self.load(account)),
                 Step::Swap { expected, record, .. } => {
                     swapped(catch_panic(|| self.store.swap(account, expected, &record)))
                 }
@@ -77,6 +73,13 @@ impl Inner {
         }
     }
 
+    /// Loads the account's record, and notes whether the store works.
+    pub(crate) fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
+        let result = catch_panic(|| self.store.load(account));
+        self.shared.note_load(account, &result, self.now());
+        result
+    }
+
     /// Returns the current time.
     pub(crate) fn now(&self) -> Timestamp {
         self.shared.settings.clock.now()
@@ -85,8 +88,8 @@ impl Inner {
     /// Sleeps, or returns at once when no refresh is sent any more.
     fn sleep_unless_closed(&self, time: Duration) -> Input {
         let flights = &self.shared.flights;
-        let state = flights.waiting.wait_while(flights.state(), time, |state| !state.is_closed);
-        match state.is_closed {
+        let state = flights.waiting.wait_while(flights.state(), time, |state| !state.queue.is_closed());
+        match state.queue.is_closed() {
             true => Input::ShuttingDown,
             false => Input::Slept,
         }

@@ -49,10 +49,7 @@ impl Inner {
         mut admitted: Option<Admitted>,
     ) -> FlightResult {
         let mut flight = self.shared.begin_flight(guard.account(), demand, self.now(), random());
-        let result = match flight.refusal() {
-            Some(error) => Err(error),
-            None => self.drive(guard.account(), &mut admitted, &mut flight),
-        };
+        let result = self.drive(guard.account(), &mut admitted, &mut flight);
         if let Some(unused) = admitted {
             let flights = &self.shared.flights;
             flights.waiting.queue_changed(flights.state().queue.give_back(unused));

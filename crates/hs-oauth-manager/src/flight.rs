@@ -50,9 +50,8 @@ pub struct Flight {
 }
 
 impl Flight {
-    /// Returns the error with which the flight ends without its run being driven, if there is one: the store fails, and is asked by another
-    /// flight.
-    pub fn refusal(&self) -> Option<TokenError> {
+    /// Returns the error with which the flight ends at once, if there is one: the store fails, and is asked by another flight.
+    pub(crate) fn refusal(&self) -> Option<TokenError> {
         self.refusal.clone()
     }
 }
@@ -72,9 +71,10 @@ impl Run for Flight {
     type Output = CurrentTokens;
 
     fn start(&mut self, now: Timestamp) -> Step<CurrentTokens> {
-        match &mut self.install {
-            Some(install) => install.start(now),
-            None => self.run.start(now),
+        match (self.refusal(), &mut self.install) {
+            (Some(error), _) => Step::Done(Err(error)),
+            (None, Some(install)) => install.start(now),
+            (None, None) => self.run.start(now),
         }
     }
 

@@ -6,6 +6,7 @@ use hs_oauth_core::renewal::{CurrentTokens, Install, TokenError};
 use hs_oauth_core::{Account, Timestamp};
 
 use crate::cache::Snapshot;
+use crate::received::Unsaved;
 use crate::single_flight::{SingleFlight, TaskGuard, Waiting};
 
 /// The install of an account. Its tokens are known to the manager until they are saved: if it is dropped before its end, the account's next
@@ -54,7 +55,7 @@ impl<W: Waiting> InstallTask<W> {
                 false
             }
             Err(_) => {
-                let is_left = state.received.leave_install(self.account, self.run.unsaved().clone());
+                let is_left = state.received.add(self.account, Unsaved::Install(self.run.unsaved().clone()));
                 is_left && state.start_retries()
             }
         }
@@ -64,7 +65,7 @@ impl<W: Waiting> InstallTask<W> {
 impl<W: Waiting> Drop for InstallTask<W> {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.flights.state().received.leave_install(self.account, self.run.unsaved().clone());
+            self.flights.state().received.add(self.account, Unsaved::Install(self.run.unsaved().clone()));
         }
     }
 }

@@ -305,6 +305,11 @@ impl<W> RenewalQueue<W> {
         self.wakers()
     }
 
+    /// Returns whether the queue is closed: no run sends a refresh any more, unless it has sent it already.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     fn wakers(&self) -> impl Iterator<Item = &W> {
         self.entries.values().filter_map(|entry| entry.run.as_ref().map(|run| &run.waker))
     }

@@ -60,7 +60,8 @@ impl Received {
         self.0.len()
     }
 
-    /// Adds the tokens of a renewal, or what a flight has left of an install that was here, and returns whether they are kept. Those of a
+    /// Adds the tokens of a renewal, or what a run has left of an install that was here, for the next flight to save. Returns whether they are
+    /// kept. Those of a
     /// renewal are dropped for an install, which is newer. Those of an install are dropped if they were removed meanwhile.
     pub(crate) fn add(&mut self, account: Account, unsaved: Unsaved) -> bool {
         let is_kept = match &unsaved {
@@ -85,15 +86,6 @@ impl Received {
     /// Adds the tokens of an install that begins. They replace all others, which belong to an older grant.
     pub(crate) fn begin_install(&mut self, account: Account, install: UnsavedInstall) {
         self.0.insert(account, Entry { unsaved: Unsaved::Install(install), is_installing: true });
-    }
-
-    /// Lets the account's flights go on with an install whose run has ended without saving its tokens. Returns whether it is still here.
-    pub(crate) fn leave_install(&mut self, account: Account, install: UnsavedInstall) -> bool {
-        let is_here = self.has_install(account, &install);
-        if is_here {
-            self.0.insert(account, Entry { unsaved: Unsaved::Install(install), is_installing: false });
-        }
-        is_here
     }
 
     /// Removes the tokens of an install that are saved, or that another install or disconnect has replaced.

@@ -87,7 +87,7 @@ impl<W: Waiting> Shared<W> {
     }
 
     /// Begins a flight, and returns its run. The run begins with the tokens that an earlier one could not save, if there are any. While the
-    /// store fails, only a few flights have their run driven: see [`Flight::refusal`].
+    /// store fails, most flights end at once.
     pub fn begin_flight(&self, account: Account, demand: Demand, now: Timestamp, random: Random) -> Flight {
         let snapshot = self.cache.snapshot(account);
         let forgotten = self.failures.forgotten();

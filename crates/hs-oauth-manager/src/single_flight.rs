@@ -56,8 +56,6 @@ pub struct State<W: Waiting> {
     pub busy: usize,
     /// Whether no new flight or task begins any more.
     pub is_shut_down: bool,
-    /// Whether no run sends a refresh any more, unless it has sent it already.
-    pub is_closed: bool,
 }
 
 /// The role of a caller in a flight.
@@ -93,7 +91,6 @@ impl<W: Waiting> SingleFlight<W> {
             is_retrying: false,
             busy: 0,
             is_shut_down: false,
-            is_closed: false,
         };
         Self { state: Mutex::new(state), waiting: W::default() }
     }
@@ -154,10 +151,7 @@ impl<W: Waiting> SingleFlight<W> {
         now: Timestamp,
         waited: bool,
     ) -> Result<Input, Wait> {
-        let input = match state.is_closed {
-            true => Input::ShuttingDown,
-            false => state.queue.admit(account, now, waited)?,
-        };
+        let input = state.queue.admit(account, now, waited)?;
         self.waiting.queue_changed(state.queue.leave(account));
         Ok(input)
     }
@@ -179,7 +173,7 @@ impl<W: Waiting> SingleFlight<W> {
     /// [`Input::Paused`] if HubSpot has asked for a pause. Returns `None` if the refresh may be sent.
     pub(crate) fn before_send(&self, account: Account, now: Timestamp) -> Option<Input> {
         let state = self.state();
-        match state.is_closed {
+        match state.queue.is_closed() {
             true => Some(Input::ShuttingDown),
             false => state.queue.pause(account, now),
         }
@@ -198,13 +192,12 @@ impl<W: Waiting> SingleFlight<W> {
 
     /// Returns whether no refresh is sent any more.
     pub fn is_closed(&self) -> bool {
-        self.state().is_closed
+        self.state().queue.is_closed()
     }
 
     /// Ends every run that has not sent a refresh yet, as soon as it would wait or send. A run that has sent one goes on.
     pub fn close(&self) {
         let mut state = self.state();
-        state.is_closed = true;
         state.queue.close().for_each(|waker| self.waiting.queue_changed(Some(waker)));
         self.waiting.queue_changed(None);
         self.waiting.closed();

@@ -114,7 +114,6 @@ impl Finding {
             Ok(_) => Self::Works,
             Err(Error::Api(error)) => match (error.status, error.next_step()) {
                 (StatusCode::TOO_MANY_REQUESTS, NextStep::RetryAfter(Some(wait))) => Self::Limits(wait),
-                (StatusCode::TOO_MANY_REQUESTS, _) => Self::Nothing,
                 (status, _) if status.as_u16() >= 500 => Self::Fails,
                 _ => Self::Works,
             },
