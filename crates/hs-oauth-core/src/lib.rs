@@ -67,6 +67,7 @@ mod json;
 mod limits;
 mod marketplace;
 mod next_step;
+mod open_set;
 mod pending_authorizations;
 mod random;
 pub mod renewal;

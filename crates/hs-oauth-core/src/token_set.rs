@@ -7,6 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::json::UnknownFields;
+use crate::open_set::open_set;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::timestamp::Timestamp;
@@ -71,23 +72,18 @@ pub enum TokenType {
     Bearer,
 }
 
-/// The purpose of a token. This is an open set.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "Cow<'_, str>")]
-#[non_exhaustive]
-pub enum TokenUse {
-    /// The token is an access token for an account. Written `access_token`.
-    #[serde(rename = "access_token")]
-    AccessToken,
-    /// The token is a refresh token. Written `refresh_token`. Only introspection says this.
-    #[serde(rename = "refresh_token")]
-    RefreshToken,
-    /// The token is an access token for the app itself. Written `client_credentials`.
-    #[serde(rename = "client_credentials")]
-    ClientCredentials,
-    /// A purpose that this release has no name for, as HubSpot writes it.
-    #[serde(untagged)]
-    Other(String),
+open_set! {
+    /// The purpose of a token. This is an open set.
+    #[derive(Deserialize)]
+    #[serde(from = "Cow<'_, str>")]
+    TokenUse {
+        /// The token is an access token for an account.
+        AccessToken = "access_token",
+        /// The token is a refresh token. Only introspection says this.
+        RefreshToken = "refresh_token",
+        /// The token is an access token for the app itself.
+        ClientCredentials = "client_credentials",
+    }
 }
 
 /// The longest lifetime that an access token is assumed to have.
@@ -145,29 +141,6 @@ impl TokenType {
     /// Returns the type of this name, in upper or lower case (RFC 6749 §5.1), or `None` if it is unknown.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         name.eq_ignore_ascii_case("bearer").then_some(Self::Bearer)
-    }
-}
-
-impl TokenUse {
-    /// Returns the purpose as HubSpot writes it.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::AccessToken => "access_token",
-            Self::RefreshToken => "refresh_token",
-            Self::ClientCredentials => "client_credentials",
-            Self::Other(name) => name,
-        }
-    }
-}
-
-impl From<Cow<'_, str>> for TokenUse {
-    fn from(name: Cow<'_, str>) -> Self {
-        match &*name {
-            "access_token" => Self::AccessToken,
-            "refresh_token" => Self::RefreshToken,
-            "client_credentials" => Self::ClientCredentials,
-            _ => Self::Other(name.into_owned()),
-        }
     }
 }
 

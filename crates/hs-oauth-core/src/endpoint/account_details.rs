@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::error::{ApiError, Error, Operation, ResponseError};
 use crate::json::{self, Scalar, json_object, required};
 use crate::next_step::NextStep;
+use crate::open_set::open_set;
 use crate::secret::AccessToken;
 use crate::timestamp::Timestamp;
 use crate::version::Resource;
@@ -52,25 +53,18 @@ pub struct AccountDetails {
     pub data_hosting_location: Option<String>,
 }
 
-/// A kind of account. This is an open set.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[non_exhaustive]
-pub enum AccountType {
-    /// A customer's account. Written `STANDARD`.
-    #[serde(rename = "STANDARD")]
-    Standard,
-    /// A sandbox of a customer's account. Written `SANDBOX`.
-    #[serde(rename = "SANDBOX")]
-    Sandbox,
-    /// A developer's account for tests. Written `DEVELOPER_TEST`.
-    #[serde(rename = "DEVELOPER_TEST")]
-    DeveloperTest,
-    /// A developer's account that has apps. Written `APP_DEVELOPER`.
-    #[serde(rename = "APP_DEVELOPER")]
-    AppDeveloper,
-    /// A kind that this release has no name for, as HubSpot writes it.
-    #[serde(untagged)]
-    Other(String),
+open_set! {
+    /// A kind of account. This is an open set.
+    AccountType {
+        /// A customer's account.
+        Standard = "STANDARD",
+        /// A sandbox of a customer's account.
+        Sandbox = "SANDBOX",
+        /// A developer's account for tests.
+        DeveloperTest = "DEVELOPER_TEST",
+        /// A developer's account that has apps.
+        AppDeveloper = "APP_DEVELOPER",
+    }
 }
 
 /// The milliseconds of a day.
@@ -153,31 +147,6 @@ impl AccountDetails {
                 NextStep::RetryAfter(Some(end.since(now)))
             }
             (next, _) => next,
-        }
-    }
-}
-
-impl AccountType {
-    /// Returns the kind as HubSpot writes it.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Standard => "STANDARD",
-            Self::Sandbox => "SANDBOX",
-            Self::DeveloperTest => "DEVELOPER_TEST",
-            Self::AppDeveloper => "APP_DEVELOPER",
-            Self::Other(name) => name,
-        }
-    }
-}
-
-impl From<Cow<'_, str>> for AccountType {
-    fn from(name: Cow<'_, str>) -> Self {
-        match &*name {
-            "STANDARD" => Self::Standard,
-            "SANDBOX" => Self::Sandbox,
-            "DEVELOPER_TEST" => Self::DeveloperTest,
-            "APP_DEVELOPER" => Self::AppDeveloper,
-            _ => Self::Other(name.into_owned()),
         }
     }
 }

@@ -2,59 +2,9 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use crate::open_set::open_set;
 
-/// Declares an open set of codes.
-macro_rules! codes {
-    ($(#[$doc:meta])* $name:ident { $($(#[$code_doc:meta])* $code:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-        #[non_exhaustive]
-        pub enum $name {
-            $(
-                $(#[$code_doc])*
-                #[doc = concat!("Written `", $text, "`.")]
-                #[serde(rename = $text)]
-                $code,
-            )*
-            /// A code that this release has no name for, as HubSpot writes it.
-            #[serde(untagged)]
-            Other(String),
-        }
-
-        impl $name {
-            /// Returns the code as HubSpot writes it.
-            pub fn as_str(&self) -> &str {
-                match self {
-                    $(Self::$code => $text,)*
-                    Self::Other(code) => code,
-                }
-            }
-
-            /// Returns the code of this name, or `None` if this release has no name for it.
-            pub(super) fn known(code: &str) -> Option<Self> {
-                match code {
-                    $($text => Some(Self::$code),)*
-                    _ => None,
-                }
-            }
-        }
-
-        impl From<&str> for $name {
-            fn from(code: &str) -> Self {
-                Self::known(code).unwrap_or_else(|| Self::Other(code.to_owned()))
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
-
-codes! {
+open_set! {
     /// An error code of RFC 6749 §4.1.2.1 and §5.2, from the field `error`.
     OAuthCode {
         /// The request lacks a parameter, has an invalid one, or is malformed in another way.
@@ -80,7 +30,7 @@ codes! {
     }
 }
 
-codes! {
+open_set! {
     /// A code of HubSpot's own, from the field `status` or `subCategory`.
     HubSpotCode {
         /// The refresh token is missing, invalid, expired or revoked.
@@ -107,6 +57,18 @@ codes! {
         BadHub = "BAD_HUB",
         /// The token is invalid or has expired. `v1` says this of an unknown token.
         InvalidToken = "INVALID_TOKEN",
+    }
+}
+
+impl fmt::Display for OAuthCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for HubSpotCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -1,49 +1,35 @@
 //! Why a renewal failed, as the record keeps it for those who have to wait.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{ApiError, Error, HubSpotCode, NextStep, OAuthCode};
+use crate::open_set::open_set;
 
-/// Why the last renewal failed, so that everyone who has to wait for the next one learns of it. This is an open set.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "Cow<'_, str>")]
-#[non_exhaustive]
-pub enum RetryCause {
-    /// HubSpot refused the client id or the client secret. Written `client_refused`.
-    #[serde(rename = "client_refused")]
-    ClientRefused,
-    /// HubSpot refused the request for another reason that lies with the app. Written `misconfigured`.
-    #[serde(rename = "misconfigured")]
-    Misconfigured,
-    /// HubSpot refused the grants of many accounts at once. Written `mass_refusal`.
-    #[serde(rename = "mass_refusal")]
-    MassRefusal,
-    /// The tokens that came were those of another account or app. Written `other_account`.
-    #[serde(rename = "other_account")]
-    OtherAccount,
-    /// A rate limit of HubSpot's was exceeded. Written `rate_limited`.
-    #[serde(rename = "rate_limited")]
-    RateLimited,
-    /// HubSpot was busy, moved the account, or failed with a status of 500 or above. Written `unavailable`.
-    #[serde(rename = "unavailable")]
-    Unavailable,
-    /// HubSpot could not be reached, or its response did not arrive. Written `no_response`.
-    #[serde(rename = "no_response")]
-    NoResponse,
-    /// HubSpot's response could not be used. Written `unusable_response`.
-    #[serde(rename = "unusable_response")]
-    UnusableResponse,
-    /// An API rejected a token that came from a renewal just before, so another renewal would not help. It is never stored. Written
-    /// `rejected_again`.
-    #[serde(rename = "rejected_again")]
-    RejectedAgain,
-    /// A cause that this release has no name for, as a later release writes it.
-    #[serde(untagged)]
-    Other(String),
+open_set! {
+    /// Why the last renewal failed, so that everyone who has to wait for the next one learns of it. This is an open set.
+    #[derive(serde::Deserialize)]
+    #[serde(from = "std::borrow::Cow<'_, str>")]
+    RetryCause {
+        /// HubSpot refused the client id or the client secret.
+        ClientRefused = "client_refused",
+        /// HubSpot refused the request for another reason that lies with the app.
+        Misconfigured = "misconfigured",
+        /// HubSpot refused the grants of many accounts at once.
+        MassRefusal = "mass_refusal",
+        /// The tokens that came were those of another account or app.
+        OtherAccount = "other_account",
+        /// A rate limit of HubSpot's was exceeded.
+        RateLimited = "rate_limited",
+        /// HubSpot was busy, moved the account, or failed with a status of 500 or above.
+        Unavailable = "unavailable",
+        /// HubSpot could not be reached, or its response did not arrive.
+        NoResponse = "no_response",
+        /// HubSpot's response could not be used.
+        UnusableResponse = "unusable_response",
+        /// An API rejected a token that came from a renewal just before, so another renewal would not help. It is never stored.
+        RejectedAgain = "rejected_again",
+    }
 }
 
 impl RetryCause {
@@ -74,22 +60,6 @@ impl RetryCause {
     pub const fn is_configuration(&self) -> bool {
         matches!(self, Self::ClientRefused | Self::Misconfigured | Self::MassRefusal)
     }
-
-    /// Returns the cause as it is stored.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::ClientRefused => "client_refused",
-            Self::Misconfigured => "misconfigured",
-            Self::MassRefusal => "mass_refusal",
-            Self::OtherAccount => "other_account",
-            Self::RateLimited => "rate_limited",
-            Self::Unavailable => "unavailable",
-            Self::NoResponse => "no_response",
-            Self::UnusableResponse => "unusable_response",
-            Self::RejectedAgain => "rejected_again",
-            Self::Other(text) => text,
-        }
-    }
 }
 
 /// Returns whether an error response says that the client id or the client secret is wrong.
@@ -98,23 +68,6 @@ fn refuses_client(error: &ApiError) -> bool {
         |code: &HubSpotCode| matches!(code, HubSpotCode::BadClientId | HubSpotCode::BadClientSecret);
     matches!(error.error, Some(OAuthCode::InvalidClient | OAuthCode::UnauthorizedClient))
         || error.code.iter().chain(&error.sub_category).any(is_client)
-}
-
-impl From<Cow<'_, str>> for RetryCause {
-    fn from(text: Cow<'_, str>) -> Self {
-        match &*text {
-            "client_refused" => Self::ClientRefused,
-            "misconfigured" => Self::Misconfigured,
-            "mass_refusal" => Self::MassRefusal,
-            "other_account" => Self::OtherAccount,
-            "rate_limited" => Self::RateLimited,
-            "unavailable" => Self::Unavailable,
-            "no_response" => Self::NoResponse,
-            "unusable_response" => Self::UnusableResponse,
-            "rejected_again" => Self::RejectedAgain,
-            _ => Self::Other(text.into_owned()),
-        }
-    }
 }
 
 /// Writes a clause for people, such as `HubSpot refused the client id or the client secret`.

@@ -86,7 +86,7 @@ fn decoded(escape: &[u8; 3]) -> Option<u8> {
 pub(super) fn write(version: RequestSignatureVersion, mac: &Mac) -> String {
     match version {
         RequestSignatureVersion::V3 => STANDARD.encode(mac),
-        _ => mac.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect(),
+        _ => mac.iter().map(|byte| format!("{byte:02x}")).collect(),
     }
 }
 
@@ -106,10 +106,6 @@ pub(super) fn read(version: RequestSignatureVersion, text: &[u8]) -> Option<Mac>
         *byte = from_hex_digit(*high)? << 4 | from_hex_digit(*low)?;
     }
     Some(mac)
-}
-
-fn hex_digit(value: u8) -> char {
-    char::from(if value < 10 { b'0' + value } else { b'a' - 10 + value })
 }
 
 fn from_hex_digit(digit: u8) -> Option<u8> {
