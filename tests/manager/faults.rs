@@ -216,7 +216,11 @@ fn an_async_store_that_panics_or_hangs_counts_as_a_store_that_fails() {
             Err(down())
         }
 
-        async fn list(&self) -> Result<Vec<hs_oauth_core::Account>, StoreError> {
+        async fn page(
+            &self,
+            _: Option<&hs_oauth_async::Cursor>,
+            _: usize,
+        ) -> Result<hs_oauth_async::Page, StoreError> {
             Err(down())
         }
 

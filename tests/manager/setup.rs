@@ -15,7 +15,7 @@ use hs_oauth_core::{
     StoreError, StoreErrorKind, Timestamp, TokenSet,
 };
 use hs_oauth_emulator::{Fault, Server, Settings, Target};
-use hs_oauth_store::{MemoryStore, Swapped, TokenStore};
+use hs_oauth_store::{Cursor, MemoryStore, Page, Swapped, TokenStore};
 
 use super::relay::Relay;
 use crate::both::Client;
@@ -427,7 +427,7 @@ pub(crate) enum Operation {
     Save,
     /// Any other write.
     Swap,
-    List,
+    Page,
 }
 
 impl Store {
@@ -529,9 +529,9 @@ impl TokenStore for Store {
         self.records().swap(account, expected, record)
     }
 
-    fn list(&self) -> Result<Vec<Account>, StoreError> {
-        self.before(HUB, Operation::List)?;
-        self.records().list()
+    fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        self.before(HUB, Operation::Page)?;
+        self.records().page(cursor, limit)
     }
 
     fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {

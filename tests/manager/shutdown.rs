@@ -272,8 +272,12 @@ fn a_shutdown_without_a_limit_of_its_own_takes_twenty_five_seconds_at_most() {
             }
         }
 
-        async fn list(&self) -> Result<Vec<Account>, StoreError> {
-            self.0.list().await
+        async fn page(
+            &self,
+            cursor: Option<&hs_oauth_async::Cursor>,
+            limit: usize,
+        ) -> Result<hs_oauth_async::Page, StoreError> {
+            self.0.page(cursor, limit).await
         }
 
         async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {

@@ -38,7 +38,7 @@
 //! | single calls | [`Endpoint`], [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`], [`Uninstall`], [`ReadAccountDetails`], [`AccountDetails`], [`AccountType`], [`Token`], [`Introspection`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`] |
 //! | requests from HubSpot | [`RequestVerifier`], [`RequestSignatureVersion`], [`RequestSignatureError`] |
 //! | errors | [`Error`], [`NextStep`], [`Operation`], [`ApiError`], [`ErrorDetail`], [`HubSpotCode`], [`OAuthCode`], [`ResponseError`], [`RescuedTokens`], [`Problem`], [`TransportError`], [`TransportErrorKind`], [`StoreError`], [`StoreErrorKind`], [`InvalidArgument`], [`InvalidArgumentKind`], [`printable`], [`error_text`] |
-//! | stores | [`AsyncTokenStore`], [`SpawnBlocking`], [`TokenStore`], [`MemoryStore`], [`FileStore`], `Sealed` and its keys (feature `sealed`), and to write one of your own [`Record`], [`GrantState`], [`Stored`], [`Swapped`], [`async_trait`](macro@async_trait) |
+//! | stores | [`AsyncTokenStore`], [`SpawnBlocking`], [`TokenStore`], [`MemoryStore`], [`FileStore`], `Sealed` and its keys (feature `sealed`), and to write one of your own [`Record`], [`GrantState`], [`Stored`], [`Swapped`], [`Page`], [`Entry`], [`Cursor`], [`check_account`], [`async_trait`](macro@async_trait) |
 //!
 //! # Features
 //!
@@ -83,7 +83,10 @@ pub use hs_oauth_core::{
     TokenUse, TransportError, TransportErrorKind, UnconfirmedInstall, UnconfirmedTokens, Uninstall,
     error_text, http, printable,
 };
-pub use hs_oauth_store::{AsyncTokenStore, FileStore, MemoryStore, Swapped, TokenStore, async_trait};
+pub use hs_oauth_store::{
+    AsyncTokenStore, Cursor, Entry, FileStore, MemoryStore, Page, Swapped, TokenStore, async_trait,
+    check_account,
+};
 #[cfg(feature = "sealed")]
 pub use hs_oauth_store::{InvalidKey, Keys, Resealed, Sealed, SealingKey};
 

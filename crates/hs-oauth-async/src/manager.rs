@@ -1,5 +1,6 @@
 //! The token manager.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{Demand, Disconnect, TokenError};
 use hs_oauth_core::{AccessToken, Account, AuthorizationCode, RefreshToken, STORE_TIMEOUT, TokenSet};
 use hs_oauth_manager::{
-    Cached, Caller, Installed, NewTokens, Purpose, RequestedScopes, RunsOn, SHUTDOWN_TIMEOUT, Shared,
-    TaskGuard, access_token, is_installed, random,
+    Cached, Caller, Installed, NewTokens, PAGE_SIZE, Purpose, RequestedScopes, RunsOn, SHUTDOWN_TIMEOUT,
+    Shared, TaskGuard, access_token, is_installed, random,
 };
 use hs_oauth_store::AsyncTokenStore;
 use tokio::runtime::Handle;
@@ -325,24 +326,28 @@ impl TokenManager {
 
     /// Returns all accounts that are installed, in order.
     ///
-    /// Accounts whose grant is gone or whose record cannot be read are among them. Disconnected accounts are not. This loads every record.
-    /// With very many accounts the store's own [`list`](crate::AsyncTokenStore::list) is faster, which also has the disconnected ones.
+    /// Accounts whose grant is gone or whose record cannot be read are among them. Disconnected accounts are not. This reads every record.
+    /// With very many accounts, read the store's own [pages](crate::AsyncTokenStore::page), of which only one is in memory at a time.
     ///
     /// # Errors
-    /// - [`TokenError::Store`] if the store cannot list its accounts.
+    /// - [`TokenError::Store`] if the store cannot be read.
     /// - [`TokenError::NoRuntime`] outside of a tokio runtime, and [`TokenError::Interrupted`] if the runtime shuts down meanwhile.
     pub async fn accounts(&self) -> Result<Vec<Account>, TokenError> {
         let (inner, runtime) = (Arc::clone(&self.inner), self.inner.runtime()?);
         let work = async move {
-            let (store, timeout) = (&*inner.store, inner.shared.settings.store_timeout);
-            let listed = with_timeout(STORE_TIMEOUT, async { store.list().await }).await;
-            let mut accounts = Vec::new();
-            for account in listed.map_err(TokenError::Store)? {
-                if is_installed(&with_timeout(timeout, async { store.load(account).await }).await) {
-                    accounts.push(account);
+            let mut accounts = BTreeSet::new();
+            let mut cursor = None;
+            loop {
+                let page = async { inner.store.page(cursor.as_ref(), PAGE_SIZE).await };
+                let page = with_timeout(STORE_TIMEOUT, page).await.map_err(TokenError::Store)?;
+                accounts.extend(
+                    page.entries.iter().filter(|entry| is_installed(entry)).map(|entry| entry.account),
+                );
+                match page.next {
+                    None => return Ok(accounts.into_iter().collect()),
+                    next => cursor = next,
                 }
             }
-            Ok(accounts)
         };
         run_on(&runtime, work).await.unwrap_or(Err(TokenError::Interrupted))
     }

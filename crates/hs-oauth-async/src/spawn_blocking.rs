@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use hs_oauth_core::renewal::{Record, Stored};
 use hs_oauth_core::{Account, StoreError, StoreErrorKind};
 use hs_oauth_manager::panicked;
-use hs_oauth_store::{AsyncTokenStore, STRIPES, Swapped, TokenStore, stripe_of};
+use hs_oauth_store::{AsyncTokenStore, Cursor, Page, STRIPES, Swapped, TokenStore, stripe_of};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -146,8 +146,9 @@ impl<S: TokenStore + 'static> AsyncTokenStore for SpawnBlocking<S> {
         self.write(account, move |store| store.swap(account, expected, &record)).await
     }
 
-    async fn list(&self) -> Result<Vec<Account>, StoreError> {
-        self.read(|store| store.list()).await
+    async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        let cursor = cursor.cloned();
+        self.read(move |store| store.page(cursor.as_ref(), limit)).await
     }
 
     async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
@@ -234,8 +235,8 @@ mod tests {
             Ok(Swapped::Conflict)
         }
 
-        fn list(&self) -> Result<Vec<Account>, StoreError> {
-            Ok(Vec::new())
+        fn page(&self, _: Option<&Cursor>, _: usize) -> Result<Page, StoreError> {
+            Ok(Page::default())
         }
 
         fn remove(&self, _: Account, _: u64) -> Result<bool, StoreError> {
@@ -261,7 +262,7 @@ mod tests {
     fn a_store_that_ends_with_a_task_is_dropped_outside_of_the_runtime() {
         for runtime in runtimes() {
             let (store, observer) = probe();
-            runtime.block_on(runtime.spawn(async move { store.list().await })).unwrap().unwrap();
+            runtime.block_on(runtime.spawn(async move { store.page(None, 1).await })).unwrap().unwrap();
             observer.assert_dropped_outside();
         }
     }
@@ -272,7 +273,7 @@ mod tests {
             let (store, observer) = probe();
             let (sender, polled) = channel();
             runtime.spawn(async move {
-                store.list().await.unwrap();
+                store.page(None, 1).await.unwrap();
                 sender.send(()).unwrap();
                 std::future::pending::<()>().await;
                 drop(store);
@@ -318,7 +319,7 @@ mod tests {
     #[test]
     fn outside_of_a_runtime_a_call_is_an_error() {
         let store = SpawnBlocking::new(MemoryStore::new());
-        let mut call = std::pin::pin!(store.list());
+        let mut call = std::pin::pin!(store.page(None, 1));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match call.as_mut().poll(&mut context) {
             std::task::Poll::Ready(result) => {
@@ -408,7 +409,7 @@ mod tests {
                     }
                     // Readers take no lock.
                     assert_eq!(store.load(accounts_of(locked).next().unwrap()).await.unwrap(), None);
-                    assert!(store.list().await.unwrap().is_empty());
+                    assert!(store.page(None, 1).await.unwrap().entries.is_empty());
                     store.check().await.unwrap();
                 };
                 tokio::time::timeout(PATIENCE, served).await.unwrap();

@@ -1,5 +1,6 @@
 //! The token manager.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{Demand, Disconnect, TokenError};
 use hs_oauth_core::{AccessToken, Account, AuthorizationCode, RefreshToken, TokenSet};
 use hs_oauth_manager::{
-    Cached, Caller, Installed, NewTokens, RequestedScopes, SHUTDOWN_TIMEOUT, Shared, TaskGuard, access_token,
-    catch_panic, is_installed, random,
+    Cached, Caller, Installed, NewTokens, PAGE_SIZE, RequestedScopes, SHUTDOWN_TIMEOUT, Shared, TaskGuard,
+    access_token, catch_panic, is_installed, random,
 };
 use hs_oauth_store::TokenStore;
 
@@ -307,16 +308,24 @@ impl TokenManager {
 
     /// Returns all accounts that are installed, in order.
     ///
-    /// Accounts whose grant is gone or whose record cannot be read are among them. Disconnected accounts are not. This loads every record.
-    /// With very many accounts the store's own [`list`](crate::TokenStore::list) is faster, which also has the disconnected ones.
+    /// Accounts whose grant is gone or whose record cannot be read are among them. Disconnected accounts are not. This reads every record.
+    /// With very many accounts, read the store's own [pages](crate::TokenStore::page), of which only one is in memory at a time.
     ///
     /// # Errors
-    /// [`TokenError::Store`] if the store cannot list its accounts.
+    /// [`TokenError::Store`] if the store cannot be read.
     pub fn accounts(&self) -> Result<Vec<Account>, TokenError> {
         let store = &*self.inner().store;
-        let mut accounts = catch_panic(|| store.list()).map_err(TokenError::Store)?;
-        accounts.retain(|account| is_installed(&catch_panic(|| store.load(*account))));
-        Ok(accounts)
+        let mut accounts = BTreeSet::new();
+        let mut cursor = None;
+        loop {
+            let page = catch_panic(|| store.page(cursor.as_ref(), PAGE_SIZE)).map_err(TokenError::Store)?;
+            accounts
+                .extend(page.entries.iter().filter(|entry| is_installed(entry)).map(|entry| entry.account));
+            match page.next {
+                None => return Ok(accounts.into_iter().collect()),
+                next => cursor = next,
+            }
+        }
     }
 
     /// Shuts the manager down, for all its clones, within 25 seconds. Returns the tokens that could not be saved.

@@ -67,5 +67,5 @@ pub use received::Unsaved;
 pub use settings::{RunsOn, Settings, TokenManagerBuilder};
 pub use shared::Shared;
 pub use single_flight::{FlightGuard, Role, SingleFlight, State, TaskGuard, Waiting};
-pub use store_call::{catch_panic, is_installed, loaded, panicked, swapped, timed_out};
+pub use store_call::{PAGE_SIZE, catch_panic, is_installed, loaded, panicked, swapped, timed_out};
 pub use unsaved::{SHUTDOWN_TIMEOUT, SaveRetries};

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hs_oauth_core::renewal::{Input, Stored};
 use hs_oauth_core::{StoreError, StoreErrorKind};
-use hs_oauth_store::Swapped;
+use hs_oauth_store::{Entry, Swapped};
 
 /// Calls a store and returns its result. A panic of the store becomes an error, so that the tokens of a run outlive it.
 ///
@@ -38,12 +38,10 @@ pub fn swapped(result: Result<Swapped, StoreError>) -> Input {
     }
 }
 
-/// Returns whether an account that the store lists counts as installed. `loaded` is the result of loading its record. A record that
-/// cannot be read counts as installed.
-pub fn is_installed(loaded: &Result<Option<Stored>, StoreError>) -> bool {
-    match loaded {
-        Ok(Some(stored)) => stored.is_installed(),
-        Ok(None) => false,
-        Err(_) => true,
-    }
+/// Returns whether an account on a page of the store counts as installed. A record that cannot be read counts as installed.
+pub fn is_installed(entry: &Entry) -> bool {
+    entry.stored.as_ref().map_or(true, Stored::is_installed)
 }
+
+/// How many records are read from the store at once where all are read.
+pub const PAGE_SIZE: usize = 500;

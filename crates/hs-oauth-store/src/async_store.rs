@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use hs_oauth_core::renewal::{Record, Stored};
 use hs_oauth_core::{Account, StoreError};
 
-use crate::{MemoryStore, Swapped, TokenStore};
+use crate::{Cursor, MemoryStore, Page, Swapped, TokenStore};
 
 /// Stores one record for each account: [`TokenStore`] with async methods, and with the same rules.
 ///
@@ -16,13 +16,13 @@ use crate::{MemoryStore, Swapped, TokenStore};
 /// The trait can be used as a trait object. Implement it with the attribute that this crate re-exports:
 ///
 /// ```
-/// use hs_oauth_store::{Account, AsyncTokenStore, Record, StoreError, Stored, Swapped, async_trait};
+/// use hs_oauth_store::{Account, AsyncTokenStore, Cursor, Page, Record, StoreError, Stored, Swapped, async_trait};
 ///
 /// # struct Database;
 /// # impl Database {
 /// #     async fn read(&self, _: Account) -> Result<Option<Stored>, StoreError> { Ok(None) }
 /// #     async fn write(&self, _: Account, _: Option<u64>, _: &Record) -> Result<Swapped, StoreError> { Ok(Swapped::Conflict) }
-/// #     async fn accounts(&self) -> Result<Vec<Account>, StoreError> { Ok(Vec::new()) }
+/// #     async fn records(&self, _after: Option<Account>, _: usize) -> Result<Page, StoreError> { Ok(Page::default()) }
 /// #     async fn delete(&self, _: Account, _: u64) -> Result<bool, StoreError> { Ok(false) }
 /// # }
 /// struct DatabaseStore(Database);
@@ -42,8 +42,8 @@ use crate::{MemoryStore, Swapped, TokenStore};
 ///         self.0.write(account, expected, record).await
 ///     }
 ///
-///     async fn list(&self) -> Result<Vec<Account>, StoreError> {
-///         self.0.accounts().await
+///     async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+///         self.0.records(cursor.map(Cursor::account).transpose()?, limit).await
 ///     }
 ///
 ///     async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
@@ -78,10 +78,12 @@ pub trait AsyncTokenStore: Send + Sync {
     ///
     /// When this returns [`Swapped::Stored`], the record is durable, and every later load by any process returns it. Its
     /// version is greater than every version this account ever had, also before a removal. Otherwise a late write could
-    /// pass for one that knows the current record. The store keeps every field of the record, unknown fields included.
+    /// pass for one that knows the current record. It is at most 2⁵³, which every language reads exactly. The store keeps every field
+    /// of the record, unknown fields included.
     ///
     /// # Errors
-    /// Any [`StoreError`]. The write may have taken effect, or may still do so.
+    /// Any [`StoreError`]. The write may have taken effect, or may still do so. [`check_account`](crate::check_account) says for which
+    /// accounts nothing is stored.
     async fn swap(
         &self,
         account: Account,
@@ -89,11 +91,16 @@ pub trait AsyncTokenStore: Send + Sync {
         record: &Record,
     ) -> Result<Swapped, StoreError>;
 
-    /// Returns every account that has a record, in ascending order. Accounts whose record is a tombstone are included.
+    /// Returns the accounts that have a record, with their records, about `limit` at a time. The first page has no cursor, and each
+    /// further page begins at [`Page::next`] of the one before.
+    ///
+    /// Accounts whose record is a tombstone are included. Pages may be in any order, and a page may hold fewer entries than `limit`, even
+    /// none, or a few more: only [`Page::next`] says whether others follow. An account that has a record all the while is in at least
+    /// one page, and may be in several. A record is as it was when its page was read. A limit of 0 counts as 1.
     ///
     /// # Errors
-    /// Any [`StoreError`].
-    async fn list(&self) -> Result<Vec<Account>, StoreError>;
+    /// Any [`StoreError`]. The error of a single record is in its [`Entry`](crate::Entry).
+    async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError>;
 
     /// Removes the record if it still has the version `expected`. Returns whether it did.
     ///
@@ -108,13 +115,13 @@ pub trait AsyncTokenStore: Send + Sync {
 
     /// Checks that the store works. It is called before an authorization code is spent, and is meant for health checks too.
     ///
-    /// The default loads the account 0, an ID that HubSpot never assigns. A store that can find out whether it accepts
+    /// The default loads an account with an ID that HubSpot never assigns. A store that can find out whether it accepts
     /// writes should check that instead.
     ///
     /// # Errors
     /// Any [`StoreError`].
     async fn check(&self) -> Result<(), StoreError> {
-        self.load(Account::hub(0)).await.map(drop)
+        self.load(Account::hub(i64::MAX)).await.map(drop)
     }
 }
 
@@ -134,8 +141,8 @@ impl AsyncTokenStore for MemoryStore {
         TokenStore::swap(self, account, expected, record)
     }
 
-    async fn list(&self) -> Result<Vec<Account>, StoreError> {
-        TokenStore::list(self)
+    async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        TokenStore::page(self, cursor, limit)
     }
 
     async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
@@ -164,8 +171,8 @@ macro_rules! delegate {
                 (**self).swap(account, expected, record).await
             }
 
-            async fn list(&self) -> Result<Vec<Account>, StoreError> {
-                (**self).list().await
+            async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+                (**self).page(cursor, limit).await
             }
 
             async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
@@ -191,36 +198,6 @@ mod tests {
     use super::*;
     use crate::{StoreErrorKind, contract};
 
-    /// Runs the contract suite, which is sync, on an async store whose futures are ready at the first poll.
-    struct PolledOnce<S>(S);
-
-    impl<S: AsyncTokenStore> TokenStore for PolledOnce<S> {
-        fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
-            poll_once(self.0.load(account))
-        }
-
-        fn swap(
-            &self,
-            account: Account,
-            expected: Option<u64>,
-            record: &Record,
-        ) -> Result<Swapped, StoreError> {
-            poll_once(self.0.swap(account, expected, record))
-        }
-
-        fn list(&self) -> Result<Vec<Account>, StoreError> {
-            poll_once(self.0.list())
-        }
-
-        fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
-            poll_once(self.0.remove(account, expected))
-        }
-
-        fn check(&self) -> Result<(), StoreError> {
-            poll_once(self.0.check())
-        }
-    }
-
     fn poll_once<T>(future: impl Future<Output = T>) -> T {
         match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(output) => output,
@@ -230,18 +207,18 @@ mod tests {
 
     #[test]
     fn the_memory_store_passes_the_contract_as_an_async_store_and_never_waits() {
-        contract::check(&PolledOnce(MemoryStore::new())).unwrap();
+        poll_once(contract::check_async(&MemoryStore::new())).unwrap();
     }
 
     #[test]
     fn a_pointer_to_an_async_store_is_an_async_store_too() {
-        contract::check(&PolledOnce(&MemoryStore::new())).unwrap();
-        contract::check(&PolledOnce(Arc::new(MemoryStore::new()))).unwrap();
-        contract::check(&PolledOnce(Box::new(MemoryStore::new()))).unwrap();
+        poll_once(contract::check_async(&&MemoryStore::new())).unwrap();
+        poll_once(contract::check_async(&Arc::new(MemoryStore::new()))).unwrap();
+        poll_once(contract::check_async(&Box::new(MemoryStore::new()))).unwrap();
         let shared: Arc<dyn AsyncTokenStore> = Arc::new(MemoryStore::new());
-        contract::check(&PolledOnce(shared)).unwrap();
+        poll_once(contract::check_async(&shared)).unwrap();
         let boxed: Box<dyn AsyncTokenStore> = Box::new(MemoryStore::new());
-        contract::check(&PolledOnce(&*boxed)).unwrap();
+        poll_once(contract::check_async(&*boxed)).unwrap();
     }
 
     #[test]
@@ -258,8 +235,8 @@ mod tests {
                 Ok(Swapped::Conflict)
             }
 
-            async fn list(&self) -> Result<Vec<Account>, StoreError> {
-                Ok(Vec::new())
+            async fn page(&self, _: Option<&Cursor>, _: usize) -> Result<Page, StoreError> {
+                Ok(Page::default())
             }
 
             async fn remove(&self, _: Account, _: u64) -> Result<bool, StoreError> {
@@ -293,8 +270,8 @@ mod tests {
                 Ok(Swapped::Conflict)
             }
 
-            async fn list(&self) -> Result<Vec<Account>, StoreError> {
-                Ok(Vec::new())
+            async fn page(&self, _: Option<&Cursor>, _: usize) -> Result<Page, StoreError> {
+                Ok(Page::default())
             }
 
             async fn remove(&self, _: Account, _: u64) -> Result<bool, StoreError> {

@@ -4,6 +4,7 @@ mod permissions;
 mod record_file;
 mod version_mark;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use hs_oauth_core::renewal::{Record, Stored};
 use hs_oauth_core::{Account, StoreError};
 
 use crate::json;
-use crate::{Swapped, TokenStore};
+use crate::{Cursor, Entry, Page, Swapped, TokenStore, check_account};
 use folder::Folder;
 use lock::StripeLocks;
 use record_file::RecordFile;
@@ -84,6 +85,7 @@ impl TokenStore for FileStore {
     }
 
     fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError> {
+        check_account(account)?;
         let lock = self.locks.acquire(&self.folder, account)?;
         let current = record_file::read_locked(&lock, account)?.map(|stored| stored.version);
         if current != expected {
@@ -95,16 +97,26 @@ impl TokenStore for FileStore {
         Ok(Swapped::Stored(version))
     }
 
-    /// The list includes accounts whose files turn out to be damaged when they are loaded.
-    fn list(&self) -> Result<Vec<Account>, StoreError> {
-        let names = self.folder.names()?;
-        self.folder.check()?;
-        let mut accounts: Vec<Account> =
-            names.iter().filter_map(|name| record_file::account_of(name)).collect();
-        accounts.sort_unstable();
+    /// The pages are in the order of the accounts. Each page reads the names of all files, so few large pages are faster than many small ones.
+    fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        let after = cursor.map(Cursor::account).transpose()?;
         // Reading a folder while others write to it may give a name twice.
-        accounts.dedup();
-        Ok(accounts)
+        let mut accounts = BTreeSet::new();
+        let mut has_more = false;
+        for account in self.folder.names()?.iter().filter_map(|name| record_file::account_of(name)) {
+            if Some(account) > after {
+                accounts.insert(account);
+            }
+            if accounts.len() > limit.max(1) {
+                accounts.pop_last();
+                has_more = true;
+            }
+        }
+        self.folder.check()?;
+        let next = accounts.last().filter(|_| has_more).map(|last| Cursor::after(*last));
+        // A record that was removed meanwhile is left out.
+        let entry = |account| Some(Entry { account, stored: self.load(account).transpose()? });
+        Ok(Page { entries: accounts.into_iter().filter_map(entry).collect(), next })
     }
 
     fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {

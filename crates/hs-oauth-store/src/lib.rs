@@ -3,6 +3,7 @@
 //! **In this crate**:
 //! - [`TokenStore`], the trait of a store: the few operations that the renewal of tokens needs. `AsyncTokenStore` (feature
 //!   `async`) is the same trait with async methods. It needs no async runtime and no HTTP client.
+//! - `BlockOn` (feature `block-on`), a sync store over an async one. It alone needs tokio.
 //! - [`MemoryStore`], whose records are lost when the process ends.
 //! - [`FileStore`], for the processes of one machine.
 //! - `Sealed` (feature `sealed`, on by default), which encrypts the records of any store.
@@ -24,11 +25,14 @@
 
 #[cfg(feature = "async")]
 mod async_store;
+#[cfg(feature = "block-on")]
+mod block_on;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod file;
 mod json;
 mod memory;
+mod page;
 #[cfg(feature = "sealed")]
 mod sealed;
 mod store;
@@ -41,11 +45,14 @@ pub use hs_oauth_core::{Account, StoreError, StoreErrorKind};
 pub use async_store::AsyncTokenStore;
 #[cfg(feature = "async")]
 pub use async_trait::async_trait;
+#[cfg(feature = "block-on")]
+pub use block_on::BlockOn;
 pub use file::FileStore;
 #[cfg(feature = "contract")]
 #[doc(hidden)]
 pub use file::read_file;
 pub use memory::MemoryStore;
+pub use page::{Cursor, Entry, Page, check_account};
 #[cfg(feature = "sealed")]
 pub use sealed::{InvalidKey, Keys, Resealed, Sealed, SealingKey};
 pub use store::{Swapped, TokenStore};

@@ -1,14 +1,15 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hs_oauth_core::renewal::{Record, Stored};
 use hs_oauth_core::{Account, StoreError};
 
-use crate::{Swapped, TokenStore};
+use crate::{Cursor, Entry, Page, Swapped, TokenStore, check_account};
 
 /// Stores records in memory: for tests, and for a process that needs its tokens only while it runs.
 ///
-/// No method ever fails. `Debug` shows no secret.
+/// It never fails to do what is asked. `Debug` shows no secret.
 #[derive(Debug, Default)]
 pub struct MemoryStore(Mutex<Records>);
 
@@ -16,7 +17,7 @@ pub struct MemoryStore(Mutex<Records>);
 struct Records {
     /// The version given out last. All accounts share it, so no account gets a version twice, not even after a removal.
     last_version: u64,
-    stored: HashMap<Account, Stored>,
+    stored: BTreeMap<Account, Stored>,
 }
 
 impl MemoryStore {
@@ -37,6 +38,7 @@ impl TokenStore for MemoryStore {
     }
 
     fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError> {
+        check_account(account)?;
         let mut records = self.records();
         if records.stored.get(&account).map(|stored| stored.version) != expected {
             return Ok(Swapped::Conflict);
@@ -47,10 +49,19 @@ impl TokenStore for MemoryStore {
         Ok(Swapped::Stored(version))
     }
 
-    fn list(&self) -> Result<Vec<Account>, StoreError> {
-        let mut accounts: Vec<Account> = self.records().stored.keys().copied().collect();
-        accounts.sort_unstable();
-        Ok(accounts)
+    /// The pages are in the order of the accounts.
+    fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        let from = match cursor {
+            None => Bound::Unbounded,
+            Some(cursor) => Bound::Excluded(cursor.account()?),
+        };
+        let records = self.records();
+        let mut rest = records.stored.range((from, Bound::Unbounded));
+        let entries: Vec<Entry> = (rest.by_ref().take(limit.max(1)))
+            .map(|(account, stored)| Entry { account: *account, stored: Ok(stored.clone()) })
+            .collect();
+        let next = rest.next().and(entries.last()).map(|last| Cursor::after(last.account));
+        Ok(Page { entries, next })
     }
 
     fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {

@@ -1,10 +1,12 @@
 mod envelope;
 mod key;
 
+#[cfg(feature = "async")]
+use async_trait::async_trait;
 use hs_oauth_core::renewal::{Record, Stored};
 use hs_oauth_core::{Account, StoreError, StoreErrorKind};
 
-use crate::{Swapped, TokenStore};
+use crate::{Cursor, Entry, Page, Swapped, TokenStore};
 
 pub use key::{InvalidKey, Keys, SealingKey};
 
@@ -12,8 +14,8 @@ pub use key::{InvalidKey, Keys, SealingKey};
 ///
 /// In the place of each record, the inner store gets an envelope. An envelope is a record without tokens; its field `sealed`
 /// names the key and holds the ciphertext of the whole record. All processes that share a store must wrap it with the same
-/// keys. A store that is not a [`TokenStore`], such as an async one, can seal records with [`Keys::seal`] and open them with
-/// [`Keys::open`].
+/// keys. It is a `TokenStore` over a `TokenStore`, and an `AsyncTokenStore` over an `AsyncTokenStore` (feature `async`). A store of
+/// another kind can seal records with [`Keys::seal`] and open them with [`Keys::open`].
 ///
 /// ```
 /// use hs_oauth_store::{Keys, MemoryStore, Sealed, SealingKey};
@@ -59,7 +61,10 @@ pub struct Resealed {
 /// How often [`Sealed::reseal`] tries to write a record that other processes keep changing.
 const MAX_TRIES: u32 = 100;
 
-impl<S: TokenStore> Sealed<S> {
+/// How many records [`Sealed::reseal`] holds at once.
+const PAGE: usize = 500;
+
+impl<S> Sealed<S> {
     /// Creates a store that seals what is written to `store` and opens what is read from it. A record that is not sealed
     /// cannot be loaded.
     pub const fn new(store: S, keys: Keys) -> Self {
@@ -85,6 +90,88 @@ impl<S: TokenStore> Sealed<S> {
         &self.store
     }
 
+    fn open(&self, account: Account, envelope: Record) -> Result<Record, StoreError> {
+        match self.accepts_unsealed && !envelope::is_envelope(&envelope) {
+            true => Ok(envelope),
+            false => self.keys.open(account, &envelope),
+        }
+    }
+
+    fn open_stored(&self, account: Account, stored: Stored) -> Result<Stored, StoreError> {
+        Ok(Stored { version: stored.version, record: self.open(account, stored.record)? })
+    }
+
+    fn open_page(&self, page: Page) -> Page {
+        let open = |Entry { account, stored }| Entry {
+            account,
+            stored: stored.and_then(|stored| self.open_stored(account, stored)),
+        };
+        Page { entries: page.entries.into_iter().map(open).collect(), next: page.next }
+    }
+
+    /// Returns the envelope sealed anew with the current key, or `None` if it is sealed with it already.
+    fn seal_anew(&self, account: Account, envelope: Record) -> Result<Option<Record>, StoreError> {
+        match self.keys.is_current(&envelope) {
+            true => Ok(None),
+            false => self.keys.seal(account, &self.open(account, envelope)?).map(Some),
+        }
+    }
+}
+
+impl Resealed {
+    fn add(&mut self, account: Account, result: Result<bool, StoreError>) {
+        match result {
+            Ok(is_resealed) => self.resealed += usize::from(is_resealed),
+            // A record may be in several pages.
+            Err(_) if self.failed.iter().any(|(failed, _)| *failed == account) => {}
+            Err(error) => self.failed.push((account, error)),
+        }
+    }
+}
+
+fn keeps_changing() -> StoreError {
+    StoreError::with_source(StoreErrorKind::Unavailable, "other processes kept changing the record")
+}
+
+/// Defines the resealing of a store, which differs between sync and async stores in nothing but `async` and `await`.
+macro_rules! define_reseal {
+    ($(#[$documentation:meta])* $reseal:ident, $reseal_one:ident, $store:path, ($($async:tt)?), ($($await:tt)*)) => {
+        impl<S: $store> Sealed<S> {
+            $(#[$documentation])*
+            pub $($async)? fn $reseal(&self) -> Result<Resealed, StoreError> {
+                let mut result = Resealed::default();
+                let mut cursor = None;
+                loop {
+                    let page = self.store.page(cursor.as_ref(), PAGE)$($await)*?;
+                    for entry in page.entries {
+                        let account = entry.account;
+                        result.add(account, self.$reseal_one(entry)$($await)*);
+                    }
+                    match page.next {
+                        None => return Ok(result),
+                        next => cursor = next,
+                    }
+                }
+            }
+
+            /// Returns whether the record had to be sealed anew.
+            $($async)? fn $reseal_one(&self, Entry { account, stored }: Entry) -> Result<bool, StoreError> {
+                let mut loaded = Some(stored?);
+                for _ in 0..MAX_TRIES {
+                    let Some(Stored { version, record: envelope }) = loaded else { return Ok(false) };
+                    let Some(envelope) = self.seal_anew(account, envelope)? else { return Ok(false) };
+                    if let Swapped::Stored(_) = self.store.swap(account, Some(version), &envelope)$($await)*? {
+                        return Ok(true);
+                    }
+                    loaded = self.store.load(account)$($await)*?;
+                }
+                Err(keeps_changing())
+            }
+        }
+    };
+}
+
+define_reseal! {
     /// Seals every record with the current key that is not yet sealed with it.
     ///
     /// A record that fails does not stop the others. If another process writes a record in the meantime, the record is loaded
@@ -93,42 +180,16 @@ impl<S: TokenStore> Sealed<S> {
     /// # Errors
     /// Any [`StoreError`] if the accounts cannot be listed. The errors of single accounts are in [`Resealed::failed`]. One of
     /// them is [`StoreErrorKind::Unavailable`], for a record that other processes changed again and again.
-    pub fn reseal(&self) -> Result<Resealed, StoreError> {
-        let mut result = Resealed::default();
-        for account in self.store.list()? {
-            match self.reseal_one(account) {
-                Ok(true) => result.resealed += 1,
-                Ok(false) => {}
-                Err(error) => result.failed.push((account, error)),
-            }
-        }
-        Ok(result)
-    }
+    reseal, reseal_one, TokenStore, (), ()
+}
 
-    /// Returns whether the record had to be sealed anew.
-    fn reseal_one(&self, account: Account) -> Result<bool, StoreError> {
-        for _ in 0..MAX_TRIES {
-            let Some(Stored { version, record: envelope }) = self.store.load(account)? else {
-                return Ok(false);
-            };
-            if self.keys.is_current(&envelope) {
-                return Ok(false);
-            }
-            let record = self.open(account, envelope)?;
-            let envelope = self.keys.seal(account, &record)?;
-            if let Swapped::Stored(_) = self.store.swap(account, Some(version), &envelope)? {
-                return Ok(true);
-            }
-        }
-        Err(StoreError::with_source(StoreErrorKind::Unavailable, "other processes kept changing the record"))
-    }
-
-    fn open(&self, account: Account, envelope: Record) -> Result<Record, StoreError> {
-        match self.accepts_unsealed && !envelope::is_envelope(&envelope) {
-            true => Ok(envelope),
-            false => self.keys.open(account, &envelope),
-        }
-    }
+#[cfg(feature = "async")]
+define_reseal! {
+    /// Does what [`reseal`](Self::reseal) does, over an async store.
+    ///
+    /// # Errors
+    /// Those of [`reseal`](Self::reseal).
+    reseal_async, reseal_one_async, crate::AsyncTokenStore, (async), (.await)
 }
 
 impl<S: TokenStore> TokenStore for Sealed<S> {
@@ -137,16 +198,15 @@ impl<S: TokenStore> TokenStore for Sealed<S> {
     /// - [`StoreErrorKind::Unreadable`] for a record that is not sealed, or is sealed with a key that this store does not have;
     /// - [`StoreErrorKind::Damaged`] for a record that was altered, cut off or written for another account.
     fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
-        let Some(Stored { version, record: envelope }) = self.store.load(account)? else { return Ok(None) };
-        Ok(Some(Stored { version, record: self.open(account, envelope)? }))
+        self.store.load(account)?.map(|stored| self.open_stored(account, stored)).transpose()
     }
 
     fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError> {
         self.store.swap(account, expected, &self.keys.seal(account, record)?)
     }
 
-    fn list(&self) -> Result<Vec<Account>, StoreError> {
-        self.store.list()
+    fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        Ok(self.open_page(self.store.page(cursor, limit)?))
     }
 
     fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
@@ -155,6 +215,37 @@ impl<S: TokenStore> TokenStore for Sealed<S> {
 
     fn check(&self) -> Result<(), StoreError> {
         self.store.check()
+    }
+}
+
+#[cfg(feature = "async")]
+#[async_trait]
+impl<S: crate::AsyncTokenStore> crate::AsyncTokenStore for Sealed<S> {
+    /// # Errors
+    /// Those of the sync form.
+    async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
+        self.store.load(account).await?.map(|stored| self.open_stored(account, stored)).transpose()
+    }
+
+    async fn swap(
+        &self,
+        account: Account,
+        expected: Option<u64>,
+        record: &Record,
+    ) -> Result<Swapped, StoreError> {
+        self.store.swap(account, expected, &self.keys.seal(account, record)?).await
+    }
+
+    async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        Ok(self.open_page(self.store.page(cursor, limit).await?))
+    }
+
+    async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
+        self.store.remove(account, expected).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.store.check().await
     }
 }
 

@@ -3,6 +3,8 @@ use std::sync::Arc;
 use hs_oauth_core::renewal::{Record, Stored};
 use hs_oauth_core::{Account, StoreError};
 
+use crate::{Cursor, Page};
+
 /// Stores one record for each account. Every write is conditional on the version of the stored record.
 ///
 /// Processes that share a store need nothing else from it: the record itself says who may refresh, and until when. To test
@@ -31,17 +33,24 @@ pub trait TokenStore: Send + Sync {
     ///
     /// When this returns [`Swapped::Stored`], the record is durable, and every later load by any process returns it. Its
     /// version is greater than every version this account ever had, also before a removal. Otherwise a late write could
-    /// pass for one that knows the current record. The store keeps every field of the record, unknown fields included.
+    /// pass for one that knows the current record. It is at most 2⁵³, which every language reads exactly. The store keeps every field
+    /// of the record, unknown fields included.
     ///
     /// # Errors
-    /// Any [`StoreError`]. The write may have taken effect, or may still do so.
+    /// Any [`StoreError`]. The write may have taken effect, or may still do so. [`check_account`](crate::check_account) says for which
+    /// accounts nothing is stored.
     fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError>;
 
-    /// Returns every account that has a record, in ascending order. Accounts whose record is a tombstone are included.
+    /// Returns the accounts that have a record, with their records, about `limit` at a time. The first page has no cursor, and each
+    /// further page begins at [`Page::next`] of the one before.
+    ///
+    /// Accounts whose record is a tombstone are included. Pages may be in any order, and a page may hold fewer entries than `limit`, even
+    /// none, or a few more: only [`Page::next`] says whether others follow. An account that has a record all the while is in at least
+    /// one page, and may be in several. A record is as it was when its page was read. A limit of 0 counts as 1.
     ///
     /// # Errors
-    /// Any [`StoreError`].
-    fn list(&self) -> Result<Vec<Account>, StoreError>;
+    /// Any [`StoreError`]. The error of a single record is in its [`Entry`](crate::Entry).
+    fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError>;
 
     /// Removes the record if it still has the version `expected`. Returns whether it did.
     ///
@@ -56,13 +65,13 @@ pub trait TokenStore: Send + Sync {
 
     /// Checks that the store works. It is called before an authorization code is spent, and is meant for health checks too.
     ///
-    /// The default loads the account 0, an ID that HubSpot never assigns. A store that can find out whether it accepts
+    /// The default loads an account with an ID that HubSpot never assigns. A store that can find out whether it accepts
     /// writes should check that instead.
     ///
     /// # Errors
     /// Any [`StoreError`].
     fn check(&self) -> Result<(), StoreError> {
-        self.load(Account::hub(0)).map(drop)
+        self.load(Account::hub(i64::MAX)).map(drop)
     }
 }
 
@@ -92,8 +101,8 @@ macro_rules! delegate {
                 (**self).swap(account, expected, record)
             }
 
-            fn list(&self) -> Result<Vec<Account>, StoreError> {
-                (**self).list()
+            fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+                (**self).page(cursor, limit)
             }
 
             fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
@@ -139,8 +148,8 @@ mod tests {
                 Ok(Swapped::Conflict)
             }
 
-            fn list(&self) -> Result<Vec<Account>, StoreError> {
-                Ok(Vec::new())
+            fn page(&self, _: Option<&Cursor>, _: usize) -> Result<Page, StoreError> {
+                Ok(Page::default())
             }
 
             fn remove(&self, _: Account, _: u64) -> Result<bool, StoreError> {

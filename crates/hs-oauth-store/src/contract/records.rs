@@ -31,5 +31,5 @@ pub(super) const FULL_RECORD: &str = r#"{
     "revoke": "na1-revoke", "forgotten": true,
     "lease": {"holder": "fedcba9876543210fedcba9876543210", "until": 1790000060000, "why": null},
     "retry": {"at": 1790000001000, "failures": 4000000000, "class": "daily"},
-    "unsettled": true, "region": "na1", "": {"z": 1, "a": 2}
+    "unsettled": true, "region": "na1", "": {"z": 1, "a": 2}, "numbers": [-0.0, 0.5], "nul": "a\u0000b"
 }"#;

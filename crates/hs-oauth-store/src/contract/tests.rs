@@ -3,7 +3,7 @@ use std::sync::Mutex;
 
 use super::records::FULL_RECORD;
 use super::*;
-use crate::{MemoryStore, StoreError, StoreErrorKind};
+use crate::{Cursor, Entry, MemoryStore, Page, StoreError, check_account};
 
 /// A store with one fault.
 struct FaultyStore {
@@ -26,8 +26,15 @@ enum Fault {
     UnknownFieldsLost,
     LongTokensTruncated,
     UsersShareTheRecordOfTheirHub,
-    TombstonesNotListed,
-    ListNotSorted,
+    TombstonesAreLeftOut,
+    PagesIgnoreTheLimit,
+    PagesDoNotEnd,
+    OnlyTheFirstPage,
+    APageBeginsTooLate,
+    VersionsTooGreat,
+    ZeroCountsAsNoUser,
+    MinusZeroLost,
+    NulRefused,
     LoadFails,
 }
 
@@ -41,13 +48,18 @@ impl FaultyStore {
     }
 
     fn key(&self, account: Account) -> Account {
-        if self.has(Fault::UsersShareTheRecordOfTheirHub) { Account::hub(account.hub_id) } else { account }
+        let is_shared = self.has(Fault::UsersShareTheRecordOfTheirHub)
+            || self.has(Fault::ZeroCountsAsNoUser) && account.user_id == Some(0);
+        if is_shared { Account::hub(account.hub_id) } else { account }
     }
 
     fn stored_form(&self, record: &Record) -> Record {
         let mut json = serde_json::to_value(record).unwrap();
         if self.has(Fault::UnknownFieldsLost) {
             json.as_object_mut().unwrap().remove("region");
+        }
+        if self.has(Fault::MinusZeroLost) && !json["numbers"].is_null() {
+            json["numbers"] = serde_json::json!([0.0, 0.5]);
         }
         if self.has(Fault::LongTokensTruncated) && !json["tokens"].is_null() {
             let token: String = json["tokens"]["access_token"].as_str().unwrap().chars().take(255).collect();
@@ -66,6 +78,12 @@ impl TokenStore for FaultyStore {
     }
 
     fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError> {
+        if !self.has(Fault::ZeroCountsAsNoUser) {
+            check_account(account)?;
+        }
+        if self.has(Fault::NulRefused) && serde_json::to_string(record).unwrap().contains("\\u0000") {
+            return Err(StoreError::new(StoreErrorKind::Refused));
+        }
         let account = self.key(account);
         let current = self.stored.lock().unwrap().get(&account).map(|stored| stored.version);
         let ignores_version = self.has(Fault::SwapIgnoresVersion) && expected.is_some() && current.is_some()
@@ -86,23 +104,32 @@ impl TokenStore for FaultyStore {
         match () {
             () if self.has(Fault::VersionsRestartAfterRemoval) => *version = current.unwrap_or_default() + 1,
             () if self.has(Fault::VersionNeverGrows) => *version = 1,
+            () if self.has(Fault::VersionsTooGreat) => *version += 1 << 54,
             () => *version += 1,
         }
         stored.insert(account, Stored { version: *version, record: self.stored_form(record) });
         Ok(Swapped::Stored(*version))
     }
 
-    fn list(&self) -> Result<Vec<Account>, StoreError> {
+    fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
         let stored = self.stored.lock().unwrap();
-        let tombstones = !self.has(Fault::TombstonesNotListed);
+        let tombstones = !self.has(Fault::TombstonesAreLeftOut);
         let shown = |stored: &Stored| tombstones || stored.record.tokens.is_some();
-        let mut accounts: Vec<Account> =
-            stored.iter().filter(|(_, stored)| shown(stored)).map(|(account, _)| *account).collect();
-        accounts.sort_unstable();
-        if self.has(Fault::ListNotSorted) {
-            accounts.reverse();
+        let after = cursor.map(|cursor| cursor.account().unwrap());
+        let mut entries: Vec<Entry> = (stored.iter())
+            .filter(|(account, stored)| Some(**account) > after && shown(stored))
+            .map(|(account, stored)| Entry { account: *account, stored: Ok(stored.clone()) })
+            .collect();
+        entries.sort_unstable_by_key(|entry| entry.account);
+        let size = if self.has(Fault::PagesIgnoreTheLimit) { usize::MAX } else { limit.max(1) };
+        let has_more = entries.len() > size && !self.has(Fault::OnlyTheFirstPage);
+        entries.truncate(size);
+        let next = entries.last().filter(|_| has_more).map(|last| Cursor::after(last.account));
+        if self.has(Fault::APageBeginsTooLate) && cursor.is_some() && !entries.is_empty() {
+            entries.remove(0);
         }
-        Ok(accounts)
+        let next = if self.has(Fault::PagesDoNotEnd) { Some(Cursor::after(Account::hub(1))) } else { next };
+        Ok(Page { entries, next })
     }
 
     fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
@@ -139,8 +166,15 @@ fn every_fault_is_found_and_reported_with_the_rule_that_it_violates() {
         (Fault::UnknownFieldsLost, "every field is stored"),
         (Fault::LongTokensTruncated, "every field is stored"),
         (Fault::UsersShareTheRecordOfTheirHub, "accounts are independent"),
-        (Fault::TombstonesNotListed, "the list has every account"),
-        (Fault::ListNotSorted, "the list has every account"),
+        (Fault::TombstonesAreLeftOut, "the pages have every account"),
+        (Fault::PagesIgnoreTheLimit, "the pages have every account"),
+        (Fault::PagesDoNotEnd, "never stored"),
+        (Fault::OnlyTheFirstPage, "the pages have every account"),
+        (Fault::APageBeginsTooLate, "the pages have every account"),
+        (Fault::VersionsTooGreat, "created only where there is none"),
+        (Fault::ZeroCountsAsNoUser, "not positive"),
+        (Fault::MinusZeroLost, "every field is stored"),
+        (Fault::NulRefused, "every field is stored"),
         (Fault::LoadFails, "an account that was never stored"),
     ] {
         let violation = check(&faulty_store(fault)).unwrap_err();
@@ -168,8 +202,8 @@ fn a_panic_of_the_store_in_a_thread_is_reported_as_a_violation() {
             self.0.swap(account, expected, record)
         }
 
-        fn list(&self) -> Result<Vec<Account>, StoreError> {
-            self.0.list()
+        fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+            self.0.page(cursor, limit)
         }
 
         fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {

@@ -54,6 +54,12 @@ fn create(store: &FileStore, account: Account) -> u64 {
 }
 
 /// Returns the kind and the message of the error.
+fn accounts(store: &FileStore) -> Vec<Account> {
+    let page = store.page(None, 10).unwrap();
+    assert_eq!(page.next, None);
+    page.entries.iter().map(|entry| entry.account).collect()
+}
+
 fn error_of<T: std::fmt::Debug>(result: Result<T, StoreError>) -> (StoreErrorKind, String) {
     let error = result.unwrap_err();
     (error.kind(), error.to_string())
@@ -62,6 +68,24 @@ fn error_of<T: std::fmt::Debug>(result: Result<T, StoreError>) -> (StoreErrorKin
 #[test]
 fn the_file_store_passes_the_contract() {
     contract::check(&TestFolder::new().open()).unwrap();
+    let folder = TestFolder::new();
+    contract::check_shared(&folder.open(), &folder.open()).unwrap();
+}
+
+#[test]
+fn a_record_that_cannot_be_read_does_not_end_the_page() {
+    let folder = TestFolder::new();
+    let store = folder.open();
+    for hub_id in 1..=5 {
+        create(&store, Account::hub(hub_id));
+    }
+    fs::write(folder.file("2.json"), "{").unwrap();
+    let first = store.page(None, 3).unwrap();
+    let is_readable: Vec<bool> = first.entries.iter().map(|entry| entry.stored.is_ok()).collect();
+    assert_eq!(is_readable, [true, false, true]);
+    let second = store.page(first.next.as_ref(), 3).unwrap();
+    assert_eq!((second.entries.len(), second.next), (2, None));
+    assert_eq!(error_of(store.page(Some(&Cursor::new("2.json")), 3)).0, StoreErrorKind::Refused);
 }
 
 #[test]
@@ -132,7 +156,7 @@ fn a_reader_sees_complete_records_while_others_write() {
             let stored = store.load(ACCOUNT).unwrap().unwrap();
             assert!(stored.version >= last && stored.record == full_record());
             last = stored.version;
-            assert_eq!(store.list().unwrap(), [ACCOUNT]);
+            assert_eq!(accounts(&store), [ACCOUNT]);
         }
     });
     assert!(folder.names("62515.json.").is_empty());
@@ -149,7 +173,7 @@ fn temporary_files_of_a_killed_writer_are_ignored_and_removed_by_the_next_open()
     for name in [&leftover, ".07-1.tmp", ".probe-1.tmp"] {
         fs::write(folder.file(name), "{\"account\":\"62515\",").unwrap();
     }
-    assert_eq!(store.list().unwrap(), [ACCOUNT]);
+    assert_eq!(accounts(&store), [ACCOUNT]);
     assert_eq!(store.load(ACCOUNT).unwrap(), Some(Stored { version, record: full_record() }));
 
     // While a writer holds the lock, the file may be its own.
@@ -191,7 +215,7 @@ fn a_folder_that_was_moved_away_is_an_error_and_not_an_empty_store() {
     fs::rename(&folder.path, &moved).unwrap();
     assert_eq!(error_of(store.load(ACCOUNT)).0, StoreErrorKind::Unavailable);
     assert_eq!(error_of(store.check()).0, StoreErrorKind::Unavailable);
-    assert_eq!(error_of(store.list()).0, StoreErrorKind::Unavailable);
+    assert_eq!(error_of(store.page(None, 10)).0, StoreErrorKind::Unavailable);
     assert_eq!(error_of(store.swap(ACCOUNT, None, &full_record())).0, StoreErrorKind::Unavailable);
     assert!(!folder.path.exists());
     fs::rename(&moved, &folder.path).unwrap();
@@ -207,7 +231,7 @@ fn other_files_in_the_folder_are_left_alone() {
     {
         fs::write(folder.file(name), "other").unwrap();
     }
-    assert_eq!(store.list().unwrap(), [ACCOUNT]);
+    assert_eq!(accounts(&store), [ACCOUNT]);
     folder.open();
     assert!(["README", "x.json", ".62515.json", ".07-.txt"].iter().all(|name| folder.file(name).exists()));
 }

@@ -50,6 +50,19 @@ fn a_sealed_store_passes_the_contract_over_a_memory_store_a_file_store_and_a_sea
     contract::check(&sealed(sealed(MemoryStore::new(), "a"), "b")).unwrap();
 }
 
+#[cfg(feature = "async")]
+#[test]
+fn a_sealed_async_store_passes_the_contract_and_is_sealed_anew() {
+    use futures_util::FutureExt;
+
+    let both = Sealed::new(MemoryStore::new(), Keys::new(key("new")).with_key(key("old")).unwrap());
+    contract::check_async(&sealed(both.get_ref(), "old")).now_or_never().unwrap().unwrap();
+    let number = both.page(None, 1000).unwrap().entries.len();
+    let result = both.reseal_async().now_or_never().unwrap().unwrap();
+    assert_eq!((result.resealed, result.failed.len()), (number, 0));
+    assert_eq!(both.reseal_async().now_or_never().unwrap().unwrap().resealed, 0);
+}
+
 #[test]
 fn the_inner_store_gets_no_secret_and_no_field_in_clear_text_but_grant_and_state() {
     let store = sealed(MemoryStore::new(), "a");
@@ -201,21 +214,12 @@ fn resealing_reports_a_record_that_cannot_be_opened_and_goes_on() {
 /// RENEWAL.md C10: resealing is a conditional write like every other.
 #[test]
 fn a_write_during_resealing_is_not_lost() {
-    /// Plays another process that still seals with the old key. It writes the account once, right after the first load.
-    struct WritesAfterLoad<'a>(&'a MemoryStore, std::sync::atomic::AtomicBool);
+    /// Plays another process that still seals with the old key. It writes each account right after its page was read.
+    struct WritesAfterPage<'a>(&'a MemoryStore);
 
-    impl TokenStore for WritesAfterLoad<'_> {
+    impl TokenStore for WritesAfterPage<'_> {
         fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
-            let loaded = self.0.load(account)?;
-            if !self.1.swap(true, std::sync::atomic::Ordering::Relaxed) {
-                let version = loaded.as_ref().map(|stored| stored.version);
-                sealed(self.0, "old").swap(
-                    account,
-                    version,
-                    &Record::tombstone(full_record().grant, None),
-                )?;
-            }
-            Ok(loaded)
+            self.0.load(account)
         }
 
         fn swap(
@@ -227,8 +231,13 @@ fn a_write_during_resealing_is_not_lost() {
             self.0.swap(account, expected, record)
         }
 
-        fn list(&self) -> Result<Vec<Account>, StoreError> {
-            self.0.list()
+        fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+            let page = self.0.page(cursor, limit)?;
+            for Entry { account, stored } in &page.entries {
+                let tombstone = Record::tombstone(full_record().grant, None);
+                sealed(self.0, "old").swap(*account, Some(stored.clone()?.version), &tombstone)?;
+            }
+            Ok(page)
         }
 
         fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
@@ -239,7 +248,7 @@ fn a_write_during_resealing_is_not_lost() {
     let store = MemoryStore::new();
     sealed(&store, "old").swap(ACCOUNT, None, &full_record()).unwrap();
     let keys = Keys::new(key("new")).with_key(key("old")).unwrap();
-    let result = Sealed::new(WritesAfterLoad(&store, false.into()), keys).reseal().unwrap();
+    let result = Sealed::new(WritesAfterPage(&store), keys).reseal().unwrap();
     assert_eq!((result.resealed, result.failed.len()), (1, 0));
     let record = sealed(&store, "new").load(ACCOUNT).unwrap().unwrap().record;
     assert_eq!(record.state, GrantState::Disconnected);
