@@ -64,6 +64,7 @@ mod client;
 mod driver;
 mod flight;
 mod manager;
+mod resolver;
 mod send;
 mod transport;
 mod waiting;

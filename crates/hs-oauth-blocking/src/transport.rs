@@ -10,7 +10,11 @@ use hs_oauth_core::{
 };
 use hs_oauth_manager::{Clock, ExchangeError};
 use http::{Request, Response, Uri};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{AsSendBody, Timeout};
+
+use crate::resolver::KeptAddresses;
 
 /// Sends single requests and receives their responses.
 #[derive(Clone, Debug)]
@@ -32,7 +36,8 @@ impl Transport {
         #[cfg(all(feature = "native-tls", not(feature = "rustls")))]
         let config = config
             .tls_config(ureq::tls::TlsConfig::builder().provider(ureq::tls::TlsProvider::NativeTls).build());
-        config.build().new_agent()
+        let resolver = KeptAddresses::<DefaultResolver>::default();
+        ureq::Agent::with_parts(config.build(), DefaultConnector::default(), resolver)
     }
 
     pub(crate) fn new(http: ureq::Agent) -> Self {
