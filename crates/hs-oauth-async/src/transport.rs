@@ -1,13 +1,15 @@
 //! One exchange: a request and its response, over reqwest, with the limits that a credential needs.
 
 use std::io;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hs_oauth_core::{
     App, CONNECT_TIMEOUT, Endpoint, Error, MAX_RESPONSE_SIZE, TransportError, TransportErrorKind,
 };
 use hs_oauth_manager::{Clock, ExchangeError};
-use http::{Request, Response};
+use http::{Method, Request, Response, Uri};
+use reqwest::Url;
 use tokio::runtime::Handle;
 
 use crate::runtime::run_on;
@@ -40,6 +42,9 @@ pub(crate) struct Transport {
     http: reqwest::Client,
     /// Whether the HTTP client was made by [`Transport::build`], and not by the application.
     is_own: bool,
+    /// The URL of the first request with a body, which nearly always is that of the token endpoint, as `http` and as reqwest have it. To
+    /// parse it again for each request would be a fifteenth of the request's work.
+    url: Arc<OnceLock<(Uri, Arc<Url>)>>,
     clock: Clock,
     /// The runtime on which requests are sent, or `None` for the caller's.
     runtime: Option<Handle>,
@@ -60,7 +65,7 @@ impl Transport {
 
     /// Returns a transport over an HTTP client of the application's.
     pub(crate) fn new(http: reqwest::Client) -> Self {
-        Self { http, is_own: false, clock: Clock::default(), runtime: None }
+        Self { http, is_own: false, url: Arc::default(), clock: Clock::default(), runtime: None }
     }
 
     /// Returns the transport of a token manager.
@@ -88,7 +93,7 @@ impl Transport {
     ) -> Result<E::Output, Error> {
         let request = endpoint.to_http(app);
         let sent_at = self.clock.now();
-        let sent = send(self.http.clone(), request, timeout);
+        let sent = send(self.http.clone(), self.url(&request), request, timeout);
         let sent = match &self.runtime {
             None => sent.await,
             Some(runtime) => run_on(runtime, sent)
@@ -97,24 +102,44 @@ impl Transport {
         };
         ExchangeError::read(sent, endpoint, app, sent_at)
     }
+
+    /// Returns the URL of a request as reqwest has it.
+    fn url(&self, request: &Request<Vec<u8>>) -> Result<Arc<Url>, TransportError> {
+        let uri = request.uri();
+        if let Some((known, url)) = self.url.get()
+            && known == uri
+        {
+            return Ok(Arc::clone(url));
+        }
+        let url = Url::parse(&uri.to_string())
+            .map_err(|error| TransportError::with_source(TransportErrorKind::Client, error))?;
+        let url = Arc::new(url);
+        // The other requests of `v1` have a token in their path.
+        if request.method() == Method::POST {
+            let _ = self.url.set((uri.clone(), Arc::clone(&url)));
+        }
+        Ok(url)
+    }
 }
 
 async fn send(
     http: reqwest::Client,
+    url: Result<Arc<Url>, TransportError>,
     request: Request<Vec<u8>>,
     timeout: Duration,
 ) -> Result<Response<Vec<u8>>, ExchangeError> {
-    // A wrapped body cannot be copied. So no client sends it a second time, with any settings.
-    let request = request.map(|body| reqwest::Body::wrap(reqwest::Body::from(body)));
-    let mut request = reqwest::Request::try_from(request).map_err(failed)?;
-    if request.method() != http::Method::POST {
-        *request.body_mut() = None;
+    let url = url?;
+    let (parts, body) = request.into_parts();
+    let mut request = reqwest::Request::new(parts.method, Url::clone(&url));
+    *request.headers_mut() = parts.headers;
+    if request.method() == Method::POST {
+        // A wrapped body cannot be copied. So no client sends it a second time, with any settings.
+        *request.body_mut() = Some(reqwest::Body::wrap(reqwest::Body::from(body)));
     }
     *request.timeout_mut() = Some(timeout);
-    let url = request.url().clone();
 
     let mut incoming = http.execute(request).await.map_err(failed)?;
-    if *incoming.url() != url {
+    if incoming.url() != &*url {
         return Err(TransportError::new(TransportErrorKind::Redirected).into());
     }
     let announced = usize::try_from(incoming.content_length().unwrap_or(0)).unwrap_or(usize::MAX);

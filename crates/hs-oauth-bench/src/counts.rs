@@ -40,8 +40,8 @@ pub fn bound(task: Task) -> Option<Bound> {
         // It keeps the scopes, too, to compare them with what is granted.
         Task::Authorize => (7_000, None),
         Task::Verify => (141_000, Some(0)),
-        Task::Async => (75_000, None),
-        Task::Blocking => (55_000, None),
+        Task::Async => (69_000, None),
+        Task::Blocking => (42_000, None),
         _ => return None,
     };
     Some(Bound { instructions, allocations })
