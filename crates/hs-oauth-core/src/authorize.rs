@@ -147,7 +147,8 @@ impl Authorize {
             self.check_scopes()?;
             let required = [("scope", &self.scopes), ("conditional_scope", &self.conditional_scopes)];
             let asked = push_scopes(&mut url, "scope", &required)?;
-            let optional = push_scopes(&mut url, "optional_scope", &[("optional_scope", &self.optional_scopes)])?;
+            let optional =
+                push_scopes(&mut url, "optional_scope", &[("optional_scope", &self.optional_scopes)])?;
             pending = pending.asking_for(asked, optional);
         }
         // State and challenge are base64url, which needs no escaping.
@@ -193,7 +194,9 @@ fn push_scopes(
             let before = url.len();
             form::push_value(url, scope.as_str());
             // What needs no escape may stand in a scope.
-            if url.len() - before != scope.as_str().len() || !(1..=MAX_SCOPE_SIZE).contains(&scope.as_str().len()) {
+            if url.len() - before != scope.as_str().len()
+                || !(1..=MAX_SCOPE_SIZE).contains(&scope.as_str().len())
+            {
                 scope.check().map_err(|kind| InvalidArgument::new(argument, kind).in_list(index))?;
             }
             names.push_str(scope.as_str());
@@ -413,7 +416,11 @@ mod tests {
             (&long, 1, TooLong { limit: 1024 }),
         ] {
             let invalid = Authorize::new(list(json)).begin_with(&app(), NOW, randomness()).unwrap_err();
-            assert_eq!((invalid.argument, invalid.index, invalid.kind), ("scope", Some(index), kind), "{json}");
+            assert_eq!(
+                (invalid.argument, invalid.index, invalid.kind),
+                ("scope", Some(index), kind),
+                "{json}"
+            );
         }
         let other = || list(r#"["a","b,c"]"#);
         let authorize = || Authorize::new("oauth".parse().unwrap());
