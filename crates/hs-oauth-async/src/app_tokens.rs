@@ -18,7 +18,8 @@ impl TokenManager {
     ///
     /// Its token is one of the app itself (client credentials, RFC 6749 §4.4) with these scopes. It is kept in memory and not in the store.
     /// One request is made for all callers of this process, the first time and again in the last quarter of the token's life, while the old
-    /// token is still handed out. Scopes in another order count as other scopes.
+    /// token is still handed out. Scopes in another order count as other scopes. After a 401,
+    /// [`app_bearer_after_401`](Self::app_bearer_after_401) replaces it.
     ///
     /// # Errors
     /// - [`TokenError::Call`] if the request failed: an error of [`Client::client_credentials`](crate::Client::client_credentials). Callers
