@@ -407,7 +407,8 @@ mod tests {
             let body = "x".repeat(length);
             let (address, application) =
                 application(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}"));
-            let (status, shown) = send_webhook(&server, &format!(r#"{{"url":"http://{address}/","body":[]}}"#));
+            let (status, shown) =
+                send_webhook(&server, &format!(r#"{{"url":"http://{address}/","body":[]}}"#));
             assert_eq!((status, &shown["status"]), (200, &200.into()));
             assert_eq!(shown["body"].as_str().unwrap().len(), shown_length);
             assert_eq!(shown["truncated"], is_truncated);
