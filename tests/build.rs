@@ -35,7 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         fs::write(folder.join("mod.rs"), MODULES.map(|module| format!("pub mod {module};\n")).concat())?;
         mutants += &declaration(name, &folder.join("mod.rs"));
-        names += &format!("    ({name:?}, <{name}::renew::Renewal as RenewalRun>::begin),\n");
+        names +=
+            &format!("    ({name:?}, begin!({name}::renew::Renewal, {name}::disconnect::Disconnect)),\n");
     }
     mutants += &format!("const MUTANTS: &[(&str, Begin)] = &[\n{names}];\n");
     fs::write(out_dir.join("mutants.rs"), mutants)?;

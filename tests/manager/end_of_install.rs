@@ -44,6 +44,16 @@ impl Manager {
             Self::Blocking(manager) => manager.app_bearer(&scopes),
         }
     }
+
+    fn app_bearer_after_401(&self, scopes: &str, rejected: &HeaderValue) -> Result<HeaderValue, TokenError> {
+        let scopes: Scopes = scopes.parse().unwrap();
+        match self {
+            Self::Async(runtime, manager) => {
+                runtime.block_on(manager.app_bearer_after_401(&scopes, rejected))
+            }
+            Self::Blocking(manager) => manager.app_bearer_after_401(&scopes, rejected),
+        }
+    }
 }
 
 /// Checks that a tombstone is stored from which nothing is revoked, now or later.
@@ -76,9 +86,66 @@ fn an_uninstall_takes_the_app_out_of_the_account_on_every_version_and_keeps_a_to
             assert_forgotten(&setup);
             setup.expect_no_event();
             assert_eq!((setup.sent(Target::Uninstall), setup.sent(Target::Refresh)), (1, 0));
-            assert!(matches!(setup.manager.uninstall(), Err(TokenError::NotInstalled)));
         });
     }
+}
+
+/// The person presses the button twice, or a job is run again. What they want is done.
+#[test]
+fn an_app_that_is_uninstalled_already_needs_no_call_and_is_no_error_in_any_process() {
+    both(|setup| {
+        setup.install_ending_in(1800);
+        setup.manager.uninstall().unwrap();
+        setup.expect_event("disconnected");
+        setup.manager.uninstall().unwrap();
+        setup.other_process().uninstall().unwrap();
+        assert_eq!(setup.sent(Target::Uninstall), 1);
+        setup.expect_no_event();
+        setup.store.set_fault(|_| Err(down()));
+        assert!(matches!(setup.other_process().uninstall(), Err(TokenError::Store(_))));
+        setup.store.clear_fault();
+
+        // A new install can be uninstalled again.
+        setup.install_ending_in(1800);
+        setup.manager.uninstall().unwrap();
+        assert_eq!(setup.sent(Target::Uninstall), 2);
+        assert_forgotten(&setup);
+    });
+}
+
+#[test]
+fn of_many_who_uninstall_the_app_at_once_none_gets_an_error() {
+    both(|setup| {
+        setup.install_ending_in(1800);
+        let callers: Vec<_> = (0..8)
+            .map(|index| {
+                let manager = if index % 2 == 0 { setup.manager.clone() } else { setup.other_process() };
+                std::thread::spawn(move || manager.uninstall())
+            })
+            .collect();
+        for caller in callers {
+            caller.join().unwrap().unwrap();
+        }
+        assert!(setup.store.stored().record.uninstalled);
+        assert_forgotten(&setup);
+    });
+}
+
+/// HUBSPOT.md §11: neither takes the app out of the account, and then there is no bearer left that could.
+#[test]
+fn an_account_without_tokens_from_which_the_app_was_not_uninstalled_is_not_installed() {
+    both(|setup| {
+        let refused = |manager: &Manager| matches!(manager.uninstall(), Err(TokenError::NotInstalled));
+        assert!(refused(&setup.manager), "it never was");
+        setup.install_ending_in(1800);
+        setup.manager.forget().unwrap();
+        setup.expect_event("disconnected");
+        assert!(refused(&setup.manager) && refused(&setup.other_process()));
+        setup.install_ending_in(1800);
+        setup.manager.disconnect().unwrap();
+        assert!(refused(&setup.manager) && refused(&setup.other_process()));
+        assert_eq!(setup.sent(Target::Uninstall), 0);
+    });
 }
 
 #[test]
@@ -326,6 +393,40 @@ fn the_token_of_the_app_is_renewed_ahead_of_its_end_while_the_old_one_is_handed_
     });
 }
 
+/// HUBSPOT.md §3: on a 401, a new token is asked for at most once.
+#[test]
+fn a_token_of_the_app_that_an_api_rejects_is_replaced_once_for_all_callers() {
+    both(|setup| {
+        let clock = Clock::start();
+        let manager = clock.manager(&setup, 100);
+        let old = manager.app_bearer("oauth").unwrap();
+        setup.relay.hold(Hold::AppTokens);
+        let callers: Vec<_> = (0..20)
+            .map(|_| {
+                let (manager, old) = (manager.clone(), old.clone());
+                std::thread::spawn(move || manager.app_bearer_after_401("oauth", &old))
+            })
+            .collect();
+        setup.relay.wait_for_held(1);
+        assert_eq!(manager.app_bearer("oauth").unwrap(), old, "the 401 may have another cause");
+        setup.relay.release();
+        let bearers: Vec<_> = callers.into_iter().map(|caller| caller.join().unwrap().unwrap()).collect();
+        let new = bearers[0].clone();
+        assert!(bearers.iter().all(|bearer| *bearer == new && *bearer != old && bearer.is_sensitive()));
+        assert!(setup.accepts(new.clone()));
+        assert_eq!(manager.app_bearer("oauth").unwrap(), new);
+        assert_eq!(manager.app_bearer_after_401("oauth", &old).unwrap(), new);
+        let error = manager.app_bearer_after_401("oauth", &new).unwrap_err();
+        assert!(matches!(error, TokenError::BackingOff { .. }), "{error:?}");
+        assert_eq!(setup.sent(Target::ClientCredentials), 2);
+
+        clock.advance(&setup, Duration::from_secs(61));
+        let third = manager.app_bearer_after_401("oauth", &new).unwrap();
+        assert!(third != new && setup.accepts(third));
+        assert_eq!(setup.sent(Target::ClientCredentials), 3);
+    });
+}
+
 #[test]
 fn the_error_of_a_request_for_a_token_of_the_app_is_that_of_the_client() {
     both(|setup| {
@@ -349,6 +450,8 @@ fn after_a_shutdown_no_token_of_the_app_is_requested_and_nothing_is_uninstalled_
         assert!(setup.manager.shutdown().is_empty());
         assert_eq!(setup.manager.app_bearer("oauth").unwrap(), bearer);
         assert!(matches!(setup.manager.app_bearer("tickets"), Err(TokenError::ShutDown)));
+        let rejected = setup.manager.app_bearer_after_401("oauth", &bearer);
+        assert!(matches!(rejected, Err(TokenError::ShutDown)));
         assert!(matches!(setup.manager.uninstall(), Err(TokenError::ShutDown)));
         assert!(matches!(setup.manager.forget(), Err(TokenError::ShutDown)));
         assert_eq!((setup.sent(Target::Uninstall), setup.sent(Target::ClientCredentials)), (0, 1));

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{GrantState, RetryCause, TokenError};
-use hs_oauth_core::{Account, ApiVersion, App, ClientSecret, NextStep, RefreshToken};
+use hs_oauth_core::{
+    Account, ApiVersion, App, Authorize, ClientSecret, Introspect, Introspection, NextStep, RefreshToken,
+    Scopes,
+};
 use hs_oauth_emulator::{Fault, Settings, Target};
 
-use super::setup::{HUB, Manager, Setup, bearer_of, both, long_times, refresh_token};
+use super::setup::{HUB, Manager, Setup, bearer_of, both, long_times, now, refresh_token};
+use crate::wait::in_parallel;
 
 const OTHER_HUB: Account = Account::hub(2);
 
@@ -379,6 +383,40 @@ fn an_install_says_whose_it_is_what_was_granted_and_whether_the_account_was_ther
             assert_eq!(installed.reinstall, reinstall);
         }
     });
+}
+
+/// HUBSPOT.md §8: what was granted stands in the response and in introspection, and HubSpot drops optional scopes silently.
+#[test]
+fn an_install_says_which_of_the_scopes_that_were_asked_for_the_account_did_not_grant() {
+    for version in ["v1", "2026-09"] {
+        let version: ApiVersion = version.parse().unwrap();
+        in_parallel([0, 1], |index| {
+            let setup = Setup::new(index, Settings::new([3; 32]), version, long_times());
+            let scopes = |names: &str| names.parse::<Scopes>().unwrap();
+            setup.hubspot.emulator(|emulator| emulator.set_lacking_scopes(HUB.hub_id, scopes("c x")));
+            let authorize = Authorize::new(scopes("oauth a"))
+                .with_conditional_scopes(scopes("b"))
+                .with_optional_scopes(scopes("c d"));
+            let begun = authorize.begin(&setup.app, now()).unwrap();
+            let callback = setup.hubspot.connect(&begun.url).unwrap();
+            let code = begun.pending.accept(now(), callback.split_once('?').unwrap().1).unwrap();
+            let installed = match &setup.manager {
+                Manager::Async(runtime, manager) => runtime.block_on(manager.install(code)).unwrap(),
+                Manager::Blocking(manager) => manager.install(code).unwrap(),
+            };
+            assert_eq!(installed.scopes, Some(scopes("oauth a b d")));
+            assert_eq!((installed.missing, installed.missing_optional), (Scopes::NONE, scopes("c")));
+            let stored = setup.store.tokens();
+            assert_eq!(
+                stored.missing(&scopes("oauth c d e")),
+                scopes("c e"),
+                "it can be compared at any time"
+            );
+            let introspected = setup.client.call(&Introspect::new(stored.access_token)).unwrap();
+            let Introspection::AccessToken(info) = introspected else { panic!("{introspected:?}") };
+            assert_eq!(info.scopes, scopes("oauth a b d"));
+        });
+    }
 }
 
 #[test]

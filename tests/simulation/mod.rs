@@ -4,6 +4,7 @@
 //! `HS_OAUTH_SIM_SCHEDULES=10000000 cargo test -p hs-oauth-tests simulation` runs more schedules.
 //! `HS_OAUTH_SIM_SEED=42` runs one schedule and prints its trace.
 
+mod end_scenarios;
 mod faults;
 mod further_scenarios;
 mod hubspot;
@@ -22,9 +23,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hs_oauth_core::renewal::Renewal;
-
-use renewal_run::{Begin, RenewalRun as _};
+use renewal_run::{Begin, CORE};
 use rules::Window;
 use simulator::Simulator;
 
@@ -42,7 +41,7 @@ struct Violation {
     rule: String,
 }
 
-/// Runs the schedules of these seeds with the renewals that `begin` returns, on every processor, until one violates a rule.
+/// Runs the schedules of these seeds with the runs that `begin` returns, on every processor, until one violates a rule.
 fn schedules(begin: Begin, seeds: Range<u64>) -> Result<Totals, Violation> {
     let next = AtomicU64::new(seeds.start);
     let violation: Mutex<Option<Violation>> = Mutex::new(None);
@@ -84,7 +83,7 @@ fn schedules(begin: Begin, seeds: Range<u64>) -> Result<Totals, Violation> {
 
 /// Runs the schedule of this seed again, and returns its trace.
 fn replay(seed: u64) -> String {
-    let mut simulator = Simulator::new(Renewal::begin, seed, true);
+    let mut simulator = Simulator::new(CORE, seed, true);
     simulator.run();
     let trace = simulator.trace.take().unwrap_or_default();
     match simulator.rules.violation {
@@ -106,7 +105,7 @@ fn whatever_fails_the_rules_hold_and_accounts_are_lost_only_where_no_protocol_ca
         return;
     }
     let count = variable("HS_OAUTH_SIM_SCHEDULES").unwrap_or(100_000);
-    match schedules(Renewal::begin, 0..count) {
+    match schedules(CORE, 0..count) {
         Ok(totals) => {
             println!(
                 "{} schedules, {} token requests, accounts lost in the windows that no protocol closes: {:?}",

@@ -7,7 +7,7 @@ use hs_oauth_core::renewal::{Demand, RenewalPolicy};
 use hs_oauth_core::{AppIdentity, Random};
 
 use super::hubspot::ACCOUNT;
-use super::renewal_run::{Begin, RenewalRun, UnsavedTokens, impl_renewal_run};
+use super::renewal_run::{Begin, Ending, RenewalRun, UnsavedTokens, begin, impl_renewal_run};
 use super::{Violation, schedules};
 
 include!(concat!(env!("OUT_DIR"), "/mutants.rs"));

@@ -1,6 +1,7 @@
-/// The modules of core's renewal that are copied for each mutant.
-const MODULES: [&str; 9] = [
+/// The modules of core's renewal and disconnect that are copied for each mutant.
+const MODULES: [&str; 10] = [
     "backoff",
+    "disconnect",
     "gone",
     "lease",
     "loaded",
@@ -186,5 +187,25 @@ const MUTATIONS: &[Mutation] = &[
         name: "back_off_names_no_credential",
         from: "retry.credential = is_of_credential.then(|| app.credential().clone());",
         to: "_ = is_of_credential;",
+    },
+    Mutation {
+        name: "new_tokens_of_a_forgotten_grant_revoked",
+        from: "unsaved.has_new_refresh_token() && !was_forgotten;",
+        to: "unsaved.has_new_refresh_token(); _ = was_forgotten;",
+    },
+    Mutation {
+        name: "forgotten_grant_revoked",
+        from: "Kind::Forget => Record::forgotten(self.grant),",
+        to: "Kind::Forget => Record::tombstone(self.grant, stored.record.tokens.and_then(|tokens| tokens.refresh_token)),",
+    },
+    Mutation {
+        name: "uninstall_ends_any_grant",
+        from: "self.before = Some(grant);",
+        to: "_ = grant;",
+    },
+    Mutation {
+        name: "uninstall_leaves_the_tokens",
+        from: "Kind::Uninstalled => Record::uninstalled(self.grant),",
+        to: "Kind::Uninstalled => { let mut record = stored.record.clone(); record.uninstalled = true; record }",
     },
 ];

@@ -1,6 +1,6 @@
 //! What must hold whatever fails: the rules of `RENEWAL.md`, checked from outside by what the store, HubSpot and the callers see.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use hs_oauth_core::renewal::{GrantId, GrantState, Lease, Record, Retry, RetryCause};
 use hs_oauth_core::{AppIdentity, TokenSet};
@@ -45,6 +45,8 @@ pub(super) struct Rules {
     misconfigured: HashMap<u64, Deployment>,
     /// The refresh tokens that HubSpot has refused to another app.
     refused_to_other_app: BTreeSet<String>,
+    /// The grants that were forgotten since the last disconnect.
+    forgotten: HashSet<GrantId>,
     /// When each grant was installed.
     installed_at: HashMap<GrantId, u64>,
     /// The runs that wait for a response, and their grants.
@@ -72,6 +74,7 @@ impl Rules {
             refused_at: HashMap::new(),
             misconfigured: HashMap::new(),
             refused_to_other_app: BTreeSet::new(),
+            forgotten: HashSet::new(),
             installed_at: HashMap::new(),
             sending: BTreeMap::new(),
             open_windows: Vec::new(),
@@ -272,13 +275,32 @@ impl Rules {
         record: &Record,
     ) {
         let grant = before.map(|before| before.grant);
-        if grant != writer.found.flatten() && grant != Some(record.grant) {
+        let is_tombstone = |record: &Record| record.state == GrantState::Disconnected;
+        let are_tombstones = is_tombstone(record) && before.is_some_and(is_tombstone);
+        if grant != writer.found.flatten() && grant != Some(record.grant) && !are_tombstones {
             self.violate("C12: an install or a disconnect overwrote another that was stored in between");
         }
         if let Some(before) = before {
             self.check_app(writer, before);
         }
+        if is_tombstone(record) {
+            match record.forgotten {
+                true => self.forgotten.extend(grant.filter(|_| !are_tombstones)),
+                // It ends what is left at HubSpot.
+                false => self.forgotten.clear(),
+            }
+        }
+        if record.uninstalled && (record.tokens.is_some() || record.revoke.is_some()) {
+            self.violate("rule 6: a record of an uninstall has tokens");
+        }
         self.installed(now, record);
+    }
+
+    /// A refresh token was revoked: by a run that only forgets, or by the renewal of this grant, or else by a disconnect.
+    pub(super) fn token_revoked(&mut self, forgets: bool, renewed: Option<GrantId>) {
+        if forgets || renewed.is_some_and(|grant| self.forgotten.contains(&grant)) {
+            self.violate("rule 6: a token of a grant was revoked that was only forgotten");
+        }
     }
 
     /// A record of a new grant, or a tombstone, is stored.

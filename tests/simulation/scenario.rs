@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use hs_oauth_core::renewal::{
-    CurrentTokens, Demand, Disconnect, Input, Install, Record, Renewal, RenewalPolicy, Run, Step, Stored,
-    Timing, TokenError, UnsavedInstall, UnsavedTokens,
+    CurrentTokens, Demand, Disconnect, GrantId, Input, Install, Record, Renewal, RenewalPolicy, Run, Step,
+    Stored, Timing, TokenError, UnsavedInstall, UnsavedTokens,
 };
 use hs_oauth_core::{
     AppIdentity, Endpoint, Error, Random, Refresh, RefreshToken, StoreError, StoreErrorKind, TokenSet,
@@ -136,6 +136,17 @@ impl Scenario {
 
     pub(super) fn begin_disconnect(&mut self) -> StepwiseRun<Disconnect> {
         let run = Disconnect::new(self.app(), self.random());
+        self.begin(run, 0)
+    }
+
+    pub(super) fn begin_forget(&mut self) -> StepwiseRun<Disconnect> {
+        let run = Disconnect::new(self.app(), self.random()).without_revocation();
+        self.begin(run, 0)
+    }
+
+    /// Begins to note that the app was uninstalled, by a call before which this grant was stored.
+    pub(super) fn begin_to_note_uninstall(&mut self, grant: GrantId) -> StepwiseRun<Disconnect> {
+        let run = Disconnect::new(self.app(), self.random()).after_uninstall().with_grant(grant);
         self.begin(run, 0)
     }
 

@@ -14,14 +14,14 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::time::Duration;
 
 use hs_oauth_core::renewal::{
-    Demand, Disconnect, GrantId, GrantState, HolderId, Install, Record, RenewalPolicy, Retry, Stored, Timing,
+    Demand, GrantId, GrantState, HolderId, Install, Record, RenewalPolicy, Retry, Run, Stored, Timing,
 };
 use hs_oauth_core::{Random, TokenSet};
 use hs_oauth_emulator::Rotation;
 
 use super::faults::Faults;
 use super::hubspot::{Deployment, HubSpot, at};
-use super::renewal_run::{Begin, RenewalRun, UnsavedTokens};
+use super::renewal_run::{Begin, Ending, RenewalRun, UnsavedTokens};
 use super::rules::{Rules, Window};
 use super::writer::Patience;
 use events::{Event, ScheduledEvent};
@@ -48,7 +48,7 @@ pub(super) struct Simulator {
     events: BinaryHeap<Reverse<ScheduledEvent>>,
     events_scheduled: u64,
     pub(super) rules: Rules,
-    /// When the app was last uninstalled.
+    /// When the app was last uninstalled, by the customer or by itself.
     uninstalled_at: Option<u64>,
     /// When the code of each grant was exchanged.
     connected_at: HashMap<GrantId, u64>,
@@ -143,7 +143,7 @@ struct Loaded {
 enum RunKind {
     Renewal(Box<dyn RenewalRun>),
     Install(Install),
-    Disconnect(Disconnect),
+    Disconnect(Ending, Box<dyn Run<Output = ()>>),
 }
 
 const SECOND: u64 = 1000;
@@ -237,7 +237,7 @@ impl Simulator {
             }
         }
         for _ in 0..self.faults.operators {
-            let (when, choice) = (self.random.up_to(span), self.random.up_to(4));
+            let (when, choice) = (self.random.up_to(span), self.random.up_to(6));
             self.schedule(when, Event::Operator { choice });
         }
         for _ in 0..self.faults.forced_renewals {
@@ -309,6 +309,8 @@ impl Simulator {
             Event::FaultsEnd => self.end_faults(),
             Event::ReadOnly => self.begin_read_only(),
             Event::Operator { choice } => self.operate(choice),
+            Event::Uninstall { run } => self.uninstall_arrives(run),
+            Event::Start { run } => self.start_run(run),
         }
     }
 

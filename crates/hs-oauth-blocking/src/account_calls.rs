@@ -27,11 +27,13 @@ impl TokenManager {
     ///
     /// This ends the install for everyone: use it if the customer wants the app gone. Each other tenant that shares the account loses it too.
     /// [`disconnect`](Self::disconnect) ends the grant and leaves the app installed, and [`forget`](Self::forget) leaves both as they are.
-    /// The account must have granted the scope `oauth`. If HubSpot has ended the grant already, the app counts as uninstalled.
+    /// The account must have granted the scope `oauth`. If HubSpot has ended the grant already, the app counts as uninstalled. Once the app is
+    /// uninstalled, another call, of this process or another, has nothing to do and is `Ok`.
     ///
     /// # Errors
     /// As long as the call has not succeeded, nothing is forgotten, and the account keeps working.
-    /// - [`TokenError::NotInstalled`] if no tokens are stored for the account.
+    /// - [`TokenError::NotInstalled`] if no tokens are stored for the account: it never connected the app, or was disconnected or forgotten.
+    ///   The app may still be installed then, and without a token it cannot be taken out.
     /// - Those of [`bearer`](Self::bearer) if there is no bearer, and those of [`bearer_after_401`](Self::bearer_after_401).
     ///   [`TokenError::Gone`] only if the grant was probably lost in a renewal. The app may then still be installed.
     /// - [`TokenError::Call`] if HubSpot refused the call or no response came.
@@ -44,6 +46,9 @@ impl TokenManager {
         let task = inner.shared.flights.start_task()?;
         let grant = inner.load(account).map_err(TokenError::Store)?.map(|stored| stored.record.grant);
         let uninstalled = self.call_as(account, Uninstall::new);
+        if matches!(uninstalled, Err(TokenError::NotInstalled)) {
+            return inner.shared.not_installed(inner.load(account));
+        }
         let mut run = inner.shared.begin_uninstall(account, grant, uninstalled, random())?;
         let result = inner.drive(account, &mut None, &mut run);
         inner.shared.finish_forget(task, account, &run, result).map_err(TokenError::after_uninstall)

@@ -18,7 +18,8 @@ impl TokenManager {
     ///
     /// Its token is one of the app itself (client credentials, RFC 6749 §4.4) with these scopes. It is kept in memory and not in the store.
     /// One request is made for all callers of this process, the first time and again in the last quarter of the token's life, while the old
-    /// token is still handed out. Scopes in another order count as other scopes.
+    /// token is still handed out. Scopes in another order count as other scopes. After a 401,
+    /// [`app_bearer_after_401`](Self::app_bearer_after_401) replaces it.
     ///
     /// # Errors
     /// - [`TokenError::Call`] if the request failed: an error of [`Client::client_credentials`](crate::Client::client_credentials). Callers
@@ -27,22 +28,47 @@ impl TokenManager {
     /// - [`TokenError::ShutDown`] after [`shutdown`](Self::shutdown), if no token in memory is good.
     pub fn app_bearer(&self, scopes: &Scopes) -> Result<HeaderValue, TokenError> {
         let inner = self.inner();
-        let result = match inner.shared.app_tokens.read(&inner.shared.flights, scopes, inner.now())? {
-            AppBearer::Use(bearer) => return Ok(bearer),
-            AppBearer::RenewSoon(bearer, request) => {
-                let inner = Arc::clone(inner);
-                // If no thread can be started, a later call requests the token.
-                let _ = thread().spawn(move || inner.request_app_token(request));
-                return Ok(bearer);
-            }
-            AppBearer::Request(request) => inner.request_app_token(request),
-            AppBearer::Wait(flight) => result_of(&flight),
-        };
-        result.map(|outcome| outcome.bearer)
+        inner.app_bearer(inner.shared.app_tokens.read(&inner.shared.flights, scopes, inner.now())?)
+    }
+
+    /// Returns another bearer than `rejected`, with which an API that acts for no account has responded with status 401. `scopes` are those
+    /// that it was asked for with.
+    ///
+    /// It is the one in memory if that is another already, and otherwise a new one. One request is made for all callers whose bearer was
+    /// rejected. None is made if the rejected token itself was requested after a 401 within the last minute: the 401 then has another cause
+    /// than the token. Meanwhile [`app_bearer`](Self::app_bearer) hands out the old one.
+    ///
+    /// # Errors
+    /// Those of [`app_bearer`](Self::app_bearer), even while the old token is good. [`TokenError::BackingOff`] if it is too early for
+    /// another request after a 401.
+    pub fn app_bearer_after_401(
+        &self,
+        scopes: &Scopes,
+        rejected: &HeaderValue,
+    ) -> Result<HeaderValue, TokenError> {
+        let inner = self.inner();
+        let (app_tokens, flights) = (&inner.shared.app_tokens, &inner.shared.flights);
+        inner.app_bearer(app_tokens.read_after_401(flights, scopes, rejected, inner.now())?)
     }
 }
 
 impl Inner {
+    /// Does what a caller has to do who asks for a token of the app.
+    fn app_bearer(self: &Arc<Self>, bearer: AppBearer<Threads>) -> Result<HeaderValue, TokenError> {
+        let result = match bearer {
+            AppBearer::Use(bearer) => return Ok(bearer),
+            AppBearer::RenewSoon(bearer, request) => {
+                let inner = Arc::clone(self);
+                // If no thread can be started, a later call requests the token.
+                let _ = thread().spawn(move || inner.request_app_token(request));
+                return Ok(bearer);
+            }
+            AppBearer::Request(request) => self.request_app_token(request),
+            AppBearer::Wait(flight) => result_of(&flight),
+        };
+        result.map(|outcome| outcome.bearer)
+    }
+
     fn request_app_token(&self, request: AppTokenRequest<Threads>) -> FlightResult {
         let response = self.client.client_credentials(request.scopes().clone());
         self.shared.note_response(&response);

@@ -179,6 +179,34 @@ mod tests {
         );
     }
 
+    /// HUBSPOT's "the end of an install, and its news": only the consent page has regional hosts.
+    #[test]
+    fn an_account_in_europe_has_a_consent_page_of_its_own_and_no_api_of_its_own() {
+        let app = App::hubspot("id", ClientSecret::new("s3cret").unwrap())
+            .with_app_base("https://app-eu1.hubspot.com")
+            .build()
+            .unwrap();
+        assert_eq!(app.authorize_url(None, 0), "https://app-eu1.hubspot.com/oauth/authorize?client_id=id");
+        for resource in [Resource::Token, Resource::ExternalInstall, Resource::AccountDetails] {
+            let url = app.uri(resource).to_string();
+            assert!(url.starts_with("https://api.hubapi.com/"), "{url}");
+        }
+    }
+
+    /// HUBSPOT's "the end of an install, and its news": MCP servers take `client_secret_post`.
+    #[test]
+    fn an_mcp_auth_app_sends_its_secret_in_the_body_like_any_app() {
+        use crate::endpoint::{Endpoint, Refresh};
+        let secret = || ClientSecret::new("s3cret").unwrap();
+        let refresh = Refresh::new("na1-1".parse().unwrap());
+        for app in [App::hubspot("id", secret()), App::hubspot_mcp("id", secret())] {
+            let request = refresh.to_http(&app.build().unwrap());
+            let body = String::from_utf8(request.body().clone()).unwrap();
+            assert!(body.contains("client_id=id") && body.contains("client_secret=s3cret"), "{body}");
+            assert!(!request.headers().contains_key("authorization"));
+        }
+    }
+
     #[test]
     fn debug_hides_the_secret_everywhere() {
         let builder = App::hubspot("id", ClientSecret::new("canary").unwrap());

@@ -11,7 +11,7 @@ use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
 use crate::next_step::NextStep;
 #[cfg(feature = "os-random")]
 use crate::random::RandomnessError;
-use crate::scope::{Scope, Scopes};
+use crate::scope::{MAX_SCOPE_SIZE, Scopes};
 use crate::secret::{CodeVerifier, State};
 use crate::timestamp::Timestamp;
 
@@ -126,8 +126,9 @@ impl Authorize {
     ///
     /// # Errors
     /// [`InvalidArgument`] naming `redirect_uri` if the app has none, `scope` if `oauth` is not among the scopes, or `conditional_scope`
-    /// or `optional_scope` if one of these is in an earlier list, too. HubSpot would show each of these to the person only, and never call
-    /// back. The scopes of an MCP auth app are not looked at.
+    /// or `optional_scope` if one of these is in an earlier list, too. Each of the three also if a name in it is none that
+    /// [`Scope::new`](crate::Scope::new) accepts, which a list that was deserialized may have. HubSpot would show each of these to the
+    /// person only, and never call back. The scopes of an MCP auth app are not looked at.
     pub fn begin_with(
         &self,
         app: &App,
@@ -144,8 +145,10 @@ impl Authorize {
         let mut url = app.authorize_url(self.hub_id, 512);
         if !app.is_mcp() {
             self.check_scopes()?;
-            let asked = push_scopes(&mut url, "scope", [&self.scopes, &self.conditional_scopes]);
-            let optional = push_scopes(&mut url, "optional_scope", [&self.optional_scopes, &Scopes::NONE]);
+            let required = [("scope", &self.scopes), ("conditional_scope", &self.conditional_scopes)];
+            let asked = push_scopes(&mut url, "scope", &required)?;
+            let optional =
+                push_scopes(&mut url, "optional_scope", &[("optional_scope", &self.optional_scopes)])?;
             pending = pending.asking_for(asked, optional);
         }
         // State and challenge are base64url, which needs no escaping.
@@ -171,21 +174,35 @@ impl Authorize {
     }
 }
 
-/// Appends the parameter with the scopes of both lists, if there are any. Returns their names with spaces between them.
-fn push_scopes(url: &mut String, name: &str, lists: [&Scopes; 2]) -> String {
-    let room = lists.iter().flat_map(|list| *list).map(|scope| scope.as_str().len() + 1).sum();
+/// Appends the parameter with the scopes of these lists, of which each has its argument's name, if there are any. Returns their names with
+/// spaces between them.
+fn push_scopes(
+    url: &mut String,
+    name: &str,
+    lists: &[(&'static str, &Scopes)],
+) -> Result<String, InvalidArgument> {
+    let room = lists.iter().flat_map(|list| list.1).map(|scope| scope.as_str().len() + 1).sum();
     let mut names = String::with_capacity(room);
-    for scope in lists.into_iter().flatten().map(Scope::as_str) {
-        if names.is_empty() {
-            form::push(url, name, scope);
-        } else {
-            url.push_str("%20");
-            form::push_value(url, scope);
-            names.push(' ');
+    for (argument, scopes) in lists {
+        for (index, scope) in scopes.iter().enumerate() {
+            if names.is_empty() {
+                url.extend(["&", name, "="]);
+            } else {
+                url.push_str("%20");
+                names.push(' ');
+            }
+            let before = url.len();
+            form::push_value(url, scope.as_str());
+            // What needs no escape may stand in a scope.
+            if url.len() - before != scope.as_str().len()
+                || !(1..=MAX_SCOPE_SIZE).contains(&scope.as_str().len())
+            {
+                scope.check().map_err(|kind| InvalidArgument::new(argument, kind).in_list(index))?;
+            }
+            names.push_str(scope.as_str());
         }
-        names.push_str(scope);
     }
-    names
+    Ok(names)
 }
 
 /// Checks that none of the scopes of a list is among the earlier ones.
@@ -383,6 +400,40 @@ mod tests {
             assert_eq!(invalid.kind, InvalidArgumentKind::InTwoLists);
             assert_eq!((invalid.argument, invalid.index), (argument, Some(index)));
         }
+    }
+
+    /// A list that was deserialized, such as one of a configuration, is as its text has it. HubSpot would show its page for these.
+    #[test]
+    fn a_deserialized_list_with_a_name_that_is_no_scope_cannot_begin() {
+        use InvalidArgumentKind::{Character, Comma, Missing, TooLong};
+        let list = |json: &str| serde_json::from_str::<Scopes>(json).unwrap();
+        let long = format!(r#"["oauth","{}"]"#, "a".repeat(1025));
+        for (json, index, kind) in [
+            (r#"["oauth","crm.read,content"]"#, 1, Comma { at: 8 }),
+            (r#"["oauth","crm.read content"]"#, 1, Character { at: 8 }),
+            (r#"["","oauth"]"#, 0, Missing),
+            (r#"["oauth","a","\u00e9"]"#, 2, Character { at: 0 }),
+            (&long, 1, TooLong { limit: 1024 }),
+        ] {
+            let invalid = Authorize::new(list(json)).begin_with(&app(), NOW, randomness()).unwrap_err();
+            assert_eq!(
+                (invalid.argument, invalid.index, invalid.kind),
+                ("scope", Some(index), kind),
+                "{json}"
+            );
+        }
+        let other = || list(r#"["a","b,c"]"#);
+        let authorize = || Authorize::new("oauth".parse().unwrap());
+        for (authorize, argument) in [
+            (authorize().with_conditional_scopes(other()), "conditional_scope"),
+            (authorize().with_optional_scopes(other()), "optional_scope"),
+        ] {
+            let invalid = authorize.begin_with(&app(), NOW, randomness()).unwrap_err();
+            assert_eq!((invalid.argument, invalid.index), (argument, Some(1)));
+        }
+        let escaped = Authorize::new(list(r#"["oauth","https://example.com/a"]"#));
+        let url = escaped.begin_with(&app(), NOW, randomness()).unwrap().url;
+        assert!(url.contains("&scope=oauth%20https%3A%2F%2Fexample.com%2Fa&"), "{url}");
     }
 
     #[test]

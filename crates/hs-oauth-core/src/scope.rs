@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::invalid_argument::{InvalidArgument, InvalidArgumentKind};
 use crate::json::{Field, FromJson};
 
-const MAX_SCOPE_SIZE: usize = 1024;
+/// The most bytes that the name of a scope may have.
+pub(crate) const MAX_SCOPE_SIZE: usize = 1024;
 
 /// One permission, named as in HubSpot's documentation: `oauth`, `crm.objects.contacts.read`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,22 +25,29 @@ impl Scope {
     /// [`InvalidArgument`] for `scope` if the name is empty, is longer than 1024 bytes, or has a comma, a quote, a backslash or a
     /// character that is not visible ASCII (RFC 6749 §3.3).
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidArgument> {
-        let name = name.into();
-        let kind = if name.is_empty() {
-            InvalidArgumentKind::Missing
+        let scope = Self(name.into());
+        match scope.check() {
+            Ok(()) => Ok(scope),
+            Err(kind) => Err(InvalidArgument::new("scope", kind)),
+        }
+    }
+
+    /// Checks the name of a scope that [`new`](Self::new) may not have made.
+    pub(crate) fn check(&self) -> Result<(), InvalidArgumentKind> {
+        let name = &self.0;
+        let is_forbidden = |byte: u8| !byte.is_ascii_graphic() || byte == b'"' || byte == b'\\';
+        if name.is_empty() {
+            Err(InvalidArgumentKind::Missing)
         } else if name.len() > MAX_SCOPE_SIZE {
-            InvalidArgumentKind::TooLong { limit: MAX_SCOPE_SIZE }
-        } else if let Some(at) =
-            name.bytes().position(|byte| !byte.is_ascii_graphic() || byte == b'"' || byte == b'\\')
-        {
-            InvalidArgumentKind::Character { at }
+            Err(InvalidArgumentKind::TooLong { limit: MAX_SCOPE_SIZE })
+        } else if let Some(at) = name.bytes().position(is_forbidden) {
+            Err(InvalidArgumentKind::Character { at })
         } else if let Some(at) = name.bytes().position(|byte| byte == b',') {
             // RFC 6749 allows it, but no scope of HubSpot's has one. It is a list that was not written as HubSpot reads it.
-            InvalidArgumentKind::Comma { at }
+            Err(InvalidArgumentKind::Comma { at })
         } else {
-            return Ok(Self(name));
-        };
-        Err(InvalidArgument::new("scope", kind))
+            Ok(())
+        }
     }
 
     /// Returns a scope of a response. Its name is not checked.

@@ -220,6 +220,12 @@ mod tests {
         assert_mismatch("&scope=oauth%2Ca%2Cb", "oauth a b", "oauth,a,b", "", "");
         let page = refused(&mut registered(false), 400, "&scope=oauth%2Ca").unwrap();
         assert!(page.contains("separated by spaces and not by commas"), "{page}");
+        // No app can have registered it, so this is so for an app without registered scopes, too.
+        for query in ["&scope=oauth%2Ca", "&scope=oauth,a&state=s", "&scope=oauth&optional_scope=a%2Cb%20c"] {
+            let page = refused(&mut Harness::new(), 400, query).unwrap_or_else(|| panic!("{query} is taken"));
+            assert!(page.contains("separated by spaces and not by commas"), "{page}");
+            assert!(names(&page, "Scopes that the app has not registered").contains(','), "{page}");
+        }
     }
 
     /// HubSpot's help page: both are a mismatch.

@@ -93,6 +93,19 @@ impl RegisteredScopes {
     }
 }
 
+/// Checks the names of an app that has registered no scopes. It can ask for any; but no scope has a comma, so a name with one is a list that was
+/// not written as HubSpot reads it.
+pub(crate) fn check_unregistered(scope: &[String], optional_scope: &[String]) -> Result<(), ScopeMismatch> {
+    let mut mismatch = ScopeMismatch::default();
+    for name in scope.iter().chain(optional_scope).filter(|name| name.contains(',')) {
+        push_once(&mut mismatch.unregistered, name);
+    }
+    match mismatch.unregistered.is_empty() {
+        true => Ok(()),
+        false => Err(mismatch),
+    }
+}
+
 /// Adds a name, unless it is in the list already or the list is longer than a page can show.
 fn push_once(names: &mut Vec<String>, name: &str) {
     if names.len() < MAX_SHOWN && !names.iter().any(|other| other == name) {

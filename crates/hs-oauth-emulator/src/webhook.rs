@@ -4,7 +4,7 @@ use hs_oauth_core::{ClientSecret, RequestSignatureVersion, Timestamp};
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Request, Uri};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::loopback::is_loopback;
 use crate::settings::Settings;
@@ -139,13 +139,16 @@ fn method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Method, D::Error
     text.parse().map_err(|_| serde::de::Error::custom("method is not a method of HTTP"))
 }
 
-/// Reads text as it is, and any other JSON as its shortest form.
+/// Reads the text of a string, and any other JSON byte for byte as it was written.
 fn text_or_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Null => Vec::new(),
-        Value::String(text) => text.into_bytes(),
-        value => value.to_string().into_bytes(),
-    })
+    let json = Box::<RawValue>::deserialize(deserializer)?;
+    match json.get() {
+        "null" => Ok(Vec::new()),
+        text if text.starts_with('"') => {
+            serde_json::from_str::<String>(text).map(String::into_bytes).map_err(serde::de::Error::custom)
+        }
+        json => Ok(json.as_bytes().to_vec()),
+    }
 }
 
 #[cfg(test)]
@@ -192,6 +195,25 @@ mod tests {
             assert_eq!(request.headers().contains_key(CONTENT_TYPE), !body.is_empty());
             assert_eq!(verify(NOW, request), Ok(version), "{json}");
         }
+    }
+
+    /// HubSpot's FAQ, `v1`: the signature covers each byte of the body. A body that is read and written again has another one.
+    #[test]
+    fn a_body_of_json_is_sent_and_signed_byte_for_byte_as_it_was_written() {
+        const BODY: &str = r#"[{"eventId":1,"subscriptionId":12345,"portalId":62515,"occurredAt":1564113600000,"subscriptionType":"contact.creation","attemptNumber":0,"objectId":123,"changeSource":"CRM","changeFlag":"NEW","appId":54321}]"#;
+        let mut settings = Settings::new([0; 32]);
+        settings.client_secret = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy".to_owned();
+        let json = format!(r#"{{"url":"http://localhost/","version":"v1","body":{BODY}}}"#);
+        let request = read(&json).to_request(&settings, NOW).unwrap();
+        assert_eq!(std::str::from_utf8(request.body()).unwrap(), BODY);
+        let signature = "232db2615f3d666fe21a8ec971ac7b5402d33b9a925784df3ca654d05f4817de";
+        assert_eq!(request.headers()["x-hubspot-signature"], signature);
+
+        let body = |body: &str| read(&format!(r#"{{"url":"http://localhost/","body": {body} }}"#)).body;
+        for text in ["[ 1.0, 1e400,\n 18446744073709551616 ]", r#"{"b":1,"a":2,"b":"\u00e4"}"#, "false"] {
+            assert_eq!(body(text), text.as_bytes());
+        }
+        assert_eq!((body("null"), body(r#""\u00e4\"""#)), (b"".to_vec(), "ä\"".into()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use hs_oauth_core::renewal::{Decision, RenewalPolicy, Schedule, TokenError};
 use hs_oauth_core::{Error, NextStep, Scopes, Timestamp, TokenSet};
 
 use crate::cache::bearer;
+use crate::cache::pause_after_401::PauseAfter401;
 use crate::outcome::{FlightResult, Outcome};
 use crate::single_flight::{SingleFlight, TaskGuard, Waiting};
 
@@ -17,6 +18,7 @@ use crate::single_flight::{SingleFlight, TaskGuard, Waiting};
 pub struct AppTokens<W: Waiting> {
     policy: RenewalPolicy,
     entries: Mutex<HashMap<String, Entry<W>>>,
+    pause_after_401: PauseAfter401<String>,
 }
 
 /// What a caller who asks for a token of the app has to do.
@@ -39,6 +41,8 @@ pub struct AppTokenRequest<W: Waiting> {
     tokens: Arc<AppTokens<W>>,
     scopes: Scopes,
     flight: W::Flight,
+    /// Whether an API has rejected the token that the new one replaces.
+    is_forced: bool,
     has_ended: bool,
     _task: TaskGuard<W>,
 }
@@ -63,7 +67,7 @@ const MIN_WAIT: Duration = Duration::from_secs(1);
 impl<W: Waiting> AppTokens<W> {
     /// Returns an empty set of tokens, which are renewed by this policy.
     pub(crate) fn new(policy: RenewalPolicy) -> Self {
-        Self { policy, entries: Mutex::default() }
+        Self { policy, entries: Mutex::default(), pause_after_401: PauseAfter401::default() }
     }
 
     /// Returns what a caller has to do who asks for a token with these scopes. A request counts as a task of `flights`.
@@ -78,6 +82,41 @@ impl<W: Waiting> AppTokens<W> {
     ) -> Result<AppBearer<W>, TokenError> {
         let mut entries = self.entries();
         let entry = entries.entry(scopes.to_string()).or_default();
+        self.read_entry(flights, entry, scopes, now)
+    }
+
+    /// Returns what a caller has to do whose bearer an API has rejected with 401. If another one is held by now, it is that one; else one
+    /// request is made, whoever else was rejected with this bearer.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read). [`TokenError::BackingOff`] if the rejected token itself was requested because of a 401 a moment ago.
+    pub fn read_after_401(
+        self: &Arc<Self>,
+        flights: &Arc<SingleFlight<W>>,
+        scopes: &Scopes,
+        rejected: &HeaderValue,
+        now: Timestamp,
+    ) -> Result<AppBearer<W>, TokenError> {
+        let mut entries = self.entries();
+        let name = scopes.to_string();
+        let pause = self.pause_after_401.remaining(&name, now, &self.policy);
+        let entry = entries.entry(name).or_default();
+        match (&entry.held, &entry.request, pause) {
+            (Some((held, _)), ..) if held != rejected => self.read_entry(flights, entry, scopes, now),
+            (None, ..) => self.read_entry(flights, entry, scopes, now),
+            (_, Some(flight), _) => Ok(AppBearer::Wait(flight.clone())),
+            (_, None, Some(wait)) => Err(TokenError::BackingOff { wait, cause: None }),
+            (_, None, None) => self.request(flights, entry, scopes, now, true).map(AppBearer::Request),
+        }
+    }
+
+    fn read_entry(
+        self: &Arc<Self>,
+        flights: &Arc<SingleFlight<W>>,
+        entry: &mut Entry<W>,
+        scopes: &Scopes,
+        now: Timestamp,
+    ) -> Result<AppBearer<W>, TokenError> {
         let held = entry.held.as_ref().map(|(bearer, schedule)| (bearer.clone(), schedule.decide(now)));
         let held = match held {
             Some((bearer, Decision::Use)) => return Ok(AppBearer::Use(bearer)),
@@ -87,7 +126,7 @@ impl<W: Waiting> AppTokens<W> {
         match (held, &entry.request) {
             (Some(bearer), Some(_)) => Ok(AppBearer::Use(bearer)),
             (None, Some(flight)) => Ok(AppBearer::Wait(flight.clone())),
-            (held, None) => match (held, self.request(flights, entry, scopes, now)) {
+            (held, None) => match (held, self.request(flights, entry, scopes, now, false)) {
                 (Some(bearer), Ok(request)) => Ok(AppBearer::RenewSoon(bearer, request)),
                 (Some(bearer), Err(_)) => Ok(AppBearer::Use(bearer)),
                 (None, request) => request.map(AppBearer::Request),
@@ -101,6 +140,7 @@ impl<W: Waiting> AppTokens<W> {
         entry: &mut Entry<W>,
         scopes: &Scopes,
         now: Timestamp,
+        is_forced: bool,
     ) -> Result<AppTokenRequest<W>, TokenError> {
         // A later moment comes from before the clock was set back.
         if let Some(Failure { error, at, until }) = &entry.failure
@@ -112,7 +152,7 @@ impl<W: Waiting> AppTokens<W> {
         let task = flights.start_task()?;
         let flight = entry.request.insert(W::Flight::default()).clone();
         let (tokens, scopes) = (Arc::clone(self), scopes.clone());
-        Ok(AppTokenRequest { tokens, scopes, flight, has_ended: false, _task: task })
+        Ok(AppTokenRequest { tokens, scopes, flight, is_forced, has_ended: false, _task: task })
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry<W>>> {
@@ -140,6 +180,10 @@ impl<W: Waiting> AppTokenRequest<W> {
             Ok(tokens) => {
                 let bearer = bearer(&tokens.access_token);
                 let held = (bearer.clone(), self.tokens.policy.schedule(&tokens));
+                if self.is_forced {
+                    let (pause, policy) = (&self.tokens.pause_after_401, &self.tokens.policy);
+                    pause.begin(self.scopes.to_string(), now, &tokens, policy);
+                }
                 self.end(|entry| (entry.held, entry.failure) = (Some(held), None));
                 Ok(Outcome { bearer, renewed: true, evicted: false })
             }
@@ -217,6 +261,16 @@ mod tests {
                 Ok(AppBearer::Request(request)) => request,
                 other => panic!("{other:?}"),
             }
+        }
+
+        fn read_after_401(
+            &self,
+            scopes: &str,
+            rejected: &'static str,
+            seconds: u64,
+        ) -> Result<AppBearer<Recorder>, TokenError> {
+            let rejected = HeaderValue::from_static(rejected);
+            self.tokens.read_after_401(&self.flights, &scopes.parse().unwrap(), &rejected, after(seconds))
         }
 
         fn used(&self, scopes: &str, seconds: u64) -> HeaderValue {
@@ -306,6 +360,84 @@ mod tests {
         let before = NOW.minus(Duration::from_secs(1));
         let read = fixture.tokens.read(&fixture.flights, &"a".parse().unwrap(), before);
         assert!(matches!(read, Ok(AppBearer::Request(_))), "the clock was set back");
+    }
+
+    /// A 401 of another API is no proof that a token has expired, so a new one is asked for at most once for each token.
+    #[test]
+    fn of_many_callers_whose_token_was_rejected_one_requests_another_and_the_rest_keep_the_old_one_meanwhile()
+    {
+        let fixture = Fixture::new();
+        fixture.request("a", 0).finish(issued("one", 0), after(0)).unwrap();
+        let Ok(AppBearer::Request(request)) = fixture.read_after_401("a", "Bearer one", 1) else {
+            panic!("it requests")
+        };
+        let Ok(AppBearer::Wait(slot)) = fixture.read_after_401("a", "Bearer one", 1) else {
+            panic!("it waits")
+        };
+        assert_eq!(fixture.used("a", 1), "Bearer one", "the 401 may have another cause");
+        request.finish(issued("two", 1), after(2)).unwrap();
+        assert_eq!(slot.lock().unwrap().clone().unwrap().unwrap().bearer, "Bearer two");
+        for seconds in [2, 61] {
+            let late = fixture.read_after_401("a", "Bearer one", seconds);
+            assert!(
+                matches!(late, Ok(AppBearer::Use(bearer)) if bearer == "Bearer two"),
+                "it is another already"
+            );
+        }
+        assert_eq!(fixture.busy(), 0);
+    }
+
+    #[test]
+    fn a_token_that_was_requested_after_a_401_is_not_replaced_for_another_401_within_a_minute() {
+        let fixture = Fixture::new();
+        fixture.request("a", 0).finish(issued("one", 0), after(0)).unwrap();
+        fixture.request("b", 0).finish(issued("other", 0), after(0)).unwrap();
+        let forced = |rejected, seconds| match fixture.read_after_401("a", rejected, seconds) {
+            Ok(AppBearer::Request(request)) => request,
+            other => panic!("{other:?}"),
+        };
+        forced("Bearer one", 10).finish(issued("two", 10), after(10)).unwrap();
+        for (seconds, left) in [(10, 60), (69, 1)] {
+            match fixture.read_after_401("a", "Bearer two", seconds) {
+                Err(TokenError::BackingOff { wait, .. }) => assert_eq!(wait, Duration::from_secs(left)),
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(fixture.used("a", seconds), "Bearer two");
+        }
+        assert!(matches!(fixture.read_after_401("b", "Bearer other", 10), Ok(AppBearer::Request(_))));
+        forced("Bearer two", 70).finish(issued("three", 70), after(70)).unwrap();
+        let before = NOW.minus(Duration::from_secs(1));
+        let rejected = HeaderValue::from_static("Bearer three");
+        let read = fixture.tokens.read_after_401(&fixture.flights, &"a".parse().unwrap(), &rejected, before);
+        assert!(matches!(read, Ok(AppBearer::Request(_))), "the clock was set back");
+    }
+
+    #[test]
+    fn a_rejected_token_that_cannot_be_replaced_is_an_error_for_that_caller_and_no_request_is_sent_at_once() {
+        let fixture = Fixture::new();
+        fixture.request("a", 0).finish(issued("one", 0), after(0)).unwrap();
+        let Ok(AppBearer::Request(request)) = fixture.read_after_401("a", "Bearer one", 5) else {
+            panic!("it requests")
+        };
+        request.finish(Err(refused(StatusCode::BAD_GATEWAY, None)), after(5)).unwrap_err();
+        assert!(matches!(fixture.read_after_401("a", "Bearer one", 5), Err(TokenError::Call(_))));
+        assert_eq!(fixture.used("a", 5), "Bearer one");
+        assert!(matches!(fixture.read_after_401("a", "Bearer one", 6), Ok(AppBearer::Request(_))));
+        fixture.flights.shut_down();
+        assert!(matches!(fixture.read_after_401("a", "Bearer one", 8), Err(TokenError::ShutDown)));
+    }
+
+    #[test]
+    fn a_caller_whose_token_was_rejected_waits_for_a_renewal_that_is_under_way() {
+        let fixture = Fixture::new();
+        assert!(matches!(fixture.read_after_401("a", "Bearer unknown", 0), Ok(AppBearer::Request(_))));
+        fixture.request("a", 0).finish(issued("old", 0), after(0)).unwrap();
+        let Ok(AppBearer::RenewSoon(_, request)) = fixture.read("a", 1500) else { panic!("it renews") };
+        let Ok(AppBearer::Wait(slot)) = fixture.read_after_401("a", "Bearer old", 1500) else {
+            panic!("it waits")
+        };
+        request.finish(issued("new", 1500), after(1500)).unwrap();
+        assert_eq!(slot.lock().unwrap().clone().unwrap().unwrap().bearer, "Bearer new");
     }
 
     #[test]

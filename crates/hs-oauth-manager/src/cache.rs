@@ -4,7 +4,7 @@
 //! reads often. There is no lock and no allocation, and a read is as fast with a hundred thousand accounts as with one. A write copies one
 //! of many small maps. Writes are rare: two or three an hour for an account.
 
-mod pause_after_401;
+pub(crate) mod pause_after_401;
 mod thread_local;
 
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ pub struct Cache {
     /// The number of this cache. No other cache in the process has the same one.
     number: u64,
     shards: Box<[Shard]>,
-    pause_after_401: PauseAfter401,
+    pause_after_401: PauseAfter401<Account>,
 }
 
 /// The result of a read.
@@ -213,7 +213,7 @@ impl Cache {
     /// Returns how long no 401 may lead to a renewal of the account's token, or `None` if one may. Without such a wait, an API that rejects
     /// every token would cause a renewal for every call.
     pub(crate) fn forced_wait(&self, account: Account, now: Timestamp) -> Option<Duration> {
-        self.pause_after_401.remaining(account, now, &self.policy)
+        self.pause_after_401.remaining(&account, now, &self.policy)
     }
 
     /// Notes that the account's tokens were renewed after a 401.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{
-    CurrentTokens, Demand, Disconnect, GrantId, Input, Install, MassRefusal, RefreshHistory, Renewal,
+    CurrentTokens, Demand, Disconnect, GrantId, Input, Install, MassRefusal, RefreshHistory, Renewal, Stored,
     TokenError,
 };
 use hs_oauth_core::{
@@ -366,11 +366,28 @@ impl<W: Waiting> Shared<W> {
             Err(error) => return Err(error),
         }
         self.cache.evict(account);
-        let run = Disconnect::new(self.app.clone(), random).without_revocation();
+        let run = Disconnect::new(self.app.clone(), random).after_uninstall();
         Ok(match grant {
             Some(grant) => run.with_grant(grant),
             None => run,
         })
+    }
+
+    /// Returns the result of an uninstall that had no bearer, since the account is not installed. `loaded` is what is stored by now.
+    ///
+    /// # Errors
+    /// [`TokenError::Store`] if the store failed. [`TokenError::NotInstalled`] unless the app was uninstalled before: without a token, it
+    /// cannot be taken out of an account in which it may still be.
+    pub fn not_installed(&self, loaded: Result<Option<Stored>, StoreError>) -> Result<(), TokenError> {
+        match loaded.map_err(TokenError::Store)? {
+            Some(stored) if stored.record.uninstalled => {
+                match TokenError::other_app(&self.app, stored.record.client_id.as_deref()) {
+                    Some(error) => Err(error),
+                    None => Ok(()),
+                }
+            }
+            _ => Err(TokenError::NotInstalled),
+        }
     }
 
     /// Ends a disconnect without revocation, as [`finish_disconnect`](Self::finish_disconnect) does. An install that could not be saved is

@@ -91,7 +91,7 @@ impl Simulator {
             Demand::Usable | Demand::OtherThan(_) => Patience::Patient,
         };
         let app = self.hubspot.app(self.processes[process].deployment).identity();
-        let renewal = (self.begin)(self.policy, app, self.fork_random(), demand, tokens);
+        let renewal = (self.begin.renewal)(self.policy, app, self.fork_random(), demand, tokens);
         let run = self.add_run(process, RunKind::Renewal(renewal), 0);
         if let Some(active) = self.runs.get_mut(&run) {
             (active.new_refresh_token, active.holder, active.grant) = (new_refresh_token, holder, grant);

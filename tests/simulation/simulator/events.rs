@@ -96,9 +96,17 @@ pub(super) enum Event {
     FaultsEnd,
     /// The store takes no writes for a while.
     ReadOnly,
-    /// The customer uninstalls, disconnects or installs, or an operator imports.
+    /// The customer uninstalls, disconnects or installs, or an operator imports, forgets or uninstalls.
     Operator {
         choice: u64,
+    },
+    /// The app's call to take itself out of the account reaches HubSpot. The run is to note it.
+    Uninstall {
+        run: usize,
+    },
+    /// The run begins, now that the response to that call is there.
+    Start {
+        run: usize,
     },
 }
 

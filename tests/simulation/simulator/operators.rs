@@ -1,17 +1,20 @@
 //! What operators and the customer do to the account, and whether it is good at the end.
 
 use hs_oauth_core::TokenSet;
-use hs_oauth_core::renewal::{CurrentTokens, Demand, Disconnect, GrantState, Install, TokenError};
+use hs_oauth_core::renewal::{CurrentTokens, Demand, GrantState, Install, Stored, TokenError};
 use hs_oauth_emulator::Rotation;
 
 use super::super::hubspot::{Deployment, HUB};
+use super::super::renewal_run::Ending;
 use super::super::rules::refresh_token;
+use super::events::Event;
 use super::{Process, RunKind, Simulator};
 
 impl Simulator {
     pub(super) fn operate(&mut self, choice: u64) {
-        let is_able =
-            |process: &Process| process.is_up && (choice == 1 || process.deployment == Deployment::Right);
+        let is_able = |process: &Process| {
+            process.is_up && (matches!(choice, 1 | 5) || process.deployment == Deployment::Right)
+        };
         let Some(process) = self.processes.iter().position(is_able) else { return };
         let app = self.hubspot.app(self.processes[process].deployment).identity();
         match choice {
@@ -20,11 +23,20 @@ impl Simulator {
                 self.hubspot.emulator.uninstall(HUB);
                 self.uninstalled_at = Some(self.now);
             }
-            1 => {
-                let random = self.fork_random();
-                let run = self.add_run(process, RunKind::Disconnect(Disconnect::new(app, random)), 0);
-                self.log(|_| format!("P{process} disconnects in run {run}"));
+            1 | 5 => {
+                let ending = if choice == 1 { Ending::Disconnect } else { Ending::Forget };
+                let run = self.add_ending(process, ending);
                 self.start_run(run);
+            }
+            6 => {
+                let is_installed = |stored: &&Stored| stored.record.state == GrantState::Live;
+                let Some(grant) = self.stored.as_ref().filter(is_installed).map(|stored| stored.record.grant)
+                else {
+                    return;
+                };
+                let run = self.add_ending(process, Ending::Uninstall(grant));
+                let after = self.latency() + self.pause();
+                self.schedule(after, Event::Uninstall { run });
             }
             _ => {
                 let stored = self.stored.as_ref().and_then(|stored| stored.record.tokens.clone());
@@ -51,6 +63,32 @@ impl Simulator {
                 self.start_run(run);
             }
         }
+    }
+
+    /// Adds a run that ends the use of the account. It has not begun.
+    fn add_ending(&mut self, process: usize, ending: Ending) -> usize {
+        let app = self.hubspot.app(self.processes[process].deployment).identity();
+        let disconnect = (self.begin.disconnect)(app, self.fork_random(), ending);
+        let run = self.add_run(process, RunKind::Disconnect(ending, disconnect), 0);
+        self.log(|_| format!("P{process} ends it in run {run}: {ending:?}"));
+        if let (Ending::Uninstall(grant), Some(active)) = (ending, self.runs.get_mut(&run)) {
+            active.found = Some(Some(grant));
+        }
+        run
+    }
+
+    /// HubSpot takes the app out of the account, unless the process that called it has crashed before.
+    pub(super) fn uninstall_arrives(&mut self, run: usize) {
+        let Some(active) = self.runs.get(&run) else { return };
+        let process = active.process;
+        self.log(|_| format!("HubSpot uninstalls the app for run {run}"));
+        self.hubspot.emulator.uninstall(HUB);
+        self.uninstalled_at = Some(self.now);
+        if self.occurs(self.faults.crash) {
+            return self.crash(process);
+        }
+        let after = self.latency() + self.pause();
+        self.schedule(after, Event::Start { run });
     }
 
     /// An operator asks for a renewal, unless one is in progress.

@@ -7,9 +7,10 @@ use hs_oauth_core::{
 use http::Response;
 
 use super::super::hubspot::{Deployment, HUB, at};
+use super::super::renewal_run::Ending;
 use super::super::rules::{OTHER_ACCOUNT, Window, refresh_token};
 use super::events::{Crossed, Delivery, Event, Outcome, Request};
-use super::{SECOND, Simulator, millis};
+use super::{RunKind, SECOND, Simulator, millis};
 
 impl Simulator {
     pub(super) fn begin_send(
@@ -235,6 +236,9 @@ impl Simulator {
     pub(super) fn revoke_arrives(&mut self, run: usize, step: u32, revoke: &Revoke) {
         let Some(active) = self.runs.get(&run) else { return };
         let deployment = active.deployment;
+        let forgets = matches!(active.kind, RunKind::Disconnect(Ending::Forget | Ending::Uninstall(_), _));
+        let renewed = active.grant.filter(|_| matches!(active.kind, RunKind::Renewal(_)));
+        self.rules.token_revoked(forgets, renewed);
         let response = self.hubspot.handle_from(deployment, self.now, revoke);
         let result = revoke.read_response(&self.hubspot.app, at(self.now), &response);
         if deployment == Deployment::Right {

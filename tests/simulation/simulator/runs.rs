@@ -86,7 +86,7 @@ impl Simulator {
         let next = match &mut active.kind {
             RunKind::Renewal(renewal) => Next::new(renewal.start(clock), Next::Renewed),
             RunKind::Install(install) => Next::new(install.start(clock), |_| Next::Ended),
-            RunKind::Disconnect(disconnect) => Next::new(disconnect.start(clock), |_| Next::Ended),
+            RunKind::Disconnect(_, disconnect) => Next::new(disconnect.start(clock), |_| Next::Ended),
         };
         self.runs.insert(run, active);
         self.do_next(run, next);
@@ -120,7 +120,7 @@ impl Simulator {
         let next = match &mut active.kind {
             RunKind::Renewal(renewal) => Next::new(renewal.resume(clock, input), Next::Renewed),
             RunKind::Install(install) => Next::new(install.resume(clock, input), |_| Next::Ended),
-            RunKind::Disconnect(disconnect) => Next::new(disconnect.resume(clock, input), |_| Next::Ended),
+            RunKind::Disconnect(_, disconnect) => Next::new(disconnect.resume(clock, input), |_| Next::Ended),
         };
         self.runs.insert(run, active);
         self.do_next(run, next);

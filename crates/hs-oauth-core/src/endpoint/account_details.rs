@@ -132,7 +132,8 @@ impl AccountDetails {
     /// A `DAILY` rate limit of the account ends then. On the two days of a year on which the account's clocks change, it may be an hour
     /// off.
     pub fn day_ends_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let offset = i128::from(self.utc_offset_milliseconds?);
+        let written = || self.utc_offset.as_deref().and_then(milliseconds_of);
+        let offset = i128::from(self.utc_offset_milliseconds.or_else(written)?);
         let since_midnight = (i128::from(now.as_millis()) + offset).rem_euclid(DAY);
         let end = i128::from(now.as_millis()) + DAY - since_midnight;
         Some(Timestamp::from_millis(u64::try_from(end).unwrap_or(u64::MAX)))
@@ -148,6 +149,21 @@ impl AccountDetails {
             }
             (next, _) => next,
         }
+    }
+}
+
+/// Returns the milliseconds of an offset from UTC that is written as `-05:00`.
+fn milliseconds_of(offset: &str) -> Option<i64> {
+    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+    let number = |digits: &str, limit: i64| {
+        let is_number = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|number: &i64| is_number && *number < limit)
+    };
+    let size = (number(hours, 24)? * 60 + number(minutes, 60)?) * 60_000;
+    match offset.as_bytes().first()? {
+        b'+' => Some(size),
+        b'-' => Some(-size),
+        _ => None,
     }
 }
 
@@ -244,6 +260,31 @@ mod tests {
         let midnight = at("Tue, 22 Sep 2026 00:00:00 GMT");
         assert_eq!(utc.day_ends_at(midnight), Some(at("Wed, 23 Sep 2026 00:00:00 GMT")), "a new day");
         assert_eq!(read(r#"{"portalId":1}"#).unwrap().day_ends_at(now), None);
+    }
+
+    /// Every field but the hub id may be absent, so one of the two offsets is enough.
+    #[test]
+    fn the_day_of_an_account_is_known_by_either_offset() {
+        let at = |date: &str| Some(Timestamp::from(httpdate::parse_http_date(date).unwrap()));
+        let now = at("Mon, 21 Sep 2026 14:13:20 GMT").unwrap();
+        let end = |offset: &str| {
+            read(&format!(r#"{{"portalId":1,"utcOffset":"{offset}"}}"#)).unwrap().day_ends_at(now)
+        };
+        for (offset, expected) in [
+            ("-05:00", at("Tue, 22 Sep 2026 05:00:00 GMT")),
+            ("+05:30", at("Mon, 21 Sep 2026 18:30:00 GMT")),
+            ("+00:00", at("Tue, 22 Sep 2026 00:00:00 GMT")),
+            ("-00:30", at("Tue, 22 Sep 2026 00:30:00 GMT")),
+        ] {
+            assert_eq!(end(offset), expected, "{offset}");
+        }
+        for offset in
+            ["", "05:00", "-5", "-05", "-5:00", "+05:3x", "+0530", "+-5:00", "+24:00", "+05:60", "+05:00:00"]
+        {
+            assert_eq!(end(offset), None, "{offset}");
+        }
+        let both = read(r#"{"portalId":1,"utcOffset":"+09:00","utcOffsetMilliseconds":0}"#).unwrap();
+        assert_eq!(both.day_ends_at(now), at("Tue, 22 Sep 2026 00:00:00 GMT"), "the number is exact");
     }
 
     /// HubSpot's "API usage guidelines".

@@ -1,5 +1,5 @@
 //! How an account is disconnected: first in the store, so that no tokens are handed out or renewed any more, then at HubSpot. An account
-//! that is only forgotten is disconnected in the store alone.
+//! that is only forgotten, or from which the app was uninstalled before, is disconnected in the store alone.
 
 use std::time::Duration;
 
@@ -26,13 +26,24 @@ pub struct Disconnect {
     app: AppIdentity,
     random: Random,
     grant: GrantId,
-    revokes: bool,
+    kind: Kind,
     /// The grant that is to end: that which was stored when the run began, if the caller has named none.
     before: Option<GrantId>,
     was_installed: bool,
     failures: u32,
     conflicts: u32,
     state: State,
+}
+
+/// What becomes of the grant at HubSpot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The run revokes it.
+    Revoke,
+    /// It stays as it is.
+    Forget,
+    /// HubSpot has ended it, with the app's install.
+    Uninstalled,
 }
 
 /// What the run waits for: the result of its last step.
@@ -62,7 +73,7 @@ impl Disconnect {
             app,
             random,
             grant,
-            revokes: true,
+            kind: Kind::Revoke,
             before: None,
             was_installed: false,
             failures: 0,
@@ -74,7 +85,13 @@ impl Disconnect {
     /// Makes this a run that revokes nothing: it forgets the tokens, and leaves the grant as it is at HubSpot. Renewals that are in progress
     /// revoke nothing either. A refresh token that an earlier disconnect could not revoke is forgotten too.
     pub fn without_revocation(mut self) -> Self {
-        self.revokes = false;
+        self.kind = Kind::Forget;
+        self
+    }
+
+    /// Makes this a run that notes that HubSpot has taken the app out of the account. It revokes nothing, as there is nothing left.
+    pub fn after_uninstall(mut self) -> Self {
+        self.kind = Kind::Uninstalled;
         self
     }
 
@@ -94,15 +111,20 @@ impl Disconnect {
         if let Some(error) = TokenError::other_app(&self.app, stored.record.client_id.as_deref()) {
             return Step::Done(Err(error));
         }
-        let is_tombstone = stored.record.state == GrantState::Disconnected;
-        if is_tombstone && (self.revokes || stored.record.revoke.is_none()) {
+        let says_all = match self.kind {
+            Kind::Revoke => true,
+            Kind::Forget => stored.record.revoke.is_none(),
+            Kind::Uninstalled => stored.record.uninstalled,
+        };
+        if stored.record.state == GrantState::Disconnected && says_all {
             return self.revoke(stored);
         }
-        let mut record = Box::new(match self.revokes {
-            true => {
+        let mut record = Box::new(match self.kind {
+            Kind::Revoke => {
                 Record::tombstone(self.grant, stored.record.tokens.and_then(|tokens| tokens.refresh_token))
             }
-            false => Record::forgotten(self.grant),
+            Kind::Forget => Record::forgotten(self.grant),
+            Kind::Uninstalled => Record::uninstalled(self.grant),
         });
         record.client_id = stored.record.client_id;
         self.state = State::WriteTombstone(record.clone());
@@ -267,6 +289,25 @@ mod tests {
         _ = again.start(NOW);
         let step = again.resume(NOW, Input::Loaded(Some(Stored { version: 2, record: tombstone })));
         assert!(matches!(step, Step::Done(Ok(()))) && !again.was_installed());
+    }
+
+    /// HUBSPOT's "the end of an install": an uninstall ends all tokens, and only a record of it says that nothing is left to uninstall.
+    #[test]
+    fn a_run_after_an_uninstall_says_so_in_the_tombstone_whatever_was_stored() {
+        let unrevoked = write(&mut run(), &live()).0;
+        let forgotten = write(&mut run().without_revocation(), &live()).0;
+        for stored in [live(), unrevoked, forgotten] {
+            assert!(!stored.uninstalled);
+            let (tombstone, step) = write(&mut run().after_uninstall(), &stored);
+            assert!(matches!(step, Step::Done(Ok(()))));
+            assert!(tombstone.uninstalled && tombstone.forgotten && tombstone.revoke.is_none());
+            for mut again in [run(), run().without_revocation(), run().after_uninstall()] {
+                _ = again.start(NOW);
+                let stored = Stored { version: 2, record: tombstone.clone() };
+                let step = again.resume(NOW, Input::Loaded(Some(stored)));
+                assert!(matches!(step, Step::Done(Ok(()))), "it stays: {step:?}");
+            }
+        }
     }
 
     #[test]

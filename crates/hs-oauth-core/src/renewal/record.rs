@@ -47,6 +47,9 @@ pub struct Record {
     /// nothing is left to revoke. A renewal that is in progress then revokes nothing either.
     #[serde(rename = "forgotten", default, skip_serializing_if = "is_false")]
     pub forgotten: bool,
+    /// After a disconnect, whether the app was uninstalled from the account, so that there is nothing left to uninstall.
+    #[serde(rename = "uninstalled", default, skip_serializing_if = "is_false")]
+    pub uninstalled: bool,
     /// The run that may send a refresh, and until when. A lease that was not released says that its holder may have sent one.
     #[serde(rename = "lease", default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
@@ -140,9 +143,14 @@ impl Record {
         Self { revoke, ..Self::without_tokens(grant, GrantState::Disconnected) }
     }
 
-    /// Returns the record of an account that was forgotten, or from which the app was uninstalled. Nothing is to be revoked.
+    /// Returns the record of an account that was forgotten. Nothing is to be revoked.
     pub fn forgotten(grant: GrantId) -> Self {
         Self { forgotten: true, ..Self::without_tokens(grant, GrantState::Disconnected) }
+    }
+
+    /// Returns the record of an account from which the app was uninstalled. Nothing is to be revoked.
+    pub fn uninstalled(grant: GrantId) -> Self {
+        Self { uninstalled: true, ..Self::forgotten(grant) }
     }
 
     /// Returns a record that has only a grant and a state. A store that encrypts records writes one beside the encrypted record.
@@ -155,6 +163,7 @@ impl Record {
             tokens: None,
             revoke: None,
             forgotten: false,
+            uninstalled: false,
             lease: None,
             retry: None,
             unsettled: false,
@@ -293,6 +302,14 @@ mod tests {
         assert_stored(
             &Record::tombstone(GrantId::new(1), Some(revoke)),
             r#"{"format":1,"grant":"00000000000000000000000000000001","state":"disconnected","revoke":"refresh","unsettled":false}"#,
+        );
+        assert_stored(
+            &Record::forgotten(GrantId::new(1)),
+            r#"{"format":1,"grant":"00000000000000000000000000000001","state":"disconnected","forgotten":true,"unsettled":false}"#,
+        );
+        assert_stored(
+            &Record::uninstalled(GrantId::new(1)),
+            r#"{"format":1,"grant":"00000000000000000000000000000001","state":"disconnected","forgotten":true,"uninstalled":true,"unsettled":false}"#,
         );
         assert_stored(
             &full(),

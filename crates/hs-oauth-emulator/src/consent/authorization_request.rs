@@ -4,7 +4,7 @@ use hs_oauth_core::Scopes;
 
 use super::redirect_target::RedirectTarget;
 use crate::raw_query::{decoded, raw_values};
-use crate::registered_scopes::ScopeMismatch;
+use crate::registered_scopes::{ScopeMismatch, check_unregistered};
 use crate::settings::{Settings, has_response_parameter};
 
 /// The paths of the authorization page.
@@ -64,13 +64,14 @@ impl AuthorizationRequest {
     ) -> Result<Self, AuthorizationError> {
         let query = Query(query);
         let target = query.redirect_target(settings).map_err(AuthorizationError::Page)?;
-        if let Some(registered) =
-            settings.registered_scopes.as_ref().filter(|_| path != AuthorizationPath::Mcp)
-        {
+        if path != AuthorizationPath::Mcp {
+            let scope = query.scope_names(&["scope"]);
             let optional = query.scope_names(&["optional_scope", "optional_scopes"]);
-            registered
-                .check(&query.scope_names(&["scope"]), &optional)
-                .map_err(AuthorizationError::Scopes)?;
+            match &settings.registered_scopes {
+                Some(registered) => registered.check(&scope, &optional),
+                None => check_unregistered(&scope, &optional),
+            }
+            .map_err(AuthorizationError::Scopes)?;
         }
         match query.authorization_request(path, &target) {
             Ok(request) => Ok(request),

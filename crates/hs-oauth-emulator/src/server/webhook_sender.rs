@@ -7,7 +7,7 @@ use std::time::Duration;
 use hs_oauth_core::ApiError;
 use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -19,10 +19,10 @@ use crate::responses::{self, bad_request};
 
 /// How long the application may take to respond.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The size of the largest body of a response that is shown, in bytes.
+/// The number of bytes of a response's body that are shown.
 const MAX_SHOWN: usize = 64 * 1024;
 
-/// Sends the request. Returns the response to who asked for it: status, headers and body of what came back.
+/// Sends the request. Returns the response to who asked for it: status, headers and the beginning of the body of what came back.
 ///
 /// # Errors
 /// The status 400 if nothing came back.
@@ -73,8 +73,15 @@ fn for_the_wire(mut request: Request<Vec<u8>>) -> Request<Full<Bytes>> {
 }
 
 async fn read(response: Response<Incoming>) -> io::Result<Value> {
-    let (head, body) = response.into_parts();
-    let body = Limited::new(body, MAX_SHOWN).collect().await.map_err(io::Error::other)?.to_bytes();
+    let (head, mut rest) = response.into_parts();
+    let mut body = Vec::new();
+    while body.len() <= MAX_SHOWN
+        && let Some(frame) = rest.frame().await
+    {
+        body.extend_from_slice(frame.map_err(io::Error::other)?.data_ref().map_or(&[], |data| data));
+    }
+    let is_truncated = body.len() > MAX_SHOWN;
+    body.truncate(MAX_SHOWN);
     let headers = head.headers.iter().map(|(name, value)| {
         (name.as_str().to_owned(), Value::from(String::from_utf8_lossy(value.as_bytes())))
     });
@@ -82,5 +89,6 @@ async fn read(response: Response<Incoming>) -> io::Result<Value> {
         "status": head.status.as_u16(),
         "headers": headers.collect::<serde_json::Map<_, _>>(),
         "body": String::from_utf8_lossy(&body),
+        "truncated": is_truncated,
     }))
 }

@@ -28,7 +28,7 @@ pub(super) const FULL_RECORD: &str = r#"{
         "user_id": 9007199254740993, "scopes": ["crm.objects.contacts.read", "oauth"], "id_token": "a.b.c",
         "audience": ["ä€😀", {"deep": [1.5, -1, 18446744073709551615, true, null]}]
     },
-    "revoke": "na1-revoke", "forgotten": true,
+    "revoke": "na1-revoke", "forgotten": true, "uninstalled": true,
     "lease": {"holder": "fedcba9876543210fedcba9876543210", "until": 1790000060000, "why": null},
     "retry": {"at": 1790000001000, "failures": 4000000000, "class": "daily"},
     "unsettled": true, "region": "na1", "": {"z": 1, "a": 2}, "numbers": [-0.0, 0.5], "nul": "a\u0000b"
