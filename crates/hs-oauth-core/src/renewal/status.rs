@@ -74,7 +74,8 @@ impl AccountStatus {
         let tokens = record.tokens.as_ref();
         let issued = tokens.filter(|tokens| tokens.has_access_token());
         let retry = record.retry.as_ref();
-        let clock_margin = tokens.map_or(policy.longest_timing(), |tokens| policy.timing(tokens)).clock_margin;
+        let clock_margin =
+            tokens.map_or(policy.longest_timing(), |tokens| policy.timing(tokens)).clock_margin;
         let backoff = retry.filter(|retry| remaining_backoff(now, retry, clock_margin).is_some());
         let holder = tokens
             .and_then(|tokens| lease::held_by_another(now, policy, record, tokens, &HolderWait::default()));
