@@ -264,7 +264,7 @@ mod tests {
         Flight {
             run,
             install: None,
-            progress: Progress::default(),
+            progress: Progress::new(RenewalPolicy::new()),
             account: ACCOUNT,
             snapshot: cache.snapshot(ACCOUNT),
             forgotten: 0,

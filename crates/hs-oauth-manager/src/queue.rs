@@ -305,6 +305,16 @@ impl<W> RenewalQueue<W> {
         self.wakers()
     }
 
+    /// Returns how many runs and accounts wait in the queue.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Returns whether nothing waits in the queue.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Returns whether the queue is closed: no run sends a refresh any more, unless it has sent it already.
     pub fn is_closed(&self) -> bool {
         self.is_closed

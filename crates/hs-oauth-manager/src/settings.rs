@@ -38,13 +38,13 @@ impl Default for Settings {
             limits: Limits::default(),
             mass_refusal_limit: Some(MassRefusalLimit::default()),
             clock: Clock::default(),
-            store_timeout: STORE_TIMEOUT,
+            store_timeout: LOAD_TIMEOUT,
         }
     }
 }
 
 /// How long the store may take, by default, to load a record or to check itself.
-const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A token manager `M` that is being set up. `R` is a runtime of the application's that it may run on.
 pub struct TokenManagerBuilder<M, R = ()> {

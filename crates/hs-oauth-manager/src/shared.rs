@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{
-    CurrentTokens, Demand, Disconnect, GrantId, Input, Install, MassRefusal, RefreshHistory, Renewal, Stored,
-    TokenError,
+    AccountStatus, CurrentTokens, Demand, Disconnect, GrantId, Input, Install, MassRefusal, RefreshHistory,
+    Renewal, Stored, TokenError,
 };
 use hs_oauth_core::{
     Account, AccountDetails, AppIdentity, Error, NextStep, Random, RefreshToken, Scopes, StoreError,
@@ -28,6 +28,7 @@ use crate::received::Unsaved;
 use crate::recent_failures::RecentFailures;
 use crate::settings::Settings;
 use crate::single_flight::{FlightGuard, SingleFlight, TaskGuard, Waiting};
+use crate::standing::Standings;
 use crate::store_outage::StoreOutage;
 
 /// The state that all clones of a token manager share. Client and store are not part of it.
@@ -49,6 +50,8 @@ pub struct Shared<W: Waiting> {
     daily_limits: DailyLimits,
     failures: RecentFailures,
     store_outage: StoreOutage,
+    /// How accounts stood when this process last saw their records.
+    pub(crate) standings: Standings,
 }
 
 impl<W: Waiting> Shared<W> {
@@ -69,6 +72,7 @@ impl<W: Waiting> Shared<W> {
             daily_limits: DailyLimits::default(),
             failures: RecentFailures::default(),
             store_outage: StoreOutage::default(),
+            standings: Standings::default(),
         }
     }
 
@@ -79,6 +83,12 @@ impl<W: Waiting> Shared<W> {
             self.failures.forget(caller.account);
         }
         self.failures.error(caller.account, now)
+    }
+
+    /// Returns what the stored record says of the account.
+    pub fn status(&self, account: Account, stored: Option<&Stored>, now: Timestamp) -> Option<AccountStatus> {
+        let record = &stored?.record;
+        Some(AccountStatus::new(account, record, &self.settings.policy, now))
     }
 
     /// Notes the result of a load.
@@ -114,7 +124,7 @@ impl<W: Waiting> Shared<W> {
         Flight {
             run,
             install,
-            progress: Progress::default(),
+            progress: Progress::new(self.settings.policy),
             account,
             snapshot,
             forgotten,
@@ -174,6 +184,9 @@ impl<W: Waiting> Shared<W> {
         random: u64,
     ) -> FlightEnd {
         let account = flight.account;
+        if let Some(standing) = flight.progress.seen() {
+            self.standings.note(account, standing);
+        }
         let unreported = match &result {
             _ if flight.refusal.is_some() => None,
             Err(TokenError::Store(error)) => self.store_outage.report(error, now),
@@ -285,6 +298,7 @@ impl<W: Waiting> Shared<W> {
             result.inspect_err(|error| self.emit(&Event::Failed { account, error, took, unreported: 0 }));
         self.failures.forget(account);
         let CurrentTokens { tokens, version, .. } = result?;
+        self.standings.note(account, None);
         match tokens.has_access_token() {
             true => _ = self.cache.publish(account, snapshot, bearer(&tokens.access_token), &tokens, version),
             false => self.cache.evict(account),
@@ -318,6 +332,7 @@ impl<W: Waiting> Shared<W> {
         // A flight may have published tokens before the tombstone was stored.
         self.cache.evict(account);
         self.failures.forget(account);
+        self.standings.note(account, None);
         self.daily_limits.forget(account);
         // The listener may shut the manager down, which waits until no task is under way.
         drop(task);
@@ -447,7 +462,10 @@ mod tests {
         AccessToken, ApiError, App, ClientSecret, Endpoint, Operation, ReadAccountDetails, StoreErrorKind,
     };
 
+    use hs_oauth_core::renewal::{Record, Run, Step};
+
     use super::*;
+    use crate::health::Health;
     use crate::queue::Purpose;
     use crate::settings::TokenManagerBuilder;
     use crate::tests::{ACCOUNT, NOW, Recorder, app, lead, tokens};
@@ -574,6 +592,55 @@ mod tests {
             end(&shared, flight, TokenError::Store(down()), NOW.plus(Duration::from_secs(second)));
         }
         assert_eq!(*events.lock().unwrap(), [("failed", 0), ("failed", 1)]);
+    }
+
+    /// Drives a flight over this record. Every refresh fails with `response`.
+    fn drive(shared: &Shared<Recorder>, mut flight: Flight, record: Record, response: &Error) {
+        let mut step = flight.start(NOW);
+        let result = loop {
+            let input = match step {
+                Step::Load { .. } => Input::Loaded(Some(Stored { version: 1, record: record.clone() })),
+                Step::Swap { .. } => Input::Stored(2),
+                Step::Admit { .. } => Input::Admit { waited: false },
+                Step::Send { .. } => shared.refreshed(ACCOUNT, false, NOW, Err(response.clone())),
+                Step::Done(result) => break result,
+                other => panic!("{other:?}"),
+            };
+            step = flight.resume(NOW, input);
+        };
+        let mut guard = lead(&shared.flights, Purpose::Caller);
+        shared.finish_flight(&mut guard, flight, result, NOW, 0);
+    }
+
+    #[test]
+    fn health_counts_the_accounts_that_a_flight_left_gone_or_backing_off_until_an_install() {
+        let unavailable = ApiError::new(Operation::Refresh, StatusCode::SERVICE_UNAVAILABLE);
+        let mut refused = ApiError::new(Operation::Refresh, StatusCode::BAD_REQUEST);
+        refused.error = Some("invalid_grant".into());
+        for (error, gone, backing_off) in [(refused, 1, 0), (unavailable, 0, 1)] {
+            let (shared, _) = shared();
+            let record = Record::new(GrantId::generate(&mut Random::new([1; 32])), tokens("old"));
+            let flight = begin(&shared, Demand::Newer);
+            drive(&shared, flight, record, &error.into());
+            let health = Health::new(&shared, Ok(()), NOW);
+            assert_eq!((health.gone, health.backing_off), (gone, backing_off));
+            assert!(health.is_ready(), "the accounts of one process are not well in any other either");
+            install(&shared);
+            let health = Health::new(&shared, Ok(()), NOW);
+            assert_eq!((health.gone, health.backing_off, health.held), (0, 0, 1));
+        }
+    }
+
+    #[test]
+    fn a_process_is_not_ready_while_its_store_takes_no_writes_and_after_a_shutdown() {
+        let (shared, _) = shared();
+        let failing = Health::new(&shared, Err(TokenError::Store(down())), NOW);
+        assert!(!failing.is_ready());
+        let json = serde_json::to_value(&failing).unwrap();
+        assert_eq!(json["error"], "the token store does not answer");
+        assert!(Health::new(&shared, Ok(()), NOW).is_ready());
+        shared.flights.shut_down();
+        assert!(!Health::new(&shared, Ok(()), NOW).is_ready());
     }
 
     /// HubSpot's "API usage guidelines": a daily limit resets at midnight in the account's time zone.
