@@ -48,6 +48,7 @@ pub(crate) fn error(
             StatusCode::METHOD_NOT_ALLOWED => "METHOD_NOT_ALLOWED",
             StatusCode::CONFLICT => "CONFLICT",
             StatusCode::TOO_MANY_REQUESTS => "RATE_LIMITS",
+            StatusCode::NOT_IMPLEMENTED => "NOT_IMPLEMENTED",
             status if status.is_server_error() => "INTERNAL_ERROR",
             _ => "VALIDATION_ERROR",
         }
@@ -72,6 +73,13 @@ pub(crate) fn not_found(message: impl Into<String>) -> Box<ApiError> {
 
 pub(crate) fn unknown_address() -> Box<ApiError> {
     not_found("there is nothing at this address")
+}
+
+/// Returns the error for what HubSpot may have and the emulator has not. The status 404 would say that HubSpot has no such thing either.
+pub(crate) fn not_emulated() -> Box<ApiError> {
+    let message = "this is not emulated: the emulator has /oauth, /crm, /account-info/{version}/details and \
+        /appinstalls/{version}/external-install; what HubSpot responds here is for HubSpot to say";
+    error(StatusCode::NOT_IMPLEMENTED, "not_implemented", "error", message)
 }
 
 pub(crate) fn unsupported_media_type(wanted: &str) -> Box<ApiError> {

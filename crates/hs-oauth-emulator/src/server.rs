@@ -420,7 +420,7 @@ mod tests {
         let server = server();
         let (status, shown) =
             send_webhook(&server, &format!(r#"{{"url":"{}/nope","body":[]}}"#, server.url()));
-        assert_eq!((status, &shown["status"]), (200, &404.into()));
+        assert_eq!((status, &shown["status"]), (200, &501.into()));
     }
 
     #[test]

@@ -164,6 +164,11 @@ pub(crate) fn json(response: &Response<Vec<u8>>) -> Value {
 /// Checks what strict clients require of every error response.
 pub(crate) fn assert_error_response(response: &Response<Vec<u8>>) {
     assert!(response.status().is_client_error(), "{response:?}");
+    assert_error_body(response);
+}
+
+/// Checks what strict clients require of an error response with any status.
+pub(crate) fn assert_error_body(response: &Response<Vec<u8>>) {
     let headers = response.headers();
     assert_eq!(headers[CONTENT_TYPE], "application/json");
     assert_eq!(headers["cache-control"], "no-store");
