@@ -55,6 +55,7 @@ mod journal;
 mod loopback;
 mod marketplace;
 mod raw_query;
+mod redirect_uri;
 mod refusal;
 mod registered_scopes;
 mod responses;
@@ -73,12 +74,12 @@ pub use delivery::{Cut, Delivery};
 pub use emulator::Emulator;
 pub use faults::{Fault, Target};
 pub use journal::{Entry, MAX_ENTRY_SIZE, MAX_JOURNAL_LENGTH, Parameter};
+#[doc(hidden)]
+pub use redirect_uri::check_redirect_uri;
 pub use registered_scopes::RegisteredScopes;
 pub use routes::MAX_BODY_SIZE;
 #[cfg(feature = "server")]
 pub use server::{Server, ServerBuilder};
-#[doc(hidden)]
-pub use settings::has_response_parameter;
 pub use settings::{Permissions, Rotation, Settings, User};
 pub use state::SERVED_VERSIONS;
 pub use webhook::Webhook;

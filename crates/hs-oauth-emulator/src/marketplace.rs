@@ -16,9 +16,10 @@ use crate::content_type::has_content_type;
 use crate::cross_site::is_cross_site;
 use crate::grants::Consent;
 use crate::raw_query::{decoded, raw_values};
+use crate::redirect_uri::check_redirect_uri;
 use crate::refusal::Refusal;
 use crate::responses;
-use crate::settings::{Settings, has_response_parameter};
+use crate::settings::Settings;
 use crate::state::State;
 
 pub(crate) const PATH: &str = "/marketplace";
@@ -47,7 +48,8 @@ fn show(state: &mut State, query: &str) -> Response<Vec<u8>> {
 
 /// Returns the redirect URIs that an install can begin with.
 fn install_urls(settings: &Settings) -> impl Iterator<Item = &str> {
-    settings.redirect_uris.iter().map(String::as_str).filter(|uri| !has_response_parameter(uri))
+    let is_usable = |uri: &&str| check_redirect_uri(uri, settings.strict_redirects).is_ok();
+    settings.redirect_uris.iter().map(String::as_str).filter(is_usable)
 }
 
 /// The scopes of an install from the Marketplace. The app cannot ask for any there, so it gets those that it has registered.

@@ -4,8 +4,9 @@ use hs_oauth_core::Scopes;
 
 use super::redirect_target::RedirectTarget;
 use crate::raw_query::{decoded, raw_values};
+use crate::redirect_uri::check_redirect_uri;
 use crate::registered_scopes::ScopeMismatch;
-use crate::settings::{Settings, has_response_parameter};
+use crate::settings::Settings;
 
 /// The paths of the authorization page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,12 +104,8 @@ impl<'q> Query<'q> {
             return Err("This redirect_uri is not registered for the app. It must be the same to the byte."
                 .to_owned());
         }
-        if has_response_parameter(&redirect_uri) {
-            return Err(
-                "This redirect_uri already has a parameter code, state or error, which the response adds."
-                    .to_owned(),
-            );
-        }
+        check_redirect_uri(&redirect_uri, settings.strict_redirects)
+            .map_err(|problem| format!("This redirect_uri cannot be used: it {problem}."))?;
         Ok(RedirectTarget::new(redirect_uri, self.raw_value("state").ok().flatten()))
     }
 
@@ -282,6 +279,31 @@ mod tests {
                 .finish();
             let error = AuthorizationRequest::from_query(&settings, AuthorizationPath::AnyHub, &query).err();
             assert_eq!(matches!(error, Some(AuthorizationError::Page(_))), is_error, "{parameter}");
+        }
+    }
+
+    /// HubSpot's OAuth guide: a domain, and https except on localhost.
+    #[test]
+    fn a_redirect_uri_that_hubspot_does_not_take_is_used_only_without_strict_redirects() {
+        for uri in ["http://127.0.0.1:3000/cb", "http://app.example/cb"] {
+            for strict in [true, false] {
+                let mut settings = Settings::new([0; 32]);
+                settings.redirect_uris = vec![uri.to_owned()];
+                settings.strict_redirects = strict;
+                let query = form_urlencoded::Serializer::new(String::new())
+                    .append_pair("client_id", &settings.client_id)
+                    .append_pair("redirect_uri", uri)
+                    .append_pair("scope", "oauth")
+                    .finish();
+                let error =
+                    AuthorizationRequest::from_query(&settings, AuthorizationPath::AnyHub, &query).err();
+                match error {
+                    Some(AuthorizationError::Page(message)) if strict => {
+                        assert!(message.contains("as HubSpot asks for"), "{message}");
+                    }
+                    other => assert!(other.is_none() && !strict, "{uri} {other:?}"),
+                }
+            }
         }
     }
 
