@@ -40,7 +40,16 @@ pub(crate) fn bearer(request: &Request<Vec<u8>>) -> Option<AccessToken> {
     AccessToken::new(token.trim_start()).ok().filter(|_| scheme.eq_ignore_ascii_case("bearer"))
 }
 
-/// Returns the account and the scopes of an access token. There is no account if the token was issued to the app itself.
+/// What a valid access token says.
+pub(crate) struct Bearer<'s> {
+    /// The account; `None` if the token was issued to the app itself.
+    pub(crate) hub_id: Option<i64>,
+    /// The app that the token was issued to.
+    pub(crate) client_id: &'s str,
+    pub(crate) scopes: &'s Scopes,
+}
+
+/// Returns what an access token says.
 ///
 /// # Errors
 /// The status 401. Its category is `EXPIRED_AUTHENTICATION` only for a token that has expired, and its context says when that was. No
@@ -49,10 +58,12 @@ pub(crate) fn authenticate<'s>(
     state: &'s State,
     now: Timestamp,
     token: Option<&AccessToken>,
-) -> Result<(Option<i64>, &'s Scopes), Box<ApiError>> {
+) -> Result<Bearer<'s>, Box<ApiError>> {
     let token = token.ok_or_else(no_such_token)?;
     match state.grants.access_token_status(now, token.expose()) {
-        AccessTokenStatus::Valid { hub_id, scopes, .. } => Ok((hub_id, scopes)),
+        AccessTokenStatus::Valid { hub_id, client_id, scopes, .. } => {
+            Ok(Bearer { hub_id, client_id, scopes })
+        }
         AccessTokenStatus::Expired { expired_at } => {
             let message = "The OAuth token used to make this call expired.";
             let mut error = unauthorized("EXPIRED_AUTHENTICATION", message);

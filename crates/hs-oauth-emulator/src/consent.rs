@@ -156,9 +156,11 @@ fn issue_code(
     if let Err(refusal) = Refusal::check(state, hub_id, &authorization.scopes) {
         return refusal.to_response(state);
     }
-    let AuthorizationRequest { redirect_target: target, code_challenge, mut scopes, .. } = authorization;
+    let AuthorizationRequest { client_id, redirect_target: target, code_challenge, mut scopes, .. } =
+        authorization;
     scopes.extend(state.grants.split_by_account(hub_id, &optional_scopes).0);
-    let consent = Consent { hub_id, scopes, redirect_uri: target.redirect_uri.clone(), code_challenge };
+    let consent =
+        Consent { client_id, hub_id, scopes, redirect_uri: target.redirect_uri.clone(), code_challenge };
     let code = state.grants.issue_code(&mut state.token_generator, now, consent);
     redirect(status, &target, &[("code", code.expose())])
 }

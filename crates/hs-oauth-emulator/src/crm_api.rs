@@ -22,8 +22,8 @@ pub(crate) fn is_under(path: &str) -> bool {
 pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
     let path = request.uri().path();
     let sufficient = sufficient_scopes(request.method(), path);
-    let is_granted = authenticate(state, now, bearer(request).as_ref()).and_then(|(_, scopes)| {
-        match sufficient.is_empty() || sufficient.iter().any(|scope| scopes.contains(scope)) {
+    let is_granted = authenticate(state, now, bearer(request).as_ref()).and_then(|bearer| {
+        match sufficient.is_empty() || sufficient.iter().any(|scope| bearer.scopes.contains(scope)) {
             true => Ok(()),
             false => Err(missing_scopes(sufficient)),
         }

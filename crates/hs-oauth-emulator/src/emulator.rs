@@ -100,10 +100,10 @@ impl Emulator {
         self.state.permissions = permissions;
     }
 
-    /// Uninstalls the app from an account: all its codes and tokens become invalid. Returns false if there is no such
+    /// Uninstalls every app from an account: all its codes and tokens become invalid. Returns false if there is no such
     /// account.
     pub fn uninstall(&mut self, hub_id: i64) -> bool {
-        self.state.grants.uninstall(hub_id)
+        self.state.grants.uninstall(hub_id, None)
     }
 
     /// Deletes an account: a refresh for it gets the error `BAD_HUB` from now on. Returns false if there is no such
@@ -116,7 +116,8 @@ impl Emulator {
     /// the caller's clock, and the signature has that of the emulator's. The request has an absolute URL. The caller sends it.
     ///
     /// # Errors
-    /// A message that says what is wrong, if the webhook's URL is not an `http` URL on a loopback address.
+    /// A message that says what is wrong, if the webhook's URL is not an `http` URL on a loopback address, or if it is for an unknown
+    /// app.
     pub fn sign_webhook(&self, now: Timestamp, webhook: &Webhook) -> Result<Request<Vec<u8>>, String> {
         webhook.to_request(&self.state.settings, self.state.emulated_time(now))
     }

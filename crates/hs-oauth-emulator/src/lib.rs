@@ -38,6 +38,7 @@
 //! - Everything can be controlled over HTTP under `/_emulator/` too. The README of this crate describes how.
 
 mod account_api;
+mod apps;
 mod browser;
 mod consent;
 mod content_type;
@@ -70,6 +71,7 @@ mod token_api;
 mod token_generator;
 mod webhook;
 
+pub use apps::AppSettings;
 pub use delivery::{Cut, Delivery};
 pub use emulator::Emulator;
 pub use faults::{Fault, Target};

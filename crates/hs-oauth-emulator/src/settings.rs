@@ -2,6 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::apps::AppSettings;
 use crate::registered_scopes::RegisteredScopes;
 
 /// The app, the first account and the rules of an [`Emulator`](crate::Emulator). They apply at the start and again
@@ -25,6 +26,8 @@ pub struct Settings {
     pub strict_redirects: bool,
     /// The scopes that are registered for the app. Without them, the app can ask for any scope. Default `None`.
     pub registered_scopes: Option<RegisteredScopes>,
+    /// More apps, each with its own secret, redirect URIs and scopes. Default none.
+    pub more_apps: Vec<AppSettings>,
     /// The id of the account that exists at the start. Default 62515.
     pub hub_id: i64,
     /// The domain of that account's own website. Default `demo.example.com`.
@@ -101,6 +104,7 @@ impl Settings {
             redirect_uris: vec!["http://localhost:3000/oauth/callback".to_owned()],
             strict_redirects: false,
             registered_scopes: None,
+            more_apps: Vec::new(),
             hub_id: 62515,
             hub_domain: "demo.example.com".to_owned(),
             user: User {
@@ -138,6 +142,7 @@ impl fmt::Debug for Settings {
             .field("redirect_uris", &self.redirect_uris)
             .field("strict_redirects", &self.strict_redirects)
             .field("registered_scopes", &self.registered_scopes)
+            .field("more_apps", &self.more_apps)
             .field("hub_id", &self.hub_id)
             .field("hub_domain", &self.hub_domain)
             .field("user", &self.user)

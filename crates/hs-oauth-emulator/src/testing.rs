@@ -86,8 +86,13 @@ impl Harness {
     }
 
     pub(crate) fn authorize(&mut self, authorize: &Authorize) -> AuthorizationCode {
+        let app = self.app();
+        self.authorize_as(&app, authorize)
+    }
+
+    pub(crate) fn authorize_as(&mut self, app: &App, authorize: &Authorize) -> AuthorizationCode {
         let randomness = hs_oauth_core::Randomness::new([5; 32], [6; 32]);
-        let authorization = authorize.begin_with(&self.app(), self.now, randomness).unwrap();
+        let authorization = authorize.begin_with(app, self.now, randomness).unwrap();
         let callback = self.emulator.connect(self.now, &authorization.url).unwrap();
         let query = callback.split_once('?').unwrap().1;
         authorization.pending.accept(self.now, query).unwrap()

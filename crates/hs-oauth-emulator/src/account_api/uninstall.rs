@@ -4,7 +4,7 @@ use hs_oauth_core::server::Serve;
 use hs_oauth_core::{ApiError, ApiVersion, Timestamp, Uninstall};
 use http::Response;
 
-use super::{authenticate, forbidden, missing_scopes};
+use super::{Bearer, authenticate, forbidden, missing_scopes};
 use crate::state::State;
 
 /// Returns the response to a request to uninstall the app from the account whose access token came with it.
@@ -14,21 +14,23 @@ pub(super) fn uninstall(
     version: ApiVersion,
     call: &Uninstall,
 ) -> Result<Response<Vec<u8>>, Box<ApiError>> {
-    let hub_id = account_to_leave(state, now, call)?;
-    state.grants.uninstall(hub_id);
+    let (hub_id, client_id) = account_to_leave(state, now, call)?;
+    state.grants.uninstall(hub_id, Some(&client_id));
     Ok(Uninstall::to_response(&(), version))
 }
 
 /// The scope that the access token needs.
 const SCOPE: &str = "oauth";
 
-fn account_to_leave(state: &State, now: Timestamp, call: &Uninstall) -> Result<i64, Box<ApiError>> {
-    let (hub_id, scopes) = authenticate(state, now, Some(call.access_token()))?;
+/// Returns the account, and the app that is to leave it.
+fn account_to_leave(state: &State, now: Timestamp, call: &Uninstall) -> Result<(i64, String), Box<ApiError>> {
+    let Bearer { hub_id, client_id, scopes } = authenticate(state, now, Some(call.access_token()))?;
     if !scopes.contains(SCOPE) {
         return Err(missing_scopes(vec![SCOPE.to_owned()]));
     }
     let no_account = "The token was issued to the app itself, which is not installed in itself.";
-    hub_id.ok_or_else(|| forbidden("FORBIDDEN", no_account))
+    let hub_id = hub_id.ok_or_else(|| forbidden("FORBIDDEN", no_account))?;
+    Ok((hub_id, client_id.to_owned()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use hs_oauth_core::Scopes;
 
 use super::redirect_target::RedirectTarget;
+use crate::apps::RegisteredApp;
 use crate::raw_query::{decoded, raw_values};
 use crate::redirect_uri::check_redirect_uri;
 use crate::registered_scopes::ScopeMismatch;
@@ -22,6 +23,7 @@ pub(crate) enum AuthorizationPath {
 /// A valid authorization request.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthorizationRequest {
+    pub(crate) client_id: String,
     pub(crate) redirect_target: RedirectTarget,
     pub(crate) scopes: Scopes,
     pub(crate) optional_scopes: Scopes,
@@ -64,16 +66,14 @@ impl AuthorizationRequest {
         query: &str,
     ) -> Result<Self, AuthorizationError> {
         let query = Query(query);
-        let target = query.redirect_target(settings).map_err(AuthorizationError::Page)?;
-        if let Some(registered) =
-            settings.registered_scopes.as_ref().filter(|_| path != AuthorizationPath::Mcp)
-        {
+        let (app, target) = query.redirect_target(settings).map_err(AuthorizationError::Page)?;
+        if let Some(registered) = app.scopes.filter(|_| path != AuthorizationPath::Mcp) {
             let optional = query.scope_names(&["optional_scope", "optional_scopes"]);
             registered
                 .check(&query.scope_names(&["scope"]), &optional)
                 .map_err(AuthorizationError::Scopes)?;
         }
-        match query.authorization_request(path, &target) {
+        match query.authorization_request(path, app, &target) {
             Ok(request) => Ok(request),
             Err((error, description)) => Err(AuthorizationError::Redirect { target, error, description }),
         }
@@ -90,28 +90,30 @@ type ErrorParameters = (&'static str, &'static str);
 struct Query<'q>(&'q str);
 
 impl<'q> Query<'q> {
-    fn redirect_target(&self, settings: &Settings) -> Result<RedirectTarget, String> {
+    fn redirect_target<'s>(
+        &self,
+        settings: &'s Settings,
+    ) -> Result<(RegisteredApp<'s>, RedirectTarget), String> {
         let required = |name| match self.raw_value(name) {
             Ok(Some(raw)) => Ok(decoded(raw)),
             Ok(None) => Err(format!("The address has no {name}.")),
             Err(_) => Err(format!("The address has {name} more than once.")),
         };
-        if required("client_id")? != settings.client_id {
-            return Err("No app has this client_id.".to_owned());
-        }
+        let app = settings.app(&required("client_id")?).ok_or("No app has this client_id.")?;
         let redirect_uri = required("redirect_uri")?;
-        if !settings.redirect_uris.contains(&redirect_uri) {
+        if !app.redirect_uris.contains(&redirect_uri) {
             return Err("This redirect_uri is not registered for the app. It must be the same to the byte."
                 .to_owned());
         }
         check_redirect_uri(&redirect_uri, settings.strict_redirects)
             .map_err(|problem| format!("This redirect_uri cannot be used: it {problem}."))?;
-        Ok(RedirectTarget::new(redirect_uri, self.raw_value("state").ok().flatten()))
+        Ok((app, RedirectTarget::new(redirect_uri, self.raw_value("state").ok().flatten())))
     }
 
     fn authorization_request(
         &self,
         path: AuthorizationPath,
+        app: RegisteredApp<'_>,
         target: &RedirectTarget,
     ) -> Result<AuthorizationRequest, ErrorParameters> {
         self.raw_value("state")?;
@@ -144,6 +146,7 @@ impl<'q> Query<'q> {
             optional_scopes.extend(all.into_iter().filter(|scope| !scopes.contains(scope.as_str())));
         }
         Ok(AuthorizationRequest {
+            client_id: app.client_id.to_owned(),
             redirect_target: target.clone(),
             scopes,
             optional_scopes: match path {

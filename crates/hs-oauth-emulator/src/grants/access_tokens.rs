@@ -16,10 +16,18 @@ pub(super) struct AccessTokens {
 }
 
 pub(super) struct IssuedAccessToken {
-    /// The id of the grant; `None` if the token was issued to the app itself.
-    pub(super) grant: Option<u64>,
+    pub(super) owner: Owner,
     pub(super) scopes: Scopes,
     pub(super) expires_at: Timestamp,
+}
+
+/// For whom an access token was issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// For the account of the grant with this id.
+    Grant(u64),
+    /// For the app itself, which has this client id.
+    App(Arc<str>),
 }
 
 impl AccessTokens {

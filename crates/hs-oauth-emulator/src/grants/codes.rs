@@ -17,6 +17,7 @@ const MAX_CODES: usize = 10_000;
 
 /// What a user consented to.
 pub(crate) struct Consent {
+    pub(crate) client_id: String,
     pub(crate) hub_id: i64,
     pub(crate) scopes: Scopes,
     pub(crate) redirect_uri: String,
@@ -66,6 +67,11 @@ impl Codes {
             .is_some_and(|code| code.is_none_or(|code| code.expires_at.plus(REMEMBERED_AFTER_EXPIRY) <= now))
     }
 
+    /// Returns whether a code was issued to this app.
+    pub(super) fn is_of_app(&self, code: &Code, client_id: &str) -> bool {
+        self.issued.get(code.expose()).is_some_and(|issued| issued.consent.client_id == client_id)
+    }
+
     /// Returns the account and the scopes that the user consented to. The code is used up, even if this returns an
     /// error.
     pub(super) fn redeem(
@@ -113,8 +119,12 @@ impl Codes {
         self.issued.get_mut(code.expose())?.grant.take()
     }
 
-    pub(super) fn remove_hub(&mut self, hub_id: i64) {
-        self.issued.retain(|_, code| code.consent.hub_id != hub_id);
+    /// Removes the codes of an account, or only those that were issued to one app.
+    pub(super) fn remove_hub(&mut self, hub_id: i64, client_id: Option<&str>) {
+        self.issued.retain(|_, code| {
+            let is_of_app = client_id.is_none_or(|client_id| code.consent.client_id == client_id);
+            code.consent.hub_id != hub_id || !is_of_app
+        });
     }
 
     #[cfg(test)]
