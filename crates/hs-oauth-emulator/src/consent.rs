@@ -171,7 +171,8 @@ fn redirect_error(
     error: &str,
     description: &str,
 ) -> Response<Vec<u8>> {
-    redirect(status, target, &[("error", error), ("error_description", description)])
+    let response = redirect(status, target, &[("error", error), ("error_description", description)]);
+    responses::with_reason(response, format!("{error}: {description}"))
 }
 
 fn redirect(status: StatusCode, target: &RedirectTarget, parameters: &[(&str, &str)]) -> Response<Vec<u8>> {
@@ -180,7 +181,7 @@ fn redirect(status: StatusCode, target: &RedirectTarget, parameters: &[(&str, &s
 }
 
 fn error_page(status: StatusCode, message: &str) -> Response<Vec<u8>> {
-    responses::page(status, page::error_page(message))
+    responses::with_reason(responses::page(status, page::error_page(message)), message)
 }
 
 #[cfg(test)]

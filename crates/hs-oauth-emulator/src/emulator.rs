@@ -122,6 +122,23 @@ impl Emulator {
         webhook.to_request(&self.state.settings, self.state.emulated_time(now))
     }
 
+    /// Returns what has to last when the emulator ends, as JSON: the accounts, their grants, codes and tokens, how far the clock was moved,
+    /// and what was put into the CRM API. The tokens are readable, so whoever reads it can use them.
+    ///
+    /// Faults, the journal, open pages, installs from the Marketplace, and the rules that were changed are not in it.
+    pub fn save(&self) -> Vec<u8> {
+        self.state.save()
+    }
+
+    /// Goes back to what [`Emulator::save`] returned, from an emulator with the same settings or others. Everything else is as after a
+    /// [reset](Emulator::reset). The accounts of the settings exist, unless they were deleted.
+    ///
+    /// # Errors
+    /// A message that says what is wrong, without showing any of it. Nothing has changed then.
+    pub fn restore(&mut self, saved: &[u8]) -> Result<(), String> {
+        self.state.restore(saved)
+    }
+
     /// Goes back to the settings: no grants, no faults, an empty journal, and a clock that agrees with the caller's.
     /// Tokens given out before are unknown from now on, and none of them is ever given out again.
     pub fn reset(&mut self) {

@@ -6,6 +6,7 @@ mod access_tokens;
 mod codes;
 mod grant_error;
 mod hubs;
+pub(crate) mod saved;
 pub(crate) mod visits;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -304,7 +305,7 @@ impl Grants {
         let mut tokens = TokenSet::new(generator.access_token(), self.access_token_lifetime.into(), now);
         tokens.scopes = Some(scopes.clone());
         let issued = IssuedAccessToken { owner, scopes, expires_at: tokens.expires_at };
-        self.access_tokens.insert(&tokens.access_token, issued);
+        self.access_tokens.insert(tokens.access_token.expose().into(), issued);
         tokens
     }
 

@@ -61,6 +61,7 @@ mod refusal;
 mod registered_scopes;
 mod responses;
 mod routes;
+mod saved_state;
 #[cfg(feature = "server")]
 mod server;
 mod settings;
@@ -81,7 +82,7 @@ pub use redirect_uri::check_redirect_uri;
 pub use registered_scopes::RegisteredScopes;
 pub use routes::MAX_BODY_SIZE;
 #[cfg(feature = "server")]
-pub use server::{Server, ServerBuilder};
+pub use server::{LogFormat, Server, ServerBuilder};
 pub use settings::{Permissions, Rotation, Settings, User};
 pub use state::SERVED_VERSIONS;
 pub use webhook::Webhook;

@@ -224,7 +224,7 @@ fn redirect(status: StatusCode, location: String) -> Response<Vec<u8>> {
 }
 
 fn error_page(status: StatusCode, message: &str) -> Response<Vec<u8>> {
-    responses::page(status, page::error_page(message))
+    responses::with_reason(responses::page(status, page::error_page(message)), message)
 }
 
 #[cfg(test)]

@@ -60,7 +60,21 @@ pub(crate) fn error(
 /// Returns the response that carries `error`, with a new correlation id.
 pub(crate) fn error_response(generator: &mut TokenGenerator, mut error: Box<ApiError>) -> Response<Vec<u8>> {
     error.correlation_id = Some(generator.correlation_id());
-    error.to_response()
+    // HubSpot's code says more than that of RFC 6749, where there is one.
+    let code = error.code.as_ref().map(ToString::to_string).filter(|code| code != "error");
+    let code = code.or_else(|| error.category.clone()).unwrap_or_default();
+    let reason = format!("{code}: {}", error.message.as_deref().unwrap_or_default());
+    with_reason(error.to_response(), reason)
+}
+
+/// Why a response is an error, among its extensions, for the log and the journal. Secrets in it are not masked yet.
+#[derive(Clone)]
+pub(crate) struct Reason(pub(crate) String);
+
+/// Returns the response with this reason, in place of the one that it may have.
+pub(crate) fn with_reason(mut response: Response<Vec<u8>>, reason: impl Into<String>) -> Response<Vec<u8>> {
+    response.extensions_mut().insert(Reason(reason.into()));
+    response
 }
 
 pub(crate) fn bad_request(message: impl Into<String>) -> Box<ApiError> {

@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use crate::consent::authorization_request::AuthorizationPath;
 use crate::faults::Target;
 use crate::journal::{Entry, Mask};
+use crate::responses::Reason;
 use crate::state::{SERVED_VERSIONS, State};
 use crate::{account_api, consent, control, crm_api, health, home, marketplace, responses, token_api};
 
@@ -42,6 +43,10 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
     if let Some(mut entry) = entry {
         let has_response = entry.fault != Some("drop_before");
         entry.status = has_response.then(|| response.status().as_u16());
+        if let Some(Reason(reason)) = response.extensions().get() {
+            let mask = Mask { token_generator: &state.token_generator, settings: &state.settings };
+            entry.set_reason(mask, reason);
+        }
         state.journal.push(entry);
     }
     response

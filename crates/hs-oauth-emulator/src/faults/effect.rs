@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::fault::{DropTime, Fault};
 use super::target::Target;
 use crate::delivery::{Cut, Delivery};
-use crate::responses;
+use crate::responses::{self, Reason};
 use crate::token_generator::TokenGenerator;
 
 impl Fault {
@@ -38,7 +38,12 @@ impl Fault {
         };
         let delay = Duration::from_millis(self.delay_ms);
         response.extensions_mut().insert(Delivery { delay, cut });
-        response
+        let name = self.name();
+        let reason = match response.extensions().get() {
+            Some(Reason(reason)) => format!("fault {name}: {reason}"),
+            None => format!("fault {name}"),
+        };
+        responses::with_reason(response, reason)
     }
 
     fn with_members_changed(&self, mut response: Response<Vec<u8>>) -> Response<Vec<u8>> {

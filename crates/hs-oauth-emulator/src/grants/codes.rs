@@ -30,12 +30,12 @@ pub(super) struct Codes {
     by_age: VecDeque<Arc<str>>,
 }
 
-struct IssuedCode {
-    consent: Consent,
-    expires_at: Timestamp,
-    is_used: bool,
+pub(super) struct IssuedCode {
+    pub(super) consent: Consent,
+    pub(super) expires_at: Timestamp,
+    pub(super) is_used: bool,
     /// The id of the grant that the exchange of the code created.
-    grant: Option<u64>,
+    pub(super) grant: Option<u64>,
 }
 
 impl Codes {
@@ -54,11 +54,18 @@ impl Codes {
             oldest.map(|code| self.issued.remove(&code));
         }
         let code = generator.code();
-        let key: Arc<str> = code.expose().into();
-        self.by_age.push_back(Arc::clone(&key));
         let issued = IssuedCode { consent, expires_at: now.plus(self.lifetime), is_used: false, grant: None };
-        self.issued.insert(key, issued);
+        self.insert(code.expose().into(), issued);
         code
+    }
+
+    pub(super) fn insert(&mut self, code: Arc<str>, issued: IssuedCode) {
+        self.by_age.push_back(Arc::clone(&code));
+        self.issued.insert(code, issued);
+    }
+
+    pub(super) fn oldest_first(&self) -> impl Iterator<Item = (&Arc<str>, &IssuedCode)> {
+        self.by_age.iter().filter_map(|code| self.issued.get_key_value(code))
     }
 
     fn can_forget_oldest(&self, now: Timestamp) -> bool {
