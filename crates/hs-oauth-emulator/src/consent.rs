@@ -156,9 +156,11 @@ fn issue_code(
     if let Err(refusal) = Refusal::check(state, hub_id, &authorization.scopes) {
         return refusal.to_response(state);
     }
-    let AuthorizationRequest { redirect_target: target, code_challenge, mut scopes, .. } = authorization;
+    let AuthorizationRequest { client_id, redirect_target: target, code_challenge, mut scopes, .. } =
+        authorization;
     scopes.extend(state.grants.split_by_account(hub_id, &optional_scopes).0);
-    let consent = Consent { hub_id, scopes, redirect_uri: target.redirect_uri.clone(), code_challenge };
+    let consent =
+        Consent { client_id, hub_id, scopes, redirect_uri: target.redirect_uri.clone(), code_challenge };
     let code = state.grants.issue_code(&mut state.token_generator, now, consent);
     redirect(status, &target, &[("code", code.expose())])
 }
@@ -169,7 +171,8 @@ fn redirect_error(
     error: &str,
     description: &str,
 ) -> Response<Vec<u8>> {
-    redirect(status, target, &[("error", error), ("error_description", description)])
+    let response = redirect(status, target, &[("error", error), ("error_description", description)]);
+    responses::with_reason(response, format!("{error}: {description}"))
 }
 
 fn redirect(status: StatusCode, target: &RedirectTarget, parameters: &[(&str, &str)]) -> Response<Vec<u8>> {
@@ -178,7 +181,7 @@ fn redirect(status: StatusCode, target: &RedirectTarget, parameters: &[(&str, &s
 }
 
 fn error_page(status: StatusCode, message: &str) -> Response<Vec<u8>> {
-    responses::page(status, page::error_page(message))
+    responses::with_reason(responses::page(status, page::error_page(message)), message)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The control API under `/_emulator/`, which reads and writes JSON. HubSpot has nothing like it.
 
 mod accounts;
+mod crm;
 mod json_api;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u
         "/clock" => clock(state, now, request),
         "/hubs" => hubs(state, request),
         "/user" => user(state, request),
+        "/crm" => crm::all(state, request),
+        path if path.starts_with("/crm/") => crm::one(state, path, request),
         "/marketplace" => marketplace(state, request),
         "/webhooks" => webhooks(state, now, request),
         "/rotation" => rotation(state, request),
@@ -59,6 +62,13 @@ fn index(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outco
         "client_id": state.settings.client_id,
         "redirect_uris": state.settings.redirect_uris,
         "registered_scopes": state.settings.registered_scopes,
+        "apps": state.settings.apps().map(|app| json!({
+            "client_id": app.client_id,
+            "app_name": app.name,
+            "app_id": app.app_id,
+            "redirect_uris": app.redirect_uris,
+            "registered_scopes": app.scopes,
+        })).collect::<Vec<_>>(),
         "now": now,
         "rotation": state.rotation,
         "removed_versions": state.removed_versions,
@@ -67,10 +77,12 @@ fn index(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outco
             "/_emulator/clock": "GET, POST {\"advance\": seconds}",
             "/_emulator/hubs": "GET, POST {\"hub_id\": number, \"hub_domain\": text, \"lacks\": [scope]}",
             "/_emulator/hubs/{hub_id}": "GET, POST {\"lacks\": [scope]}, DELETE",
-            "/_emulator/hubs/{hub_id}/uninstall": "POST {}",
+            "/_emulator/hubs/{hub_id}/uninstall": "POST {} or {\"client_id\": text}",
             "/_emulator/user": "GET, POST {\"super_admin\": true | false, \"marketplace_access\": true | false}",
+            "/_emulator/crm": "GET, DELETE",
+            "/_emulator/crm/…": "GET, PUT (the JSON with which /crm/… is to respond), DELETE",
             "/_emulator/marketplace": "GET",
-            "/_emulator/webhooks": "POST {\"url\": URL, \"version\": \"v1\" | \"v2\" | \"v3\", \"body\": text or JSON, \"method\": text}",
+            "/_emulator/webhooks": "POST {\"url\": URL, \"version\": \"v1\" | \"v2\" | \"v3\", \"body\": text or JSON, \"method\": text, \"client_id\": text}",
             "/_emulator/rotation": "GET, POST {\"rotation\": \"keep\" | \"rotate\" | \"strict\"}",
             "/_emulator/sunset": "GET, POST {\"versions\": [\"v1\"]}, DELETE",
             "/_emulator/journal": "GET, DELETE",

@@ -30,7 +30,7 @@ impl Faults {
     /// leaves the queue.
     pub(crate) fn take(&mut self, target: Option<Target>) -> Option<Fault> {
         let matches = |fault: &Fault| match fault.target {
-            None => !matches!(target, Some(Target::AccountInfo | Target::Uninstall)),
+            None => !target.is_some_and(Target::needs_bearer),
             fault_target => fault_target == target,
         };
         let index = self.0.iter().position(matches)?;

@@ -6,12 +6,13 @@ mod access_tokens;
 mod codes;
 mod grant_error;
 mod hubs;
+pub(crate) mod saved;
 pub(crate) mod visits;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use access_tokens::{AccessTokens, IssuedAccessToken};
+use access_tokens::{AccessTokens, IssuedAccessToken, Owner};
 use codes::Codes;
 pub(crate) use codes::Consent;
 pub(crate) use grant_error::GrantError;
@@ -39,6 +40,8 @@ pub(crate) struct Grants {
 
 struct Grant {
     hub_id: i64,
+    /// The app that it was granted to.
+    client_id: Arc<str>,
     scopes: Scopes,
     /// The refresh token that is valid; `None` once it was revoked.
     refresh_token: Option<Arc<str>>,
@@ -54,9 +57,10 @@ pub(crate) enum AccessTokenStatus<'a> {
     Expired {
         expired_at: Timestamp,
     },
-    /// `hub_id` is `None` if the token was issued to the app itself.
+    /// `hub_id` is `None` if the token was issued to the app itself. `client_id` is the app's.
     Valid {
         hub_id: Option<i64>,
+        client_id: &'a str,
         scopes: &'a Scopes,
         expires_at: Timestamp,
     },
@@ -107,7 +111,7 @@ impl Grants {
             return false;
         }
         if self.hubs.get_any(hub_id).is_some() {
-            self.end_all_of(hub_id);
+            self.end_all_of(hub_id, None);
         }
         self.hubs.insert(hub_id, domain);
         true
@@ -126,12 +130,12 @@ impl Grants {
         (granted, lacking)
     }
 
-    /// Makes all codes and tokens of an account invalid. Returns false if there is no such account.
-    pub(crate) fn uninstall(&mut self, hub_id: i64) -> bool {
+    /// Makes all codes and tokens of an account invalid, or only those of one app. Returns false if there is no such account.
+    pub(crate) fn uninstall(&mut self, hub_id: i64, client_id: Option<&str>) -> bool {
         if !self.hubs.exists(hub_id) {
             return false;
         }
-        self.end_all_of(hub_id);
+        self.end_all_of(hub_id, client_id);
         true
     }
 
@@ -141,11 +145,15 @@ impl Grants {
         self.hubs.delete(hub_id)
     }
 
-    fn end_all_of(&mut self, hub_id: i64) {
-        self.codes.remove_hub(hub_id);
-        for id in self.hubs.take_grants(hub_id) {
-            self.end_grant(id);
-        }
+    fn end_all_of(&mut self, hub_id: i64, client_id: Option<&str>) {
+        self.codes.remove_hub(hub_id, client_id);
+        let is_of_app = |id: &u64| {
+            client_id.is_none_or(|client_id| {
+                self.grants.get(id).is_some_and(|grant| *grant.client_id == *client_id)
+            })
+        };
+        let ended: Vec<_> = self.hubs.grants_of(hub_id).filter(is_of_app).collect();
+        ended.into_iter().for_each(|id| self.end_grant(id));
     }
 
     /// Removes a grant and its refresh token. Its access tokens are found unknown from then on, because they name a grant
@@ -173,10 +181,15 @@ impl Grants {
         &mut self,
         generator: &mut TokenGenerator,
         now: Timestamp,
+        client_id: &str,
         code: &Code,
         redirect_uri: &str,
         verifier: Option<&CodeVerifier>,
     ) -> Result<TokenSet, GrantError> {
+        // Another app must not be able to end the grant.
+        if !self.codes.is_of_app(code, client_id) {
+            return Err(GrantError::UnknownCode);
+        }
         if let Some(grant) = self.codes.take_grant(code) {
             self.end_grant(grant);
         }
@@ -191,10 +204,16 @@ impl Grants {
         let refresh_token = generator.refresh_token();
         let key: Arc<str> = refresh_token.expose().into();
         self.refresh_tokens.insert(Arc::clone(&key), id);
-        let grant = Grant { hub_id, scopes: scopes.clone(), refresh_token: Some(key), access_tokens: 0 };
+        let grant = Grant {
+            hub_id,
+            client_id: client_id.into(),
+            scopes: scopes.clone(),
+            refresh_token: Some(key),
+            access_tokens: 0,
+        };
         self.grants.insert(id, grant);
         self.hubs.add_grant(hub_id, id);
-        Ok(self.issue_tokens(generator, now, Some((id, hub_id, refresh_token)), scopes))
+        Ok(self.issue_tokens(generator, now, id, hub_id, refresh_token, scopes))
     }
 
     /// Exchanges a refresh token for tokens. No `scopes` means all that were granted.
@@ -202,6 +221,7 @@ impl Grants {
         &mut self,
         generator: &mut TokenGenerator,
         now: Timestamp,
+        client_id: &str,
         presented: &RefreshToken,
         scopes: &Scopes,
         rotation: Rotation,
@@ -209,6 +229,9 @@ impl Grants {
         let unknown = GrantError::UnknownRefreshToken;
         let id = *self.refresh_tokens.get(presented.expose()).ok_or(unknown)?;
         let grant = self.grants.get_mut(&id).ok_or(unknown)?;
+        if *grant.client_id != *client_id {
+            return Err(GrantError::OtherApp);
+        }
         let hub_id = grant.hub_id;
         if grant.refresh_token.as_deref() != Some(presented.expose()) {
             if rotation == Rotation::Strict {
@@ -236,48 +259,60 @@ impl Grants {
                 oldest.map(|token| self.refresh_tokens.remove(&token));
             }
         }
-        Ok(self.issue_tokens(generator, now, Some((id, hub_id, refresh_token)), scopes))
+        Ok(self.issue_tokens(generator, now, id, hub_id, refresh_token, scopes))
     }
 
-    /// Issues an access token to the app itself.
+    /// Issues an access token to an app itself.
     pub(crate) fn issue_app_token(
         &mut self,
         generator: &mut TokenGenerator,
         now: Timestamp,
+        client_id: &str,
         scopes: Scopes,
     ) -> TokenSet {
-        self.issue_tokens(generator, now, None, scopes)
+        let mut tokens = self.issue_access_token(generator, now, Owner::App(client_id.into()), scopes);
+        tokens.token_use = Some(TokenUse::ClientCredentials);
+        tokens
     }
 
     fn issue_tokens(
         &mut self,
         generator: &mut TokenGenerator,
         now: Timestamp,
-        grant: Option<(u64, i64, RefreshToken)>,
+        grant: u64,
+        hub_id: i64,
+        refresh_token: RefreshToken,
+        scopes: Scopes,
+    ) -> TokenSet {
+        let mut tokens = self.issue_access_token(generator, now, Owner::Grant(grant), scopes);
+        tokens.token_use = Some(TokenUse::AccessToken);
+        tokens.hub_id = Some(hub_id);
+        tokens.refresh_token = Some(refresh_token);
+        if let Some(grant) = self.grants.get_mut(&grant) {
+            grant.access_tokens += 1;
+        }
+        tokens
+    }
+
+    fn issue_access_token(
+        &mut self,
+        generator: &mut TokenGenerator,
+        now: Timestamp,
+        owner: Owner,
         scopes: Scopes,
     ) -> TokenSet {
         self.forget_old_access_tokens(now);
         let mut tokens = TokenSet::new(generator.access_token(), self.access_token_lifetime.into(), now);
         tokens.scopes = Some(scopes.clone());
-        tokens.token_use = Some(TokenUse::ClientCredentials);
-        let id = grant.map(|(id, hub_id, refresh_token)| {
-            tokens.token_use = Some(TokenUse::AccessToken);
-            tokens.hub_id = Some(hub_id);
-            tokens.refresh_token = Some(refresh_token);
-            id
-        });
-        if let Some(grant) = id.and_then(|id| self.grants.get_mut(&id)) {
-            grant.access_tokens += 1;
-        }
-        let issued = IssuedAccessToken { grant: id, scopes, expires_at: tokens.expires_at };
-        self.access_tokens.insert(&tokens.access_token, issued);
+        let issued = IssuedAccessToken { owner, scopes, expires_at: tokens.expires_at };
+        self.access_tokens.insert(tokens.access_token.expose().into(), issued);
         tokens
     }
 
     /// Forgets old access tokens. A grant goes with its last access token if its refresh token was revoked.
     fn forget_old_access_tokens(&mut self, now: Timestamp) {
         while let Some(forgotten) = self.access_tokens.forget_oldest(now) {
-            let Some(id) = forgotten.grant else { continue };
+            let Owner::Grant(id) = forgotten.owner else { continue };
             let Some(grant) = self.grants.get_mut(&id) else { continue };
             grant.access_tokens -= 1;
             if grant.access_tokens == 0 && grant.refresh_token.is_none() {
@@ -290,15 +325,18 @@ impl Grants {
         let Some(issued) = self.access_tokens.get(token) else {
             return AccessTokenStatus::Unknown;
         };
-        let hub_id = match issued.grant.map(|id| self.grants.get(&id)) {
-            None => None,
-            Some(Some(grant)) if self.hubs.exists(grant.hub_id) => Some(grant.hub_id),
-            Some(_) => return AccessTokenStatus::Unknown,
+        let (hub_id, client_id) = match &issued.owner {
+            Owner::App(client_id) => (None, &**client_id),
+            Owner::Grant(id) => match self.grants.get(id) {
+                Some(grant) if self.hubs.exists(grant.hub_id) => (Some(grant.hub_id), &*grant.client_id),
+                _ => return AccessTokenStatus::Unknown,
+            },
         };
         if now >= issued.expires_at {
             return AccessTokenStatus::Expired { expired_at: issued.expires_at };
         }
-        AccessTokenStatus::Valid { hub_id, scopes: &issued.scopes, expires_at: issued.expires_at }
+        let IssuedAccessToken { scopes, expires_at, .. } = issued;
+        AccessTokenStatus::Valid { hub_id, client_id, scopes, expires_at: *expires_at }
     }
 
     /// Returns whether a code was exchanged for a grant that no second use of the code has ended.
@@ -313,18 +351,19 @@ impl Grants {
 
     /// Returns the account that a token was issued for, even if the token is expired or replaced.
     pub(crate) fn owner(&self, token: &str) -> Option<i64> {
-        let grant = match self.access_tokens.get(token) {
-            Some(issued) => issued.grant?,
+        let grant = match self.access_tokens.get(token).map(|issued| &issued.owner) {
+            Some(Owner::Grant(id)) => *id,
+            Some(Owner::App(_)) => return None,
             None => *self.refresh_tokens.get(token)?,
         };
         self.grants.get(&grant).map(|grant| grant.hub_id)
     }
 
-    /// Returns the account and the scopes of a valid refresh token.
-    pub(crate) fn refresh_token(&self, token: &str) -> Option<(i64, &Scopes)> {
+    /// Returns the account, the app and the scopes of a valid refresh token.
+    pub(crate) fn refresh_token(&self, token: &str) -> Option<(i64, &str, &Scopes)> {
         let grant = self.grants.get(self.refresh_tokens.get(token)?)?;
         let is_valid = grant.refresh_token.as_deref() == Some(token) && self.hubs.exists(grant.hub_id);
-        is_valid.then_some((grant.hub_id, &grant.scopes))
+        is_valid.then_some((grant.hub_id, &grant.client_id, &grant.scopes))
     }
 
     /// Revokes a refresh token, if it is valid. Access tokens that were issued before stay valid.

@@ -38,25 +38,30 @@
 //! - Everything can be controlled over HTTP under `/_emulator/` too. The README of this crate describes how.
 
 mod account_api;
+mod apps;
 mod browser;
 mod consent;
 mod content_type;
 mod control;
+mod crm_api;
 mod cross_site;
 mod delivery;
 mod emulator;
 mod faults;
 mod grants;
+mod health;
 mod home;
 mod html;
 mod journal;
 mod loopback;
 mod marketplace;
 mod raw_query;
+mod redirect_uri;
 mod refusal;
 mod registered_scopes;
 mod responses;
 mod routes;
+mod saved_state;
 #[cfg(feature = "server")]
 mod server;
 mod settings;
@@ -67,16 +72,17 @@ mod token_api;
 mod token_generator;
 mod webhook;
 
+pub use apps::AppSettings;
 pub use delivery::{Cut, Delivery};
 pub use emulator::Emulator;
 pub use faults::{Fault, Target};
 pub use journal::{Entry, MAX_ENTRY_SIZE, MAX_JOURNAL_LENGTH, Parameter};
+#[doc(hidden)]
+pub use redirect_uri::check_redirect_uri;
 pub use registered_scopes::RegisteredScopes;
 pub use routes::MAX_BODY_SIZE;
 #[cfg(feature = "server")]
-pub use server::{Server, ServerBuilder};
-#[doc(hidden)]
-pub use settings::has_response_parameter;
+pub use server::{LogFormat, Server, ServerBuilder};
 pub use settings::{Permissions, Rotation, Settings, User};
 pub use state::SERVED_VERSIONS;
 pub use webhook::Webhook;

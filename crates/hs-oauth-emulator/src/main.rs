@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use hs_oauth_core::{InvalidArgument, Scopes};
-use hs_oauth_emulator::{RegisteredScopes, Rotation, Server, Settings, has_response_parameter};
+use hs_oauth_emulator::{RegisteredScopes, Rotation, Server, Settings, check_redirect_uri};
 
 #[derive(Parser)]
 #[command(version, about = "HubSpot's OAuth on your own machine, for development and tests", after_help = CONTROL)]
@@ -29,8 +29,11 @@ struct Arguments {
     )]
     client_secret: String,
     /// A registered redirect URI; can be given more than once
-    #[arg(long = "redirect-uri", value_name = "URI", default_value = "http://localhost:3000/oauth/callback", value_parser = redirect_uri)]
+    #[arg(long = "redirect-uri", value_name = "URI", default_value = "http://localhost:3000/oauth/callback")]
     redirect_uris: Vec<String>,
+    /// Take redirect URIs that HubSpot does not take: on an IP address, and `http` anywhere
+    #[arg(long)]
+    lenient_redirects: bool,
     /// Scopes that are registered for the app as required, separated by spaces or each with its own flag; `oauth` is always one
     /// of them [default: without any of these three flags, the app can ask for any scope]
     #[arg(long, value_name = "SCOPES", value_parser = scopes)]
@@ -116,6 +119,14 @@ fn parse_arguments(given: impl IntoIterator<Item = OsString>) -> Result<Argument
         let message = format!("invalid value for '--client-secret <SECRET>': {reason}");
         return Err(Arguments::command().error(ErrorKind::ValueValidation, message));
     }
+    for uri in &arguments.redirect_uris {
+        if let Err(problem) = check_redirect_uri(uri, !arguments.lenient_redirects) {
+            let message = format!(
+                "invalid value '{uri}' for '--redirect-uri <URI>': it {problem} (--lenient-redirects)"
+            );
+            return Err(Arguments::command().error(ErrorKind::ValueValidation, message));
+        }
+    }
     if let Err(reason) = registered_scopes(&arguments) {
         return Err(Arguments::command().error(ErrorKind::ValueValidation, reason));
     }
@@ -141,6 +152,7 @@ fn run(arguments: Arguments) -> io::Result<()> {
     settings.client_id = arguments.client_id;
     settings.client_secret = arguments.client_secret;
     settings.redirect_uris = arguments.redirect_uris;
+    settings.strict_redirects = !arguments.lenient_redirects;
     settings.registered_scopes = registered_scopes;
     settings.hub_id = arguments.hub_id;
     settings.rotation = arguments.rotation;
@@ -230,19 +242,6 @@ fn printable(text: &str) -> Result<String, String> {
     match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         true => Ok(text.to_owned()),
         false => Err("must be printable ASCII, and not empty".to_owned()),
-    }
-}
-
-/// Accepts an absolute URI without a fragment (RFC 6749 §3.1.2) and without a parameter that the response adds.
-fn redirect_uri(text: &str) -> Result<String, String> {
-    let uri: http::Uri = text.parse().map_err(|_| "is not a URI".to_owned())?;
-    match uri.scheme_str() {
-        Some("http" | "https") if text.contains('#') => Err("may not have a fragment".to_owned()),
-        Some("http" | "https") if has_response_parameter(text) => {
-            Err("may not have a parameter `code`, `state` or `error`".to_owned())
-        }
-        Some("http" | "https") => Ok(text.to_owned()),
-        _ => Err("must begin with https:// or http://".to_owned()),
     }
 }
 

@@ -9,6 +9,7 @@ use http::header::HOST;
 use http::{Method, Request, Response, StatusCode};
 use installs::{MarketplaceInstall, StateProblem};
 
+use crate::apps::RegisteredApp;
 use crate::consent::offer::Offer;
 use crate::consent::redirect_target::RedirectTarget;
 use crate::consent::{NO_SUCH_ACCOUNT, chosen_hub};
@@ -16,9 +17,10 @@ use crate::content_type::has_content_type;
 use crate::cross_site::is_cross_site;
 use crate::grants::Consent;
 use crate::raw_query::{decoded, raw_values};
+use crate::redirect_uri::check_redirect_uri;
 use crate::refusal::Refusal;
 use crate::responses;
-use crate::settings::{Settings, has_response_parameter};
+use crate::settings::Settings;
 use crate::state::State;
 
 pub(crate) const PATH: &str = "/marketplace";
@@ -38,16 +40,29 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u
 
 fn show(state: &mut State, query: &str) -> Response<Vec<u8>> {
     state.marketplace.update(&state.grants);
-    let filter = form_urlencoded::parse(query.as_bytes()).find(|pair| pair.0 == "account");
-    let filter = filter.map(|pair| pair.1.into_owned()).unwrap_or_default();
+    let field =
+        |name| form_urlencoded::parse(query.as_bytes()).find(|pair| pair.0 == name).map(|pair| pair.1);
+    let Some(app) = chosen_app(&state.settings, field("client_id").as_deref()) else {
+        return error_page(StatusCode::BAD_REQUEST, NO_SUCH_APP);
+    };
+    let filter = field("account").unwrap_or_default();
     let offer = Offer::new(&state.grants, None, &filter);
-    let html = page::marketplace_page(&state.settings, &offer, &scopes(&state.settings), &state.marketplace);
+    let html = page::marketplace_page(&state.settings, app, &offer, &scopes(app), &state.marketplace);
     responses::page(StatusCode::OK, html)
 }
 
-/// Returns the redirect URIs that an install can begin with.
-fn install_urls(settings: &Settings) -> impl Iterator<Item = &str> {
-    settings.redirect_uris.iter().map(String::as_str).filter(|uri| !has_response_parameter(uri))
+const NO_SUCH_APP: &str = "There is no such app.";
+
+/// Returns the app with this client id, or the first one without a client id.
+fn chosen_app<'s>(settings: &'s Settings, client_id: Option<&str>) -> Option<RegisteredApp<'s>> {
+    client_id.map_or(Some(settings.first_app()), |client_id| settings.app(client_id))
+}
+
+/// Returns the redirect URIs of an app that an install can begin with.
+fn install_urls<'s>(settings: &Settings, app: RegisteredApp<'s>) -> impl Iterator<Item = &'s str> {
+    let strict = settings.strict_redirects;
+    let is_usable = move |uri: &&str| check_redirect_uri(uri, strict).is_ok();
+    app.redirect_uris.iter().map(String::as_str).filter(is_usable)
 }
 
 /// The scopes of an install from the Marketplace. The app cannot ask for any there, so it gets those that it has registered.
@@ -56,14 +71,18 @@ struct MarketplaceScopes {
     optional: Scopes,
 }
 
-fn scopes(settings: &Settings) -> MarketplaceScopes {
-    match &settings.registered_scopes {
+fn scopes(app: RegisteredApp<'_>) -> MarketplaceScopes {
+    match app.scopes {
         Some(registered) => MarketplaceScopes {
             required: registered.required().clone(),
             optional: registered.optional().clone(),
         },
         None => MarketplaceScopes { required: "oauth".parse().unwrap_or_default(), optional: Scopes::NONE },
     }
+}
+
+fn scopes_of(state: &State, install: &MarketplaceInstall) -> MarketplaceScopes {
+    scopes(state.settings.app(&install.client_id).unwrap_or(state.settings.first_app()))
 }
 
 /// Starts the install that the form of the page describes, and sends the browser to the app.
@@ -89,16 +108,22 @@ fn start(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Respo
     let Some(hub_id) = chosen_hub(state, None, field("hub_id")) else {
         return error_page(StatusCode::BAD_REQUEST, NO_SUCH_ACCOUNT);
     };
+    let Some(app) = chosen_app(&state.settings, field("client_id")) else {
+        return error_page(StatusCode::BAD_REQUEST, NO_SUCH_APP);
+    };
     let chosen = field("redirect_uri");
-    let install_url = install_urls(&state.settings).find(|uri| chosen.is_none_or(|chosen| chosen == *uri));
+    let install_url =
+        install_urls(&state.settings, app).find(|uri| chosen.is_none_or(|chosen| chosen == *uri));
     let Some(install_url) = install_url.map(str::to_owned) else {
         return error_page(StatusCode::BAD_REQUEST, "This install URL is not a registered redirect URI.");
     };
-    if let Err(refusal) = Refusal::check(state, hub_id, &scopes(&state.settings).required) {
+    if let Err(refusal) = Refusal::check(state, hub_id, &scopes(app).required) {
         return refusal.to_response(state);
     }
+    let client_id = app.client_id.to_owned();
     let id = state.token_generator.ticket();
     let mut install = MarketplaceInstall {
+        client_id,
         hub_id,
         partner_sign_in,
         install_url,
@@ -128,10 +153,11 @@ fn host(request: &Request<Vec<u8>>) -> &str {
 
 /// Issues a code, and returns the address that brings it to the app.
 fn send_code(state: &mut State, now: Timestamp, install: &mut MarketplaceInstall) -> String {
-    let MarketplaceScopes { required: mut scopes, optional } = scopes(&state.settings);
+    let MarketplaceScopes { required: mut scopes, optional } = scopes_of(state, install);
     scopes.extend(state.grants.split_by_account(install.hub_id, &optional).0);
     let redirect_uri = install.install_url.clone();
-    let consent = Consent { hub_id: install.hub_id, scopes, redirect_uri, code_challenge: None };
+    let client_id = install.client_id.clone();
+    let consent = Consent { client_id, hub_id: install.hub_id, scopes, redirect_uri, code_challenge: None };
     let code = state.grants.issue_code(&mut state.token_generator, now, consent);
     let target = RedirectTarget::new(install.install_url.clone(), install.state.as_deref());
     let step = install.partner_sign_in.then_some(("step", "finalize"));
@@ -183,7 +209,7 @@ fn finalize(
     install: &mut MarketplaceInstall,
     brought: &str,
 ) -> Response<Vec<u8>> {
-    if let Err(refusal) = Refusal::check(state, install.hub_id, &scopes(&state.settings).required) {
+    if let Err(refusal) = Refusal::check(state, install.hub_id, &scopes_of(state, install).required) {
         return refusal.to_response(state);
     }
     install.state_problem = state.marketplace.has_state(brought).then_some(StateProblem::Reused);
@@ -198,7 +224,7 @@ fn redirect(status: StatusCode, location: String) -> Response<Vec<u8>> {
 }
 
 fn error_page(status: StatusCode, message: &str) -> Response<Vec<u8>> {
-    responses::page(status, page::error_page(message))
+    responses::with_reason(responses::page(status, page::error_page(message)), message)
 }
 
 #[cfg(test)]
@@ -258,6 +284,26 @@ mod tests {
         Browser(Harness::new())
     }
 
+    #[test]
+    fn each_app_is_installed_from_a_page_of_its_own() {
+        let mut browser = Browser(Harness::configured(|settings| {
+            let mut other = crate::AppSettings::new("other", "its secret");
+            other.app_name = "Other <app>".to_owned();
+            other.redirect_uris = vec!["https://other.example/install".to_owned()];
+            settings.more_apps = vec![other];
+        }));
+        let page = html(&browser.get("/marketplace"));
+        assert!(page.contains("href=\"/marketplace?client_id=other\""), "{page}");
+        let page = html(&browser.get("/marketplace?client_id=other"));
+        assert!(page.contains("<h1>Install Other &lt;app&gt; from the Marketplace</h1>"), "{page}");
+        assert!(page.contains("name=\"client_id\" value=\"other\""), "{page}");
+        let response = browser.start("partner_sign_in=no&client_id=other");
+        assert!(location(&response).starts_with("https://other.example/install?code="));
+        assert_eq!(browser.newest()["client_id"], "other");
+        assert_eq!(browser.get("/marketplace?client_id=x").status(), 400);
+        assert_eq!(browser.start("partner_sign_in=no&client_id=x").status(), 400);
+    }
+
     fn location(response: &Response<Vec<u8>>) -> &str {
         assert!(response.status().is_redirection(), "{response:?}");
         response.headers()[LOCATION].to_str().unwrap()
@@ -301,6 +347,7 @@ mod tests {
         assert_eq!(
             browser.newest(),
             serde_json::json!({
+                "client_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
                 "hub_id": 62515, "partner_sign_in": false, "install_url": CALLBACK, "return_url": return_url,
                 "brought_state": false, "exchanged_code": true, "came_back": true, "problem": null, "complete": true,
             })

@@ -38,6 +38,27 @@ impl Refusal {
         }
     }
 
+    /// Returns what the log says.
+    fn reason(&self) -> String {
+        match self {
+            Self::ScopeMismatch(mismatch) => {
+                let ScopeMismatch { missing, unregistered, not_in_optional_scope, not_in_scope } = mismatch;
+                let lists = [
+                    ("missing", missing),
+                    ("not registered", unregistered),
+                    ("not in optional_scope", not_in_optional_scope),
+                    ("not in scope", not_in_scope),
+                ];
+                let lists = lists.iter().filter(|(_, scopes)| !scopes.is_empty());
+                let lists: Vec<_> =
+                    lists.map(|(what, scopes)| format!("{what}: {}", scopes.join(" "))).collect();
+                format!("the scopes do not agree with the registered ones: {}", lists.join("; "))
+            }
+            Self::UserCannotInstall => "the user may not install apps".to_owned(),
+            Self::AccountLacks { hub_id, scopes } => format!("the account {hub_id} cannot grant {scopes}"),
+        }
+    }
+
     /// Returns the page that says why the app cannot be installed, in HubSpot's own words where they are known (the help page "Resolve a
     /// 'Request for Integration Permissions' error"), and for the developer what is wrong.
     pub(crate) fn to_response(&self, state: &State) -> Response<Vec<u8>> {
@@ -80,7 +101,8 @@ impl Refusal {
             "<p class=\"quiet\">Nothing was granted. As with HubSpot, the app hears nothing of this: the browser does not go \
              back to it.</p>",
         );
-        responses::page(status, document("Couldn't complete the connection", &html))
+        let page = responses::page(status, document("Couldn't complete the connection", &html));
+        responses::with_reason(page, self.reason())
     }
 }
 

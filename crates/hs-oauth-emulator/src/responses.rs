@@ -48,6 +48,7 @@ pub(crate) fn error(
             StatusCode::METHOD_NOT_ALLOWED => "METHOD_NOT_ALLOWED",
             StatusCode::CONFLICT => "CONFLICT",
             StatusCode::TOO_MANY_REQUESTS => "RATE_LIMITS",
+            StatusCode::NOT_IMPLEMENTED => "NOT_IMPLEMENTED",
             status if status.is_server_error() => "INTERNAL_ERROR",
             _ => "VALIDATION_ERROR",
         }
@@ -59,7 +60,21 @@ pub(crate) fn error(
 /// Returns the response that carries `error`, with a new correlation id.
 pub(crate) fn error_response(generator: &mut TokenGenerator, mut error: Box<ApiError>) -> Response<Vec<u8>> {
     error.correlation_id = Some(generator.correlation_id());
-    error.to_response()
+    // HubSpot's code says more than that of RFC 6749, where there is one.
+    let code = error.code.as_ref().map(ToString::to_string).filter(|code| code != "error");
+    let code = code.or_else(|| error.category.clone()).unwrap_or_default();
+    let reason = format!("{code}: {}", error.message.as_deref().unwrap_or_default());
+    with_reason(error.to_response(), reason)
+}
+
+/// Why a response is an error, among its extensions, for the log and the journal. Secrets in it are not masked yet.
+#[derive(Clone)]
+pub(crate) struct Reason(pub(crate) String);
+
+/// Returns the response with this reason, in place of the one that it may have.
+pub(crate) fn with_reason(mut response: Response<Vec<u8>>, reason: impl Into<String>) -> Response<Vec<u8>> {
+    response.extensions_mut().insert(Reason(reason.into()));
+    response
 }
 
 pub(crate) fn bad_request(message: impl Into<String>) -> Box<ApiError> {
@@ -72,6 +87,13 @@ pub(crate) fn not_found(message: impl Into<String>) -> Box<ApiError> {
 
 pub(crate) fn unknown_address() -> Box<ApiError> {
     not_found("there is nothing at this address")
+}
+
+/// Returns the error for what HubSpot may have and the emulator has not. The status 404 would say that HubSpot has no such thing either.
+pub(crate) fn not_emulated() -> Box<ApiError> {
+    let message = "this is not emulated: the emulator has /oauth, /crm, /account-info/{version}/details and \
+        /appinstalls/{version}/external-install; what HubSpot responds here is for HubSpot to say";
+    error(StatusCode::NOT_IMPLEMENTED, "not_implemented", "error", message)
 }
 
 pub(crate) fn unsupported_media_type(wanted: &str) -> Box<ApiError> {

@@ -9,8 +9,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use crate::consent::authorization_request::AuthorizationPath;
 use crate::faults::Target;
 use crate::journal::{Entry, Mask};
+use crate::responses::Reason;
 use crate::state::{SERVED_VERSIONS, State};
-use crate::{account_api, consent, control, home, marketplace, responses, token_api};
+use crate::{account_api, consent, control, crm_api, health, home, marketplace, responses, token_api};
 
 /// The size of the largest body that is read, in bytes: 1 MiB. A request with a larger one gets the status 413.
 pub const MAX_BODY_SIZE: usize = 1024 * 1024;
@@ -20,7 +21,9 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
     let is_head = request.method() == Method::HEAD;
     let path = request.uri().path();
     let mask = Mask { token_generator: &state.token_generator, settings: &state.settings };
-    let mut entry = (!control::is_under(path)).then(|| Entry::from_request(mask, now, &request));
+    let is_health_check = path == health::PATH;
+    let mut entry =
+        (!control::is_under(path) && !is_health_check).then(|| Entry::from_request(mask, now, &request));
     // HEAD is handled like GET, except where a GET creates a ticket or a code: on the consent page, and where a browser comes back to
     // the Marketplace. A HEAD request must change nothing (RFC 9110 §9.2.1).
     if is_head && AuthorizationPath::from_path(path).is_none() && path != marketplace::RETURN_PATH {
@@ -28,6 +31,7 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
     }
     let mut response = match &mut entry {
         _ if request.body().len() > MAX_BODY_SIZE => body_too_large(state),
+        None if is_health_check => health::respond(state, &request),
         None => control::respond(state, now, &request),
         Some(entry) => dispatch(state, now, &request, entry),
     };
@@ -39,6 +43,10 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
     if let Some(mut entry) = entry {
         let has_response = entry.fault != Some("drop_before");
         entry.status = has_response.then(|| response.status().as_u16());
+        if let Some(Reason(reason)) = response.extensions().get() {
+            let mask = Mask { token_generator: &state.token_generator, settings: &state.settings };
+            entry.set_reason(mask, reason);
+        }
         state.journal.push(entry);
     }
     response
@@ -71,11 +79,23 @@ fn dispatch(
             (_, false) => account_api::respond(state, now, request.method(), received),
         };
     }
+    if crm_api::is_under(path) {
+        entry.operation = Some(Target::Crm);
+        entry.hub_id = account_api::bearer(request).and_then(|token| state.grants.owner(token.expose()));
+        return apply_next_fault(state, entry, |state| crm_api::respond(state, now, request));
+    }
     match path {
         "/" => home::respond(state, request),
         marketplace::PATH => marketplace::respond(state, now, request),
         marketplace::RETURN_PATH => marketplace::come_back(state, now, request),
-        _ => responses::error_response(&mut state.token_generator, responses::unknown_address()),
+        _ => {
+            let error = if path.starts_with("/oauth/") {
+                responses::unknown_address()
+            } else {
+                responses::not_emulated()
+            };
+            responses::error_response(&mut state.token_generator, error)
+        }
     }
 }
 
@@ -100,7 +120,7 @@ fn apply_next_fault(
     };
     entry.fault = Some(fault.name());
     let response = fault.lets_request_through().then(|| handler(state));
-    fault.apply_to(response, &mut state.token_generator)
+    fault.apply_to(entry.operation, response, &mut state.token_generator)
 }
 
 fn version_removed(state: &mut State, version: &str) -> Response<Vec<u8>> {
@@ -120,7 +140,7 @@ mod tests {
     use http::header::CONTENT_TYPE;
 
     use super::*;
-    use crate::testing::{ALL_VERSIONS, Harness, assert_error_response, json};
+    use crate::testing::{ALL_VERSIONS, Harness, assert_error_body, assert_error_response, json};
 
     const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -158,7 +178,6 @@ mod tests {
             }
         }
         for (method, path, status) in [
-            ("GET", "/nope", 404),
             ("GET", "/oauth/v2/token", 404),
             ("POST", "/oauth/2026-04/token", 404),
             ("POST", "/oauth/v1/token/introspect", 404),
@@ -173,6 +192,28 @@ mod tests {
             let response = harness.send(request(method, path, FORM, b""));
             assert_eq!(response.status(), status, "{method} {path}");
             assert_error_response(&response);
+        }
+    }
+
+    /// RFC 9110 §15.6.2. An app would take the status 404 for "there is no such contact".
+    #[test]
+    fn what_is_not_emulated_gets_501_and_an_error_that_says_so() {
+        let mut harness = Harness::new();
+        for (method, path) in [
+            ("GET", "/nope"),
+            ("POST", "/marketing/v3/emails"),
+            ("GET", "/automation/v4/flows"),
+            ("GET", "/account-info/v3/activity/login"),
+            ("GET", "/account-info/2026-04/details"),
+            ("DELETE", "/appinstalls/v3/other"),
+            ("GET", "/crmx"),
+        ] {
+            let response = harness.send(request(method, path, FORM, b""));
+            assert_eq!(response.status(), 501, "{method} {path}");
+            assert_error_body(&response);
+            let error = json(&response);
+            assert_eq!(error["category"], "NOT_IMPLEMENTED");
+            assert!(error["message"].as_str().unwrap().starts_with("this is not emulated"), "{error}");
         }
     }
 

@@ -9,19 +9,27 @@
 
 mod connections;
 mod host;
+mod log_line;
 mod response_body;
+mod saver;
+mod state_file;
 mod waiting;
 mod webhook_sender;
 
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use connections::{Shared, serve};
+use connections::{Phase, Shared, serve};
 use hs_oauth_core::Timestamp;
+pub use log_line::LogFormat;
+use saver::Saver;
+use state_file::StateFile;
 use tokio::sync::watch;
 use waiting::{MAX_WAITING, Waiting};
 
@@ -32,7 +40,7 @@ use crate::token_generator::TokenGenerator;
 /// An [`Emulator`] that listens on a socket, in a thread of its own.
 ///
 /// It can be used from blocking and from async code. Dropping it closes the socket and all connections, and waits until
-/// the thread has ended.
+/// the thread has ended. [`Server::stop`] lets requests in flight finish first.
 ///
 /// If it listens on a loopback address, it refuses requests for any other host with the status 421, so that no web page can
 /// use it through a name that leads to this machine (DNS rebinding). A request is for the host in its header `Host`: an
@@ -53,8 +61,10 @@ pub struct Server {
     url: String,
     address: SocketAddr,
     shared: Arc<Shared>,
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     thread: Option<JoinHandle<()>>,
+    /// Dropped after the thread has ended, so that it saves what the last request has changed.
+    saver: Option<Saver>,
 }
 
 impl Server {
@@ -72,6 +82,8 @@ impl Server {
             settings,
             clock: Box::new(|| SystemTime::now().into()),
             log: Box::new(|_| {}),
+            log_format: LogFormat::default(),
+            state_file: None,
             max_waiting: MAX_WAITING,
         }
     }
@@ -111,15 +123,30 @@ impl Server {
 
     /// Calls `f` with the emulator, to look at it or to control it. No request is handled meanwhile.
     pub fn emulator<T>(&self, f: impl FnOnce(&mut Emulator) -> T) -> T {
-        f(&mut self.shared.lock())
+        let result = f(&mut self.shared.lock());
+        self.shared.has_changed.store(true, Ordering::SeqCst);
+        result
+    }
+
+    /// Stops the server gracefully: it takes no new connections, closes idle ones, and lets requests in flight finish for at most `grace`.
+    /// Then it saves its state, if it has a state file.
+    pub fn stop(mut self, grace: Duration) {
+        self.end(Phase::Finishing(grace));
+    }
+
+    fn end(&mut self, phase: Phase) {
+        self.phase.send_replace(phase);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        self.saver.take();
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if self.thread.is_some() {
+            self.end(Phase::Stopped);
         }
     }
 }
@@ -138,6 +165,8 @@ pub struct ServerBuilder {
     settings: Settings,
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     log: Box<dyn Fn(&str) + Send + Sync>,
+    log_format: LogFormat,
+    state_file: Option<PathBuf>,
     max_waiting: usize,
 }
 
@@ -171,39 +200,68 @@ impl ServerBuilder {
         self
     }
 
-    /// Calls `log` with a line for each request: the method, the path with its secrets masked, and the status.
+    /// Calls `log` with a line for each request: the time by the server's clock, the method, the path with its secrets masked, the status,
+    /// how long it took to handle, without a delay that a fault asks for, and the reason if it failed. A state file that cannot be written
+    /// has a line, too.
     #[must_use]
     pub fn with_log(mut self, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.log = Box::new(log);
         self
     }
 
+    /// Sets the form of the lines of the log. Default [`LogFormat::Text`].
+    #[must_use]
+    pub fn with_log_format(mut self, format: LogFormat) -> Self {
+        self.log_format = format;
+        self
+    }
+
+    /// Makes the accounts, their grants, and the clock last: the server reads them from this file at the start, and writes them into it
+    /// within a second after they have changed, and when it stops. The file is replaced as a whole, and only its owner can read it. It has
+    /// tokens in it. Beside it is a file whose name ends with `.lock`, so that no two servers use one file.
+    ///
+    /// What lasts is what [`Emulator::save`] returns.
+    #[must_use]
+    pub fn with_state_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_file = Some(path.into());
+        self
+    }
+
     /// Starts the server. It listens on `address`. Port 0 chooses a free port.
     ///
     /// # Errors
-    /// The operating system's error if the address is not available, or if the thread cannot be started.
+    /// The operating system's error if the address is not available, or if a thread cannot be started. A message that names the state file,
+    /// if that cannot be used.
     pub fn start(self, address: impl ToSocketAddrs) -> io::Result<Server> {
-        let Self { settings, clock, log, max_waiting } = self;
+        let Self { settings, clock, log, log_format, state_file, max_waiting } = self;
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut emulator = Emulator::new(settings.clone());
+        let state_file = state_file.as_deref().map(StateFile::open).transpose()?;
+        if let Some((file, content)) = state_file.as_ref().and_then(|file| Some((file, file.content()?))) {
+            emulator.restore(content).map_err(|error| file.unreadable(&error))?;
+        }
         let shared = Arc::new(Shared {
-            emulator: Mutex::new(Emulator::new(settings.clone())),
+            emulator: Mutex::new(emulator),
+            has_changed: AtomicBool::new(false),
             token_generator: TokenGenerator::new(settings.seed),
             settings,
             clock,
             log,
+            log_format,
             checks_host: address.ip().is_loopback(),
             waiting: Arc::new(Waiting::new(max_waiting)),
         });
-        let (stop, stopped) = watch::channel(false);
+        let saver = state_file.map(|file| Saver::start(Arc::clone(&shared), file)).transpose()?;
+        let (phase, phases) = watch::channel(Phase::Serving);
         let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("hs-oauth-emulator".to_owned()).spawn(move || {
-            runtime.block_on(serve(listener, served, stopped));
+            runtime.block_on(serve(listener, served, phases));
             runtime.shutdown_background();
         })?;
-        Ok(Server { url: format!("http://{address}"), address, shared, stop, thread: Some(thread) })
+        Ok(Server { url: format!("http://{address}"), address, shared, phase, thread: Some(thread), saver })
     }
 }
 
@@ -438,7 +496,7 @@ mod tests {
         let server = server();
         let (status, shown) =
             send_webhook(&server, &format!(r#"{{"url":"{}/nope","body":[]}}"#, server.url()));
-        assert_eq!((status, &shown["status"]), (200, &404.into()));
+        assert_eq!((status, &shown["status"]), (200, &501.into()));
     }
 
     #[test]
@@ -472,8 +530,53 @@ mod tests {
         let server = Server::builder(Settings::new([1; 32])).with_log(log).start("127.0.0.1:0").unwrap();
         send(&server, b"GET /oauth/v1/refresh-tokens/na1-canary-canary?code=canary HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         let line = lines.recv().unwrap();
-        assert!(line.starts_with("GET /oauth/v1/refresh-tokens/na1-…#") && line.ends_with(" 401"), "{line}");
+        let (time, line) = line.split_once(' ').unwrap();
+        assert!(time.ends_with('Z') && time.contains('T'), "{time}");
+        let (line, duration) = line.split_once(" 401 ").unwrap();
+        assert!(line.starts_with("GET /oauth/v1/refresh-tokens/na1-…#"), "{line}");
+        assert!(
+            duration.contains(" ms: INVALID_TOKEN: Invalid or expired token")
+                || duration.contains(" ms: UNAUTHORIZED: Invalid or expired token"),
+            "{duration}"
+        );
         assert!(!line.contains("canary"));
+    }
+
+    #[test]
+    fn log_lines_in_json_have_the_reason_of_a_failure_and_of_a_fault() {
+        let (sender, lines) = std::sync::mpsc::channel();
+        let log = move |line: &str| sender.send(line.to_owned()).unwrap();
+        let builder = Server::builder(Settings::new([1; 32])).with_log(log).with_log_format(LogFormat::Json);
+        let server = builder.with_clock(|| Timestamp::from_secs(1_790_000_000)).start("127.0.0.1:0").unwrap();
+        let line = |fault: Option<Fault>, request: &str| {
+            fault.map(|fault| server.emulator(|emulator| emulator.inject(fault)));
+            send(&server, request.as_bytes());
+            serde_json::from_str::<serde_json::Value>(&lines.recv().unwrap()).unwrap()
+        };
+        let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        for (fault, request, status, reason) in [
+            (None, get("/_emulator/clock"), Some(200), None),
+            (None, get("/nope"), Some(501), Some("NOT_IMPLEMENTED: this is not emulated")),
+            (None, get("/oauth/authorize"), Some(400), Some("The address has no client_id.")),
+            (None, EMPTY_FORM.to_owned(), Some(400), Some("BAD_CLIENT_ID: missing or unknown client id")),
+            (Some(Fault::status(503)), EMPTY_FORM.to_owned(), Some(503), Some("fault status: ")),
+            (Some(Fault::drop_before()), EMPTY_FORM.to_owned(), None, Some("fault drop_before")),
+            (
+                Some(Fault::truncate(1)),
+                EMPTY_FORM.to_owned(),
+                Some(400),
+                Some("fault truncate: BAD_CLIENT_ID"),
+            ),
+        ] {
+            let line = line(fault, &request);
+            assert_eq!(line["time"], "2026-09-21T14:13:20Z");
+            assert_eq!(line.get("status").and_then(serde_json::Value::as_u64), status, "{line}");
+            assert!(line["duration_ms"].as_f64().unwrap() >= 0.0 && line["method"].is_string(), "{line}");
+            match reason {
+                Some(reason) => assert!(line["reason"].as_str().unwrap().starts_with(reason), "{line}"),
+                None => assert!(line.get("reason").is_none(), "{line}"),
+            }
+        }
     }
 
     #[test]
@@ -654,6 +757,86 @@ mod tests {
         assert_eq!(shown(), (1_790_000_065_000, 5));
         let entry = server.emulator(|emulator| emulator.journal().next_back().cloned()).unwrap();
         assert_eq!(entry.at, Timestamp::from_secs(1_790_000_060));
+    }
+
+    #[test]
+    fn a_graceful_stop_closes_idle_connections_and_lets_requests_in_flight_finish() {
+        let server = server();
+        let address = server.address();
+        server.emulator(|emulator| emulator.inject(Fault::delay(Duration::from_millis(700))));
+        let mut idle = connect(&server);
+        let mut kept = connect(&server);
+        kept.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        assert_ne!(kept.read(&mut [0; 1024]).unwrap(), 0);
+        let mut slow = connect(&server);
+        slow.write_all(EMPTY_FORM.replace("connection: close\r\n", "").as_bytes()).unwrap();
+        while server.emulator(|emulator| emulator.journal().len()) == 0 {
+            std::thread::yield_now();
+        }
+        let stopping = std::thread::spawn(move || server.stop(Duration::from_secs(120)));
+        assert_eq!((idle.read(&mut [0; 1]).unwrap(), kept.read(&mut [0; 1]).unwrap()), (0, 0));
+        assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+        let mut response = String::new();
+        slow.read_to_string(&mut response).unwrap();
+        assert!(response.starts_with("HTTP/1.1 400 ") && response.ends_with('}'), "{response}");
+        stopping.join().unwrap();
+    }
+
+    #[test]
+    fn a_graceful_stop_ends_a_request_that_takes_longer_than_the_grace() {
+        let server = server();
+        server.emulator(|emulator| emulator.inject(Fault::delay(Duration::from_secs(24 * 60 * 60))));
+        let mut slow = connect(&server);
+        slow.write_all(EMPTY_FORM.as_bytes()).unwrap();
+        while server.emulator(|emulator| emulator.journal().len()) == 0 {
+            std::thread::yield_now();
+        }
+        server.stop(Duration::from_millis(50));
+        assert_eq!(slow.read(&mut [0; 1]).unwrap_or(0), 0);
+    }
+
+    #[test]
+    fn a_state_file_keeps_accounts_grants_and_the_clock_over_restarts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let start = || Server::builder(Settings::new([1; 32])).with_state_file(&path).start("127.0.0.1:0");
+        let url = "/oauth/authorize?client_id=a1b2c3d4-e5f6-7890-abcd-ef1234567890\
+            &redirect_uri=http%3A%2F%2Flocalhost%3A3000%2Foauth%2Fcallback&scope=oauth";
+        let first = start().unwrap();
+        assert!(start().unwrap_err().to_string().contains("another emulator uses it"));
+        first.emulator(|emulator| {
+            emulator.add_hub(7, "seven.example");
+            emulator.advance(Duration::from_secs(5));
+        });
+        let callback = first.connect(url).unwrap();
+        first.stop(Duration::ZERO);
+
+        let second = start().unwrap();
+        let code = callback.split_once("?code=").unwrap().1;
+        let body = format!(
+            "grant_type=authorization_code&client_id=a1b2c3d4-e5f6-7890-abcd-ef1234567890\
+             &client_secret=0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0&code={code}\
+             &redirect_uri=http%3A%2F%2Flocalhost%3A3000%2Foauth%2Fcallback"
+        );
+        let exchange = EMPTY_FORM.replace("content-length: 0", &format!("content-length: {}", body.len()));
+        assert!(send(&second, format!("{exchange}{body}").as_bytes()).contains("\"refresh_token\""));
+        // It is saved even if nobody stops the server.
+        let is_saved =
+            || std::fs::read_to_string(&path).is_ok_and(|saved| saved.contains("refresh_token\":\"na1-"));
+        let patience = Instant::now();
+        while !is_saved() {
+            assert!(patience.elapsed() < Duration::from_secs(120));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(second);
+        let saved = std::fs::read(&path).unwrap();
+        drop(start().unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), saved, "a start changes nothing");
+
+        std::fs::write(&path, "{\"version\":1,\"na1-canary").unwrap();
+        let error = start().unwrap_err().to_string();
+        assert!(error.contains("state.json") && error.contains("move it away"), "{error}");
+        assert!(!error.contains("canary"), "{error}");
     }
 
     #[test]

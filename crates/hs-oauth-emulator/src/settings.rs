@@ -2,6 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::apps::AppSettings;
 use crate::registered_scopes::RegisteredScopes;
 
 /// The app, the first account and the rules of an [`Emulator`](crate::Emulator). They apply at the start and again
@@ -20,8 +21,13 @@ pub struct Settings {
     /// The registered redirect URIs. A request must name one of them, the same to the byte. One that already has a
     /// query parameter `code`, `state` or `error` is never used. Default `http://localhost:3000/oauth/callback`.
     pub redirect_uris: Vec<String>,
+    /// Whether a redirect URI must be one that HubSpot takes: a domain and not an IP address, and `https` except on `localhost`. Any other
+    /// one is never used then. Default false; the program sets it unless it is started with `--lenient-redirects`.
+    pub strict_redirects: bool,
     /// The scopes that are registered for the app. Without them, the app can ask for any scope. Default `None`.
     pub registered_scopes: Option<RegisteredScopes>,
+    /// More apps, each with its own secret, redirect URIs and scopes. Default none.
+    pub more_apps: Vec<AppSettings>,
     /// The id of the account that exists at the start. Default 62515.
     pub hub_id: i64,
     /// The domain of that account's own website. Default `demo.example.com`.
@@ -96,7 +102,9 @@ impl Settings {
             app_name: "Example app".to_owned(),
             app_id: 456_789,
             redirect_uris: vec!["http://localhost:3000/oauth/callback".to_owned()],
+            strict_redirects: false,
             registered_scopes: None,
+            more_apps: Vec::new(),
             hub_id: 62515,
             hub_domain: "demo.example.com".to_owned(),
             user: User {
@@ -124,14 +132,6 @@ impl Settings {
     }
 }
 
-/// Returns whether a redirect URI already has a query parameter that the authorization response adds: `code`, `state`
-/// or `error`. The app would receive that parameter twice.
-#[doc(hidden)]
-pub fn has_response_parameter(redirect_uri: &str) -> bool {
-    let query = redirect_uri.split_once('?').map_or("", |(_, query)| query);
-    form_urlencoded::parse(query.as_bytes()).any(|(name, _)| matches!(&*name, "code" | "state" | "error"))
-}
-
 impl fmt::Debug for Settings {
     /// Shows everything but the client secret and the seed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -140,7 +140,9 @@ impl fmt::Debug for Settings {
             .field("app_name", &self.app_name)
             .field("app_id", &self.app_id)
             .field("redirect_uris", &self.redirect_uris)
+            .field("strict_redirects", &self.strict_redirects)
             .field("registered_scopes", &self.registered_scopes)
+            .field("more_apps", &self.more_apps)
             .field("hub_id", &self.hub_id)
             .field("hub_domain", &self.hub_domain)
             .field("user", &self.user)

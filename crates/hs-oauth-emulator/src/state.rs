@@ -5,6 +5,7 @@ use std::time::Duration;
 use hs_oauth_core::Timestamp;
 
 use crate::consent::tickets::Tickets;
+use crate::crm_api::responses_put::PutResponses;
 use crate::faults::Faults;
 use crate::grants::Grants;
 use crate::journal::Journal;
@@ -22,6 +23,7 @@ pub(crate) struct State {
     pub(crate) token_generator: TokenGenerator,
     pub(crate) tickets: Tickets,
     pub(crate) marketplace: MarketplaceInstalls,
+    pub(crate) crm: PutResponses,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
     pub(crate) rotation: Rotation,
@@ -39,6 +41,7 @@ impl State {
             token_generator: TokenGenerator::new(settings.seed),
             tickets: Tickets::default(),
             marketplace: MarketplaceInstalls::default(),
+            crm: PutResponses::default(),
             faults: Faults::default(),
             journal: Journal::default(),
             rotation: settings.rotation,

@@ -86,8 +86,13 @@ impl Harness {
     }
 
     pub(crate) fn authorize(&mut self, authorize: &Authorize) -> AuthorizationCode {
+        let app = self.app();
+        self.authorize_as(&app, authorize)
+    }
+
+    pub(crate) fn authorize_as(&mut self, app: &App, authorize: &Authorize) -> AuthorizationCode {
         let randomness = hs_oauth_core::Randomness::new([5; 32], [6; 32]);
-        let authorization = authorize.begin_with(&self.app(), self.now, randomness).unwrap();
+        let authorization = authorize.begin_with(app, self.now, randomness).unwrap();
         let callback = self.emulator.connect(self.now, &authorization.url).unwrap();
         let query = callback.split_once('?').unwrap().1;
         authorization.pending.accept(self.now, query).unwrap()
@@ -164,6 +169,11 @@ pub(crate) fn json(response: &Response<Vec<u8>>) -> Value {
 /// Checks what strict clients require of every error response.
 pub(crate) fn assert_error_response(response: &Response<Vec<u8>>) {
     assert!(response.status().is_client_error(), "{response:?}");
+    assert_error_body(response);
+}
+
+/// Checks what strict clients require of an error response with any status.
+pub(crate) fn assert_error_body(response: &Response<Vec<u8>>) {
     let headers = response.headers();
     assert_eq!(headers[CONTENT_TYPE], "application/json");
     assert_eq!(headers["cache-control"], "no-store");

@@ -30,10 +30,10 @@ pub(crate) fn respond(
     // The GET and DELETE requests of v1 name no client, so there is none to authenticate.
     let names_client = method == Method::POST;
     let result = match received {
-        Ok(received) if !names_client => perform(state, now, &received),
-        Ok(received) => {
-            authenticate(&state.settings, &received.client).and_then(|()| perform(state, now, &received))
-        }
+        Ok(received) if !names_client => perform(state, now, None, &received),
+        Ok(received) => authenticate(&state.settings, &received.client)
+            .map(|app| app.client_id.to_owned())
+            .and_then(|client_id| perform(state, now, Some(&client_id), &received)),
         Err(Rejection::NotFound) => Err(responses::unknown_address()),
         Err(Rejection::MethodNotAllowed { allow }) => {
             let allow = add_standard_methods(allow);
@@ -45,7 +45,7 @@ pub(crate) fn respond(
         Err(rejection) if !names_client => errors::respond_to_rejected(request, &rejection),
         Err(rejection) => PresentedClient::read_request(request)
             .map_err(|rejection| errors::from_rejection(&rejection))
-            .and_then(|client| authenticate(&state.settings, &client))
+            .and_then(|client| authenticate(&state.settings, &client).map(drop))
             .and_then(|()| errors::respond_to_rejected(request, &rejection)),
     };
     result.unwrap_or_else(|error| responses::error_response(&mut state.token_generator, error))
@@ -73,42 +73,49 @@ fn add_standard_methods(allow: &'static str) -> &'static str {
     }
 }
 
+/// `client_id` is the app's that sent the request, unless the request names none.
 fn perform(
     state: &mut State,
     now: Timestamp,
+    client_id: Option<&str>,
     received: &Received,
 ) -> Result<Response<Vec<u8>>, Box<ApiError>> {
     let State { settings, grants, token_generator: generator, rotation, .. } = state;
     let version = received.version;
+    let first = settings.first_app().client_id;
+    let app = client_id.unwrap_or(first);
     match &received.call {
         Call::ExchangeCode(exchange) => {
             let code = exchange.code();
             let tokens = grants
-                .exchange(generator, now, code.code(), code.redirect_uri(), code.code_verifier())
+                .exchange(generator, now, app, code.code(), code.redirect_uri(), code.code_verifier())
                 .map_err(errors::from_grant_error)?;
-            Ok(ExchangeCode::to_response(&add_user(settings, now, tokens), version))
+            Ok(ExchangeCode::to_response(&add_user(settings, now, app, tokens), version))
         }
         Call::Refresh(refresh) => {
             let scopes = refresh.scopes();
             let tokens = grants
-                .refresh(generator, now, refresh.refresh_token(), scopes, *rotation)
+                .refresh(generator, now, app, refresh.refresh_token(), scopes, *rotation)
                 .map_err(errors::from_grant_error)?;
-            Ok(Refresh::to_response(&add_user(settings, now, tokens), version))
+            Ok(Refresh::to_response(&add_user(settings, now, app, tokens), version))
         }
         Call::ClientCredentials(request) => {
-            let tokens = grants.issue_app_token(generator, now, request.scopes().clone());
+            let tokens = grants.issue_app_token(generator, now, app, request.scopes().clone());
             Ok(ClientCredentials::to_response(&tokens, version))
         }
         Call::Introspect(introspect) => {
-            match introspection::introspect(state, now, version, introspect.token()) {
+            match introspection::introspect(state, now, version, client_id, introspect.token()) {
                 Introspection::Inactive if version == ApiVersion::V1 => Err(errors::unknown_token()),
                 introspection => Ok(Introspect::to_response(&introspection, version)),
             }
         }
         Call::Revoke(revoke) => {
             let token = revoke.refresh_token().expose();
-            let is_valid = grants.refresh_token(token).is_some();
-            grants.revoke(token);
+            let is_of_app = |owner: &str| client_id.is_none_or(|client_id| client_id == owner);
+            let is_valid = grants.refresh_token(token).is_some_and(|(_, owner, _)| is_of_app(owner));
+            if is_valid {
+                grants.revoke(token);
+            }
             match is_valid || version != ApiVersion::V1 {
                 true => Ok(Revoke::to_response(&(), version)),
                 false => Err(errors::unknown_token()),
@@ -119,10 +126,10 @@ fn perform(
 }
 
 /// Adds the user's id to the tokens of a grant, and the ID token if the scope `openid` was granted.
-fn add_user(settings: &Settings, now: Timestamp, mut tokens: TokenSet) -> TokenSet {
+fn add_user(settings: &Settings, now: Timestamp, client_id: &str, mut tokens: TokenSet) -> TokenSet {
     tokens.user_id = Some(settings.user.id);
     if tokens.scopes.as_ref().is_some_and(|scopes| scopes.contains("openid")) {
-        tokens.id_token = id_token::unsigned_id_token(settings, now, &tokens);
+        tokens.id_token = id_token::unsigned_id_token(settings, now, client_id, &tokens);
     }
     tokens
 }

@@ -16,6 +16,16 @@ impl TokenGenerator {
         Self { seed, count: 0 }
     }
 
+    /// Returns how many values were generated so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Goes on after this many values, unless it is further already.
+    pub(crate) fn skip_to(&mut self, count: u64) {
+        self.count = self.count.max(count);
+    }
+
     /// Returns an access token of 130 printable characters. It begins with a `C`, as HubSpot's do.
     pub(crate) fn access_token(&mut self) -> AccessToken {
         self.generate(|generator| {

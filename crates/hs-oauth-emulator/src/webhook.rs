@@ -31,6 +31,8 @@ use crate::settings::Settings;
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     url: String,
+    /// The app that it is for; `None` if it is for the first one.
+    client_id: Option<String>,
     #[serde(default = "v3", deserialize_with = "version")]
     version: RequestSignatureVersion,
     #[serde(default = "post", deserialize_with = "method")]
@@ -43,7 +45,14 @@ impl Webhook {
     /// Returns a `POST` without a body, to be signed in version 3. `url` begins with `http://`, and its host is an address of
     /// 127.0.0.0/8, `[::1]`, `localhost` or a name under `localhost`.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), version: v3(), method: post(), body: Vec::new() }
+        Self { url: url.into(), client_id: None, version: v3(), method: post(), body: Vec::new() }
+    }
+
+    /// Sets the app that it is for, whose client secret signs it. Without this, it is the first one.
+    #[must_use]
+    pub fn with_client_id(mut self, client_id: impl Into<String>) -> Self {
+        self.client_id = Some(client_id.into());
+        self
     }
 
     /// Sets the version of the signature.
@@ -70,7 +79,10 @@ impl Webhook {
     /// Returns the signed request.
     pub(crate) fn to_request(&self, settings: &Settings, now: Timestamp) -> Result<Request<Vec<u8>>, String> {
         let uri = loopback_url(&self.url)?;
-        let secret = ClientSecret::new(&settings.client_secret).map_err(|error| error.to_string())?;
+        let app =
+            self.client_id.as_deref().map_or(Some(settings.first_app()), |client_id| settings.app(client_id));
+        let app = app.ok_or("no app has this client_id")?;
+        let secret = ClientSecret::new(app.client_secret).map_err(|error| error.to_string())?;
         let url = uri.to_string();
         let mut request = Request::new(self.body.clone());
         *request.method_mut() = self.method.clone();
@@ -225,6 +237,20 @@ mod tests {
         let ahead = minutes(6);
         assert_eq!(verify(NOW, request.clone()), Err(RequestSignatureError::FromTheFuture { ahead }));
         assert_eq!(verify(NOW.plus(ahead), request), Ok(RequestSignatureVersion::V3));
+    }
+
+    #[test]
+    fn a_webhook_is_signed_with_the_secret_of_the_app_that_it_is_for() {
+        let mut settings = Settings::new([0; 32]);
+        settings.more_apps = vec![crate::AppSettings::new("other", "its secret")];
+        let webhook = read(r#"{"url":"http://localhost/","client_id":"other"}"#);
+        let (parts, body) = webhook.to_request(&settings, NOW).unwrap().into_parts();
+        let verifier = RequestVerifier::new(ClientSecret::new("its secret").unwrap());
+        let verified = verifier.verify(NOW, &parts, "http://localhost/", &body);
+        assert_eq!(verified, Ok(RequestSignatureVersion::V3));
+        let error =
+            Webhook::new("http://localhost/").with_client_id("x").to_request(&settings, NOW).unwrap_err();
+        assert_eq!(error, "no app has this client_id");
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! `DELETE /appinstalls/{version}/external-install`: the app takes itself out of an account.
 
 use hs_oauth_core::server::Serve;
-use hs_oauth_core::{ApiError, ApiVersion, ErrorDetail, Timestamp, Uninstall};
-use http::{Response, StatusCode};
+use hs_oauth_core::{ApiError, ApiVersion, Timestamp, Uninstall};
+use http::Response;
 
-use super::authenticate;
-use crate::responses;
+use super::{Bearer, authenticate, forbidden, missing_scopes};
 use crate::state::State;
 
 /// Returns the response to a request to uninstall the app from the account whose access token came with it.
@@ -15,33 +14,23 @@ pub(super) fn uninstall(
     version: ApiVersion,
     call: &Uninstall,
 ) -> Result<Response<Vec<u8>>, Box<ApiError>> {
-    let hub_id = account_to_leave(state, now, call)?;
-    state.grants.uninstall(hub_id);
+    let (hub_id, client_id) = account_to_leave(state, now, call)?;
+    state.grants.uninstall(hub_id, Some(&client_id));
     Ok(Uninstall::to_response(&(), version))
 }
 
 /// The scope that the access token needs.
 const SCOPE: &str = "oauth";
 
-fn account_to_leave(state: &State, now: Timestamp, call: &Uninstall) -> Result<i64, Box<ApiError>> {
-    let (hub_id, scopes) = authenticate(state, now, call.access_token())?;
+/// Returns the account, and the app that is to leave it.
+fn account_to_leave(state: &State, now: Timestamp, call: &Uninstall) -> Result<(i64, String), Box<ApiError>> {
+    let Bearer { hub_id, client_id, scopes } = authenticate(state, now, Some(call.access_token()))?;
     if !scopes.contains(SCOPE) {
-        let message = "This app hasn't been granted all required scopes to make this call.";
-        let mut error = forbidden("MISSING_SCOPES", message);
-        let mut detail = ErrorDetail::default();
-        detail.message = Some("One or more of the following scopes are required.".to_owned());
-        detail.context.insert("requiredScopes".to_owned(), vec![SCOPE.to_owned()]);
-        error.errors = vec![detail];
-        return Err(error);
+        return Err(missing_scopes(vec![SCOPE.to_owned()]));
     }
     let no_account = "The token was issued to the app itself, which is not installed in itself.";
-    hub_id.ok_or_else(|| forbidden("FORBIDDEN", no_account))
-}
-
-fn forbidden(category: &str, message: &str) -> Box<ApiError> {
-    let mut error = responses::error(StatusCode::FORBIDDEN, "insufficient_scope", "error", message);
-    error.category = Some(category.to_owned());
-    error
+    let hub_id = hub_id.ok_or_else(|| forbidden("FORBIDDEN", no_account))?;
+    Ok((hub_id, client_id.to_owned()))
 }
 
 #[cfg(test)]
@@ -170,7 +159,7 @@ mod tests {
         );
         assert_error_response(&get);
         for path in ["/appinstalls/v1/external-install", "/appinstalls/external-install", "/appinstalls/v3"] {
-            assert_eq!(harness.send(Request::delete(path).body(Vec::new()).unwrap()).status(), 404, "{path}");
+            assert_eq!(harness.send(Request::delete(path).body(Vec::new()).unwrap()).status(), 501, "{path}");
         }
     }
 }

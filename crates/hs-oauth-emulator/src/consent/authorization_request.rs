@@ -3,9 +3,11 @@
 use hs_oauth_core::Scopes;
 
 use super::redirect_target::RedirectTarget;
+use crate::apps::RegisteredApp;
 use crate::raw_query::{decoded, raw_values};
+use crate::redirect_uri::check_redirect_uri;
 use crate::registered_scopes::{ScopeMismatch, check_unregistered};
-use crate::settings::{Settings, has_response_parameter};
+use crate::settings::Settings;
 
 /// The paths of the authorization page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,7 @@ pub(crate) enum AuthorizationPath {
 /// A valid authorization request.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthorizationRequest {
+    pub(crate) client_id: String,
     pub(crate) redirect_target: RedirectTarget,
     pub(crate) scopes: Scopes,
     pub(crate) optional_scopes: Scopes,
@@ -63,17 +66,17 @@ impl AuthorizationRequest {
         query: &str,
     ) -> Result<Self, AuthorizationError> {
         let query = Query(query);
-        let target = query.redirect_target(settings).map_err(AuthorizationError::Page)?;
+        let (app, target) = query.redirect_target(settings).map_err(AuthorizationError::Page)?;
         if path != AuthorizationPath::Mcp {
             let scope = query.scope_names(&["scope"]);
             let optional = query.scope_names(&["optional_scope", "optional_scopes"]);
-            match &settings.registered_scopes {
+            match app.scopes {
                 Some(registered) => registered.check(&scope, &optional),
                 None => check_unregistered(&scope, &optional),
             }
             .map_err(AuthorizationError::Scopes)?;
         }
-        match query.authorization_request(path, &target) {
+        match query.authorization_request(path, app, &target) {
             Ok(request) => Ok(request),
             Err((error, description)) => Err(AuthorizationError::Redirect { target, error, description }),
         }
@@ -90,32 +93,30 @@ type ErrorParameters = (&'static str, &'static str);
 struct Query<'q>(&'q str);
 
 impl<'q> Query<'q> {
-    fn redirect_target(&self, settings: &Settings) -> Result<RedirectTarget, String> {
+    fn redirect_target<'s>(
+        &self,
+        settings: &'s Settings,
+    ) -> Result<(RegisteredApp<'s>, RedirectTarget), String> {
         let required = |name| match self.raw_value(name) {
             Ok(Some(raw)) => Ok(decoded(raw)),
             Ok(None) => Err(format!("The address has no {name}.")),
             Err(_) => Err(format!("The address has {name} more than once.")),
         };
-        if required("client_id")? != settings.client_id {
-            return Err("No app has this client_id.".to_owned());
-        }
+        let app = settings.app(&required("client_id")?).ok_or("No app has this client_id.")?;
         let redirect_uri = required("redirect_uri")?;
-        if !settings.redirect_uris.contains(&redirect_uri) {
+        if !app.redirect_uris.contains(&redirect_uri) {
             return Err("This redirect_uri is not registered for the app. It must be the same to the byte."
                 .to_owned());
         }
-        if has_response_parameter(&redirect_uri) {
-            return Err(
-                "This redirect_uri already has a parameter code, state or error, which the response adds."
-                    .to_owned(),
-            );
-        }
-        Ok(RedirectTarget::new(redirect_uri, self.raw_value("state").ok().flatten()))
+        check_redirect_uri(&redirect_uri, settings.strict_redirects)
+            .map_err(|problem| format!("This redirect_uri cannot be used: it {problem}."))?;
+        Ok((app, RedirectTarget::new(redirect_uri, self.raw_value("state").ok().flatten())))
     }
 
     fn authorization_request(
         &self,
         path: AuthorizationPath,
+        app: RegisteredApp<'_>,
         target: &RedirectTarget,
     ) -> Result<AuthorizationRequest, ErrorParameters> {
         self.raw_value("state")?;
@@ -148,6 +149,7 @@ impl<'q> Query<'q> {
             optional_scopes.extend(all.into_iter().filter(|scope| !scopes.contains(scope.as_str())));
         }
         Ok(AuthorizationRequest {
+            client_id: app.client_id.to_owned(),
             redirect_target: target.clone(),
             scopes,
             optional_scopes: match path {
@@ -283,6 +285,31 @@ mod tests {
                 .finish();
             let error = AuthorizationRequest::from_query(&settings, AuthorizationPath::AnyHub, &query).err();
             assert_eq!(matches!(error, Some(AuthorizationError::Page(_))), is_error, "{parameter}");
+        }
+    }
+
+    /// HubSpot's OAuth guide: a domain, and https except on localhost.
+    #[test]
+    fn a_redirect_uri_that_hubspot_does_not_take_is_used_only_without_strict_redirects() {
+        for uri in ["http://127.0.0.1:3000/cb", "http://app.example/cb"] {
+            for strict in [true, false] {
+                let mut settings = Settings::new([0; 32]);
+                settings.redirect_uris = vec![uri.to_owned()];
+                settings.strict_redirects = strict;
+                let query = form_urlencoded::Serializer::new(String::new())
+                    .append_pair("client_id", &settings.client_id)
+                    .append_pair("redirect_uri", uri)
+                    .append_pair("scope", "oauth")
+                    .finish();
+                let error =
+                    AuthorizationRequest::from_query(&settings, AuthorizationPath::AnyHub, &query).err();
+                match error {
+                    Some(AuthorizationError::Page(message)) if strict => {
+                        assert!(message.contains("as HubSpot asks for"), "{message}");
+                    }
+                    other => assert!(other.is_none() && !strict, "{uri} {other:?}"),
+                }
+            }
         }
     }
 

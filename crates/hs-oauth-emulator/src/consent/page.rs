@@ -16,12 +16,13 @@ pub(crate) fn consent_page(
     path: &str,
     ticket: &str,
 ) -> String {
-    let app = escaped(&settings.app_name);
+    let name = settings.app(&authorization.client_id).map_or("", |app| app.name);
+    let app = escaped(name);
     let mut html = format!(
         "<h1>Connect {app} to your account?</h1>\
          <p class=\"quiet\">Client id <code>{}</code></p>\
          {}<form method=\"post\" action=\"{}\"><input type=\"hidden\" name=\"ticket\" value=\"{}\">",
-        escaped(&settings.client_id),
+        escaped(&authorization.client_id),
         if offer.needs_filter() { filter_form(path, ticket) } else { String::new() },
         escaped(path),
         escaped(ticket),

@@ -5,7 +5,7 @@ use http::{Method, Request, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::json_api::{EmptyObject, Outcome, body, method_not_allowed, ok};
+use super::json_api::{Outcome, body, method_not_allowed, ok};
 use crate::grants::Hub;
 use crate::responses::{self, bad_request, error, not_found};
 use crate::state::State;
@@ -23,6 +23,13 @@ struct NewHub {
 #[serde(deny_unknown_fields)]
 struct ChangedHub {
     lacks: Vec<String>,
+}
+
+/// Which app leaves an account. Without a client id, all do.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UninstalledApp {
+    client_id: Option<String>,
 }
 
 fn scopes(names: Vec<String>) -> Result<Scopes, Box<ApiError>> {
@@ -77,8 +84,11 @@ pub(super) fn uninstall(state: &mut State, hub_id: &str, request: &Request<Vec<u
     if request.method() != Method::POST {
         return Ok(method_not_allowed(state, request, "POST, OPTIONS"));
     }
-    let EmptyObject {} = body(request)?;
-    match state.grants.uninstall(id) {
+    let UninstalledApp { client_id } = body(request)?;
+    if client_id.as_deref().is_some_and(|client_id| state.settings.app(client_id).is_none()) {
+        return Err(bad_request("no app has this client_id"));
+    }
+    match state.grants.uninstall(id, client_id.as_deref()) {
         true => hub(state, id, StatusCode::OK),
         false => Err(unknown_hub()),
     }

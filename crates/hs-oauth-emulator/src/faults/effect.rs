@@ -8,8 +8,9 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value};
 
 use super::fault::{DropTime, Fault};
+use super::target::Target;
 use crate::delivery::{Cut, Delivery};
-use crate::responses;
+use crate::responses::{self, Reason};
 use crate::token_generator::TokenGenerator;
 
 impl Fault {
@@ -19,15 +20,16 @@ impl Fault {
     }
 
     /// Returns the response as the fault leaves it, with its [`Delivery`] among the extensions. `response` is the right
-    /// response, or `None` if the request had no effect.
+    /// response, or `None` if the request had no effect. `operation` is what the request asked for.
     pub(crate) fn apply_to(
         &self,
+        operation: Option<Target>,
         response: Option<Response<Vec<u8>>>,
         generator: &mut TokenGenerator,
     ) -> Response<Vec<u8>> {
         let mut response = match response.filter(|_| !self.replaces_response()) {
             Some(response) => self.with_members_changed(response),
-            None => self.replacement(generator),
+            None => self.replacement(operation, generator),
         };
         let cut = match (self.drop, self.truncate) {
             (Some(_), _) => Some(Cut::NoResponse),
@@ -36,7 +38,12 @@ impl Fault {
         };
         let delay = Duration::from_millis(self.delay_ms);
         response.extensions_mut().insert(Delivery { delay, cut });
-        response
+        let name = self.name();
+        let reason = match response.extensions().get() {
+            Some(Reason(reason)) => format!("fault {name}: {reason}"),
+            None => format!("fault {name}"),
+        };
+        responses::with_reason(response, reason)
     }
 
     fn with_members_changed(&self, mut response: Response<Vec<u8>>) -> Response<Vec<u8>> {
@@ -50,7 +57,7 @@ impl Fault {
         response
     }
 
-    fn replacement(&self, generator: &mut TokenGenerator) -> Response<Vec<u8>> {
+    fn replacement(&self, operation: Option<Target>, generator: &mut TokenGenerator) -> Response<Vec<u8>> {
         let status = match self.status {
             None if self.raw_body.is_some() => StatusCode::OK,
             None => StatusCode::SERVICE_UNAVAILABLE,
@@ -72,6 +79,12 @@ impl Fault {
             (None, None) => None,
         };
         let headers = response.headers_mut();
+        if status == StatusCode::TOO_MANY_REQUESTS && operation.is_some_and(Target::needs_bearer) {
+            headers.extend(
+                RATE_LIMIT_HEADERS
+                    .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))),
+            );
+        }
         headers
             .extend(content_type.and_then(|value| Some((CONTENT_TYPE, HeaderValue::try_from(value).ok()?))));
         headers.extend(self.retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
@@ -97,6 +110,13 @@ impl Fault {
     }
 }
 
+/// The headers of HubSpot's APIs for an app whose calls of the last ten seconds are used up (HubSpot's usage guidelines).
+const RATE_LIMIT_HEADERS: [(&str, &str); 3] = [
+    ("x-hubspot-ratelimit-interval-milliseconds", "10000"),
+    ("x-hubspot-ratelimit-max", "110"),
+    ("x-hubspot-ratelimit-remaining", "0"),
+];
+
 /// Returns the error that HubSpot sends with this status.
 fn typical_error(status: StatusCode) -> Box<ApiError> {
     let code = match status.as_u16() {
@@ -121,7 +141,6 @@ fn typical_error(status: StatusCode) -> Box<ApiError> {
 mod tests {
     use hs_oauth_core::{Endpoint, Error, Introspection, NextStep, Operation, Refresh};
 
-    use super::super::Target;
     use super::*;
     use crate::settings::Rotation;
     use crate::testing::{ALL_VERSIONS, Harness, json, refresh_token};

@@ -20,9 +20,16 @@ pub enum Target {
     AccountInfo,
     /// `DELETE /appinstalls/{version}/external-install`. Only a fault with this target affects it.
     Uninstall,
+    /// Any request under `/crm/`. Only a fault with this target affects it.
+    Crm,
 }
 
 impl Target {
+    /// Returns whether this is a call with an account's access token, and not one to the token API.
+    pub(crate) fn needs_bearer(self) -> bool {
+        matches!(self, Self::AccountInfo | Self::Uninstall | Self::Crm)
+    }
+
     /// Returns the operation that a request asks for.
     pub(crate) fn from_received(received: &Received) -> Option<Self> {
         Some(match received.call {

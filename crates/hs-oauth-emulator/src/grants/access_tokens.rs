@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hs_oauth_core::{AccessToken, Scopes, Timestamp};
+use hs_oauth_core::{Scopes, Timestamp};
 
 /// How long after its expiry an access token is remembered. Until then it is reported as expired, and as unknown later.
 const REMEMBERED_AFTER_EXPIRY: Duration = Duration::from_secs(600);
@@ -16,17 +16,28 @@ pub(super) struct AccessTokens {
 }
 
 pub(super) struct IssuedAccessToken {
-    /// The id of the grant; `None` if the token was issued to the app itself.
-    pub(super) grant: Option<u64>,
+    pub(super) owner: Owner,
     pub(super) scopes: Scopes,
     pub(super) expires_at: Timestamp,
 }
 
+/// For whom an access token was issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// For the account of the grant with this id.
+    Grant(u64),
+    /// For the app itself, which has this client id.
+    App(Arc<str>),
+}
+
 impl AccessTokens {
-    pub(super) fn insert(&mut self, token: &AccessToken, issued: IssuedAccessToken) {
-        let key: Arc<str> = token.expose().into();
-        self.by_age.push_back(Arc::clone(&key));
-        self.issued.insert(key, issued);
+    pub(super) fn insert(&mut self, token: Arc<str>, issued: IssuedAccessToken) {
+        self.by_age.push_back(Arc::clone(&token));
+        self.issued.insert(token, issued);
+    }
+
+    pub(super) fn oldest_first(&self) -> impl Iterator<Item = (&Arc<str>, &IssuedAccessToken)> {
+        self.by_age.iter().filter_map(|token| self.issued.get_key_value(token))
     }
 
     pub(super) fn get(&self, token: &str) -> Option<&IssuedAccessToken> {

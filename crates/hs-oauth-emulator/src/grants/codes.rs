@@ -17,6 +17,7 @@ const MAX_CODES: usize = 10_000;
 
 /// What a user consented to.
 pub(crate) struct Consent {
+    pub(crate) client_id: String,
     pub(crate) hub_id: i64,
     pub(crate) scopes: Scopes,
     pub(crate) redirect_uri: String,
@@ -29,12 +30,12 @@ pub(super) struct Codes {
     by_age: VecDeque<Arc<str>>,
 }
 
-struct IssuedCode {
-    consent: Consent,
-    expires_at: Timestamp,
-    is_used: bool,
+pub(super) struct IssuedCode {
+    pub(super) consent: Consent,
+    pub(super) expires_at: Timestamp,
+    pub(super) is_used: bool,
     /// The id of the grant that the exchange of the code created.
-    grant: Option<u64>,
+    pub(super) grant: Option<u64>,
 }
 
 impl Codes {
@@ -53,17 +54,29 @@ impl Codes {
             oldest.map(|code| self.issued.remove(&code));
         }
         let code = generator.code();
-        let key: Arc<str> = code.expose().into();
-        self.by_age.push_back(Arc::clone(&key));
         let issued = IssuedCode { consent, expires_at: now.plus(self.lifetime), is_used: false, grant: None };
-        self.issued.insert(key, issued);
+        self.insert(code.expose().into(), issued);
         code
+    }
+
+    pub(super) fn insert(&mut self, code: Arc<str>, issued: IssuedCode) {
+        self.by_age.push_back(Arc::clone(&code));
+        self.issued.insert(code, issued);
+    }
+
+    pub(super) fn oldest_first(&self) -> impl Iterator<Item = (&Arc<str>, &IssuedCode)> {
+        self.by_age.iter().filter_map(|code| self.issued.get_key_value(code))
     }
 
     fn can_forget_oldest(&self, now: Timestamp) -> bool {
         let oldest = self.by_age.front().map(|code| self.issued.get(code));
         oldest
             .is_some_and(|code| code.is_none_or(|code| code.expires_at.plus(REMEMBERED_AFTER_EXPIRY) <= now))
+    }
+
+    /// Returns whether a code was issued to this app.
+    pub(super) fn is_of_app(&self, code: &Code, client_id: &str) -> bool {
+        self.issued.get(code.expose()).is_some_and(|issued| issued.consent.client_id == client_id)
     }
 
     /// Returns the account and the scopes that the user consented to. The code is used up, even if this returns an
@@ -113,8 +126,12 @@ impl Codes {
         self.issued.get_mut(code.expose())?.grant.take()
     }
 
-    pub(super) fn remove_hub(&mut self, hub_id: i64) {
-        self.issued.retain(|_, code| code.consent.hub_id != hub_id);
+    /// Removes the codes of an account, or only those that were issued to one app.
+    pub(super) fn remove_hub(&mut self, hub_id: i64, client_id: Option<&str>) {
+        self.issued.retain(|_, code| {
+            let is_of_app = client_id.is_none_or(|client_id| code.consent.client_id == client_id);
+            code.consent.hub_id != hub_id || !is_of_app
+        });
     }
 
     #[cfg(test)]

@@ -10,6 +10,8 @@ pub(crate) enum GrantError {
     WrongCodeVerifier,
     /// The refresh token was never issued, or was replaced, or its grant has ended.
     UnknownRefreshToken,
+    /// The refresh token was issued to another app.
+    OtherApp,
     /// A scope was requested that was not granted.
     ScopeNotGranted,
     /// The account was deleted.

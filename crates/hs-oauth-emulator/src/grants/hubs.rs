@@ -93,8 +93,8 @@ impl Hubs {
         self.all.get_mut(&hub_id).map(|hub| hub.grants.remove(&grant));
     }
 
-    /// Removes and returns the ids of all grants of an account.
-    pub(super) fn take_grants(&mut self, hub_id: i64) -> BTreeSet<u64> {
-        self.all.get_mut(&hub_id).map(|hub| std::mem::take(&mut hub.grants)).unwrap_or_default()
+    /// Returns the ids of all grants of an account.
+    pub(super) fn grants_of(&self, hub_id: i64) -> impl Iterator<Item = u64> {
+        self.all.get(&hub_id).into_iter().flat_map(|hub| hub.grants.iter().copied())
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use http::Uri;
 use percent_encoding::percent_decode_str;
 
+use crate::apps::RegisteredApp;
 use crate::settings::Settings;
 use crate::token_generator::TokenGenerator;
 
@@ -44,9 +45,13 @@ impl Mask<'_> {
 
     /// Returns text from a place where no secret belongs. It is masked only if a client put a secret there by mistake.
     pub(crate) fn public(self, text: &str) -> String {
-        let Settings { client_id, redirect_uris, .. } = self.settings;
-        let is_of_the_app = text == client_id || redirect_uris.iter().any(|uri| text == uri);
-        let is_masked = if is_of_the_app { self.has_client_secret(text) } else { self.has_secret(text) };
+        let is_of =
+            |app: RegisteredApp<'_>| text == app.client_id || app.redirect_uris.iter().any(|uri| text == uri);
+        let is_masked = if self.settings.apps().any(is_of) {
+            self.has_client_secret(text)
+        } else {
+            self.has_secret(text)
+        };
         if is_masked { self.secret(text) } else { text.to_owned() }
     }
 
@@ -56,8 +61,8 @@ impl Mask<'_> {
         if text.is_empty() {
             return String::new();
         }
-        let is_short =
-            text.len() < 16 || (self.settings.client_secret.len() < 16 && self.has_client_secret(text));
+        let short_secrets = || self.settings.apps().filter(|app| app.client_secret.len() < 16);
+        let is_short = text.len() < 16 || short_secrets().any(|app| has_secret_of(app, text));
         let shown = if is_short { 0 } else { 4 };
         let mut masked: String = text.chars().take(shown).filter(|char| !char.is_control()).collect();
         let _ = write!(masked, "…#{}", self.token_generator.fingerprint(text));
@@ -73,9 +78,12 @@ impl Mask<'_> {
     }
 
     fn has_client_secret(self, text: &str) -> bool {
-        let secret = self.settings.client_secret.as_str();
-        !secret.is_empty() && decodings(text).any(|text| text.contains(secret))
+        self.settings.apps().any(|app| has_secret_of(app, text))
     }
+}
+
+fn has_secret_of(app: RegisteredApp<'_>, text: &str) -> bool {
+    !app.client_secret.is_empty() && decodings(text).any(|text| text.contains(app.client_secret))
 }
 
 /// Returns every text that `text` can stand for: itself, itself percent-decoded, and itself percent-decoded with spaces

@@ -14,6 +14,8 @@ const MAX_INSTALLS: usize = 100;
 /// An install that began on the Marketplace page.
 #[derive(Clone)]
 pub(crate) struct MarketplaceInstall {
+    /// The app that is installed.
+    pub(crate) client_id: String,
     pub(crate) hub_id: i64,
     pub(crate) partner_sign_in: bool,
     /// The registered redirect URI that the browser was sent to.
@@ -75,7 +77,8 @@ impl MarketplaceInstall {
 
 impl Serialize for MarketplaceInstall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("MarketplaceInstall", 9)?;
+        let mut fields = serializer.serialize_struct("MarketplaceInstall", 10)?;
+        fields.serialize_field("client_id", &self.client_id)?;
         fields.serialize_field("hub_id", &self.hub_id)?;
         fields.serialize_field("partner_sign_in", &self.partner_sign_in)?;
         fields.serialize_field("install_url", &self.install_url)?;

@@ -4,6 +4,7 @@ use hs_oauth_core::Scope;
 
 use super::installs::{MarketplaceInstall, MarketplaceInstalls};
 use super::{MarketplaceScopes, install_urls};
+use crate::apps::RegisteredApp;
 use crate::consent::offer::Offer;
 use crate::consent::page::push_account;
 use crate::html::{document, escaped, push};
@@ -15,20 +16,26 @@ const MAX_SHOWN: usize = 10;
 /// Returns the page that starts installs and lists the newest ones.
 pub(super) fn marketplace_page(
     settings: &Settings,
+    app: RegisteredApp<'_>,
     offer: &Offer<'_>,
     scopes: &MarketplaceScopes,
     installs: &MarketplaceInstalls,
 ) -> String {
-    let app = escaped(&settings.app_name);
+    let name = escaped(app.name);
+    let client_id =
+        format!("<input type=\"hidden\" name=\"client_id\" value=\"{}\">", escaped(app.client_id));
     let mut html = format!(
-        "<h1>Install {app} from the Marketplace</h1>\
+        "<h1>Install {name} from the Marketplace</h1>\
          <p>Here the emulator plays HubSpot's Marketplace. It sends your browser to the app, and watches what the app does until the \
-         browser is back.</p>{}<form method=\"post\" action=\"/marketplace\">",
-        if offer.needs_filter() { "<form id=\"filter\" action=\"/marketplace\"></form>" } else { "" },
+         browser is back.</p>{}<form method=\"post\" action=\"/marketplace\">{client_id}",
+        match offer.needs_filter() {
+            true => format!("<form id=\"filter\" action=\"/marketplace\">{client_id}</form>"),
+            false => String::new(),
+        },
     );
     push_account(&mut html, settings, offer);
-    let has_install_url = push_install_urls(&mut html, settings);
-    push_scopes(&mut html, settings, scopes);
+    let has_install_url = push_install_urls(&mut html, settings, app);
+    push_scopes(&mut html, app, scopes);
     let disabled = if offer.hubs.is_empty() || !has_install_url { " disabled" } else { "" };
     push(
         &mut html,
@@ -43,12 +50,26 @@ pub(super) fn marketplace_page(
         newest.for_each(|install| push_install(&mut html, install));
         html.push_str("</section>");
     }
-    document(&format!("Install {app}"), &html)
+    let others = settings.apps().filter(|other| other.client_id != app.client_id);
+    let others: Vec<_> = others.map(|app| (app.name, query(app.client_id))).collect();
+    if !others.is_empty() {
+        html.push_str("<section><h2>Other apps</h2><ul>");
+        for (name, query) in others {
+            push(&mut html, format_args!("<li><a href=\"/marketplace?{query}\">{}</a></li>", escaped(name)));
+        }
+        html.push_str("</ul></section>");
+    }
+    document(&format!("Install {name}"), &html)
+}
+
+/// Returns the query that chooses an app.
+fn query(client_id: &str) -> String {
+    form_urlencoded::Serializer::new(String::new()).append_pair("client_id", client_id).finish()
 }
 
 /// Appends the choice of the install URL. Returns whether there is one.
-fn push_install_urls(html: &mut String, settings: &Settings) -> bool {
-    let mut urls = install_urls(settings).peekable();
+fn push_install_urls(html: &mut String, settings: &Settings, app: RegisteredApp<'_>) -> bool {
+    let mut urls = install_urls(settings, app).peekable();
     let Some(first) = urls.next() else {
         html.push_str("<p>The app has registered no redirect URI that could be its install URL.</p>");
         return false;
@@ -80,9 +101,9 @@ fn push_install_urls(html: &mut String, settings: &Settings) -> bool {
     true
 }
 
-fn push_scopes(html: &mut String, settings: &Settings, scopes: &MarketplaceScopes) {
+fn push_scopes(html: &mut String, app: RegisteredApp<'_>, scopes: &MarketplaceScopes) {
     html.push_str("<section><h2>Scopes</h2><p>");
-    html.push_str(match settings.registered_scopes {
+    html.push_str(match app.scopes {
         Some(_) => "The required scopes of the app, and those optional ones that the account can grant.",
         None => "The app has registered no scopes (<code>--required-scopes</code>), so it gets <code>oauth</code> alone.",
     });

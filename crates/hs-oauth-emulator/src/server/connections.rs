@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::net::TcpListener;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hs_oauth_core::Timestamp;
 use http::header::CONNECTION;
@@ -16,14 +17,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::host;
+use super::log_line::{LogFormat, LogLine};
 use super::response_body::ResponseBody;
 use super::waiting::{Connection, Waiting};
 use super::webhook_sender;
 use crate::delivery::{Cut, Delivery};
 use crate::emulator::Emulator;
 use crate::journal::Mask;
+use crate::responses::Reason;
 use crate::routes::MAX_BODY_SIZE;
 use crate::settings::Settings;
 use crate::token_generator::TokenGenerator;
@@ -32,14 +36,27 @@ use crate::webhook::SignedWebhook;
 /// How long a client may take to send its headers, and again to send its body.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long the server still serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Serving,
+    /// No new connections are accepted, and requests in flight may finish for so long.
+    Finishing(Duration),
+    /// Everything ends at once.
+    Stopped,
+}
+
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) emulator: Mutex<Emulator>,
+    /// Whether the emulator may have changed since it was saved.
+    pub(super) has_changed: AtomicBool,
     pub(super) settings: Settings,
     /// Makes the fingerprints of masked secrets in log lines.
     pub(super) token_generator: TokenGenerator,
     pub(super) clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     pub(super) log: Box<dyn Fn(&str) + Send + Sync>,
+    pub(super) log_format: LogFormat,
     /// Whether requests for other hosts are refused.
     pub(super) checks_host: bool,
     pub(super) waiting: Arc<Waiting>,
@@ -52,18 +69,22 @@ impl Shared {
     }
 }
 
-/// Serves every connection until `stopped` becomes true.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+/// Serves every connection until the phase is another one than [`Phase::Serving`], and then finishes as it says.
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut phases: watch::Receiver<Phase>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
         return;
     };
+    let mut connections = JoinSet::new();
+    let of_connections = phases.clone();
     let accept = async {
         loop {
+            while connections.try_join_next().is_some() {}
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let _ = stream.set_nodelay(true);
                     let connection = Connection::new(Arc::clone(&shared.waiting));
-                    tokio::spawn(serve_connection(stream, Arc::clone(&shared), connection));
+                    let phases = of_connections.clone();
+                    connections.spawn(serve_connection(stream, Arc::clone(&shared), connection, phases));
                 }
                 // The client has closed the connection already.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -73,9 +94,19 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stoppe
             }
         }
     };
-    let accept = pin!(accept);
-    let stop = pin!(stopped.wait_for(|stop| *stop));
-    first_of(accept, stop).await;
+    first_of(pin!(accept), pin!(end_of_serving(&mut phases))).await;
+    drop(listener);
+    let phase = *phases.borrow();
+    if let Phase::Finishing(grace) = phase {
+        let finish = async { while connections.join_next().await.is_some() {} };
+        let stop = async { _ = phases.wait_for(|phase| *phase == Phase::Stopped).await };
+        let _ = tokio::time::timeout(grace, first_of(pin!(finish), pin!(stop))).await;
+    }
+}
+
+/// Returns when no new connections are to be accepted any more.
+async fn end_of_serving(phases: &mut watch::Receiver<Phase>) {
+    let _ = phases.wait_for(|phase| *phase != Phase::Serving).await;
 }
 
 /// Returns as soon as one of the two futures is ready.
@@ -87,7 +118,12 @@ async fn first_of<A: Future, B: Future>(mut a: Pin<&mut A>, mut b: Pin<&mut B>) 
     .await;
 }
 
-async fn serve_connection(stream: tokio::net::TcpStream, shared: Arc<Shared>, connection: Connection) {
+async fn serve_connection(
+    stream: tokio::net::TcpStream,
+    shared: Arc<Shared>,
+    connection: Connection,
+    mut phases: watch::Receiver<Phase>,
+) {
     let connection = Arc::new(connection);
     let of_service = Arc::clone(&connection);
     let service = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&of_service), request));
@@ -95,8 +131,19 @@ async fn serve_connection(stream: tokio::net::TcpStream, shared: Arc<Shared>, co
         .timer(TokioTimer::new())
         .header_read_timeout(READ_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
+    let mut served = pin!(served);
+    let mut end_of_serving = pin!(end_of_serving(&mut phases));
+    let mut is_finishing = false;
     // An error ends only this connection, so it is ignored.
-    first_of(pin!(served), pin!(connection.closed())).await;
+    let served = pin!(std::future::poll_fn(|cx| {
+        if !is_finishing && end_of_serving.as_mut().poll(cx).is_ready() {
+            is_finishing = true;
+            // It ends at once if it is idle, and else after the response.
+            served.as_mut().graceful_shutdown();
+        }
+        served.as_mut().poll(cx).map(drop)
+    }));
+    first_of(served, pin!(connection.closed())).await;
 }
 
 /// Makes hyper close the connection without a response.
@@ -108,6 +155,7 @@ async fn respond(
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, BreakConnection> {
+    let started = Instant::now();
     let (head, incoming) = request.into_parts();
     let (body, is_whole) = match tokio::time::timeout(READ_TIMEOUT, read_body(incoming)).await {
         Ok(Ok(read)) => read,
@@ -118,12 +166,13 @@ async fn respond(
     let (method, path) = (mask.public(head.method.as_str()), mask.path(&head.uri));
     let request = Request::from_parts(head, body);
 
+    let time = (shared.clock)();
     let refused = if shared.checks_host { host::check(&request).err() } else { None };
-    let now = (shared.clock)();
     let mut response = match refused {
         Some(error) => shared.lock().refuse(error),
-        None => shared.lock().handle(now, request),
+        None => shared.lock().handle(time, request),
     };
+    shared.has_changed.store(true, Ordering::SeqCst);
     if let Some(SignedWebhook(webhook)) = response.extensions_mut().remove() {
         response = match webhook_sender::send(webhook).await {
             Ok(came_back) => came_back,
@@ -134,12 +183,17 @@ async fn respond(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let delivery = Delivery::from_response(&response);
-    let status = response.status().as_u16();
-    match delivery.cut {
-        Some(Cut::NoResponse) => (shared.log)(&format!("{method} {path} dropped")),
-        Some(Cut::Body(bytes)) => (shared.log)(&format!("{method} {path} {status} cut after {bytes} bytes")),
-        None => (shared.log)(&format!("{method} {path} {status}")),
-    }
+    let status = (delivery.cut != Some(Cut::NoResponse)).then(|| response.status().as_u16());
+    let reason = response.extensions_mut().remove().map(|Reason(reason)| mask.public(&reason));
+    let line = LogLine {
+        time,
+        method: &method,
+        path: &path,
+        status,
+        duration: started.elapsed(),
+        reason: reason.as_deref(),
+    };
+    (shared.log)(&line.write(shared.log_format));
     // A sleep of no time would still wait for the next tick of the timer, a millisecond or two.
     if !delivery.delay.is_zero() {
         tokio::time::sleep(delivery.delay).await;

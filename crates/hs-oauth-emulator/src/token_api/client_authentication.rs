@@ -2,18 +2,22 @@ use hs_oauth_core::server::PresentedClient;
 use hs_oauth_core::{ApiError, Credential};
 use http::StatusCode;
 
+use crate::apps::RegisteredApp;
 use crate::responses::error;
 use crate::settings::Settings;
 
-/// Checks the client id and the client secret of a request. Only those in the body count. On `v1`, a client
-/// secret in the query counts too.
-pub(super) fn authenticate(settings: &Settings, client: &PresentedClient) -> Result<(), Box<ApiError>> {
+/// Returns the app whose client id and client secret came with a request. Only those in the body count. On `v1`, a client secret in the
+/// query counts too.
+pub(super) fn authenticate<'s>(
+    settings: &'s Settings,
+    client: &PresentedClient,
+) -> Result<RegisteredApp<'s>, Box<ApiError>> {
     let invalid_client = |code, message| Err(error(StatusCode::BAD_REQUEST, "invalid_client", code, message));
-    if client.client_id.as_deref() != Some(&settings.client_id) {
+    let Some(app) = client.client_id.as_deref().and_then(|client_id| settings.app(client_id)) else {
         return invalid_client("BAD_CLIENT_ID", "missing or unknown client id");
-    }
+    };
     match &client.credential {
-        Credential::Secret(secret) if secret.expose() == settings.client_secret => Ok(()),
+        Credential::Secret(secret) if secret.expose() == app.client_secret => Ok(app),
         Credential::Assertion(_) => {
             invalid_client("BAD_CLIENT_SECRET", "the emulator knows no key to verify an assertion with")
         }

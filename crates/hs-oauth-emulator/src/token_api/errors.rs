@@ -22,6 +22,9 @@ pub(super) fn from_grant_error(grant_error: GrantError) -> Box<ApiError> {
         GrantError::UnknownRefreshToken => {
             ("invalid_grant", "BAD_REFRESH_TOKEN", "refresh token is invalid, expired or revoked")
         }
+        GrantError::OtherApp => {
+            ("invalid_grant", "BAD_REFRESH_TOKEN", "refresh token was not issued to this client")
+        }
         GrantError::ScopeNotGranted => {
             ("invalid_scope", "BAD_SCOPES", "a scope was asked for that was not granted")
         }

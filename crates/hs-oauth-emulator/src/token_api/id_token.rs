@@ -7,12 +7,17 @@ use crate::settings::Settings;
 
 /// Returns an unsigned ID token (RFC 7519 §6). The emulator has no key, and so nobody can mistake its ID token for one
 /// of HubSpot's.
-pub(super) fn unsigned_id_token(settings: &Settings, now: Timestamp, tokens: &TokenSet) -> Option<IdToken> {
+pub(super) fn unsigned_id_token(
+    settings: &Settings,
+    now: Timestamp,
+    client_id: &str,
+    tokens: &TokenSet,
+) -> Option<IdToken> {
     let encode = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let header = encode(json!({ "alg": "none", "typ": "JWT" }));
     let claims = encode(json!({
         "iss": "hs-oauth-emulator",
-        "aud": settings.client_id,
+        "aud": client_id,
         "sub": settings.user.id.to_string(),
         "email": settings.user.email,
         "hub_id": tokens.hub_id,
