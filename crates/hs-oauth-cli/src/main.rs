@@ -12,16 +12,22 @@
 //! them. `environment` names the environment variables.
 
 mod commands;
+mod config_file;
 mod environment;
 mod failure;
+mod folders;
+mod kept_secret;
 mod lines;
 mod output;
 mod private_file;
+mod profile;
 mod report;
 mod secret;
+mod session;
 mod settings;
 mod signals;
 mod stdin;
+mod store;
 mod usage;
 
 use std::ffi::OsString;

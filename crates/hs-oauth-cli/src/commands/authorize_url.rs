@@ -38,7 +38,7 @@ pub(crate) struct AuthorizeUrl {
 
 impl AuthorizeUrl {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, Failure> {
-        if settings.mcp {
+        if settings.is_mcp()? {
             let has_scopes = !self.scope.is_empty() || !self.optional_scope.is_empty();
             if has_scopes || self.hub_id.is_some() || self.no_pkce {
                 return Err(Failure::usage(

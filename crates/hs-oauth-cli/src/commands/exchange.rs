@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use clap::Args;
 use hs_oauth_blocking::{AuthorizationCode, Code, CodeVerifier, PendingAuthorization};
 
-use crate::environment::{CODE, CODE_VERIFIER};
+use crate::environment::{CODE, CODE_VERIFIER, REDIRECT_URI};
 use crate::failure::Failure;
 use crate::report::Report;
 use crate::settings::Settings;
@@ -38,7 +38,12 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, Failure> {
-        let client = settings.client()?;
+        let mut required = Vec::new();
+        if self.pending.is_none() {
+            required.push(&REDIRECT_URI);
+            required.extend(self.stdin.or(self.code).is_none().then_some(&CODE));
+        }
+        let client = settings.client_requiring(required)?;
         let code = match &self.pending {
             Some(path) => self.accept_callback(path)?,
             None => {

@@ -29,8 +29,8 @@ pub(crate) struct Refresh {
 impl Refresh {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, Failure> {
         let scopes = self.scope.join(" ").parse()?;
-        let client = settings.client()?;
         let from_stdin = self.stdin.or(self.refresh_token).is_some();
+        let client = settings.client_requiring((!from_stdin).then_some(&REFRESH_TOKEN))?;
         let sent = RefreshToken::new(secret::read(&REFRESH_TOKEN, from_stdin)?)?;
         signals::defer();
         let tokens = client.call(&hs_oauth_blocking::Refresh::new(sent.clone()).with_scopes(scopes))?;

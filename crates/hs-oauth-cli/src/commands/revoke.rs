@@ -23,8 +23,9 @@ pub(crate) struct Revoke {
 
 impl Revoke {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, Failure> {
-        let client = settings.client()?;
-        let token = secret::read(&REFRESH_TOKEN, self.stdin.or(self.refresh_token).is_some())?;
+        let from_stdin = self.stdin.or(self.refresh_token).is_some();
+        let client = settings.client_requiring((!from_stdin).then_some(&REFRESH_TOKEN))?;
+        let token = secret::read(&REFRESH_TOKEN, from_stdin)?;
         client.revoke(&RefreshToken::new(token)?)?;
         let report = Report::new(&serde_json::json!({ "revoked": true }))?;
         Ok(report.with_note(
