@@ -1,11 +1,19 @@
 //! The commands. Each one is a file of its own, which declares its flags and makes its [`Report`].
 
+mod api;
 mod authorize_url;
 mod client_credentials;
 mod exchange;
 mod introspect;
+mod list;
+mod login;
+mod logout;
+mod recheck;
 mod refresh;
 mod revoke;
+mod status;
+mod token;
+mod uninstall;
 
 use clap::Subcommand;
 
@@ -16,6 +24,14 @@ use crate::settings::Settings;
 /// A command with its flags.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Login(login::Login),
+    Token(token::Token),
+    List(list::List),
+    Status(status::Status),
+    Api(api::Api),
+    Logout(logout::Logout),
+    Uninstall(uninstall::Uninstall),
+    Recheck(recheck::Recheck),
     AuthorizeUrl(authorize_url::AuthorizeUrl),
     Exchange(exchange::Exchange),
     Refresh(refresh::Refresh),
@@ -28,6 +44,14 @@ impl Command {
     /// Runs the command for the app that the settings describe.
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, Failure> {
         match self {
+            Self::Login(command) => command.run(settings),
+            Self::Token(command) => command.run(settings),
+            Self::List(command) => command.run(settings),
+            Self::Status(command) => command.run(settings),
+            Self::Api(command) => command.run(settings),
+            Self::Logout(command) => command.run(settings),
+            Self::Uninstall(command) => command.run(settings),
+            Self::Recheck(command) => command.run(settings),
             Self::AuthorizeUrl(command) => command.run(settings),
             Self::Exchange(command) => command.run(settings),
             Self::Refresh(command) => command.run(settings),

@@ -28,6 +28,10 @@ pub(crate) enum Failure {
     TokensLost(io::Error),
     /// Something failed on this machine.
     Other(String),
+    /// Something did not happen in time. Nothing is wrong, and the same command may succeed later.
+    TimedOut(String),
+    /// The account has no tokens that can be used, as this text says.
+    NotConnected(String),
 }
 
 impl Failure {
@@ -52,13 +56,23 @@ impl Failure {
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            _ => match self.next_step() {
-                NextStep::Reauthorize | NextStep::RestartAuthorization => 3,
-                NextStep::FixConfiguration => 4,
-                NextStep::RetryAfter(_) => 5,
-                NextStep::ReportBug => 1,
-            },
+            _ => Self::status_of(self.next_step()),
         }
+    }
+
+    /// Returns the exit status that asks for this step.
+    pub(crate) const fn status_of(step: NextStep) -> u8 {
+        match step {
+            NextStep::Reauthorize | NextStep::RestartAuthorization => 3,
+            NextStep::FixConfiguration => 4,
+            NextStep::RetryAfter(_) => 5,
+            NextStep::ReportBug => 1,
+        }
+    }
+
+    /// Returns what happened, for a page in the browser: without the advice, which is for the terminal.
+    pub(crate) fn brief(error: &TokenError) -> String {
+        without_advice(error)
     }
 
     /// Returns what to do next, in words.
@@ -167,6 +181,8 @@ impl Failure {
             Self::Call(error) => error.next_step(),
             Self::Token(error) => error.next_step(),
             Self::Store(error) => error.next_step(),
+            Self::TimedOut(_) => NextStep::RetryAfter(None),
+            Self::NotConnected(_) => NextStep::Reauthorize,
             Self::NotPrinted { .. } | Self::TokensLost(_) | Self::Other(_) => NextStep::ReportBug,
         }
     }
@@ -180,6 +196,8 @@ impl Failure {
             Self::Call(error) | Self::Token(TokenError::Call(error)) => call_code(error),
             Self::Token(error) => error.name(),
             Self::Store(_) => "store",
+            Self::TimedOut(_) => "timeout",
+            Self::NotConnected(_) => "not_installed",
             Self::NotPrinted { .. } | Self::TokensLost(_) | Self::Other(_) => "other",
         }
     }
@@ -208,7 +226,9 @@ impl fmt::Display for Failure {
     /// Writes what happened, without the advice.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) | Self::Other(text) => f.write_str(text),
+            Self::Usage(text) | Self::Other(text) | Self::TimedOut(text) | Self::NotConnected(text) => {
+                f.write_str(text)
+            }
             Self::Callback(error) => error.fmt(f),
             Self::NotPrinted { error, .. } => write!(f, "could not write to standard output: {error}"),
             Self::TokensLost(error) => {

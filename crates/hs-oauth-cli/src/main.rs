@@ -11,14 +11,24 @@
 //! Every command is a file in `commands` and returns a [`Report`](report::Report) or a [`Failure`]. `output` prints
 //! them. `environment` names the environment variables.
 
+mod account_status;
+mod accounts;
+mod browser;
+mod callback;
+mod callback_server;
 mod commands;
 mod config_file;
+mod confirm;
+mod consent;
+mod duration;
 mod environment;
 mod failure;
 mod folders;
 mod kept_secret;
 mod lines;
+mod online;
 mod output;
+mod page;
 mod private_file;
 mod profile;
 mod report;
@@ -29,6 +39,7 @@ mod signals;
 mod stdin;
 mod store;
 mod usage;
+mod waiting;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -96,7 +107,7 @@ fn main() -> ExitCode {
         Err(failure) => (Output::from_arguments(&arguments), Err(failure)),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit_status) => ExitCode::from(exit_status),
         Err(failure) => ExitCode::from(output.print_failure(&failure)),
     }
 }

@@ -1,6 +1,8 @@
 //! What a command works with that uses kept tokens: the profile, its store, and a token manager over that.
 
-use hs_oauth_blocking::{App, Client, Credential, TokenManager};
+use std::time::Duration;
+
+use hs_oauth_blocking::{App, Client, Credential, TIMEOUT, TokenManager};
 
 use crate::config_file::AppSettings;
 use crate::environment::{API_BASE, CLIENT_ID, CLIENT_SECRET, Variable};
@@ -9,6 +11,7 @@ use crate::kept_secret::KeptSecret;
 use crate::profile::Profile;
 use crate::settings::{Resolved, Settings};
 use crate::store::{self, Store};
+use crate::{accounts, signals, waiting};
 
 /// A profile whose store is open, for an app whose secret is known.
 #[derive(Debug)]
@@ -30,18 +33,50 @@ impl Session {
         Self::open_resolved(settings.resolve()?, more)
     }
 
-    /// Does the same with settings that were put together before.
+    /// Opens the store of the profile that the settings name, if something was ever stored in it.
+    pub(crate) fn open_existing(settings: &Settings) -> Result<(Self, Store), Failure> {
+        Self::open_existing_within(settings, TIMEOUT)
+    }
+
+    /// Does the same, for requests that may take this long.
+    pub(crate) fn open_existing_within(
+        settings: &Settings,
+        timeout: Duration,
+    ) -> Result<(Self, Store), Failure> {
+        let resolved = settings.resolve()?;
+        match store::folder(&resolved.profile).exists() {
+            true => Self::open_within(resolved, [], timeout),
+            false => Err(accounts::none_connected(&resolved.profile)),
+        }
+    }
+
+    /// Does the same as [`open`](Self::open) with settings that were put together before.
     pub(crate) fn open_resolved(
         resolved: Resolved,
         more: impl IntoIterator<Item = &'static Variable>,
     ) -> Result<(Self, Store), Failure> {
+        Self::open_within(resolved, more, TIMEOUT)
+    }
+
+    fn open_within(
+        resolved: Resolved,
+        more: impl IntoIterator<Item = &'static Variable>,
+        timeout: Duration,
+    ) -> Result<(Self, Store), Failure> {
         resolved.require([&CLIENT_ID, &CLIENT_SECRET].into_iter().chain(more))?;
         check_profile(&resolved)?;
-        let client = Client::new(resolved.app_with_secret()?);
+        let client = Client::new(resolved.app_with_secret()?).with_timeout(timeout);
         let store = store::open(&resolved.profile)?;
         let manager = TokenManager::builder(client, Store::clone(&store));
         let manager = manager.with_user_level(resolved.app.user_level).build();
         Ok((Self { profile: resolved.profile, manager, settings: resolved.app }, store))
+    }
+
+    /// Asks the manager for something that may renew tokens. A signal meanwhile does not end the program, since tokens may have been
+    /// issued already. If it takes long, the terminal says what is waited for.
+    pub(crate) fn ask<T>(&self, ask: impl FnOnce(&TokenManager) -> T) -> T {
+        signals::defer();
+        waiting::for_hubspot(self.app(), || ask(&self.manager))
     }
 
     /// Returns the app.

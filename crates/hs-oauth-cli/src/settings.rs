@@ -101,21 +101,9 @@ impl Settings {
         Ok(Client::new(resolved.app_with_secret()?))
     }
 
-    /// Returns the app without its secret, which is enough for an authorization URL. The redirect URI is required.
-    pub(crate) fn public_app(&self) -> Result<App, Failure> {
-        let resolved = self.resolve()?;
-        resolved.require([&CLIENT_ID, &REDIRECT_URI])?;
-        resolved.public_app()
-    }
-
     /// Returns the app's redirect URI, for the commands that require one.
     pub(crate) fn redirect_uri(app: &App) -> Result<&str, Failure> {
         app.redirect_uri().ok_or_else(|| Failure::missing(&REDIRECT_URI))
-    }
-
-    /// Returns whether the app is an MCP auth app, by its flag or by its profile.
-    pub(crate) fn is_mcp(&self) -> Result<bool, Failure> {
-        Ok(self.resolve()?.app.mcp)
     }
 }
 
