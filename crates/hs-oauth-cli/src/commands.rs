@@ -3,11 +3,16 @@
 mod api;
 mod authorize_url;
 mod client_credentials;
+mod completions;
+mod doctor;
 mod exchange;
+mod export;
 mod introspect;
 mod list;
 mod login;
 mod logout;
+mod man;
+mod profile;
 mod recheck;
 mod refresh;
 mod revoke;
@@ -32,12 +37,17 @@ pub(crate) enum Command {
     Logout(logout::Logout),
     Uninstall(uninstall::Uninstall),
     Recheck(recheck::Recheck),
+    Doctor(doctor::Doctor),
+    Export(export::Export),
+    Profile(profile::Profile),
     AuthorizeUrl(authorize_url::AuthorizeUrl),
     Exchange(exchange::Exchange),
     Refresh(refresh::Refresh),
     ClientCredentials(client_credentials::ClientCredentials),
     Introspect(introspect::Introspect),
     Revoke(revoke::Revoke),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Command {
@@ -52,12 +62,17 @@ impl Command {
             Self::Logout(command) => command.run(settings),
             Self::Uninstall(command) => command.run(settings),
             Self::Recheck(command) => command.run(settings),
+            Self::Doctor(command) => command.run(settings),
+            Self::Export(command) => command.run(settings),
+            Self::Profile(command) => command.run(settings),
             Self::AuthorizeUrl(command) => command.run(settings),
             Self::Exchange(command) => command.run(settings),
             Self::Refresh(command) => command.run(settings),
             Self::ClientCredentials(command) => command.run(settings),
             Self::Introspect(command) => command.run(settings),
             Self::Revoke(command) => command.run(settings),
+            Self::Completions(command) => command.run(),
+            Self::Man(command) => command.run(),
         }
     }
 }

@@ -41,6 +41,14 @@ impl KeptSecret {
         profile.folder().join(self.file_name())
     }
 
+    /// Returns in words where it is kept, or that it is not.
+    pub(crate) fn place(self, profile: &Profile) -> Result<String, Failure> {
+        Ok(match self.read(profile)? {
+            Some(_) => self.path(profile).display().to_string(),
+            None => "not kept".to_owned(),
+        })
+    }
+
     /// Reads it, if it is kept.
     pub(crate) fn read(self, profile: &Profile) -> Result<Option<String>, Failure> {
         let path = self.path(profile);

@@ -16,6 +16,7 @@ mod accounts;
 mod browser;
 mod callback;
 mod callback_server;
+mod check;
 mod commands;
 mod config_file;
 mod confirm;

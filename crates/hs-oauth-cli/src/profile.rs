@@ -40,6 +40,19 @@ impl Profile {
         Ok(Self { name: name.to_owned(), settings, folder: folders::state()?.join(name) })
     }
 
+    /// Returns the failure of a command that needs a profile which does not exist.
+    pub(crate) fn unknown(&self) -> Result<Failure, Failure> {
+        let names: Vec<_> = Self::all()?.into_iter().map(|profile| profile.name).collect();
+        let there_are = match names.is_empty() {
+            true => "there is none".to_owned(),
+            false => format!("there are {}", names.join(", ")),
+        };
+        Ok(Failure::usage(format!(
+            "there is no profile {}; {there_are}: `hs-oauth login` makes one",
+            self.name
+        )))
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

@@ -22,17 +22,6 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens the store of the profile that the settings name, and creates it if it is missing. `more` are values that the command
-    /// requires besides the client id and the client secret.
-    ///
-    /// Fails if the profile is about another app, or about another server: its tokens are sent nowhere else.
-    pub(crate) fn open(
-        settings: &Settings,
-        more: impl IntoIterator<Item = &'static Variable>,
-    ) -> Result<(Self, Store), Failure> {
-        Self::open_resolved(settings.resolve()?, more)
-    }
-
     /// Opens the store of the profile that the settings name, if something was ever stored in it.
     pub(crate) fn open_existing(settings: &Settings) -> Result<(Self, Store), Failure> {
         Self::open_existing_within(settings, TIMEOUT)
@@ -50,8 +39,11 @@ impl Session {
         }
     }
 
-    /// Does the same as [`open`](Self::open) with settings that were put together before.
-    pub(crate) fn open_resolved(
+    /// Opens the store of the profile, and creates it if it is missing. `more` are values that the command requires besides the client id
+    /// and the client secret.
+    ///
+    /// Fails if the profile is about another app, or about another server: its tokens are sent nowhere else.
+    pub(crate) fn open(
         resolved: Resolved,
         more: impl IntoIterator<Item = &'static Variable>,
     ) -> Result<(Self, Store), Failure> {

@@ -113,6 +113,12 @@ impl Resolved {
         Self { profile: profile.clone(), app: settings.clone(), secret_from_stdin: false }
     }
 
+    /// Returns the same settings with a client id in the place of the one that is missing, so that the others can be looked at.
+    pub(crate) fn without_client_id(&self) -> Self {
+        let app = AppSettings { client_id: Some("missing".to_owned()), ..self.app.clone() };
+        Self { app, ..self.clone() }
+    }
+
     /// Returns the app without its secret.
     pub(crate) fn public_app(&self) -> Result<App, Failure> {
         self.build(Credential::Public)

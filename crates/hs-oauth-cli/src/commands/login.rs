@@ -52,7 +52,7 @@ impl Login {
         let mut resolved = settings.resolve()?;
         self.consent.apply_to(&mut resolved.app)?;
         let app_settings = resolved.app.clone();
-        let (mut session, store) = Session::open_resolved(resolved, [&REDIRECT_URI])?;
+        let (mut session, store) = Session::open(resolved, [&REDIRECT_URI])?;
         // Before a person does something in vain.
         store.check()?;
         let authorization = self.consent.begin(session.app(), &app_settings, |authorize| authorize)?;
