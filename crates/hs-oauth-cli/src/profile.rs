@@ -40,6 +40,14 @@ impl Profile {
         Ok(Self { name: name.to_owned(), settings, folder: folders::state()?.join(name) })
     }
 
+    /// Fails if somebody named a profile of which there is no trace. The default one needs none.
+    pub(crate) fn require_trace(&self) -> Result<(), Failure> {
+        match self.settings.is_some() || self.folder.exists() || self.name == DEFAULT {
+            true => Ok(()),
+            false => Err(self.unknown()?),
+        }
+    }
+
     /// Returns the failure of a command that needs a profile which does not exist.
     pub(crate) fn unknown(&self) -> Result<Failure, Failure> {
         let names: Vec<_> = Self::all()?.into_iter().map(|profile| profile.name).collect();

@@ -33,6 +33,7 @@ impl Session {
         timeout: Duration,
     ) -> Result<(Self, Store), Failure> {
         let resolved = settings.resolve()?;
+        resolved.profile.require_trace()?;
         match store::folder(&resolved.profile).exists() {
             true => Self::open_within(resolved, [], timeout),
             false => Err(accounts::none_connected(&resolved.profile)),

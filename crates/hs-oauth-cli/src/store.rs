@@ -32,8 +32,9 @@ pub(crate) fn open(profile: &Profile) -> Result<Store, Failure> {
     Ok(Arc::new(Sealed::new(files, Keys::new(key))))
 }
 
-/// Opens the store of a profile, or returns `None` if nothing was ever stored.
+/// Opens the store of a profile, or returns `None` if nothing was ever stored. Fails if there is no trace of such a profile.
 pub(crate) fn open_if_any(profile: &Profile) -> Result<Option<Store>, Failure> {
+    profile.require_trace()?;
     match folder(profile).exists() {
         true => open(profile).map(Some),
         false => Ok(None),
