@@ -74,6 +74,22 @@ impl Server {
         (server, Held { received, release })
     }
 
+    /// Answers whatever comes as a server for plain http does.
+    pub(crate) fn plain() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                // The beginning of a TLS handshake.
+                let _ = stream.read(&mut [0; 4096]).unwrap();
+                let _ = stream
+                    .write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+            }
+        });
+        Self { base, requests: Arc::default() }
+    }
+
     /// Starts a server whose responses lack `missing` bytes at their end.
     fn start(missing: usize, respond: impl Fn(&Request, usize) -> (String, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

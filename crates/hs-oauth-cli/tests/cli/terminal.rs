@@ -7,7 +7,7 @@ use std::time::Duration;
 use hs_oauth_emulator::{Fault, Target};
 use pty_process::blocking::{Command, Pty, open};
 
-use crate::emulated::{Emulated, HUB};
+use crate::emulated::{Emulated, HUB, LONG};
 use crate::harness::Run;
 use crate::running::PATIENCE;
 
@@ -68,17 +68,17 @@ impl Terminal {
 #[test]
 fn a_silent_wait_says_what_it_waits_for() {
     let home = Emulated::new();
-    home.login_with_life(100);
+    home.login_with_old_token();
     home.inject(Fault::delay(Duration::from_secs(4)).with_target(Target::Refresh));
-    let mut terminal = Terminal::start(home.hs_oauth(&["token"]));
+    let mut terminal = Terminal::start(home.hs_oauth(&["token", LONG]));
     terminal.see(&format!("waiting for {} …", home.hubspot.url()));
     let (status, shown) = terminal.end();
     assert_eq!((status, shown.matches("waiting").count()), (0, 1), "{shown}");
     // Nobody looks at a pipe.
     let home = Emulated::new();
-    home.login_with_life(100);
+    home.login_with_old_token();
     home.inject(Fault::delay(Duration::from_secs(4)).with_target(Target::Refresh));
-    home.run(&["token"]).succeeded();
+    home.run(&["token", LONG]).succeeded();
 }
 
 #[test]
