@@ -1,5 +1,6 @@
 //! The store with the tokens of a profile.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -43,8 +44,20 @@ pub(crate) fn open_if_any(profile: &Profile) -> Result<Option<Store>, Failure> {
 
 /// Returns every account that has a record, disconnected ones included, in order.
 pub(crate) fn accounts(store: &dyn TokenStore) -> Result<Vec<Account>, StoreError> {
-    store.list()
+    let mut accounts = BTreeSet::new();
+    let mut cursor = None;
+    loop {
+        let page = store.page(cursor.as_ref(), PAGE_SIZE)?;
+        accounts.extend(page.entries.iter().map(|entry| entry.account));
+        match page.next {
+            None => return Ok(accounts.into_iter().collect()),
+            next => cursor = next,
+        }
+    }
 }
+
+/// How many records are read at once.
+const PAGE_SIZE: usize = 500;
 
 /// Returns the folder with the tokens. It may not exist yet.
 pub(crate) fn folder(profile: &Profile) -> PathBuf {
