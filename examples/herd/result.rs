@@ -19,6 +19,8 @@ pub(crate) struct RunResult<'a> {
     pub(crate) fleet: &'a Fleet,
     pub(crate) journal: &'a JournalReader,
     pub(crate) audit: &'a Audit,
+    /// What is wrong with the history of the store.
+    pub(crate) history_violation: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -33,11 +35,18 @@ struct ResultLine {
     lost_accounts: usize,
     corrupt_files: usize,
     kills: usize,
+    longest_wait_ms: u128,
+    late_bearers: u64,
+    failed_bearers: u64,
+    store_calls: u64,
+    store_failures: u64,
+    longest_store_ms: u128,
 }
 
 impl RunResult<'_> {
     /// Returns the result as one line of JSON.
     pub(crate) fn json(&self) -> serde_json::Result<String> {
+        let totals = self.fleet.totals();
         serde_json::to_string(&ResultLine {
             seconds: self.options.seconds,
             accounts: self.options.accounts,
@@ -49,12 +58,19 @@ impl RunResult<'_> {
             lost_accounts: self.lost_accounts().len(),
             corrupt_files: self.audit.corrupt_files,
             kills: self.fleet.kills().len(),
+            longest_wait_ms: totals.longest_wait.as_millis(),
+            late_bearers: totals.late_bearers,
+            failed_bearers: totals.failed_bearers,
+            store_calls: totals.store_calls,
+            store_failures: totals.store_failures,
+            longest_store_ms: totals.longest_store_call.as_millis(),
         })
     }
 
     /// Returns everything that is not as promised, in words.
     pub(crate) fn violations(&self) -> Vec<String> {
         let mut violations = self.fleet.process_failures().to_vec();
+        violations.extend(self.history_violation.clone());
         let mut check = |is_as_promised: bool, violation: String| {
             if !is_as_promised {
                 violations.push(violation);
@@ -85,7 +101,10 @@ impl RunResult<'_> {
         let may_reject = self.options.rotation == Rotation::Strict && !self.lost_accounts().is_empty();
         let rejected = self.journal.rejected_bearers();
         check(rejected == 0 || may_reject, format!("{rejected} bearers were rejected"));
-        check(self.audit.corrupt_files == 0, format!("{} files are damaged", self.audit.corrupt_files));
+        check(
+            self.audit.corrupt_files == 0,
+            format!("{} files or records are damaged", self.audit.corrupt_files),
+        );
         // Every account that is not lost is renewed once in the life of each of its tokens. Four fifths of that leave room for the
         // beginning and the end of the run.
         let lifetimes = self.options.seconds / self.options.token_lifetime;
