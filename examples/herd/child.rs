@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::observed_store::{Observed, ObservedStore};
+use crate::observed_store::{Observed, ObservedStore, Outage};
 use crate::store::{STORE_VARIABLE, StoreAddress};
 use crate::store_tasks::{PAUSE_AFTER_FAILURE, StoreTask};
 
@@ -58,6 +58,7 @@ pub(crate) struct Report {
     pub(crate) store_failures: u64,
     /// The longest call of the store since the process began.
     pub(crate) longest_store_call: Duration,
+    pub(crate) store_outages: Vec<Outage>,
     /// How often each error occurred.
     pub(crate) errors: BTreeMap<String, u64>,
 }
@@ -205,6 +206,7 @@ impl Worker {
         report.store_calls = self.store_calls.take_calls();
         report.store_failures = self.store_calls.take_failures();
         report.longest_store_call = self.store_calls.longest();
+        report.store_outages = self.store_calls.take_outages();
         if let Ok(line) = serde_json::to_string(&report) {
             // If nobody reads the report, standard input is closed too, and the process ends.
             let _ = writeln!(io::stdout(), "{line}");

@@ -11,6 +11,7 @@ use hs_oauth_core::Random;
 use hs_oauth_examples::BoxError;
 
 use crate::child::{ChildConfig, Report};
+use crate::observed_store::Outage;
 use crate::options::Options;
 use crate::progress::print_progress;
 use crate::store::{STORE_VARIABLE, StoreAddress};
@@ -27,11 +28,13 @@ pub(crate) struct Fleet {
     store: String,
     random: Random,
     running: Vec<RunningChild>,
-    sender: Sender<(Timestamp, Report)>,
-    receiver: Receiver<(Timestamp, Report)>,
+    sender: Sender<Received>,
+    receiver: Receiver<Received>,
     bearer_counts: Vec<(Timestamp, u64)>,
     errors: BTreeMap<String, u64>,
     totals: Totals,
+    /// The outages of the store, each with the number of the process that had it.
+    outages: Vec<(u32, Outage)>,
     kills: Vec<Kill>,
     process_failures: Vec<String>,
 }
@@ -45,6 +48,13 @@ pub(crate) struct Totals {
     pub(crate) store_calls: u64,
     pub(crate) store_failures: u64,
     pub(crate) longest_store_call: Duration,
+}
+
+/// A report, with the number of the process and the time at which it came.
+struct Received {
+    number: u32,
+    at: Timestamp,
+    report: Report,
 }
 
 struct RunningChild {
@@ -79,6 +89,7 @@ impl Fleet {
             bearer_counts: Vec::new(),
             errors: BTreeMap::new(),
             totals: Totals::default(),
+            outages: Vec::new(),
             kills: Vec::new(),
             process_failures: Vec::new(),
         };
@@ -169,6 +180,11 @@ impl Fleet {
         self.totals
     }
 
+    /// Returns the outages that the store had for a process.
+    pub(crate) fn outages_of(&self, number: u32) -> impl Iterator<Item = Outage> {
+        self.outages.iter().filter(move |outage| outage.0 == number).map(|outage| outage.1)
+    }
+
     /// Returns the number of the process that was started last.
     pub(crate) fn last_number(&self) -> u32 {
         self.config.number
@@ -196,11 +212,12 @@ impl Fleet {
         let stdout = process.stdout.take().ok_or("no standard output")?;
         writeln!(stdin, "{}", serde_json::to_string(&self.config)?)?;
         let sender = self.sender.clone();
+        let number = self.config.number;
         std::thread::spawn(move || {
             // The last line of a killed process may be half a line, which is not a report.
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 if let Ok(report) = serde_json::from_str(&line) {
-                    let _ = sender.send((now(), report));
+                    let _ = sender.send(Received { number, at: now(), report });
                 }
             }
         });
@@ -209,9 +226,10 @@ impl Fleet {
     }
 
     fn receive_reports(&mut self) {
-        for (at, report) in self.receiver.try_iter() {
+        for Received { number, at, report } in self.receiver.try_iter() {
             self.bearer_counts.push((at, report.bearers));
             self.totals.add(&report);
+            self.outages.extend(report.store_outages.into_iter().map(|outage| (number, outage)));
             for (error, count) in report.errors {
                 *self.errors.entry(error).or_default() += count;
             }

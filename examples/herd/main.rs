@@ -55,6 +55,9 @@ use store::{STORE_VARIABLE, StoreAddress};
 /// How long connecting all accounts may take at most.
 const MAX_INSTALL_TIME: Duration = Duration::from_secs(6);
 
+/// How often an account tries to connect, while the store has a fault.
+const MAX_CONNECT_TRIES: u32 = 40;
+
 fn main() -> ExitCode {
     let options = Options::parse();
     match options.child {
@@ -177,16 +180,29 @@ async fn install(
         tokio::time::interval(install_time.max(Duration::from_millis(1)) / options.accounts.max(1));
     for hub_id in options.hubs() {
         next.tick().await;
-        let authorize = Authorize::new("oauth".parse()?).with_hub_id(hub_id);
-        let authorization = authorize.begin(client.app(), SystemTime::now().into())?;
-        let callback = hubspot.connect(&authorization.url)?;
-        let query = callback.split_once('?').map_or("", |(_, query)| query);
-        manager.install(authorization.pending.accept(SystemTime::now().into(), query)?).await?;
+        let mut tries = 1;
+        // A store may have a fault that passes. A person would click Connect again, too.
+        while let Err(error) = connect(hubspot, &manager, hub_id).await {
+            if tries == MAX_CONNECT_TRIES {
+                return Err(error);
+            }
+            tries += 1;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
     }
     match manager.shutdown().await.is_empty() {
         true => Ok(()),
         false => Err("the first tokens could not be saved".into()),
     }
+}
+
+async fn connect(hubspot: &Server, manager: &TokenManager, hub_id: i64) -> Result<(), BoxError> {
+    let authorize = Authorize::new("oauth".parse()?).with_hub_id(hub_id);
+    let authorization = authorize.begin(manager.client().app(), SystemTime::now().into())?;
+    let callback = hubspot.connect(&authorization.url)?;
+    let query = callback.split_once('?').map_or("", |(_, query)| query);
+    manager.install(authorization.pending.accept(SystemTime::now().into(), query)?).await?;
+    Ok(())
 }
 
 fn child_config(options: &Options, hubspot: &Server, histories: Option<PathBuf>) -> ChildConfig {

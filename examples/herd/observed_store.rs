@@ -1,14 +1,16 @@
 //! A store whose calls are counted, timed and, if asked for, written to a history.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use hs_oauth_async::{
-    Account, AsyncTokenStore, Cursor, Page, Record, StoreError, StoreErrorKind, Stored, Swapped, async_trait,
+    Account, AsyncTokenStore, Cursor, Page, Record, StoreError, StoreErrorKind, Stored, Swapped, Timestamp,
+    async_trait,
 };
 use hs_oauth_examples::BoxError;
+use serde::{Deserialize, Serialize};
 
 use crate::history::{Call, CallNumber, Content, Outcome, Recorder};
 
@@ -25,15 +27,36 @@ pub(crate) struct Observed {
     calls: AtomicU64,
     failures: AtomicU64,
     longest_micros: AtomicU64,
+    outages: Mutex<Outages>,
     recorder: Option<Recorder>,
+}
+
+/// A time in which the store was of no use to a process: from the begin of a call that failed to the end of the next one that succeeded,
+/// or the time of a call that took long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outage {
+    pub(crate) from: Timestamp,
+    pub(crate) until: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Outages {
+    /// When the first call of the outage that has not ended began.
+    since: Option<Timestamp>,
+    ended: Vec<Outage>,
 }
 
 /// A call that is not over. If it is dropped before its end, its caller gave up, and its outcome is unknown.
 struct Running<'a> {
     observed: &'a Observed,
     begun: Instant,
+    begun_at: Timestamp,
     number: Option<CallNumber>,
+    has_succeeded: bool,
 }
+
+/// A call that takes longer than this is an outage.
+const LONG: Duration = Duration::from_millis(500);
 
 impl<S> ObservedStore<S> {
     /// Observes a store. The history goes to a file, if there is one.
@@ -53,7 +76,7 @@ impl Observed {
         self.calls.swap(0, Ordering::Relaxed)
     }
 
-    /// Returns the number of calls that failed, since this was last asked for.
+    /// Returns the number of calls that failed or that their caller gave up, since this was last asked for.
     pub(crate) fn take_failures(&self) -> u64 {
         self.failures.swap(0, Ordering::Relaxed)
     }
@@ -61,6 +84,13 @@ impl Observed {
     /// Returns how long the longest call took until its end, or until its caller gave up.
     pub(crate) fn longest(&self) -> Duration {
         Duration::from_micros(self.longest_micros.load(Ordering::Relaxed))
+    }
+
+    /// Returns the outages that ended since this was last asked for, and the one that goes on, up to now.
+    pub(crate) fn take_outages(&self) -> Vec<Outage> {
+        let mut outages = self.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = std::mem::take(&mut outages.ended);
+        ended.into_iter().chain(outages.since.map(|from| Outage { from, until: now() })).collect()
     }
 
     /// Notes the begin of a call. A call whose begin cannot be written must not take place.
@@ -76,31 +106,40 @@ impl Observed {
 
     fn run(&self, number: Option<CallNumber>) -> Running<'_> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        Running { observed: self, begun: Instant::now(), number }
+        Running { observed: self, begun: Instant::now(), begun_at: now(), number, has_succeeded: false }
     }
 }
 
 impl Running<'_> {
-    fn end<T>(self, result: &Result<T, StoreError>, outcome: impl FnOnce(&T) -> Outcome) {
-        let outcome = match result {
-            Ok(value) => outcome(value),
-            Err(_) => {
-                self.observed.failures.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-        };
+    fn end<T>(mut self, result: &Result<T, StoreError>, outcome: impl FnOnce(&T) -> Outcome) {
+        let Ok(value) = result else { return };
+        self.has_succeeded = true;
         if let (Some(recorder), Some(number)) = (&self.observed.recorder, self.number) {
             // Without this line the outcome is unknown, which is weaker and still true.
-            let _ = recorder.end(number, outcome);
+            let _ = recorder.end(number, outcome(value));
         }
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took = self.begun.elapsed();
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.observed.longest_micros.fetch_max(micros, Ordering::Relaxed);
+        let mut outages = self.observed.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has_succeeded {
+            let long = (took > LONG).then_some(self.begun_at);
+            let from = outages.since.take().into_iter().chain(long).min();
+            outages.ended.extend(from.map(|from| Outage { from, until: now() }));
+        } else {
+            self.observed.failures.fetch_add(1, Ordering::Relaxed);
+            outages.since.get_or_insert(self.begun_at);
+        }
     }
+}
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
 }
 
 #[async_trait]

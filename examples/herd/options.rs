@@ -67,12 +67,13 @@ Progress goes to standard error; the result is one line of JSON on standard outp
   late_bearers        bearers that came after more than a second
   failed_bearers      errors in place of a bearer
   store_calls         calls of the store by all processes, without those that a killed process had not yet reported
-  store_failures      calls of the store that failed
+  store_failures      calls of the store that failed, or that their caller gave up
   longest_store_ms    the longest call of the store
 
 duplicate_renewals, rejected_bearers, lost_accounts and corrupt_files should be 0. With --kill, a
 process can die after HubSpot's response and before the save. Then one more renewal is needed. With
---rotation rotate or strict the account is lost, and no client can prevent that.
+--rotation rotate or strict the account is lost, and no client can prevent that. So it is if a store
+is out of reach for longer than a lease (with tokens of 10 seconds: 3 seconds) after the response.
 
 Exit status: 0 as promised, 1 not as promised (standard error says why), 2 could not run.";
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use hs_oauth_async::Timing;
 use hs_oauth_emulator::Rotation;
@@ -81,9 +82,9 @@ impl RunResult<'_> {
         for duplicate in self.journal.duplicates() {
             let (earlier, later) = (duplicate.earlier, duplicate.later);
             check(
-                self.was_killed_before_save(earlier),
+                self.was_killed_before_save(earlier) || self.could_not_save(earlier, Duration::ZERO),
                 format!(
-                    "account {} was renewed by {} and {:?} later by {}, and no killed process explains that",
+                    "account {} was renewed by {} and {:?} later by {}, and no killed process and no outage of the store explain that",
                     duplicate.hub_id,
                     earlier,
                     later.at.since(earlier.at),
@@ -94,8 +95,15 @@ impl RunResult<'_> {
         let may_lose = self.options.rotation != Rotation::Keep;
         for hub_id in self.lost_accounts() {
             let is_explained = may_lose
-                && self.journal.newest(hub_id).is_some_and(|newest| self.was_killed_before_save(newest));
-            check(is_explained, format!("account {hub_id} is lost, and no killed process explains that"));
+                && self.journal.newest(hub_id).is_some_and(|newest| {
+                    self.was_killed_before_save(newest) || self.could_not_save(newest, self.timing.lease)
+                });
+            check(
+                is_explained,
+                format!(
+                    "account {hub_id} is lost, and no killed process and no outage longer than a lease explain that"
+                ),
+            );
         }
         // With `strict`, the access tokens of a lost account end with its grant.
         let may_reject = self.options.rotation == Rotation::Strict && !self.lost_accounts().is_empty();
@@ -122,6 +130,18 @@ impl RunResult<'_> {
     /// Returns the accounts that the journal or the check at the end shows to be lost.
     fn lost_accounts(&self) -> BTreeSet<i64> {
         &self.audit.lost_accounts | self.journal.refused_accounts()
+    }
+
+    /// Returns whether the store was of no use to the process that got these tokens, when it had to save them, for at least so long.
+    fn could_not_save(&self, issued: Issued, min: Duration) -> bool {
+        let Timing { request, lease, .. } = self.timing;
+        issued.process.is_some_and(|number| {
+            self.fleet.outages_of(number).any(|outage| {
+                outage.until.plus(request) >= issued.at
+                    && outage.from <= issued.at.plus(lease)
+                    && outage.until.since(outage.from) >= min
+            })
+        })
     }
 
     /// Returns whether the process that got these tokens was killed when it may not have saved them yet.
