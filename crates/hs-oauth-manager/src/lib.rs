@@ -68,4 +68,5 @@ pub use settings::{RunsOn, Settings, TokenManagerBuilder};
 pub use shared::Shared;
 pub use single_flight::{FlightGuard, Role, SingleFlight, State, TaskGuard, Waiting};
 pub use store_call::{PAGE_SIZE, catch_panic, is_installed, loaded, panicked, swapped, timed_out};
+pub use store_outage::StoreOutage;
 pub use unsaved::{SHUTDOWN_TIMEOUT, SaveRetries};
