@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use hs_oauth_store::StoreError;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisError};
+use redis::{AsyncConnectionConfig, Client, ProtocolVersion, PushInfo, PushKind, RedisError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::backoff::Backoff;
-use crate::error::{store_error, unavailable};
+use crate::error::{lacks_resp3, store_error, unavailable};
 use crate::server::{Server, Unfit};
 
 /// The place of the connection, and what opens it.
@@ -163,7 +163,7 @@ impl Connections {
         let connections = Arc::downgrade(self);
         let telling = config.clone().set_push_sender(move |push| discard_if_broken(&connections, id, &push));
         match client.get_multiplexed_async_connection_with_config(&telling).await {
-            Err(error) if error.kind() == ErrorKind::RESP3NotSupported => {
+            Err(error) if lacks_resp3(&error) => {
                 self.client.get_multiplexed_async_connection_with_config(&config).await
             }
             result => result,

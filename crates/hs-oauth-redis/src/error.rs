@@ -137,6 +137,11 @@ fn is_code(text: &str) -> bool {
     text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
+/// Returns whether a connect failed because the server, or a proxy in front of it, knows the older protocol only.
+pub(crate) fn lacks_resp3(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::RESP3NotSupported || error.code() == Some("NOPROTO") || is_not_allowed(error)
+}
+
 /// Returns whether the server does not know the command, or does not let this user run it.
 pub(crate) fn is_not_allowed(error: &RedisError) -> bool {
     error.kind() == ServerErrorKind::NoPerm.into()
