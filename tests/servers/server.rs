@@ -3,6 +3,7 @@
 
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
+pub(crate) mod redis;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
