@@ -1,14 +1,15 @@
-//! One process of the herd. It has a manager over the shared folder, and many tasks that ask the manager for bearers and use
+//! One process of the herd. It has a manager over the shared store, and many tasks that ask the manager for bearers and use
 //! them.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hs_oauth_async::{
-    Account, App, Client, ClientSecret, Event, FileStore, SpawnBlocking, TokenManager, http_builder, reqwest,
+    Account, App, AsyncTokenStore, Client, ClientSecret, Event, TokenError, TokenManager, http_builder,
+    reqwest,
 };
 use hs_oauth_core::Random;
 use hs_oauth_examples::BoxError;
@@ -16,9 +17,14 @@ use http::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::observed_store::{Observed, ObservedStore, Outage};
+use crate::store::{STORE_VARIABLE, StoreAddress};
+use crate::store_tasks::{PAUSE_AFTER_FAILURE, StoreTask};
 
 /// The configuration of a process: one line on its standard input, because other processes can read its arguments. The process
-/// ends when its standard input is closed.
+/// ends when its standard input is closed. The address of the store is in the environment.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct ChildConfig {
     /// The number of the process. It is in the `User-Agent`, so that the emulator's journal has the sender of each request.
@@ -27,10 +33,12 @@ pub(crate) struct ChildConfig {
     pub(crate) url: String,
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
-    /// The folder of the store.
-    pub(crate) folder: PathBuf,
+    /// The folder into which the process writes its history, if one is asked for.
+    pub(crate) histories: Option<PathBuf>,
     pub(crate) hubs: Vec<i64>,
     pub(crate) tasks: u32,
+    pub(crate) store_tasks: u32,
+    pub(crate) store_task_accounts: u32,
     /// How long a task waits between two calls, on average.
     pub(crate) pause: Duration,
 }
@@ -40,6 +48,17 @@ pub(crate) struct ChildConfig {
 pub(crate) struct Report {
     /// How many bearers its tasks got.
     pub(crate) bearers: u64,
+    /// How many of them came after more than a second.
+    pub(crate) late_bearers: u64,
+    /// How many errors came in place of a bearer.
+    pub(crate) failed_bearers: u64,
+    /// The longest wait for a bearer or an error.
+    pub(crate) longest_wait: Duration,
+    pub(crate) store_calls: u64,
+    pub(crate) store_failures: u64,
+    /// The longest call of the store since the process began.
+    pub(crate) longest_store_call: Duration,
+    pub(crate) store_outages: Vec<Outage>,
     /// How often each error occurred.
     pub(crate) errors: BTreeMap<String, u64>,
 }
@@ -50,6 +69,8 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(200);
 /// A task asks for this many bearers and uses one of them for a call.
 const BEARERS_PER_CALL: u32 = 10;
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A bearer that comes later than this is late.
+const LATE: Duration = Duration::from_secs(1);
 
 /// Runs the process until its standard input is closed.
 pub(crate) fn run() -> Result<(), BoxError> {
@@ -61,7 +82,9 @@ pub(crate) fn run() -> Result<(), BoxError> {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         stop.send_replace(true);
     });
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run_tasks(config, stopped))
+    let address = StoreAddress::parse(&std::env::var(STORE_VARIABLE)?)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run_tasks(config, &address, stopped))
 }
 
 /// What the tasks of the process share.
@@ -73,31 +96,40 @@ struct Worker {
     url: String,
     config: Arc<ChildConfig>,
     report: Arc<Mutex<Report>>,
+    store_calls: Arc<Observed>,
 }
 
-async fn run_tasks(config: ChildConfig, mut stopped: watch::Receiver<bool>) -> Result<(), BoxError> {
+async fn run_tasks(
+    config: ChildConfig,
+    address: &StoreAddress,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), BoxError> {
+    let history = config.histories.as_ref().map(|folder| history_file(folder, config.number));
+    let store = ObservedStore::new(address.open()?, history.as_deref())?;
     let app = App::hubspot(&config.client_id, ClientSecret::new(&config.client_secret)?)
         .with_api_base(&config.url)
         .build()?;
     let http = http_builder().no_proxy().user_agent(format!("{USER_AGENT}{}", config.number)).build()?;
     let report = Arc::new(Mutex::new(Report::default()));
     let event_report = Arc::clone(&report);
-    let manager = TokenManager::builder(
-        Client::with_http(app, http.clone()),
-        SpawnBlocking::new(FileStore::open(&config.folder)?),
-    )
-    .on_event(move |event| match event {
-        Event::Failed { error, .. } => locked(&event_report).count(format!("renewal: {error}")),
-        Event::Gone { .. } => locked(&event_report).count("renewal: the grant is gone"),
-        _ => {}
-    })
-    .build();
+    let manager = TokenManager::builder(Client::with_http(app, http.clone()), store.clone())
+        .on_event(move |event| match event {
+            Event::Failed { error, .. } => locked(&event_report).count(format!("renewal: {error}")),
+            Event::Gone { .. } => locked(&event_report).count("renewal: the grant is gone"),
+            _ => {}
+        })
+        .build();
     let url = format!("{}/account-info/v3/details", config.url);
-    let worker = Worker { manager, http, url, config: Arc::new(config), report };
+    let store_calls = store.observed();
+    let worker = Worker { manager, http, url, config: Arc::new(config), report, store_calls };
 
     let mut tasks = JoinSet::new();
     for _ in 0..worker.config.tasks {
         tasks.spawn(worker.clone().run_task(stopped.clone(), Random::from_os()?));
+    }
+    for _ in 0..worker.config.store_tasks {
+        let task = StoreTask::new(worker.config.store_task_accounts, Random::from_os()?);
+        tasks.spawn(run_store_task(task, store.clone(), stopped.clone(), Arc::clone(&worker.report)));
     }
     while !*stopped.borrow() {
         let _ = tokio::time::timeout(REPORT_INTERVAL, stopped.changed()).await;
@@ -109,6 +141,27 @@ async fn run_tasks(config: ChildConfig, mut stopped: watch::Receiver<bool>) -> R
     }
     worker.send_report();
     Ok(())
+}
+
+/// Returns the file into which a process writes its history.
+pub(crate) fn history_file(folder: &Path, process: u32) -> PathBuf {
+    folder.join(format!("{process}.jsonl"))
+}
+
+/// Calls the store until the process stops.
+async fn run_store_task(
+    mut task: StoreTask,
+    store: ObservedStore<impl AsyncTokenStore>,
+    mut stopped: watch::Receiver<bool>,
+    report: Arc<Mutex<Report>>,
+) {
+    while !*stopped.borrow() {
+        if let Err(error) = task.step(&store).await {
+            locked(&report).count(format!("store task: {error}"));
+            let stop = stopped.wait_for(|stopped| *stopped);
+            let _ = tokio::time::timeout(PAUSE_AFTER_FAILURE, stop).await;
+        }
+    }
 }
 
 impl Worker {
@@ -124,15 +177,13 @@ impl Worker {
                 let last = u64::try_from(self.config.hubs.len()).unwrap_or(1) - 1;
                 let index = usize::try_from(random.up_to(last)).unwrap_or(0);
                 let Some(hub_id) = self.config.hubs.get(index) else { return };
+                let asked = Instant::now();
                 let bearer = self.manager.bearer(Account::hub(*hub_id)).await;
-                match bearer {
-                    Err(error) => locked(&self.report).count(format!("bearer: {}", error.name())),
-                    Ok(bearer) => {
-                        locked(&self.report).bearers += 1;
-                        if call == 0 {
-                            self.call(bearer).await;
-                        }
-                    }
+                locked(&self.report).note_bearer(asked.elapsed(), &bearer);
+                if let Ok(bearer) = bearer
+                    && call == 0
+                {
+                    self.call(bearer).await;
                 }
             }
         }
@@ -151,7 +202,11 @@ impl Worker {
 
     /// Writes what happened since the last report to standard output.
     fn send_report(&self) {
-        let report = std::mem::take(&mut *locked(&self.report));
+        let mut report = std::mem::take(&mut *locked(&self.report));
+        report.store_calls = self.store_calls.take_calls();
+        report.store_failures = self.store_calls.take_failures();
+        report.longest_store_call = self.store_calls.longest();
+        report.store_outages = self.store_calls.take_outages();
         if let Ok(line) = serde_json::to_string(&report) {
             // If nobody reads the report, standard input is closed too, and the process ends.
             let _ = writeln!(io::stdout(), "{line}");
@@ -160,6 +215,20 @@ impl Worker {
 }
 
 impl Report {
+    fn note_bearer<T>(&mut self, wait: Duration, bearer: &Result<T, TokenError>) {
+        self.longest_wait = self.longest_wait.max(wait);
+        match bearer {
+            Ok(_) => {
+                self.bearers += 1;
+                self.late_bearers += u64::from(wait > LATE);
+            }
+            Err(error) => {
+                self.failed_bearers += 1;
+                self.count(format!("bearer: {}", error.name()));
+            }
+        }
+    }
+
     fn count(&mut self, error: impl Into<String>) {
         *self.errors.entry(error.into()).or_default() += 1;
     }

@@ -11,8 +11,10 @@ use hs_oauth_core::Random;
 use hs_oauth_examples::BoxError;
 
 use crate::child::{ChildConfig, Report};
+use crate::observed_store::Outage;
 use crate::options::Options;
 use crate::progress::print_progress;
+use crate::store::{STORE_VARIABLE, StoreAddress};
 
 /// How often the processes and the emulator's journal are looked at. The requests of one interval must fit into the journal.
 /// They are about a hundredth of what it holds.
@@ -22,14 +24,37 @@ pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(50);
 pub(crate) struct Fleet {
     /// The configuration of the process that was started last.
     config: ChildConfig,
+    /// The address of the store, which may hold a password.
+    store: String,
     random: Random,
     running: Vec<RunningChild>,
-    sender: Sender<(Timestamp, Report)>,
-    receiver: Receiver<(Timestamp, Report)>,
+    sender: Sender<Received>,
+    receiver: Receiver<Received>,
     bearer_counts: Vec<(Timestamp, u64)>,
     errors: BTreeMap<String, u64>,
+    totals: Totals,
+    /// The outages of the store, each with the number of the process that had it.
+    outages: Vec<(u32, Outage)>,
     kills: Vec<Kill>,
     process_failures: Vec<String>,
+}
+
+/// What the processes have reported in all.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Totals {
+    pub(crate) late_bearers: u64,
+    pub(crate) failed_bearers: u64,
+    pub(crate) longest_wait: Duration,
+    pub(crate) store_calls: u64,
+    pub(crate) store_failures: u64,
+    pub(crate) longest_store_call: Duration,
+}
+
+/// A report, with the number of the process and the time at which it came.
+struct Received {
+    number: u32,
+    at: Timestamp,
+    report: Report,
 }
 
 struct RunningChild {
@@ -48,16 +73,23 @@ pub(crate) struct Kill {
 
 impl Fleet {
     /// Starts as many processes as the options say.
-    pub(crate) fn start(options: &Options, config: ChildConfig) -> Result<Self, BoxError> {
+    pub(crate) fn start(
+        options: &Options,
+        store: &StoreAddress,
+        config: ChildConfig,
+    ) -> Result<Self, BoxError> {
         let (sender, receiver) = channel();
         let mut fleet = Self {
             config,
+            store: store.secret_text()?,
             random: Random::from_os()?,
             running: Vec::new(),
             sender,
             receiver,
             bearer_counts: Vec::new(),
             errors: BTreeMap::new(),
+            totals: Totals::default(),
+            outages: Vec::new(),
             kills: Vec::new(),
             process_failures: Vec::new(),
         };
@@ -143,6 +175,21 @@ impl Fleet {
         &self.bearer_counts
     }
 
+    /// Returns what the processes have reported in all.
+    pub(crate) fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Returns the outages that the store had for a process.
+    pub(crate) fn outages_of(&self, number: u32) -> impl Iterator<Item = Outage> {
+        self.outages.iter().filter(move |outage| outage.0 == number).map(|outage| outage.1)
+    }
+
+    /// Returns the number of the process that was started last.
+    pub(crate) fn last_number(&self) -> u32 {
+        self.config.number
+    }
+
     /// Returns the processes that were killed.
     pub(crate) fn kills(&self) -> &[Kill] {
         &self.kills
@@ -157,6 +204,7 @@ impl Fleet {
         self.config.number += 1;
         let mut process = Command::new(std::env::current_exe()?)
             .arg("--child")
+            .env(STORE_VARIABLE, &self.store)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -164,11 +212,12 @@ impl Fleet {
         let stdout = process.stdout.take().ok_or("no standard output")?;
         writeln!(stdin, "{}", serde_json::to_string(&self.config)?)?;
         let sender = self.sender.clone();
+        let number = self.config.number;
         std::thread::spawn(move || {
             // The last line of a killed process may be half a line, which is not a report.
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 if let Ok(report) = serde_json::from_str(&line) {
-                    let _ = sender.send((now(), report));
+                    let _ = sender.send(Received { number, at: now(), report });
                 }
             }
         });
@@ -177,8 +226,10 @@ impl Fleet {
     }
 
     fn receive_reports(&mut self) {
-        for (at, report) in self.receiver.try_iter() {
+        for Received { number, at, report } in self.receiver.try_iter() {
             self.bearer_counts.push((at, report.bearers));
+            self.totals.add(&report);
+            self.outages.extend(report.store_outages.into_iter().map(|outage| (number, outage)));
             for (error, count) in report.errors {
                 *self.errors.entry(error).or_default() += count;
             }
@@ -195,6 +246,17 @@ impl Fleet {
             }
         }
         Ok(ended)
+    }
+}
+
+impl Totals {
+    fn add(&mut self, report: &Report) {
+        self.late_bearers += report.late_bearers;
+        self.failed_bearers += report.failed_bearers;
+        self.longest_wait = self.longest_wait.max(report.longest_wait);
+        self.store_calls += report.store_calls;
+        self.store_failures += report.store_failures;
+        self.longest_store_call = self.longest_store_call.max(report.longest_store_call);
     }
 }
 

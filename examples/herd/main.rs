@@ -1,8 +1,14 @@
-//! A herd of processes that share tokens through one folder. Some of them are killed now and then. How many tokens are renewed
+//! A herd of processes that share tokens through one store. Some of them are killed now and then. How many tokens are renewed
 //! twice, refused or lost? The numbers come from an emulator of HubSpot in this process, not from the herd itself.
 //!
 //! ```sh
 //! cargo run --release --example herd -- --processes 8 --tasks 200 --accounts 50 --seconds 20 --kill
+//! ```
+//!
+//! With `--history` every call of the store is written down, and `linearizability.rs` checks that a correct store can have answered so:
+//!
+//! ```sh
+//! cargo run --release --example herd -- --history calls.jsonl --store-tasks 4 --kill
 //! ```
 //!
 //! `child.rs` does what an application would do: it has one manager and many tasks. The other files start the processes, watch
@@ -12,19 +18,24 @@ mod audit;
 mod chart;
 mod child;
 mod fleet;
+mod history;
 mod journal;
+mod linearizability;
+mod observed_store;
 mod options;
 mod progress;
 mod result;
+mod store;
+mod store_tasks;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
 use hs_oauth_async::{
-    App, Authorize, Client, ClientSecret, FileStore, RenewalPolicy, SpawnBlocking, Timestamp, Timing,
-    TokenManager, TokenSet, http_builder,
+    App, AsyncTokenStore, Authorize, Client, ClientSecret, RenewalPolicy, Timestamp, Timing, TokenManager,
+    TokenSet, http_builder,
 };
 use hs_oauth_core::Random;
 use hs_oauth_emulator::{Server, Settings};
@@ -32,15 +43,20 @@ use hs_oauth_examples::{BoxError, finish, print_line};
 
 use audit::Audit;
 use chart::Chart;
-use child::ChildConfig;
+use child::{ChildConfig, history_file};
 use fleet::{Fleet, POLL_INTERVAL};
 use journal::JournalReader;
+use observed_store::ObservedStore;
 use options::Options;
 use progress::print_progress;
 use result::RunResult;
+use store::{STORE_VARIABLE, StoreAddress};
 
 /// How long connecting all accounts may take at most.
 const MAX_INSTALL_TIME: Duration = Duration::from_secs(6);
+
+/// How often an account tries to connect, while the store has a fault.
+const MAX_CONNECT_TRIES: u32 = 40;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -53,7 +69,12 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<ExitCode, BoxError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let folder = tempfile::Builder::new().prefix("hs-oauth-herd-").tempdir()?;
-    let store = folder.path().join("tokens");
+    let histories = options.history.is_some().then(|| folder.path().join("histories"));
+    histories.as_deref().map(std::fs::create_dir).transpose()?;
+    let address = store_address(options, folder.path())?;
+    // Not within the runtime, in which a store might not be made.
+    let own_history = histories.as_deref().map(|histories| history_file(histories, 0));
+    let store = ObservedStore::new(address.open()?, own_history.as_deref())?;
     let hubspot = emulator(options)?;
     let client = client(&hubspot)?;
     let timing = timing(options)?;
@@ -62,16 +83,21 @@ fn run(options: &Options) -> Result<ExitCode, BoxError> {
     runtime.block_on(install(options, &hubspot, &client, &store))?;
     journal.read(&hubspot);
 
-    let mut fleet = Fleet::start(options, child_config(options, &hubspot, &store))?;
+    let mut fleet = Fleet::start(options, &address, child_config(options, &hubspot, histories.clone()))?;
     let started = Timestamp::from(SystemTime::now());
     watch(options, &hubspot, &mut fleet, &mut journal)?;
     fleet.stop(timing.lease + Duration::from_secs(10), || journal.read(&hubspot))?;
 
-    let audit = runtime.block_on(Audit::run(&store, &client, &options.hubs()))?;
+    let audit = runtime.block_on(Audit::run(&store, address.folder(), &client, &options.hubs()))?;
     if let Some(file) = &options.chart {
         std::fs::write(file, Chart { options, started, fleet: &fleet, journal: &journal }.svg())?;
     }
-    let result = RunResult { options, timing, fleet: &fleet, journal: &journal, audit: &audit };
+    let history_violation = match (&options.history, histories) {
+        (Some(file), Some(histories)) => check_history(file, &histories, fleet.last_number())?,
+        _ => None,
+    };
+    let result =
+        RunResult { options, timing, fleet: &fleet, journal: &journal, audit: &audit, history_violation };
     print_line(result.json()?);
     let violations = result.violations();
     violations.iter().for_each(|violation| print_progress(format_args!("not as promised: {violation}")));
@@ -80,6 +106,30 @@ fn run(options: &Options) -> Result<ExitCode, BoxError> {
     }
     print_progress(format_args!("the folder is not deleted: {}", folder.keep().display()));
     Ok(ExitCode::FAILURE)
+}
+
+/// Returns where the store is: as the options or the environment say, or in a folder of this run.
+fn store_address(options: &Options, folder: &Path) -> Result<StoreAddress, BoxError> {
+    match options.store.clone().or_else(|| std::env::var(STORE_VARIABLE).ok()) {
+        Some(address) => StoreAddress::parse(&address),
+        None => Ok(StoreAddress::File(folder.join("tokens"))),
+    }
+}
+
+/// Joins the histories of all processes into one file, and checks it. Returns what is wrong with it.
+fn check_history(file: &Path, histories: &Path, last: u32) -> Result<Option<String>, BoxError> {
+    let mut operations = Vec::new();
+    for process in 0..=last {
+        operations.extend(history::read(process, &history_file(histories, process))?);
+    }
+    history::write(file, &mut operations)?;
+    Ok(match linearizability::check(&operations) {
+        Ok(checked) => {
+            print_progress(checked);
+            None
+        }
+        Err(violation) => Some(violation.to_string()),
+    })
 }
 
 fn emulator(options: &Options) -> Result<Server, BoxError> {
@@ -117,9 +167,9 @@ async fn install(
     options: &Options,
     hubspot: &Server,
     client: &Client,
-    folder: &Path,
+    store: &ObservedStore<impl AsyncTokenStore + Clone + 'static>,
 ) -> Result<(), BoxError> {
-    let manager = TokenManager::new(client.clone(), SpawnBlocking::new(FileStore::open(folder)?));
+    let manager = TokenManager::new(client.clone(), store.clone());
     let install_time = Duration::from_secs(options.token_lifetime.into()).mul_f64(0.6).min(MAX_INSTALL_TIME);
     print_progress(format_args!(
         "{} accounts connect within {:.1} s",
@@ -130,11 +180,15 @@ async fn install(
         tokio::time::interval(install_time.max(Duration::from_millis(1)) / options.accounts.max(1));
     for hub_id in options.hubs() {
         next.tick().await;
-        let authorize = Authorize::new("oauth".parse()?).with_hub_id(hub_id);
-        let authorization = authorize.begin(client.app(), SystemTime::now().into())?;
-        let callback = hubspot.connect(&authorization.url)?;
-        let query = callback.split_once('?').map_or("", |(_, query)| query);
-        manager.install(authorization.pending.accept(SystemTime::now().into(), query)?).await?;
+        let mut tries = 1;
+        // A store may have a fault that passes. A person would click Connect again, too.
+        while let Err(error) = connect(hubspot, &manager, hub_id).await {
+            if tries == MAX_CONNECT_TRIES {
+                return Err(error);
+            }
+            tries += 1;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
     }
     match manager.shutdown().await.is_empty() {
         true => Ok(()),
@@ -142,7 +196,16 @@ async fn install(
     }
 }
 
-fn child_config(options: &Options, hubspot: &Server, folder: &Path) -> ChildConfig {
+async fn connect(hubspot: &Server, manager: &TokenManager, hub_id: i64) -> Result<(), BoxError> {
+    let authorize = Authorize::new("oauth".parse()?).with_hub_id(hub_id);
+    let authorization = authorize.begin(manager.client().app(), SystemTime::now().into())?;
+    let callback = hubspot.connect(&authorization.url)?;
+    let query = callback.split_once('?').map_or("", |(_, query)| query);
+    manager.install(authorization.pending.accept(SystemTime::now().into(), query)?).await?;
+    Ok(())
+}
+
+fn child_config(options: &Options, hubspot: &Server, histories: Option<PathBuf>) -> ChildConfig {
     let settings = hubspot.settings();
     let tasks = f64::from(options.processes) * f64::from(options.tasks);
     ChildConfig {
@@ -150,9 +213,11 @@ fn child_config(options: &Options, hubspot: &Server, folder: &Path) -> ChildConf
         url: hubspot.url().to_owned(),
         client_id: settings.client_id.clone(),
         client_secret: settings.client_secret.clone(),
-        folder: folder.to_owned(),
+        histories,
         hubs: options.hubs(),
         tasks: options.tasks,
+        store_tasks: options.store_tasks,
+        store_task_accounts: options.store_task_accounts(),
         pause: Duration::from_secs_f64(tasks / f64::from(options.rate)),
     }
 }

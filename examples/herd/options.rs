@@ -35,6 +35,16 @@ pub(crate) struct Options {
     /// How many calls the herd makes to HubSpot's API in a second. It asks for ten times as many bearers
     #[arg(long, value_name = "CALLS", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) rate: u32,
+    /// The store that the processes share: file:FOLDER, by default a new folder. An address with a password belongs into HERD_STORE in the
+    /// environment, since others can read a command line
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) store: Option<String>,
+    /// Write every call of the store to a file, with its begin, end and outcome, and check that the store is linearizable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
+    /// How many tasks in each process load and write records of accounts of their own, as fast as the store answers
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub(crate) store_tasks: u32,
     /// Write a chart of bearers and renewals over time, as SVG
     #[arg(long, value_name = "FILE")]
     pub(crate) chart: Option<PathBuf>,
@@ -51,12 +61,19 @@ Progress goes to standard error; the result is one line of JSON on standard outp
   duplicate_renewals  renewals before the last quarter of the newest token's life
   rejected_bearers    calls for which HubSpot returned 401
   lost_accounts       accounts whose refresh was refused, or that cannot be renewed at the end
-  corrupt_files       damaged files of the store
+  corrupt_files       damaged files of the store, and records that cannot be read
   kills               killed processes
+  longest_wait_ms     the longest wait for a bearer, or for the error in its place
+  late_bearers        bearers that came after more than a second
+  failed_bearers      errors in place of a bearer
+  store_calls         calls of the store by all processes, without those that a killed process had not yet reported
+  store_failures      calls of the store that failed, or that their caller gave up
+  longest_store_ms    the longest call of the store
 
 duplicate_renewals, rejected_bearers, lost_accounts and corrupt_files should be 0. With --kill, a
 process can die after HubSpot's response and before the save. Then one more renewal is needed. With
---rotation rotate or strict the account is lost, and no client can prevent that.
+--rotation rotate or strict the account is lost, and no client can prevent that. So it is if a store
+is out of reach for longer than a lease (with tokens of 10 seconds: 3 seconds) after the response.
 
 Exit status: 0 as promised, 1 not as promised (standard error says why), 2 could not run.";
 
@@ -64,6 +81,12 @@ impl Options {
     /// Returns the hub ids of all accounts.
     pub(crate) fn hubs(&self) -> Vec<i64> {
         (0..i64::from(self.accounts)).map(|number| 1_000_001 + number).collect()
+    }
+
+    /// Returns how many accounts the store tasks have: four for each task, so that a task seldom has an account for itself for long, and
+    /// seldom meets another one at every call.
+    pub(crate) fn store_task_accounts(&self) -> u32 {
+        self.processes * self.store_tasks * 4
     }
 
     pub(crate) fn run_time(&self) -> Duration {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use hs_oauth_async::Timing;
 use hs_oauth_emulator::Rotation;
@@ -19,6 +20,8 @@ pub(crate) struct RunResult<'a> {
     pub(crate) fleet: &'a Fleet,
     pub(crate) journal: &'a JournalReader,
     pub(crate) audit: &'a Audit,
+    /// What is wrong with the history of the store.
+    pub(crate) history_violation: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -33,11 +36,18 @@ struct ResultLine {
     lost_accounts: usize,
     corrupt_files: usize,
     kills: usize,
+    longest_wait_ms: u128,
+    late_bearers: u64,
+    failed_bearers: u64,
+    store_calls: u64,
+    store_failures: u64,
+    longest_store_ms: u128,
 }
 
 impl RunResult<'_> {
     /// Returns the result as one line of JSON.
     pub(crate) fn json(&self) -> serde_json::Result<String> {
+        let totals = self.fleet.totals();
         serde_json::to_string(&ResultLine {
             seconds: self.options.seconds,
             accounts: self.options.accounts,
@@ -49,12 +59,19 @@ impl RunResult<'_> {
             lost_accounts: self.lost_accounts().len(),
             corrupt_files: self.audit.corrupt_files,
             kills: self.fleet.kills().len(),
+            longest_wait_ms: totals.longest_wait.as_millis(),
+            late_bearers: totals.late_bearers,
+            failed_bearers: totals.failed_bearers,
+            store_calls: totals.store_calls,
+            store_failures: totals.store_failures,
+            longest_store_ms: totals.longest_store_call.as_millis(),
         })
     }
 
     /// Returns everything that is not as promised, in words.
     pub(crate) fn violations(&self) -> Vec<String> {
         let mut violations = self.fleet.process_failures().to_vec();
+        violations.extend(self.history_violation.clone());
         let mut check = |is_as_promised: bool, violation: String| {
             if !is_as_promised {
                 violations.push(violation);
@@ -65,9 +82,9 @@ impl RunResult<'_> {
         for duplicate in self.journal.duplicates() {
             let (earlier, later) = (duplicate.earlier, duplicate.later);
             check(
-                self.was_killed_before_save(earlier),
+                self.was_killed_before_save(earlier) || self.could_not_save(earlier, Duration::ZERO),
                 format!(
-                    "account {} was renewed by {} and {:?} later by {}, and no killed process explains that",
+                    "account {} was renewed by {} and {:?} later by {}, and no killed process and no outage of the store explain that",
                     duplicate.hub_id,
                     earlier,
                     later.at.since(earlier.at),
@@ -78,14 +95,24 @@ impl RunResult<'_> {
         let may_lose = self.options.rotation != Rotation::Keep;
         for hub_id in self.lost_accounts() {
             let is_explained = may_lose
-                && self.journal.newest(hub_id).is_some_and(|newest| self.was_killed_before_save(newest));
-            check(is_explained, format!("account {hub_id} is lost, and no killed process explains that"));
+                && self.journal.newest(hub_id).is_some_and(|newest| {
+                    self.was_killed_before_save(newest) || self.could_not_save(newest, self.timing.lease)
+                });
+            check(
+                is_explained,
+                format!(
+                    "account {hub_id} is lost, and no killed process and no outage longer than a lease explain that"
+                ),
+            );
         }
         // With `strict`, the access tokens of a lost account end with its grant.
         let may_reject = self.options.rotation == Rotation::Strict && !self.lost_accounts().is_empty();
         let rejected = self.journal.rejected_bearers();
         check(rejected == 0 || may_reject, format!("{rejected} bearers were rejected"));
-        check(self.audit.corrupt_files == 0, format!("{} files are damaged", self.audit.corrupt_files));
+        check(
+            self.audit.corrupt_files == 0,
+            format!("{} files or records are damaged", self.audit.corrupt_files),
+        );
         // Every account that is not lost is renewed once in the life of each of its tokens. Four fifths of that leave room for the
         // beginning and the end of the run.
         let lifetimes = self.options.seconds / self.options.token_lifetime;
@@ -103,6 +130,18 @@ impl RunResult<'_> {
     /// Returns the accounts that the journal or the check at the end shows to be lost.
     fn lost_accounts(&self) -> BTreeSet<i64> {
         &self.audit.lost_accounts | self.journal.refused_accounts()
+    }
+
+    /// Returns whether the store was of no use to the process that got these tokens, when it had to save them, for at least so long.
+    fn could_not_save(&self, issued: Issued, min: Duration) -> bool {
+        let Timing { request, lease, .. } = self.timing;
+        issued.process.is_some_and(|number| {
+            self.fleet.outages_of(number).any(|outage| {
+                outage.until.plus(request) >= issued.at
+                    && outage.from <= issued.at.plus(lease)
+                    && outage.until.since(outage.from) >= min
+            })
+        })
     }
 
     /// Returns whether the process that got these tokens was killed when it may not have saved them yet.

@@ -75,4 +75,5 @@ pub use single_flight::{FlightGuard, Role, SingleFlight, State, TaskGuard, Waiti
 pub use standing::Standing;
 pub use status_page::{StatusEntry, StatusPage};
 pub use store_call::{PAGE_SIZE, catch_panic, is_installed, loaded, panicked, swapped, timed_out};
+pub use store_outage::StoreOutage;
 pub use unsaved::{SHUTDOWN_TIMEOUT, SaveRetries};

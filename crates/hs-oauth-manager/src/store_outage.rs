@@ -8,7 +8,7 @@ use hs_oauth_core::{Account, StoreError, StoreErrorKind, Timestamp};
 
 /// Whether the store fails. It is about all accounts of the process.
 #[derive(Debug, Default)]
-pub(crate) struct StoreOutage(Mutex<State>);
+pub struct StoreOutage(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -38,7 +38,7 @@ impl StoreOutage {
     /// before that has its result.
     ///
     /// The error is that of the last load. `timeout` is how long a load may take.
-    pub(crate) fn refusal(&self, now: Timestamp, timeout: Duration) -> Option<StoreError> {
+    pub fn refusal(&self, now: Timestamp, timeout: Duration) -> Option<StoreError> {
         let mut state = self.lock();
         if state.accounts.len() < MAX_FAILURES {
             return None;
@@ -53,7 +53,7 @@ impl StoreOutage {
     }
 
     /// Notes the result of a load.
-    pub(crate) fn note_load<T>(&self, account: Account, result: &Result<T, StoreError>, now: Timestamp) {
+    pub fn note_load<T>(&self, account: Account, result: &Result<T, StoreError>, now: Timestamp) {
         let mut state = self.lock();
         match result {
             Err(error) if is_of_all_accounts(error) => {

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use hs_oauth_core::renewal::RECORD_FORMAT;
+use hs_oauth_core::renewal::{RECORD_FORMAT, Record};
 use hs_oauth_core::{Account, StoreError, StoreErrorKind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,22 @@ pub(crate) enum ReadError {
 #[derive(Deserialize)]
 pub(crate) struct AnyFormat {
     pub(crate) format: u64,
+}
+
+/// Returns the record's JSON, for the crates of stores that keep text.
+pub fn record_to_json(record: &Record) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    to_vec(record)
+}
+
+/// Reads the JSON of the account's record, for the crates of stores that keep text.
+pub fn record_from_json(account: Account, text: &[u8]) -> Result<Record, StoreError> {
+    from_slice::<Record, AnyFormat>(text, |any_format| any_format.format).map_err(|error| match error {
+        ReadError::NewerFormat(format) => newer_format_error(account, format),
+        ReadError::Damaged => {
+            let message = format!("what is stored for {account} is not a record");
+            StoreError::with_source(StoreErrorKind::Damaged, message)
+        }
+    })
 }
 
 /// Returns `value` as JSON.
@@ -70,8 +86,6 @@ impl io::Write for ByteCount {
 
 #[cfg(test)]
 mod tests {
-    use hs_oauth_core::renewal::Record;
-
     use super::*;
     use crate::contract;
 
@@ -81,6 +95,21 @@ mod tests {
         let text = to_vec(&record).unwrap();
         assert_eq!(text.len(), text.capacity());
         assert_eq!(serde_json::from_slice::<Record>(&text).unwrap(), record);
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_and_an_error_shows_nothing_of_it() {
+        let (account, record) = (Account::hub(62515), contract::full_record().unwrap());
+        assert_eq!(record_from_json(account, &record_to_json(&record).unwrap()).unwrap(), record);
+        for (text, kind) in [
+            (&br#"{"format":2,"tokens":"secret"}"#[..], StoreErrorKind::Unreadable),
+            (br#"{"format":1,"tokens":"secret"}"#, StoreErrorKind::Damaged),
+            (b"secret", StoreErrorKind::Damaged),
+        ] {
+            let error = record_from_json(account, text).unwrap_err();
+            assert_eq!(error.kind(), kind);
+            assert!(error.to_string().contains("62515") && !error.to_string().contains("secret"), "{error}");
+        }
     }
 
     #[test]

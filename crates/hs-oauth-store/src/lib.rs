@@ -51,6 +51,8 @@ pub use file::FileStore;
 #[cfg(feature = "contract")]
 #[doc(hidden)]
 pub use file::read_file;
+#[doc(hidden)]
+pub use json::{record_from_json, record_to_json};
 pub use memory::MemoryStore;
 pub use page::{Cursor, Entry, Page, check_account};
 #[cfg(feature = "sealed")]

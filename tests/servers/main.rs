@@ -1,0 +1,7 @@
+//! The stores for fleets over real servers. Each test says which fault it makes, and what must hold under it.
+
+mod postgres;
+mod redis;
+mod relay;
+mod server;
+mod wait;

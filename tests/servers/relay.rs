@@ -1,0 +1,208 @@
+//! A network between a store and its server that misbehaves when a test wants it to.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+/// A relay in front of a server.
+pub(crate) struct Relay {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// What the network does with the bytes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    Passes,
+    /// Keeps the bytes of both sides, and delivers them when the connection passes again.
+    Stalls,
+    /// Swallows the bytes of both sides for good, without a word, as a router does that has forgotten the connection.
+    Swallows,
+    /// Swallows what the server says.
+    SwallowsAnswers,
+    /// Resets the connection.
+    Resets,
+}
+
+struct Shared {
+    server: Mutex<SocketAddr>,
+    /// What happens to new connections.
+    of_new: Mutex<Network>,
+    connections: Mutex<Vec<Arc<Connection>>>,
+    accepted: AtomicUsize,
+    is_over: Mutex<bool>,
+}
+
+struct Connection {
+    network: Mutex<Network>,
+    /// What the client sent after the network had begun to swallow.
+    swallowed: Mutex<Vec<u8>>,
+    is_closed_by_client: Mutex<bool>,
+}
+
+/// How often a connection looks at what the network does.
+const TICK: Duration = Duration::from_millis(5);
+
+impl Relay {
+    pub(crate) fn start(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            server: Mutex::new(server),
+            of_new: Mutex::new(Network::Passes),
+            connections: Mutex::default(),
+            accepted: AtomicUsize::new(0),
+            is_over: Mutex::new(false),
+        });
+        let relay = Self { address, shared: Arc::clone(&shared) };
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                if *lock(&shared.is_over) {
+                    return;
+                }
+                shared.accept(client.unwrap());
+            }
+        });
+        relay
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sets what happens to the connections there are, and to new ones.
+    pub(crate) fn set_all(&self, network: Network) {
+        self.set_new(network);
+        self.set_present(network);
+    }
+
+    /// Sets what happens to new connections.
+    pub(crate) fn set_new(&self, network: Network) {
+        *lock(&self.shared.of_new) = network;
+    }
+
+    /// Sets what happens to the connections that there are now.
+    pub(crate) fn set_present(&self, network: Network) {
+        for connection in lock(&self.shared.connections).iter() {
+            // What is dead stays dead.
+            let mut present = lock(&connection.network);
+            if *present != Network::Swallows {
+                *present = network;
+            }
+        }
+    }
+
+    /// Sends new connections to another server, as an address does that moves.
+    pub(crate) fn set_server(&self, server: SocketAddr) {
+        *lock(&self.shared.server) = server;
+    }
+
+    /// Returns how many connections were accepted until now.
+    pub(crate) fn accepted(&self) -> usize {
+        self.shared.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Returns what clients sent on connections that swallow everything, for each connection, and whether its client has closed it.
+    pub(crate) fn swallowed(&self) -> Vec<(Vec<u8>, bool)> {
+        let connections = lock(&self.shared.connections);
+        let swallow = connections.iter().filter(|connection| *lock(&connection.network) == Network::Swallows);
+        swallow.map(|of| (lock(&of.swallowed).clone(), *lock(&of.is_closed_by_client))).collect()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        *lock(&self.shared.is_over) = true;
+        // Wakes the thread that accepts connections.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Shared {
+    fn accept(self: &Arc<Self>, client: TcpStream) {
+        self.accepted.fetch_add(1, Ordering::SeqCst);
+        let connection = Arc::new(Connection {
+            network: Mutex::new(*lock(&self.of_new)),
+            swallowed: Mutex::default(),
+            is_closed_by_client: Mutex::default(),
+        });
+        lock(&self.connections).push(Arc::clone(&connection));
+        let shared = Arc::clone(self);
+        thread::spawn(move || {
+            // A server that does not listen closes the connection.
+            let Ok(server) = TcpStream::connect(*lock(&shared.server)) else { return };
+            for stream in [&client, &server] {
+                stream.set_nodelay(true).unwrap();
+                stream.set_read_timeout(Some(TICK)).unwrap();
+            }
+            thread::scope(|scope| {
+                scope.spawn(|| shared.pump(&connection, &client, &server, true));
+                shared.pump(&connection, &server, &client, false);
+            });
+        });
+    }
+
+    /// Carries the bytes of one direction.
+    fn pump(&self, connection: &Connection, mut from: &TcpStream, mut to: &TcpStream, is_client: bool) {
+        let mut buffer = [0; 16 * 1024];
+        let is_over = || *lock(&self.is_over);
+        while !is_over() {
+            let count = match from.read(&mut buffer) {
+                Ok(count) => count,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    if *lock(&connection.network) == Network::Resets {
+                        return reset([from, to]);
+                    }
+                    continue;
+                }
+                Err(_) => 0,
+            };
+            let network = loop {
+                match *lock(&connection.network) {
+                    Network::Stalls if !is_over() => {}
+                    network => break network,
+                }
+                thread::sleep(TICK);
+            };
+            match network {
+                Network::Resets => return reset([from, to]),
+                // The other side never hears of it.
+                Network::Swallows => {
+                    if is_client {
+                        lock(&connection.swallowed).extend_from_slice(&buffer[..count]);
+                        *lock(&connection.is_closed_by_client) |= count == 0;
+                    }
+                    if count == 0 {
+                        while !is_over() {
+                            thread::sleep(TICK);
+                        }
+                    }
+                    continue;
+                }
+                Network::SwallowsAnswers if !is_client && count > 0 => continue,
+                _ => {}
+            }
+            if count == 0 || to.write_all(&buffer[..count]).is_err() {
+                let _ = to.shutdown(Shutdown::Write);
+                let _ = from.shutdown(Shutdown::Read);
+                return;
+            }
+        }
+    }
+}
+
+/// Lets the streams be reset once nobody has them any more.
+fn reset(streams: [&TcpStream; 2]) {
+    for stream in streams {
+        let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}

@@ -1,0 +1,132 @@
+//! Redis.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use hs_oauth_redis::redis;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::{Process, folder, free_address};
+use crate::wait::wait_until;
+
+/// A Redis of a test's own.
+pub(crate) struct Redis {
+    // Ended before its folder is removed.
+    process: Option<Process>,
+    folder: TempDir,
+    address: SocketAddr,
+    settings: Vec<String>,
+}
+
+/// With these, what Redis has acknowledged lasts.
+const SETTINGS: [&str; 5] =
+    ["appendonly yes", "appendfsync always", "save ", "maxmemory-policy noeviction", "bind 127.0.0.1"];
+
+impl Redis {
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts a new server with these settings, such as `appendonly no`.
+    pub(crate) fn with(settings: &[&str]) -> Self {
+        let mut server =
+            Self { process: None, folder: folder(), address: free_address(), settings: Vec::new() };
+        server.settings = SETTINGS.iter().chain(settings).map(|&setting| setting.to_owned()).collect();
+        server.begin();
+        server
+    }
+
+    /// Starts a replica of this server. Waits until it has all that the server has.
+    pub(crate) fn replica(&self) -> Self {
+        let replica = Self::with(&[&format!("replicaof {} {}", self.address.ip(), self.address.port())]);
+        wait_until(|| replica.info("replication").contains("master_link_status:up"));
+        replica
+    }
+
+    /// Starts the process. Waits until it has read its data.
+    pub(crate) fn begin(&mut self) {
+        let folder = self.folder.path();
+        let (port, dir) = (self.address.port().to_string(), folder.display().to_string());
+        let mut command = vec!["redis-server", "--port", &port, "--dir", &dir];
+        for setting in &self.settings {
+            let (name, value) = setting.split_once(' ').unwrap();
+            command.extend(["--".to_owned() + name].map(|name| &*name.leak()));
+            // A value of several words is one of several arguments.
+            command.extend(if value.is_empty() { vec![""] } else { value.split(' ').collect() });
+        }
+        self.process = Some(Process::start(folder, &command));
+        wait_until(|| {
+            let connection = redis::Client::open(self.url()).unwrap().get_connection();
+            connection.is_ok_and(|mut connection| redis::cmd("PING").query::<()>(&mut connection).is_ok())
+        });
+    }
+
+    /// Ends the server as a crash would.
+    pub(crate) fn crash(&mut self) {
+        self.process.take().unwrap().end(Signal::KILL);
+    }
+
+    pub(crate) fn process(&self) -> &Process {
+        self.process.as_ref().unwrap()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Returns what the server wrote to its log.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        url(self.address)
+    }
+
+    /// Sends a command such as `CONFIG SET maxmemory 1mb` over a connection of its own.
+    #[track_caller]
+    pub(crate) fn run<T: redis::FromRedisValue>(&self, command: &str) -> T {
+        run(&self.url(), command)
+    }
+
+    /// Returns a section of what the server says of itself.
+    pub(crate) fn info(&self, section: &str) -> String {
+        self.run(&format!("INFO {section}"))
+    }
+}
+
+/// Returns the URL of a server that is reached through `address`.
+pub(crate) fn url(address: SocketAddr) -> String {
+    format!("redis://{address}")
+}
+
+/// Sends a command over a connection of its own.
+#[track_caller]
+pub(crate) fn run<T: redis::FromRedisValue>(url: &str, command: &str) -> T {
+    let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
+    let mut words = command.split(' ');
+    let mut command = redis::cmd(words.next().unwrap());
+    words.for_each(|word| drop(command.arg(word)));
+    command.query(&mut connection).unwrap()
+}
+
+/// A Redis that tests share. Each test has a prefix of its own in it.
+///
+/// It is the one of the environment variable `HS_OAUTH_TEST_REDIS`, or else one of a server that ends with the process.
+pub(crate) fn shared_url() -> String {
+    static SERVER: OnceLock<Redis> = OnceLock::new();
+    std::env::var("HS_OAUTH_TEST_REDIS").unwrap_or_else(|_| SERVER.get_or_init(Redis::start).url())
+}
+
+/// Returns a prefix that no other store has.
+pub(crate) fn new_prefix() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("tokens_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
