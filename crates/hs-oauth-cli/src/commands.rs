@@ -6,6 +6,7 @@ mod exchange;
 mod introspect;
 mod refresh;
 mod revoke;
+mod scan;
 
 use clap::Subcommand;
 
@@ -22,6 +23,7 @@ pub(crate) enum Command {
     ClientCredentials(client_credentials::ClientCredentials),
     Introspect(introspect::Introspect),
     Revoke(revoke::Revoke),
+    Scan(scan::Scan),
 }
 
 impl Command {
@@ -34,6 +36,7 @@ impl Command {
             Self::ClientCredentials(command) => command.run(settings),
             Self::Introspect(command) => command.run(settings),
             Self::Revoke(command) => command.run(settings),
+            Self::Scan(command) => command.run(),
         }
     }
 }

@@ -17,7 +17,9 @@ mod failure;
 mod lines;
 mod output;
 mod private_file;
+mod progress;
 mod report;
+mod scan;
 mod secret;
 mod settings;
 mod signals;
@@ -62,6 +64,7 @@ Exit status:
   3  reauthorize: the grant is gone or the code was refused; the account has to connect again
   4  fix the configuration: the app is set up wrongly; the stored grants stay good
   5  try later: HubSpot is busy, was not reached, or its response did not arrive whole
+  6  something found, or refused, as the command's own --help says
   1  anything else
 
 An error message goes to standard error. With --json, one object goes to standard output too:
@@ -78,7 +81,10 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let (output, result) = match parse(&arguments) {
         Ok(Parsed::Command(cli)) => {
-            let result = cli.command.run(&cli.settings).and_then(|report| cli.output.print_report(&report));
+            let result = cli
+                .command
+                .run(&cli.settings)
+                .and_then(|report| cli.output.print_report(&report).map(|()| report.exit_status));
             (cli.output, result)
         }
         Ok(Parsed::Help(text)) => {
@@ -90,7 +96,7 @@ fn main() -> ExitCode {
         Err(failure) => (Output::from_arguments(&arguments), Err(failure)),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit_status) => ExitCode::from(exit_status),
         Err(failure) => ExitCode::from(output.print_failure(&failure)),
     }
 }

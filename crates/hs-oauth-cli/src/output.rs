@@ -35,7 +35,8 @@ impl Output {
         let text = match self.json {
             true => json(&report.object),
             false => {
-                let mut text = lines(&report.object, self.show_tokens);
+                let lines = || lines(&report.object, self.show_tokens);
+                let mut text = report.text.clone().unwrap_or_else(lines);
                 text.extend(report.note.iter().map(|note| format!("{note}\n")));
                 text
             }

@@ -11,8 +11,12 @@ use crate::failure::Failure;
 pub(crate) struct Report {
     /// The fields. `--json` prints them as one object; without it, each is a line.
     pub(crate) object: Map<String, Value>,
+    /// What is printed in place of the fields' lines, unless `--json` is given.
+    pub(crate) text: Option<String>,
     /// One more line, which `--json` leaves out.
     pub(crate) note: Option<String>,
+    /// The exit status, which is 0 for most reports.
+    pub(crate) exit_status: u8,
     /// Whether HubSpot has just issued the refresh token in `object`, so that it exists nowhere else.
     pub(crate) has_new_refresh_token: bool,
     /// A file that is of no use unless the report is printed.
@@ -25,7 +29,14 @@ impl Report {
         match serde_json::to_value(fields) {
             Ok(Value::Object(mut object)) => {
                 object.retain(|_, value| !value.is_null());
-                Ok(Self { object, note: None, has_new_refresh_token: false, file_to_remove: None })
+                Ok(Self {
+                    object,
+                    text: None,
+                    note: None,
+                    exit_status: 0,
+                    has_new_refresh_token: false,
+                    file_to_remove: None,
+                })
             }
             _ => Err(Failure::Other("the result is no JSON object".to_owned())),
         }
@@ -37,6 +48,18 @@ impl Report {
         report.has_new_refresh_token =
             tokens.refresh_token.is_some() && tokens.refresh_token.as_ref() != sent;
         Ok(report)
+    }
+
+    /// Sets what is printed in place of the fields' lines, unless `--json` is given.
+    pub(crate) fn with_text(mut self, text: String) -> Self {
+        self.text = Some(text);
+        self
+    }
+
+    /// Sets the exit status.
+    pub(crate) fn with_exit_status(mut self, exit_status: u8) -> Self {
+        self.exit_status = exit_status;
+        self
     }
 
     /// Adds one more line, which `--json` leaves out.

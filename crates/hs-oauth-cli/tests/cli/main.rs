@@ -11,6 +11,7 @@ mod introspect;
 mod refresh;
 mod revoke;
 mod saved_tokens;
+mod scan;
 mod secrets;
 mod settings;
 #[cfg(unix)]
