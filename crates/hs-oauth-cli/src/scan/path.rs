@@ -81,7 +81,7 @@ fn ends_here(rest: &str) -> bool {
 /// Returns the text in lowercase, with its slashes and colons as they are meant.
 fn readable(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text).to_ascii_lowercase();
-    text.replace("%2f", "/").replace("%3a", ":").replace('\\', "")
+    text.replace("%2f", "/").replace("%3a", ":").replace("\\\\/", "/").replace("\\/", "/")
 }
 
 /// Returns whether the byte can be in a URL, or in a template of one.
@@ -113,6 +113,7 @@ mod tests {
             ("https%3A%2F%2Fapi.hubapi.com%2Foauth%2Fv1%2Ftoken", Rule::TokenPath),
             ("api.hubapi.com/oauth/v1/token?x=1", Rule::TokenPath),
             ("POST https://api.hubapi.com/oauth/v1/token.", Rule::TokenPath),
+            (r"POST https://api.hubapi.com/oauth/v1/token\ngrant_type", Rule::TokenPath),
             ("`https://api.hubapi.com/oauth/v1/access-tokens/${token}`", Rule::AccessTokenPath),
             ("https://api.hubapi.com/oauth/v1/refresh-tokens/{token}", Rule::RefreshTokenPath),
             ("https://api.hubapi.com/oauth/v1", Rule::BasePath),

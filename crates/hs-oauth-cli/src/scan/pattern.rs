@@ -179,14 +179,14 @@ const PATH: &str = r"oauth(?:\\*/|%2f)+v1";
 /// What was written between `oauth` and the name of a class: `.`, `?.`, `->`, `::`, `['`, on one line or on two.
 macro_rules! oauth_then {
     ($name:literal) => {
-        concat!(r#"oauth\w*(?:['"]\s*\])?(?:\s*\(\s*\))?\s*(?:[?!]?\.|\??->|::|\??\.?\[\s*['":])\s*"#, $name)
+        concat!(r#"o_?auth\w*(?:['"]\s*\])?(?:\s*\(\s*\))?\s*(?:[?!]?\.|\??->|::|\??\.?\[\s*['":])\s*"#, $name)
     };
 }
 
-/// The calls of HubSpot's SDKs: `@hubspot/api-client` up to 14 and `hubspot` (JavaScript), `hubspot-api-client` up to 12 (Python),
+/// The calls of HubSpot's SDKs: `@hubspot/api-client` up to 14 and `hubspot` (JavaScript), `hubspot-api-client` up to 12 and `hubspot3` (Python),
 /// `hubspot-api-client` up to 20 and `hubspot-ruby` (Ruby), `hubspot/api-client` up to 14 and `hubspot/hubspot-php` (PHP).
-static CALLS: [Call; 13] = [
-    // client.oauth.tokensApi, client.auth.oauth.tokens_api, $client->auth()->oAuth()->tokensApi(), Hubspot::OAuth::TokensApi
+static CALLS: [Call; 14] = [
+    // client.oauth.tokensApi, client.auth.o_auth.tokens_api, $client->auth()->oAuth()->tokensApi(), Hubspot::OAuth::TokensApi
     Call {
         pattern: oauth_then!(r"((?:access_?|refresh_?)?tokens_?api)\b"),
         rule: Named::ByClass,
@@ -251,6 +251,12 @@ static CALLS: [Call; 13] = [
         pattern: r"\.\s*(refreshaccesstoken)\s*\(",
         rule: Named::Legacy,
         requires: Requires::LegacyPackage,
+    },
+    // hubspot3 (Python)
+    Call {
+        pattern: r"(?:from|import)\s+hubspot3\.(oauth2)\b",
+        rule: Named::Legacy,
+        requires: Requires::Nothing,
     },
     // hubspot-ruby: Hubspot::OAuth.refresh(…)
     Call {

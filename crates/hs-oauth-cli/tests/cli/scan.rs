@@ -107,6 +107,7 @@ tokens = (
     refresh_tokens_api.archive(token)
 )
 requests.post(f"{BASE}/oauth/v1/token", data=form)
+from hubspot3.oauth2 import OAuth2Client
 "#,
         found: &[
             (5, "sdk-refresh-tokens"),
@@ -116,6 +117,7 @@ requests.post(f"{BASE}/oauth/v1/token", data=form)
             (13, "sdk-access-tokens"),
             (16, "sdk-refresh-tokens"),
             (18, "v1-token"),
+            (19, "sdk-legacy"),
         ],
     },
     Case {
@@ -128,6 +130,7 @@ new = Hubspot::Oauth::AccessTokensApi.new
 url = Hubspot::OAuthHelper.authorize_url(client_id: id, redirect_uri: uri, scope: scope)
 legacy = Hubspot::OAuth.refresh(token)
 page = Hubspot::OAuth.authorize_url(["contacts"])
+tokens = Hubspot::Client.new.auth.o_auth.tokens_api.create(grant_type: :refresh_token)
 "#,
         found: &[
             (2, "sdk-tokens"),
@@ -135,6 +138,7 @@ page = Hubspot::OAuth.authorize_url(["contacts"])
             (4, "sdk-tokens"),
             (5, "sdk-access-tokens"),
             (7, "sdk-legacy"),
+            (9, "sdk-tokens"),
         ],
     },
     Case {
