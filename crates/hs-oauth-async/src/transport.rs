@@ -143,9 +143,12 @@ fn failed(error: reqwest::Error) -> TransportError {
     let kind = match (error.is_connect(), error.is_timeout()) {
         _ if error.is_builder() => TransportErrorKind::Client,
         _ if error.is_dns() => TransportErrorKind::Resolve,
-        (true, false) if is_tls(&error) => TransportErrorKind::Tls,
+        (true, false) => match tls_error(&error) {
+            Some(text) if text.ends_with(NOT_TLS) => TransportErrorKind::NotTls,
+            Some(_) => TransportErrorKind::Tls,
+            None => TransportErrorKind::Connect,
+        },
         (true, true) => TransportErrorKind::ConnectTimeout,
-        (true, false) => TransportErrorKind::Connect,
         (false, true) => TransportErrorKind::Timeout,
         (false, false) => TransportErrorKind::Interrupted,
     };
@@ -153,10 +156,15 @@ fn failed(error: reqwest::Error) -> TransportError {
     TransportError::with_source(kind, error.without_url())
 }
 
-/// Returns whether TLS failed. An error of rustls arrives as invalid data, wrapped in one more `io::Error`.
-fn is_tls(error: &reqwest::Error) -> bool {
+/// Returns the text of the error with which TLS failed, if it did. An error of rustls arrives as invalid data, wrapped in one more
+/// `io::Error`.
+fn tls_error(error: &reqwest::Error) -> Option<String> {
     let mut sources = std::iter::successors(std::error::Error::source(error), |error| error.source());
     let io = sources.find_map(|source| source.downcast_ref::<io::Error>());
     let mut layers = std::iter::successors(io, |error| error.get_ref()?.downcast_ref::<io::Error>());
-    layers.any(|error| error.kind() == io::ErrorKind::InvalidData)
+    layers.find(|error| error.kind() == io::ErrorKind::InvalidData).map(ToString::to_string)
 }
+
+/// The end of the text of rustls's error `InvalidMessage::InvalidContentType`, which says that what came is no TLS. There is no other way
+/// to know without rustls itself.
+const NOT_TLS: &str = "InvalidContentType";

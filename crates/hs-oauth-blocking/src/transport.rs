@@ -158,11 +158,14 @@ fn failed(error: ureq::Error) -> TransportError {
             _ if error.to_string().starts_with("failed to lookup address") => TransportErrorKind::Resolve,
             ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => TransportErrorKind::Connect,
             ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => TransportErrorKind::Unreachable,
-            // An error of rustls.
+            // Errors of rustls.
+            ErrorKind::InvalidData if is_not_tls(error) => TransportErrorKind::NotTls,
             ErrorKind::InvalidData => TransportErrorKind::Tls,
             _ => TransportErrorKind::Interrupted,
         },
         ureq::Error::Tls(_) | ureq::Error::TlsRequired => TransportErrorKind::Tls,
+        #[cfg(feature = "rustls")]
+        ureq::Error::Rustls(error) if is_not_tls(error) => TransportErrorKind::NotTls,
         #[cfg(feature = "rustls")]
         ureq::Error::Rustls(_) => TransportErrorKind::Tls,
         #[cfg(feature = "native-tls")]
@@ -177,3 +180,11 @@ fn failed(error: ureq::Error) -> TransportError {
     };
     TransportError::with_source(kind, error)
 }
+
+/// Returns whether an error of rustls says that what came is no TLS. There is no other way to know without rustls itself.
+fn is_not_tls(error: &impl std::fmt::Display) -> bool {
+    error.to_string().ends_with(NOT_TLS)
+}
+
+/// The end of that error's text: `InvalidMessage::InvalidContentType`.
+const NOT_TLS: &str = "InvalidContentType";

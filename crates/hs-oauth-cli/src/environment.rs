@@ -18,6 +18,7 @@ pub(crate) struct Variable {
     pub(crate) is_secret: bool,
 }
 
+pub(crate) static PROFILE: Variable = setting("HS_OAUTH_PROFILE", "--profile", "profile");
 pub(crate) static CLIENT_ID: Variable = setting("HUBSPOT_CLIENT_ID", "--client-id", "client id");
 pub(crate) static CLIENT_SECRET: Variable =
     secret("HUBSPOT_CLIENT_SECRET", "--client-secret", "client secret");
@@ -33,7 +34,8 @@ pub(crate) static REFRESH_TOKEN: Variable =
     secret("HUBSPOT_REFRESH_TOKEN", "--refresh-token", "refresh token");
 
 /// Every variable.
-pub(crate) static ALL: [&Variable; 10] = [
+pub(crate) static ALL: [&Variable; 11] = [
+    &PROFILE,
     &CLIENT_ID,
     &CLIENT_SECRET,
     &REDIRECT_URI,

@@ -11,20 +11,38 @@
 //! Every command is a file in `commands` and returns a [`Report`](report::Report) or a [`Failure`]. `output` prints
 //! them. `environment` names the environment variables.
 
+mod account_status;
+mod accounts;
+mod browser;
+mod callback;
+mod callback_server;
+mod check;
 mod commands;
+mod config_file;
+mod confirm;
+mod consent;
+mod duration;
 mod environment;
 mod failure;
+mod folders;
+mod kept_secret;
 mod lines;
+mod online;
 mod output;
+mod page;
 mod private_file;
+mod profile;
 mod progress;
 mod report;
 mod scan;
 mod secret;
+mod session;
 mod settings;
 mod signals;
 mod stdin;
+mod store;
 mod usage;
+mod waiting;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -64,7 +82,7 @@ Exit status:
   3  reauthorize: the grant is gone or the code was refused; the account has to connect again
   4  fix the configuration: the app is set up wrongly; the stored grants stay good
   5  try later: HubSpot is busy, was not reached, or its response did not arrive whole
-  6  something found, or refused, as the command's own --help says
+  6  something was found or refused, as the help of the command says
   1  anything else
 
 An error message goes to standard error. With --json, one object goes to standard output too:
@@ -81,10 +99,7 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let (output, result) = match parse(&arguments) {
         Ok(Parsed::Command(cli)) => {
-            let result = cli
-                .command
-                .run(&cli.settings)
-                .and_then(|report| cli.output.print_report(&report).map(|()| report.exit_status));
+            let result = cli.command.run(&cli.settings).and_then(|report| cli.output.print_report(&report));
             (cli.output, result)
         }
         Ok(Parsed::Help(text)) => {

@@ -30,18 +30,17 @@ impl Output {
         Self { json: arguments.iter().any(|argument| argument == "--json"), show_tokens: false }
     }
 
-    /// Prints a report. A new refresh token that does not reach standard output is saved to a file.
-    pub(crate) fn print_report(&self, report: &Report) -> Result<(), Failure> {
-        let text = match self.json {
-            true => json(&report.object),
+    /// Prints a report, and returns its exit status. A new refresh token that does not reach standard output is saved to a file.
+    pub(crate) fn print_report(&self, report: &Report) -> Result<u8, Failure> {
+        let printed = match self.json {
+            true => print(&json(&report.object)),
             false => {
-                let lines = || lines(&report.object, self.show_tokens);
+                let lines = || lines(&report.object, self.show_tokens).into_bytes();
                 let mut text = report.text.clone().unwrap_or_else(lines);
-                text.extend(report.note.iter().map(|note| format!("{note}\n")));
-                text
+                text.extend(report.note.iter().flat_map(|note| format!("{note}\n").into_bytes()));
+                print_bytes(&text)
             }
         };
-        let printed = print(&text);
         let saved_to = match report.has_new_refresh_token && !self.has_printed_tokens(&printed) {
             true => Some(self.save(&report.object)?),
             false => None,
@@ -51,7 +50,8 @@ impl Output {
                 let _ = fs::remove_file(file);
             }
             Failure::NotPrinted { error, saved_to }
-        })
+        })?;
+        Ok(report.exit_status)
     }
 
     /// Prints why the command failed and what to do next, and returns the exit status.
@@ -103,8 +103,12 @@ impl Output {
 
 /// Writes text to standard output, and fails unless all of it was written.
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
+    stdout.write_all(bytes)?;
     stdout.flush()
 }
 

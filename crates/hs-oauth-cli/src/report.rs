@@ -11,16 +11,16 @@ use crate::failure::Failure;
 pub(crate) struct Report {
     /// The fields. `--json` prints them as one object; without it, each is a line.
     pub(crate) object: Map<String, Value>,
-    /// What is printed in place of the fields' lines, unless `--json` is given.
-    pub(crate) text: Option<String>,
+    /// What is printed instead of the lines if it is there. `--json` prints the fields all the same.
+    pub(crate) text: Option<Vec<u8>>,
     /// One more line, which `--json` leaves out.
     pub(crate) note: Option<String>,
-    /// The exit status, which is 0 for most reports.
-    pub(crate) exit_status: u8,
     /// Whether HubSpot has just issued the refresh token in `object`, so that it exists nowhere else.
     pub(crate) has_new_refresh_token: bool,
     /// A file that is of no use unless the report is printed.
     pub(crate) file_to_remove: Option<PathBuf>,
+    /// The exit status of the program. It is not 0 if the command has done its work and found something.
+    pub(crate) exit_status: u8,
 }
 
 impl Report {
@@ -33,9 +33,9 @@ impl Report {
                     object,
                     text: None,
                     note: None,
-                    exit_status: 0,
                     has_new_refresh_token: false,
                     file_to_remove: None,
+                    exit_status: 0,
                 })
             }
             _ => Err(Failure::Other("the result is no JSON object".to_owned())),
@@ -50,14 +50,14 @@ impl Report {
         Ok(report)
     }
 
-    /// Sets what is printed in place of the fields' lines, unless `--json` is given.
-    pub(crate) fn with_text(mut self, text: String) -> Self {
-        self.text = Some(text);
+    /// Prints this text in place of a line for each field, unless `--json` is given.
+    pub(crate) fn shown_as(mut self, text: impl Into<Vec<u8>>) -> Self {
+        self.text = Some(text.into());
         self
     }
 
-    /// Sets the exit status.
-    pub(crate) fn with_exit_status(mut self, exit_status: u8) -> Self {
+    /// Ends the program with this exit status.
+    pub(crate) const fn with_exit_status(mut self, exit_status: u8) -> Self {
         self.exit_status = exit_status;
         self
     }

@@ -1,7 +1,7 @@
 //! What a signal does while HubSpot may be issuing tokens.
 
 /// Lets the program finish when a signal asks it to end, because tokens may have been issued that exist nowhere else yet. From now on,
-/// the first signal has a message for its effect, and a second one ends the program.
+/// the first signal has a message for its effect, and a second one ends the program. It does nothing when it is called again.
 ///
 /// Only Unix has such signals.
 pub(crate) fn defer() {
@@ -11,6 +11,8 @@ pub(crate) fn defer() {
 
 #[cfg(unix)]
 mod unix {
+    use std::sync::Once;
+
     use hs_oauth_blocking::TIMEOUT;
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
@@ -19,6 +21,11 @@ mod unix {
     use crate::output::print_error;
 
     pub(super) fn defer() {
+        static DEFERRED: Once = Once::new();
+        DEFERRED.call_once(start);
+    }
+
+    fn start() {
         // If signals cannot be caught, they end the program as before.
         let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM]) else { return };
         let handle = move || {

@@ -14,7 +14,10 @@ pub(crate) fn message(error: &clap::Error, commands: &str) -> String {
     let argument = context(ContextKind::InvalidArg);
     match error.kind() {
         ErrorKind::MissingSubcommand => format!("no command: pass one of {commands}"),
-        ErrorKind::InvalidSubcommand => format!("no such command: pass one of {commands}"),
+        ErrorKind::InvalidSubcommand => {
+            let nearest = nearest(&context(ContextKind::SuggestedSubcommand));
+            format!("no such command{nearest}: pass one of {commands}")
+        }
         ErrorKind::InvalidValue | ErrorKind::ValueValidation if argument.starts_with("--") => {
             let valid = match context(ContextKind::ValidValue) {
                 valid if valid.is_empty() => valid,
@@ -22,15 +25,33 @@ pub(crate) fn message(error: &clap::Error, commands: &str) -> String {
             };
             format!("`{argument}` has no value or an invalid one{valid}")
         }
+        // A place in the line, such as `[ACCOUNT]`. What stands there may be a secret.
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation if argument.contains("ACCOUNT") => {
+            "ACCOUNT is not an account: use a hub's number, or a hub's and a user's such as 62515-7".to_owned()
+        }
+        ErrorKind::InvalidValue if argument.contains("SHELL") => {
+            format!("SHELL is one of {}", context(ContextKind::ValidValue))
+        }
         ErrorKind::MissingRequiredArgument => format!("missing: {argument}"),
         ErrorKind::ArgumentConflict => match context(ContextKind::PriorArg) {
             prior if prior == argument => format!("`{argument}` may be given only once"),
             prior => format!("`{argument}` and `{prior}` cannot be used together"),
         },
-        ErrorKind::UnknownArgument if is_flag(&argument) => format!("`{argument}` is not a flag of this command"),
+        ErrorKind::UnknownArgument if is_flag(&argument) => {
+            let nearest = nearest(&context(ContextKind::SuggestedArg));
+            format!("`{argument}` is not a flag of this command{nearest}")
+        }
         _ => "there is an unexpected argument (it is not shown, as it may be a secret). Secrets come from the environment \
               or, with `-`, from standard input, never from the command line, which other processes can read"
             .to_owned(),
+    }
+}
+
+/// Returns what to add to a message if there is something that the person may have meant. It is a name of the program's own.
+fn nearest(name: &str) -> String {
+    match name {
+        "" => String::new(),
+        name => format!(" (did you mean `{name}`?)"),
     }
 }
 

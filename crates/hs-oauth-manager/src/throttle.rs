@@ -122,6 +122,7 @@ impl Finding {
                 | TransportErrorKind::Connect
                 | TransportErrorKind::Unreachable
                 | TransportErrorKind::Tls
+                | TransportErrorKind::NotTls
                 | TransportErrorKind::ConnectTimeout
                 | TransportErrorKind::Timeout
                 | TransportErrorKind::Interrupted => Self::Fails,

@@ -1,11 +1,11 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use clap::Args;
-use hs_oauth_blocking::{Authorize, BeginError, InvalidArgument};
 use serde_json::{Map, Value};
 
+use crate::consent::Consent;
+use crate::environment::{CLIENT_ID, REDIRECT_URI};
 use crate::failure::Failure;
 use crate::private_file;
 use crate::report::Report;
@@ -17,17 +17,10 @@ use crate::settings::Settings;
 /// `exchange` needs. With --pending, state and code verifier are written to a file instead. No client
 /// secret is needed.
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, after_help = EXAMPLES)]
 pub(crate) struct AuthorizeUrl {
-    /// Scopes that must be granted, separated by spaces or each with its own flag
-    #[arg(long, value_name = "SCOPES")]
-    scope: Vec<String>,
-    /// Scopes that HubSpot may leave out if the account cannot grant them
-    #[arg(long, value_name = "SCOPES")]
-    optional_scope: Vec<String>,
-    /// Preselect this account
-    #[arg(long, value_name = "ID", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..))]
-    hub_id: Option<i64>,
+    #[command(flatten)]
+    consent: Consent,
     /// Leave out PKCE, for an exchange that cannot send a code verifier
     #[arg(long)]
     no_pkce: bool,
@@ -36,39 +29,23 @@ pub(crate) struct AuthorizeUrl {
     pending: Option<PathBuf>,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  hs-oauth authorize-url --scope 'oauth crm.objects.contacts.read' --pending pending.json
+  hs-oauth authorize-url --scope oauth --hub-id 62515 --json";
+
 impl AuthorizeUrl {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, Failure> {
-        if settings.mcp {
-            let has_scopes = !self.scope.is_empty() || !self.optional_scope.is_empty();
-            if has_scopes || self.hub_id.is_some() || self.no_pkce {
-                return Err(Failure::usage(
-                    "with --mcp, HubSpot decides on scopes and account, and PKCE is required: leave out --scope, \
-                     --optional-scope, --hub-id and --no-pkce",
-                ));
-            }
-        } else if self.scope.iter().all(|scopes| scopes.trim().is_empty()) {
-            return Err(Failure::usage(
-                "no scope: pass --scope with the scopes that the app's settings require, at least `oauth`",
-            ));
+        let mut resolved = settings.resolve()?;
+        if resolved.app.mcp && self.no_pkce {
+            return Err(Failure::usage("with --mcp, PKCE is required: leave out --no-pkce"));
         }
-        let app = settings.public_app()?;
-        Settings::redirect_uri(&app)?;
-        let optional_scopes =
-            self.optional_scope.join(" ").parse().map_err(|mut invalid: InvalidArgument| {
-                invalid.argument = "optional_scope";
-                invalid
-            })?;
-        let mut authorize =
-            Authorize::new(self.scope.join(" ").parse()?).with_optional_scopes(optional_scopes);
-        if let Some(hub_id) = self.hub_id {
-            authorize = authorize.with_hub_id(hub_id);
-        }
-        if self.no_pkce {
-            authorize = authorize.without_pkce();
-        }
-        let authorization = authorize.begin(&app, SystemTime::now().into()).map_err(|error| match error {
-            BeginError::App(invalid) => invalid.into(),
-            error => Failure::Other(error.to_string()),
+        self.consent.apply_to(&mut resolved.app)?;
+        resolved.require([&CLIENT_ID, &REDIRECT_URI])?;
+        let app = resolved.public_app()?;
+        let authorization = self.consent.begin(&app, &resolved.app, |authorize| match self.no_pkce {
+            true => authorize.without_pkce(),
+            false => authorize,
         })?;
 
         let pending = Report::new(&authorization.pending)?;

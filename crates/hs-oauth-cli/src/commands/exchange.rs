@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use clap::Args;
 use hs_oauth_blocking::{AuthorizationCode, Code, CodeVerifier, PendingAuthorization};
 
-use crate::environment::{CODE, CODE_VERIFIER};
+use crate::environment::{CODE, CODE_VERIFIER, REDIRECT_URI};
 use crate::failure::Failure;
 use crate::report::Report;
 use crate::settings::Settings;
 use crate::stdin::{self, StdinMarker};
-use crate::{private_file, secret, signals};
+use crate::{callback, private_file, secret, signals, waiting};
 
 /// Exchange an authorization code for the first tokens of a grant
 ///
@@ -20,7 +20,7 @@ use crate::{private_file, secret, signals};
 /// from HUBSPOT_CODE_VERIFIER or `--code-verifier -`. The redirect URI is needed, and you have to check
 /// the state yourself.
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, after_help = EXAMPLES)]
 pub(crate) struct Exchange {
     /// Read the code, or with --pending the callback, from standard input
     #[arg(value_name = "-")]
@@ -36,9 +36,19 @@ pub(crate) struct Exchange {
     code_verifier: Option<StdinMarker>,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  hs-oauth exchange --pending pending.json --json - > tokens.json    # prompts for the callback
+  HUBSPOT_CODE=… HUBSPOT_CODE_VERIFIER=… hs-oauth exchange --json";
+
 impl Exchange {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, Failure> {
-        let client = settings.client()?;
+        let mut required = Vec::new();
+        if self.pending.is_none() {
+            required.push(&REDIRECT_URI);
+            required.extend(self.stdin.or(self.code).is_none().then_some(&CODE));
+        }
+        let client = settings.client_requiring(required)?;
         let code = match &self.pending {
             Some(path) => self.accept_callback(path)?,
             None => {
@@ -58,7 +68,7 @@ impl Exchange {
             }
         };
         signals::defer();
-        let tokens = client.exchange_code(code)?;
+        let tokens = waiting::for_hubspot(client.app(), || client.exchange_code(code))?;
         if let Some(path) = &self.pending {
             // Its code verifier belongs to a code that is spent.
             let _ = fs::remove_file(path);
@@ -78,31 +88,7 @@ impl Exchange {
             .map_err(|error| Failure::usage(format!("could not read {file}: {error}")))?;
         let pending: PendingAuthorization = serde_json::from_str(&text)
             .map_err(|_| Failure::usage(format!("{file} is not what `authorize-url --pending` writes")))?;
-        let callback = stdin::read_line("callback")?;
-        Ok(pending.accept(SystemTime::now().into(), query(&callback))?)
-    }
-}
-
-/// Returns the query of a callback, which may be a whole URL, a request target or only the query.
-fn query(callback: &str) -> &str {
-    let callback = callback.split('#').next().unwrap_or(callback);
-    callback.split_once('?').map_or(callback, |(_, query)| query)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_query_is_found_in_every_form_of_a_callback_that_a_user_may_copy() {
-        for callback in [
-            "http://localhost:3000/cb?code=1&state=2",
-            "https://app.example/cb?code=1&state=2#_",
-            "/cb?code=1&state=2",
-            "?code=1&state=2",
-            "code=1&state=2",
-        ] {
-            assert_eq!(query(callback), "code=1&state=2");
-        }
+        let address = stdin::read_line("callback")?;
+        Ok(pending.accept(SystemTime::now().into(), callback::query(&address))?)
     }
 }

@@ -4,14 +4,15 @@ use hs_oauth_blocking::{AccessToken, RefreshToken, Token};
 use crate::environment::{ACCESS_TOKEN, REFRESH_TOKEN};
 use crate::failure::Failure;
 use crate::report::Report;
-use crate::secret;
 use crate::settings::Settings;
 use crate::stdin::StdinMarker;
+use crate::{secret, waiting};
 
 /// Ask HubSpot whether a token is active, and which account it belongs to
 ///
 /// A token that is unknown, expired or revoked is inactive. That is a result and not an error.
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Introspect {
     /// Read the token from standard input; requires --type
     #[arg(value_name = "-", requires = "token_type")]
@@ -33,6 +34,11 @@ enum TokenType {
     Refresh,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  HUBSPOT_ACCESS_TOKEN=… hs-oauth introspect
+  jq -r .refresh_token tokens.json | hs-oauth introspect --type refresh -";
+
 impl Introspect {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, Failure> {
         let token_type = self.token_type()?;
@@ -42,7 +48,7 @@ impl Introspect {
             TokenType::Access => AccessToken::new(secret::read(&ACCESS_TOKEN, from_stdin)?)?.into(),
             TokenType::Refresh => RefreshToken::new(secret::read(&REFRESH_TOKEN, from_stdin)?)?.into(),
         };
-        let introspection = client.introspect(token)?;
+        let introspection = waiting::for_hubspot(client.app(), || client.introspect(token))?;
         let report = Report::new(&introspection)?;
         Ok(match introspection.is_active() {
             true => report,

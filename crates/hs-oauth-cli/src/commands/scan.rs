@@ -62,7 +62,7 @@ impl Scan {
             (true, false) => 1,
             (true, true) => 0,
         };
-        Ok(Report::new(&object)?.with_text(text).with_exit_status(exit_status))
+        Ok(Report::new(&object)?.shown_as(text).with_exit_status(exit_status))
     }
 }
 

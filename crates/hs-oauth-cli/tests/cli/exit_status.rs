@@ -88,7 +88,8 @@ fn status_2_if_there_is_no_such_command_and_the_message_lists_the_commands() {
     for arguments in [&["refesh"][..], &["refesh", "--json"], &["CANARY"], &["help", "refesh"]] {
         let outcome = hs_oauth(arguments).run();
         assert_eq!(outcome.status, 2, "{outcome:?}");
-        assert!(outcome.stderr.contains("no such command: pass one of authorize-url, "), "{outcome:?}");
+        assert!(outcome.stderr.contains(": pass one of login, token, "), "{outcome:?}");
+        assert!(outcome.stderr.contains("no such command"), "{outcome:?}");
         assert!(!outcome.stderr.contains("refesh") && !outcome.stderr.contains("secret"), "{outcome:?}");
     }
 }

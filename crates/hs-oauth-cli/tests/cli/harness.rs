@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -145,6 +146,8 @@ pub(crate) fn hs_oauth(arguments: &[&str]) -> Run {
     let folder = new_folder();
     let mut command = Command::new(env!("CARGO_BIN_EXE_hs-oauth"));
     command.args(arguments).env_clear().env("TMPDIR", &folder).current_dir(&folder);
+    // Nothing is kept there, so that runs know nothing of each other and of the person who runs the tests.
+    command.env("HOME", new_folder());
     Run { command, stdin: String::new(), folder }
 }
 
@@ -204,6 +207,15 @@ impl Run {
     pub(crate) fn spawn(mut self) -> (Child, PathBuf) {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         (self.command.spawn().unwrap(), self.folder)
+    }
+
+    /// Returns the program, its arguments, its variables and its current folder.
+    #[cfg(unix)]
+    pub(crate) fn into_parts(self) -> (OsString, Vec<OsString>, Vec<(OsString, OsString)>, PathBuf) {
+        let variables =
+            self.command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        let arguments = self.command.get_args().map(OsString::from).collect();
+        (self.command.get_program().to_owned(), arguments, variables.collect(), self.folder)
     }
 
     fn start(self, close_stdout: bool) -> Outcome {

@@ -1,67 +1,14 @@
 //! A signal that arrives while HubSpot may be issuing tokens, and one that arrives at any other time.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
-use std::process::{Child, Command};
-use std::time::Duration;
+use std::io::Write;
 
 use serde_json::json;
 
-use crate::harness::{ACCESS_TOKEN, Held, Outcome, REFRESH_TOKEN, Run, Server, TOKENS, with_app};
-
-/// Far longer than the program takes to start on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::harness::{ACCESS_TOKEN, Held, REFRESH_TOKEN, Server, TOKENS, with_app};
+use crate::running::{PATIENCE, Running};
 
 /// The signals that end a program, each with its number.
 const SIGNALS: [(&str, i32); 3] = [("HUP", 1), ("INT", 2), ("TERM", 15)];
-
-/// A program that runs.
-struct Running {
-    child: Child,
-    stderr: BufReader<std::process::ChildStderr>,
-    /// What was read of standard error so far.
-    message: String,
-    folder: PathBuf,
-}
-
-impl Running {
-    fn start(run: Run) -> Self {
-        let (mut child, folder) = run.spawn();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        Self { child, stderr, message: String::new(), folder }
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
-    }
-
-    /// Waits for a line on standard error that contains `text`.
-    #[track_caller]
-    fn expect(&mut self, text: &str) {
-        let mut line = String::new();
-        while !line.contains(text) {
-            line.clear();
-            assert_ne!(self.stderr.read_line(&mut line).unwrap(), 0, "no {text}: {}", self.message);
-            self.message.push_str(&line);
-        }
-    }
-
-    /// Waits for the end of the program.
-    fn outcome(mut self) -> Outcome {
-        let mut stdout = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-        self.stderr.read_to_string(&mut self.message).unwrap();
-        let status = self.child.wait().unwrap();
-        Outcome {
-            status: status.code().unwrap_or_else(|| -status.signal().unwrap()),
-            stdout,
-            stderr: self.message,
-            folder: self.folder,
-        }
-    }
-}
 
 /// Starts the program, and waits until its request has arrived.
 fn start(server: &Server, held: &Held, arguments: &[&str]) -> Running {
@@ -162,7 +109,7 @@ fn before_the_request_is_sent_a_signal_ends_the_program_at_once() {
     let server = Server::responding(&[TOKENS]);
     for command in ["exchange", "refresh"] {
         let mut running = Running::start(with_app(&server, &[command, "-"]));
-        let mut stdin = running.child.stdin.take().unwrap();
+        let mut stdin = running.stdin();
         // Half a line: the program waits for the rest of it.
         stdin.write_all(b"na1-").unwrap();
         running.signal("INT");

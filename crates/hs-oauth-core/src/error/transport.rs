@@ -24,9 +24,12 @@ pub enum TransportErrorKind {
     Connect,
     /// The network reports that the host cannot be reached. It may report this after the request was sent.
     Unreachable,
-    /// No trusted TLS session could be made: the certificate is not trusted, there is no common version, or the server does not
-    /// speak TLS. An HTTP client may also report this for a session that broke later, when the server may have acted.
+    /// No trusted TLS session could be made: the certificate is not trusted, or there is no common version. An HTTP client may also report
+    /// this for a session that broke later, when the server may have acted.
     Tls,
+    /// The server does not speak TLS: an `https` address leads to a port for plain http. An HTTP client may also report this for a session
+    /// into which something else spoke later, when the server may have acted.
+    NotTls,
     /// No connection was made within the connect timeout. The request was never sent.
     ConnectTimeout,
     /// No complete response arrived within the total timeout. The server may have acted.
@@ -68,7 +71,7 @@ impl TransportError {
     }
 
     /// Returns what to do next: try again later if the network failed. Otherwise [`NextStep::ReportBug`] for a response that is too
-    /// large, and [`NextStep::FixConfiguration`] if the HTTP client is at fault.
+    /// large, and [`NextStep::FixConfiguration`] if the address or the HTTP client is at fault.
     pub const fn next_step(&self) -> NextStep {
         match self.kind {
             TransportErrorKind::Resolve
@@ -79,13 +82,15 @@ impl TransportError {
             | TransportErrorKind::Timeout
             | TransportErrorKind::Interrupted => NextStep::RetryAfter(None),
             TransportErrorKind::ResponseTooLarge => NextStep::ReportBug,
-            TransportErrorKind::Redirected | TransportErrorKind::Client => NextStep::FixConfiguration,
+            TransportErrorKind::NotTls | TransportErrorKind::Redirected | TransportErrorKind::Client => {
+                NextStep::FixConfiguration
+            }
         }
     }
 }
 
 impl TransportErrorKind {
-    /// Returns the kind's name for programs and logs: `resolve`, `connect`, `unreachable`, `tls`, `connect_timeout`, `timeout`,
+    /// Returns the kind's name for programs and logs: `resolve`, `connect`, `unreachable`, `tls`, `not_tls`, `connect_timeout`, `timeout`,
     /// `interrupted`, `answer_too_large`, `redirected` or `client`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -93,6 +98,7 @@ impl TransportErrorKind {
             Self::Connect => "connect",
             Self::Unreachable => "unreachable",
             Self::Tls => "tls",
+            Self::NotTls => "not_tls",
             Self::ConnectTimeout => "connect_timeout",
             Self::Timeout => "timeout",
             Self::Interrupted => "interrupted",
@@ -125,6 +131,7 @@ impl fmt::Display for TransportErrorKind {
             Self::Connect => "could not connect",
             Self::Unreachable => "the host cannot be reached",
             Self::Tls => "could not set up a trusted TLS session",
+            Self::NotTls => "the address is https, and the server does not speak TLS there",
             Self::ConnectTimeout => "timed out while connecting",
             Self::Timeout => "timed out before the whole answer was there",
             Self::Interrupted => "the connection broke before the whole answer was there",

@@ -150,6 +150,7 @@ mod tests {
             TransportErrorKind::Connect,
             TransportErrorKind::Unreachable,
             TransportErrorKind::Tls,
+            TransportErrorKind::NotTls,
             TransportErrorKind::ConnectTimeout,
             TransportErrorKind::Timeout,
             TransportErrorKind::Interrupted,
