@@ -7,6 +7,7 @@ mod completions;
 mod doctor;
 mod exchange;
 mod export;
+mod import;
 mod introspect;
 mod list;
 mod login;
@@ -40,6 +41,7 @@ pub(crate) enum Command {
     Recheck(recheck::Recheck),
     Doctor(doctor::Doctor),
     Export(export::Export),
+    Import(import::Import),
     Profile(profile::Profile),
     Scan(scan::Scan),
     AuthorizeUrl(authorize_url::AuthorizeUrl),
@@ -66,6 +68,7 @@ impl Command {
             Self::Recheck(command) => command.run(settings),
             Self::Doctor(command) => command.run(settings),
             Self::Export(command) => command.run(settings),
+            Self::Import(command) => command.run(settings),
             Self::Profile(command) => command.run(settings),
             Self::Scan(command) => command.run(),
             Self::AuthorizeUrl(command) => command.run(settings),

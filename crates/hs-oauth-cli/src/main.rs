@@ -25,6 +25,7 @@ mod duration;
 mod environment;
 mod failure;
 mod folders;
+mod import;
 mod kept_secret;
 mod lines;
 mod online;

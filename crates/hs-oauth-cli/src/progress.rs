@@ -15,6 +15,12 @@ impl Progress {
         Self::start(ProgressBar::no_length(), "{spinner} {human_pos} {msg}", label)
     }
 
+    /// Starts a count of `total` things.
+    pub(crate) fn bar(total: u64, label: &'static str) -> Self {
+        let template = "{bar:30} {human_pos} of {human_len} {msg}, {per_sec}, {eta} left";
+        Self::start(ProgressBar::new(total), template, label)
+    }
+
     fn start(bar: ProgressBar, template: &str, label: impl Into<Cow<'static, str>>) -> Self {
         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         // Only a template of this file that is wrong has no style; a test would show it.

@@ -179,7 +179,10 @@ const PATH: &str = r"oauth(?:\\*/|%2f)+v1";
 /// What was written between `oauth` and the name of a class: `.`, `?.`, `->`, `::`, `['`, on one line or on two.
 macro_rules! oauth_then {
     ($name:literal) => {
-        concat!(r#"o_?auth\w*(?:['"]\s*\])?(?:\s*\(\s*\))?\s*(?:[?!]?\.|\??->|::|\??\.?\[\s*['":])\s*"#, $name)
+        concat!(
+            r#"o_?auth\w*(?:['"]\s*\])?(?:\s*\(\s*\))?\s*(?:[?!]?\.|\??->|::|\??\.?\[\s*['":])\s*"#,
+            $name
+        )
     };
 }
 

@@ -13,6 +13,7 @@ mod exchange;
 mod exit_status;
 mod export;
 mod harness;
+mod import;
 mod introspect;
 mod list;
 mod login;
