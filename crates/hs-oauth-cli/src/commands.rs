@@ -7,6 +7,7 @@ mod completions;
 mod doctor;
 mod exchange;
 mod export;
+mod import;
 mod introspect;
 mod list;
 mod login;
@@ -16,6 +17,7 @@ mod profile;
 mod recheck;
 mod refresh;
 mod revoke;
+mod scan;
 mod status;
 mod token;
 mod uninstall;
@@ -39,7 +41,9 @@ pub(crate) enum Command {
     Recheck(recheck::Recheck),
     Doctor(doctor::Doctor),
     Export(export::Export),
+    Import(import::Import),
     Profile(profile::Profile),
+    Scan(scan::Scan),
     AuthorizeUrl(authorize_url::AuthorizeUrl),
     Exchange(exchange::Exchange),
     Refresh(refresh::Refresh),
@@ -64,7 +68,9 @@ impl Command {
             Self::Recheck(command) => command.run(settings),
             Self::Doctor(command) => command.run(settings),
             Self::Export(command) => command.run(settings),
+            Self::Import(command) => command.run(settings),
             Self::Profile(command) => command.run(settings),
+            Self::Scan(command) => command.run(),
             Self::AuthorizeUrl(command) => command.run(settings),
             Self::Exchange(command) => command.run(settings),
             Self::Refresh(command) => command.run(settings),

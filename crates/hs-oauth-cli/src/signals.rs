@@ -1,5 +1,8 @@
 //! What a signal does while HubSpot may be issuing tokens.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 /// Lets the program finish when a signal asks it to end, because tokens may have been issued that exist nowhere else yet. From now on,
 /// the first signal has a message for its effect, and a second one ends the program. It does nothing when it is called again.
 ///
@@ -7,6 +10,20 @@
 pub(crate) fn defer() {
     #[cfg(unix)]
     unix::defer();
+}
+
+/// Returns a flag that the first signal sets which asks the program to end. A second one ends it at once.
+///
+/// Only Unix has such signals.
+pub(crate) fn stop() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    #[cfg(unix)]
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        // If signals cannot be caught, they end the program as before.
+        let _ = signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop));
+        let _ = signal_hook::flag::register(signal, Arc::clone(&stop));
+    }
+    stop
 }
 
 #[cfg(unix)]

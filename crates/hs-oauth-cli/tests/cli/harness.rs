@@ -182,6 +182,18 @@ impl Run {
         self
     }
 
+    /// Writes a file into the folder of the run, which is its current folder.
+    pub(crate) fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
+        let path = self.folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        self
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(crate) fn stdin(mut self, text: &str) -> Self {
         self.stdin = text.to_owned();
         self

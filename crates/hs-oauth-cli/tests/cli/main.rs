@@ -13,6 +13,7 @@ mod exchange;
 mod exit_status;
 mod export;
 mod harness;
+mod import;
 mod introspect;
 mod list;
 mod login;
@@ -24,6 +25,7 @@ mod refresh;
 mod revoke;
 mod running;
 mod saved_tokens;
+mod scan;
 mod secrets;
 mod settings;
 #[cfg(unix)]
