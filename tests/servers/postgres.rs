@@ -1,4 +1,6 @@
 //! The store in PostgreSQL, over both drivers.
 
 mod contract;
-pub(crate) mod stores;
+mod faults;
+mod stores;
+mod writers;
