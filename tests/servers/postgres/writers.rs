@@ -40,6 +40,8 @@ struct Acknowledged {
     last: (u64, u64),
     /// The versions over which a write was made.
     replaced: BTreeSet<u64>,
+    /// The versions that writes were given.
+    given: BTreeSet<u64>,
 }
 
 impl Writers {
@@ -122,8 +124,10 @@ impl Shared {
                 Ok(Swapped::Stored(version)) => {
                     let mut acknowledged = acknowledged.lock().unwrap();
                     assert!(version > stored.version, "{name}: {version} came after {}", stored.version);
+                    assert!(acknowledged.given.insert(version), "{name}: {version} was given out twice");
                     assert!(
-                        acknowledged.replaced.insert(stored.version),
+                        // A replacement that was lost is made again.
+                        acknowledged.replaced.insert(stored.version) || self.may_lose.load(Ordering::SeqCst),
                         "{name}: two writes replaced version {}",
                         stored.version
                     );
