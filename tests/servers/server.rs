@@ -1,6 +1,8 @@
 //! Throw-away servers of Debian's packages: on free ports, in folders of their own, and ended with the test, even if it panics or is
 //! killed.
 
+pub(crate) mod pgbouncer;
+pub(crate) mod postgres;
 pub(crate) mod redis;
 
 use std::fs;
@@ -74,7 +76,10 @@ impl Process {
     /// Sends this signal to the server, and waits for its end.
     pub(crate) fn end(mut self, signal: Signal) {
         kill_process(self.pid, signal).unwrap();
+        // Kept open: without it the shell would think that the tests are no more. The signal 0 does nothing.
+        let mut stdin = self.guard.stdin.take().unwrap();
         self.guard.wait().unwrap();
+        stdin.write_all(b"0\n").unwrap();
     }
 }
 

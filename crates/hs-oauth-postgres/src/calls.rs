@@ -1,0 +1,132 @@
+//! How a call is made: as a task of its own, with a deadline of its own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{timeout, timeout_at};
+
+use crate::driver::Driver;
+use crate::failure::Failure;
+use crate::statement::{Statement, Value};
+
+/// The calls of a store.
+#[derive(Clone, Debug)]
+pub(crate) struct Calls<D> {
+    driver: D,
+    /// One place for each connection of the pool. A caller waits for a place, and may go away at any time. A call that has one goes on.
+    places: Arc<Semaphore>,
+    pub(crate) deadline: Duration,
+    /// How long a new connection may take.
+    pub(crate) connect_deadline: Duration,
+}
+
+/// What is sent.
+#[derive(Clone, Debug)]
+enum Work {
+    Query(Statement, Vec<Value>),
+    Batch(String),
+}
+
+impl<D: Driver> Calls<D> {
+    pub(crate) fn new(driver: D) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(driver.size())),
+            driver,
+            deadline: Duration::from_secs(2),
+            connect_deadline: Duration::from_secs(5),
+        }
+    }
+
+    pub(crate) fn driver_mut(&mut self) -> &mut D {
+        &mut self.driver
+    }
+
+    /// Sends a statement, and returns the rows of its answer. A caller that drops this stops nothing that has begun.
+    pub(crate) async fn query(
+        &self,
+        statement: &Statement,
+        values: Vec<Value>,
+    ) -> Result<Vec<D::Row>, Failure> {
+        self.call(Work::Query(statement.clone(), values), self.deadline).await
+    }
+
+    /// Sends statements that have no parameters and return nothing, as one transaction.
+    pub(crate) async fn batch(&self, sql: String, deadline: Duration) -> Result<(), Failure> {
+        self.call(Work::Batch(sql), deadline).await.map(drop)
+    }
+
+    async fn call(&self, work: Work, within: Duration) -> Result<Vec<D::Row>, Failure> {
+        let runtime = tokio::runtime::Handle::try_current()
+            .map_err(|_| Failure::Setup("it needs a tokio runtime; `BlockOn` brings one".into()))?;
+        let begun = Instant::now();
+        let deadline = begun + within;
+        let place = timeout_at(deadline.into(), Arc::clone(&self.places).acquire_owned());
+        let Ok(Ok(place)) = place.await else { return Err(Failure::Late) };
+        let (answer, answered) = oneshot::channel();
+        let call = Call { calls: self.clone(), work, begun, deadline };
+        runtime.spawn(call.run(answer, place));
+        match timeout_at(deadline.into(), answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Failure::Connection("the call was given up, since its runtime ends".into())),
+            Err(_) => Err(Failure::Late),
+        }
+    }
+}
+
+struct Call<D> {
+    calls: Calls<D>,
+    work: Work,
+    begun: Instant,
+    deadline: Instant,
+}
+
+impl<D: Driver> Call<D> {
+    async fn run(self, answer: oneshot::Sender<Result<Vec<D::Row>, Failure>>, place: OwnedSemaphorePermit) {
+        let (mut result, mut connection) = self.attempt().await;
+        // A read may be sent again: the server may have closed the connection while it was idle.
+        if connection.is_none() && self.is_read() && Instant::now() < self.deadline {
+            (result, connection) = self.attempt().await;
+        }
+        // The caller may have given up.
+        let _ = answer.send(result);
+        if let Some(connection) = connection {
+            let _ = timeout(self.calls.deadline, self.calls.driver.give_back(connection)).await;
+        }
+        drop(place);
+    }
+
+    /// Makes the call. Returns the connection, too, if it can be used again.
+    async fn attempt(&self) -> (Result<Vec<D::Row>, Failure>, Option<D::Connection>) {
+        let driver = &self.calls.driver;
+        // It goes on after the caller's deadline: if new connections were given up when a server is slow, there would be ever more of them.
+        let mut connection = match timeout(self.calls.connect_deadline, driver.connection()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(failure)) => return (Err(failure), None),
+            Err(_) => return (Err(Failure::Connection("no connection in time".into())), None),
+        };
+        if Instant::now() >= self.deadline {
+            return (Err(Failure::Late), Some(connection));
+        }
+        let sent = timeout_at(self.deadline.into(), self.send(&mut connection)).await;
+        match sent.unwrap_or(Err(Failure::Late)) {
+            Err(failure) if failure.ends_connection() => {
+                driver.let_go(connection);
+                driver.let_go_of_silent(self.begun).await;
+                (Err(failure), None)
+            }
+            result => (result, Some(connection)),
+        }
+    }
+
+    async fn send(&self, connection: &mut D::Connection) -> Result<Vec<D::Row>, Failure> {
+        match &self.work {
+            Work::Query(statement, values) => self.calls.driver.query(connection, statement, values).await,
+            Work::Batch(sql) => self.calls.driver.batch(connection, sql).await.map(|()| Vec::new()),
+        }
+    }
+
+    fn is_read(&self) -> bool {
+        matches!(&self.work, Work::Query(Statement { is_read: true, .. }, _))
+    }
+}

@@ -1,0 +1,144 @@
+//! sqlx, with its own pool.
+
+use std::time::{Duration, Instant};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgPool, Postgres, Row as _};
+use tokio::time::timeout;
+
+use super::{Driver, Row, error_text};
+use crate::failure::Failure;
+use crate::statement::{Statement, Value};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Sqlx {
+    pub(crate) pool: PgPool,
+    /// Whether statements are prepared, once for each connection.
+    pub(crate) is_prepared: bool,
+}
+
+/// How long the server may take to answer on an idle connection that may be forgotten.
+const PING: Duration = Duration::from_secs(1);
+
+/// Begins a transaction for a statement that is not prepared by name. The driver sends such a statement in two parts, and pgbouncer would
+/// give the second part to another connection. If the client is no more, the server ends the transaction by itself.
+const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '5s'";
+
+impl Driver for Sqlx {
+    type Connection = PoolConnection<Postgres>;
+    type Row = PgRow;
+
+    fn size(&self) -> usize {
+        self.pool.options().get_max_connections() as usize
+    }
+
+    async fn connection(&self) -> Result<Self::Connection, Failure> {
+        // An idle connection as it is: the pool would first wait for an answer on it, for any time.
+        if let Some(connection) = self.pool.try_acquire() {
+            return Ok(connection);
+        }
+        self.pool.acquire().await.map_err(|error| failure(&error))
+    }
+
+    async fn query(
+        &self,
+        connection: &mut Self::Connection,
+        statement: &Statement,
+        values: &[Value],
+    ) -> Result<Vec<PgRow>, Failure> {
+        let query = bound(statement, values)?.persistent(self.is_prepared);
+        if self.is_prepared {
+            return query.fetch_all(&mut **connection).await.map_err(|error| failure(&error));
+        }
+        self.batch(connection, BEGIN).await?;
+        match query.fetch_all(&mut **connection).await {
+            Ok(rows) => {
+                self.batch(connection, "commit").await?;
+                Ok(rows)
+            }
+            Err(error) => {
+                self.batch(connection, "rollback").await?;
+                Err(failure(&error))
+            }
+        }
+    }
+
+    async fn batch(&self, connection: &mut Self::Connection, sql: &str) -> Result<(), Failure> {
+        let sent = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await;
+        sent.map(drop).map_err(|error| failure(&error))
+    }
+
+    /// The pool asks the server whether the connection still works, and would wait for the answer for any time.
+    async fn give_back(&self, mut connection: Self::Connection) {
+        connection.return_to_pool().await;
+    }
+
+    fn let_go(&self, connection: Self::Connection) {
+        drop(connection.detach());
+    }
+
+    async fn let_go_of_silent(&self, _: Instant) {
+        let mut idle = Vec::new();
+        while let Some(connection) = self.pool.try_acquire() {
+            idle.push(connection);
+        }
+        for mut connection in idle {
+            let pool = self.clone();
+            tokio::spawn(async move {
+                match timeout(PING, connection.ping()).await {
+                    Ok(Ok(())) => {
+                        let _ = timeout(PING, pool.give_back(connection)).await;
+                    }
+                    _ => pool.let_go(connection),
+                }
+            });
+        }
+    }
+}
+
+fn bound<'q>(
+    statement: &Statement,
+    values: &'q [Value],
+) -> Result<Query<'q, Postgres, PgArguments>, Failure> {
+    let mut query = sqlx::query(AssertSqlSafe(statement.sql.clone()));
+    for value in values {
+        query = match value {
+            Value::BigInt(number) => query.bind(number),
+            Value::Text(text) => query.bind(text),
+            Value::Record(None) => query.bind(None::<&str>),
+            Value::Record(Some(json)) => {
+                let json = std::str::from_utf8(json);
+                query.bind(json.map_err(|_| Failure::Setup("the record's JSON is not UTF-8".into()))?)
+            }
+        };
+    }
+    Ok(query)
+}
+
+impl Row for PgRow {
+    fn number(&self, column: usize) -> Result<Option<i64>, Failure> {
+        self.try_get(column).map_err(|error| failure(&error))
+    }
+
+    fn text(&self, column: usize) -> Result<Option<&str>, Failure> {
+        self.try_get(column).map_err(|error| failure(&error))
+    }
+}
+
+fn failure(error: &sqlx::Error) -> Failure {
+    match error {
+        sqlx::Error::Database(error) => Failure::Server {
+            code: error.code().unwrap_or_default().into_owned(),
+            message: error.message().to_owned(),
+        },
+        sqlx::Error::Io(error) => Failure::Connection(error_text(error)),
+        sqlx::Error::Tls(error) => Failure::Connection(error_text(&**error)),
+        sqlx::Error::PoolTimedOut => Failure::Connection("the pool's own time limit has passed".into()),
+        sqlx::Error::PoolClosed => Failure::Setup("the pool is closed".into()),
+        sqlx::Error::Configuration(_) => Failure::Setup("the pool's options are not valid".into()),
+        // The texts of the others may have a part of what was read in them.
+        _ => Failure::Connection("the driver does not understand the server".into()),
+    }
+}

@@ -1,0 +1,186 @@
+//! The store over any driver.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hs_oauth_store::{
+    Account, Cursor, Entry, Page, Record, StoreError, StoreErrorKind, Stored, Swapped, check_account,
+    record_from_json, record_to_json,
+};
+
+use crate::Warning;
+use crate::calls::Calls;
+use crate::driver::{Driver, Row};
+use crate::failure::Failure;
+use crate::server::{Server, standby};
+use crate::statement::{Statement, Statements, Value};
+use crate::table::Table;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Store<D> {
+    pub(crate) calls: Calls<D>,
+    table: Table,
+    statements: Arc<Statements>,
+}
+
+/// The greatest version, which every language reads exactly.
+const MAX_VERSION: u64 = 1 << 53;
+
+/// How many records are read at once at most. A record with its tokens has up to a few kilobytes.
+const MAX_PAGE: usize = 1000;
+
+/// The account of the row to which `check` writes. It has no record, so nobody sees it.
+const CHECKED: Account = Account::hub(0);
+
+/// The lock that is held while the table is created: "hs-oauth" in ASCII.
+const CREATION_LOCK: i64 = 0x6873_2d6f_6175_7468;
+
+/// How long the creation of the table may take, which waits for all others that create it.
+const CREATION_DEADLINE: Duration = Duration::from_secs(30);
+
+impl<D: Driver> Store<D> {
+    pub(crate) fn new(driver: D) -> Self {
+        let table = Table::default();
+        Self { calls: Calls::new(driver), statements: Statements::new(&table).into(), table }
+    }
+
+    pub(crate) fn with_table(mut self, name: &str) -> Result<Self, StoreError> {
+        self.table = Table::new(name)?;
+        self.statements = Statements::new(&self.table).into();
+        Ok(self)
+    }
+
+    pub(crate) async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
+        // Nothing is ever stored for it, and 0 stands for a hub in the table.
+        if check_account(account).is_err() {
+            return Ok(None);
+        }
+        let rows = self.calls.query(&self.statements.load, key(account)).await?;
+        let row = rows.first().ok_or_else(unexpected)?;
+        if row.text(0)? != Some("false") {
+            return Err(standby());
+        }
+        match (row.number(1)?, row.text(2)?) {
+            (Some(version), Some(json)) => stored(account, version, json).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    pub(crate) async fn swap(
+        &self,
+        account: Account,
+        expected: Option<u64>,
+        record: &Record,
+    ) -> Result<Swapped, StoreError> {
+        check_account(account)?;
+        let record = Value::Record(Some(record_to_json(record)?));
+        let mut values = key(account);
+        let statement = match expected.map(i64::try_from) {
+            None => &self.statements.create,
+            Some(Ok(expected)) => {
+                values.push(Value::BigInt(expected));
+                &self.statements.replace
+            }
+            // No record has such a version.
+            Some(Err(_)) => return Ok(Swapped::Conflict),
+        };
+        values.push(record);
+        match self.written(statement, values).await? {
+            Some(version) => Ok(Swapped::Stored(version)),
+            None => Ok(Swapped::Conflict),
+        }
+    }
+
+    pub(crate) async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
+        let Ok(expected) = i64::try_from(expected) else { return Ok(false) };
+        if check_account(account).is_err() {
+            return Ok(false);
+        }
+        let mut values = key(account);
+        values.push(Value::BigInt(expected));
+        Ok(self.written(&self.statements.remove, values).await?.is_some())
+    }
+
+    /// Returns the version that a write has given to the account, or `None` if it has written nothing.
+    async fn written(&self, statement: &Statement, values: Vec<Value>) -> Result<Option<u64>, StoreError> {
+        let rows = match self.calls.query(statement, values).await {
+            Err(failure) if failure.is_conflict() => return Ok(None),
+            rows => rows?,
+        };
+        rows.first().map(|row| version(row.number(0)?)).transpose()
+    }
+
+    /// The pages are in the order of the accounts.
+    pub(crate) async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let mut values = match cursor {
+            None => vec![Value::BigInt(0), Value::BigInt(i64::MIN)],
+            Some(cursor) => key(cursor.account()?),
+        };
+        values.push(Value::BigInt(i64::try_from(limit).unwrap_or(i64::MAX)));
+        let rows = self.calls.query(&self.statements.page, values).await?;
+        let entries: Vec<Entry> = rows.iter().map(entry).collect::<Result<_, _>>()?;
+        let next = entries.last().filter(|_| entries.len() == limit);
+        let next = next.map(|last| Cursor::after(last.account));
+        Ok(Page { entries, next })
+    }
+
+    /// Asks the server about itself, and writes to it.
+    pub(crate) async fn check(&self) -> Result<Server, StoreError> {
+        let server = self.server().await?;
+        server.check()?;
+        let mut values = key(CHECKED);
+        values.push(Value::Record(None));
+        self.written(&self.statements.create, values).await?;
+        Ok(server)
+    }
+
+    pub(crate) async fn warnings(&self) -> Result<Vec<Warning>, StoreError> {
+        self.check().await.map(|server| server.warnings())
+    }
+
+    async fn server(&self) -> Result<Server, StoreError> {
+        let values = vec![Value::Text(self.table.as_sql().to_owned())];
+        let rows = self.calls.query(&self.statements.server, values).await?;
+        Ok(Server::new(rows.first().ok_or_else(unexpected)?)?)
+    }
+
+    pub(crate) async fn create(&self) -> Result<(), StoreError> {
+        // Who may not create it can still find it there.
+        let server = self.server().await?;
+        if server.has_table {
+            return server.check();
+        }
+        let sql = format!("select pg_advisory_xact_lock({CREATION_LOCK}); {}", self.table.schema());
+        Ok(self.calls.batch(sql, CREATION_DEADLINE).await?)
+    }
+}
+
+fn key(account: Account) -> Vec<Value> {
+    vec![Value::BigInt(account.hub_id), Value::BigInt(account.user_id.unwrap_or(0))]
+}
+
+fn entry(row: &impl Row) -> Result<Entry, StoreError> {
+    let number = |column| row.number(column)?.ok_or_else(unexpected);
+    let (hub_id, user_id) = (number(0)?, number(1)?);
+    let account = if user_id == 0 { Account::hub(hub_id) } else { Account::user(hub_id, user_id) };
+    let json = row.text(3)?.ok_or_else(unexpected)?;
+    Ok(Entry { account, stored: stored(account, number(2)?, json) })
+}
+
+fn stored(account: Account, number: i64, json: &str) -> Result<Stored, StoreError> {
+    let version = version(Some(number))?;
+    Ok(Stored { version, record: record_from_json(account, json.as_bytes())? })
+}
+
+fn version(number: Option<i64>) -> Result<u64, StoreError> {
+    let version = number.and_then(|number| u64::try_from(number).ok());
+    version.filter(|version| (1..=MAX_VERSION).contains(version)).ok_or_else(|| {
+        StoreError::with_source(StoreErrorKind::Damaged, "the version is not one that this store gives out")
+    })
+}
+
+/// Returns the failure of an answer that the statement cannot have.
+fn unexpected() -> Failure {
+    Failure::Setup("the server's answer is not what was asked for".into())
+}

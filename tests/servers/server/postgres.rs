@@ -1,0 +1,165 @@
+//! PostgreSQL.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use deadpool_postgres::tokio_postgres::{self, Client, NoTls};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::{Process, folder, free_address, program, run};
+use crate::wait::PATIENCE;
+
+/// A PostgreSQL server of a test's own.
+pub(crate) struct Postgres {
+    // Ended before its folder is removed.
+    process: Option<Process>,
+    folder: TempDir,
+    address: SocketAddr,
+    settings: Vec<String>,
+}
+
+impl Postgres {
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Starts a new server with these settings, such as `fsync=off`.
+    pub(crate) async fn with(settings: &[&str]) -> Self {
+        let folder = folder();
+        let data = folder.path().join("data");
+        let encoding = ["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"];
+        run(&[&[&*tool("initdb"), "-D", data.to_str().unwrap()], &encoding[..]].concat());
+        Self::over(folder, settings).await
+    }
+
+    /// Starts a standby of this server, which it follows through `address`. The settings are the standby's.
+    pub(crate) async fn standby(&self, address: SocketAddr, settings: &[&str]) -> Self {
+        let folder = folder();
+        let data = folder.path().join("data");
+        let from = format!("{} application_name=standby", Self::connection_string(address));
+        let options = ["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync"];
+        run(&[&[&*tool("pg_basebackup"), "-D", data.to_str().unwrap(), "-d", &from], &options[..]].concat());
+        Self::over(folder, settings).await
+    }
+
+    async fn over(folder: TempDir, settings: &[&str]) -> Self {
+        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let mut server = Self { process: None, folder, address: free_address(), settings };
+        server.begin();
+        server.admin().await;
+        server
+    }
+
+    /// Starts the process. It may take a while until it accepts connections.
+    pub(crate) fn begin(&mut self) {
+        let folder = self.folder.path();
+        let mut command = vec![tool("postgres"), "-D".to_owned(), folder.join("data").display().to_string()];
+        let defaults = [
+            "listen_addresses=127.0.0.1".to_owned(),
+            format!("port={}", self.address.port()),
+            format!("unix_socket_directories={}", folder.display()),
+            "max_connections=200".to_owned(),
+            "shared_buffers=32MB".to_owned(),
+        ];
+        for setting in defaults.iter().chain(&self.settings) {
+            command.extend(["-c".to_owned(), setting.clone()]);
+        }
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        self.process = Some(Process::start(folder, &command));
+    }
+
+    /// Ends the server as a crash would: at once, without writing what is in its memory.
+    pub(crate) fn crash(&mut self) {
+        self.process.take().unwrap().end(Signal::QUIT);
+    }
+
+    /// Ends the server in the way in which it is restarted: its clients are told.
+    pub(crate) fn stop(&mut self) {
+        self.process.take().unwrap().end(Signal::INT);
+    }
+
+    pub(crate) fn process(&self) -> &Process {
+        self.process.as_ref().unwrap()
+    }
+
+    /// Makes a standby the primary.
+    pub(crate) async fn promote(&self) {
+        self.admin().await.execute("select pg_promote()", &[]).await.unwrap();
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Returns what the server wrote to its log.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    pub(crate) fn connection_string(address: SocketAddr) -> String {
+        format!("host={} port={} user=postgres dbname=postgres", address.ip(), address.port())
+    }
+
+    /// Returns a URL of this server's, as it is reached through `address`.
+    pub(crate) fn url(address: SocketAddr) -> String {
+        format!("postgres://postgres@{address}/postgres")
+    }
+
+    /// Returns a connection of the test's own. Waits until the server accepts one.
+    #[track_caller]
+    pub(crate) fn admin(&self) -> impl Future<Output = Client> {
+        connect(Self::url(self.address))
+    }
+}
+
+/// Returns a connection. Waits until the server accepts one.
+pub(crate) async fn connect(url: String) -> Client {
+    let started = Instant::now();
+    loop {
+        match tokio_postgres::connect(&url, NoTls).await {
+            Ok((client, connection)) => {
+                // It ends with the client.
+                tokio::spawn(connection);
+                return client;
+            }
+            Err(error) => assert!(started.elapsed() < PATIENCE, "{error:?}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+/// A database that tests share. Each test has a table of its own in it.
+///
+/// It is the one of the environment variable `HS_OAUTH_TEST_POSTGRES`, or else one of a server that ends with the process.
+pub(crate) fn shared_url() -> String {
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+    if let Ok(url) = std::env::var("HS_OAUTH_TEST_POSTGRES") {
+        return url;
+    }
+    let start = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(Postgres::start())
+    };
+    // A runtime cannot be started on a thread of another one.
+    let server = SERVER.get_or_init(|| std::thread::spawn(start).join().unwrap());
+    Postgres::url(server.address)
+}
+
+/// Returns a name that no other table has.
+pub(crate) fn new_table_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("tokens_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn tool(name: &str) -> String {
+    program(Path::new("/usr/lib/postgresql"), name, "postgresql").display().to_string()
+}
