@@ -1,10 +1,46 @@
 //! The store in Redis.
 
+mod clients;
 mod contract;
+mod faults;
+mod pages;
+mod secrets;
+mod settings;
+mod versions;
+mod writers;
+
+use std::time::Duration;
 
 use hs_oauth_redis::{RedisStore, redis};
+use hs_oauth_store::Record;
 
-/// Returns a store in the Redis of this URL, with a connection of its own.
+use crate::wait::PATIENCE;
+
+/// Returns a store in the Redis of this URL, with a connection of its own. Its deadline is one that only a hang misses.
 pub(crate) fn store(url: &str, prefix: &str) -> RedisStore {
-    RedisStore::new(redis::Client::open(url).unwrap()).prefix(prefix).unwrap()
+    let store = RedisStore::new(redis::Client::open(url).unwrap()).deadline(PATIENCE);
+    store.prefix(prefix).unwrap()
+}
+
+/// A deadline that a test can wait for.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// The refresh token of [`record`]. No error may show it.
+const TOKEN: &str = "na1-5ec7e7";
+
+/// Returns a record with this number in it.
+fn record(number: u64) -> Record {
+    let record = serde_json::json!({
+        "format": 1, "grant": "0123456789abcdef0123456789abcdef", "state": "live", "number": number,
+        "tokens": {
+            "access_token": "CK-access", "refresh_token": TOKEN, "token_type": "bearer", "expires_in": 1800,
+            "expires_at": 1_790_000_000_000_u64,
+        },
+    });
+    serde_json::from_value(record).unwrap()
+}
+
+/// Returns the number in a record of [`record`].
+fn number(record: &Record) -> u64 {
+    serde_json::to_value(record).unwrap()["number"].as_u64().unwrap()
 }

@@ -1,0 +1,341 @@
+//! What goes wrong between a store and its Redis, and what must hold then: no write that was acknowledged is lost, nothing stands still for
+//! good, and a write is done as a whole or not at all.
+
+use std::time::Duration;
+
+use hs_oauth_redis::{RedisStore, redis};
+use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, Swapped};
+
+use super::writers::Writers;
+use super::{DEADLINE, number, record};
+use crate::relay::{Network, Relay};
+use crate::server::redis::{Redis, url};
+
+const ACCOUNT: Account = Account::hub(62515);
+
+fn store(relay: &Relay) -> RedisStore {
+    super::store(&url(relay.address()), "tokens").deadline(DEADLINE)
+}
+
+/// Returns writers over two stores, each with a connection of its own.
+fn writers(relay: &Relay) -> Writers {
+    let (first, second) = (store(relay), store(relay));
+    Writers::start([first.clone(), second.clone(), first, second])
+}
+
+#[tokio::test]
+async fn connections_that_the_server_ends_are_replaced() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let writers = writers(&relay);
+    for _ in 0..10 {
+        writers.wait_for(10).await;
+        server.run::<u64>("CLIENT KILL TYPE normal");
+    }
+    writers.end().await;
+    assert!(relay.accepted() > 10, "the connections were ended");
+}
+
+/// A read is done once more on another connection, since that does no harm.
+#[tokio::test]
+async fn a_load_does_not_fail_when_the_server_ends_its_connection() {
+    let server = Redis::start();
+    let store = super::store(&server.url(), "tokens");
+    store.swap(ACCOUNT, None, &record(1)).await.unwrap();
+    for _ in 0..20 {
+        server.run::<u64>("CLIENT KILL TYPE normal");
+        assert_eq!(number(&store.load(ACCOUNT).await.unwrap().unwrap().record), 1);
+    }
+}
+
+/// Servers and load balancers end connections that nobody uses. A write is not tried twice, so it must not meet such a connection.
+#[tokio::test]
+async fn a_write_does_not_fail_when_its_connection_was_ended_while_nobody_used_it() {
+    let server = Redis::start();
+    let store = super::store(&server.url(), "tokens");
+    let mut version = None;
+    for count in 0..5 {
+        let Swapped::Stored(next) = store.swap(ACCOUNT, version, &record(count)).await.unwrap() else {
+            panic!()
+        };
+        version = Some(next);
+        server.run::<u64>("CLIENT KILL TYPE normal");
+        // The runtime looks at its sockets whenever it waits.
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_frozen_for_three_seconds_is_used_again() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let writers = writers(&relay);
+    writers.wait_for(10).await;
+    server.process().freeze();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let connects = relay.accepted();
+    server.process().thaw();
+    assert!(writers.end().await >= DEADLINE, "a call was under way when the server was frozen");
+    assert!(connects < 30, "{connects} connects");
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_crash_of_the_server() {
+    let mut server = Redis::start();
+    let relay = Relay::start(server.address());
+    let writers = writers(&relay);
+    for _ in 0..3 {
+        writers.wait_for(20).await;
+        server.crash();
+        server.begin();
+    }
+    writers.end().await;
+}
+
+#[tokio::test]
+async fn connections_that_are_reset_are_replaced() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let writers = writers(&relay);
+    for _ in 0..5 {
+        writers.wait_for(10).await;
+        relay.set_present(Network::Resets);
+    }
+    writers.end().await;
+    assert!(relay.accepted() > 5, "the connections were reset");
+}
+
+/// What is delivered late meets a later version, or is the write that was waited for.
+#[tokio::test]
+async fn traffic_that_is_stalled_and_then_delivered_does_no_harm() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let writers = writers(&relay);
+    for _ in 0..3 {
+        writers.wait_for(10).await;
+        relay.set_present(Network::Stalls);
+        // Other connections pass, so what was stalled is behind the times when it is delivered.
+        writers.wait_for(10).await;
+        relay.set_present(Network::Passes);
+    }
+    assert!(writers.failures() > 0);
+    writers.end().await;
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_seen_by_the_next_load() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let store = store(&relay);
+    let Swapped::Stored(version) = store.swap(ACCOUNT, None, &record(1)).await.unwrap() else { panic!() };
+    relay.set_present(Network::SwallowsAnswers);
+    let error = store.swap(ACCOUNT, Some(version), &record(2)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    let stored = store.load(ACCOUNT).await.unwrap().unwrap();
+    assert!(number(&stored.record) == 2 && stored.version > version);
+    assert_eq!(store.swap(ACCOUNT, Some(version), &record(3)).await.unwrap(), Swapped::Conflict);
+}
+
+#[tokio::test]
+async fn answers_that_are_lost_again_and_again_lose_no_write() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let writers = writers(&relay);
+    for _ in 0..3 {
+        writers.wait_for(10).await;
+        relay.set_present(Network::SwallowsAnswers);
+    }
+    writers.end().await;
+}
+
+/// So does a router that has forgotten a connection, or a host that was replaced.
+#[tokio::test]
+async fn a_connection_that_is_dead_without_a_word_is_let_go_and_never_used_again() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let store = store(&relay);
+    store.swap(ACCOUNT, None, &record(1)).await.unwrap();
+    relay.set_present(Network::Swallows);
+    let error = store.load(ACCOUNT).await.unwrap_err();
+    assert!(error.to_string().contains("in time"), "{error}");
+    let sent = relay.swallowed();
+    for _ in 0..100 {
+        store.load(ACCOUNT).await.unwrap();
+    }
+    let [(before, _)] = &sent[..] else { panic!("one connection is dead") };
+    let after = relay.swallowed();
+    assert!(!before.is_empty() && after[0].0 == *before, "nothing was sent on it again");
+    assert_eq!(relay.accepted(), 2);
+    crate::wait::wait_until(|| relay.swallowed()[0].1);
+}
+
+#[tokio::test]
+async fn connections_that_go_dead_without_a_word_again_and_again_cost_a_deadline_each() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let writers = writers(&relay);
+    for _ in 0..3 {
+        writers.wait_for(10).await;
+        relay.set_present(Network::Swallows);
+    }
+    writers.end().await;
+    assert!(relay.accepted() <= 2 * 4 + 2, "{} connects", relay.accepted());
+}
+
+/// The caller with little time left is not the one who judges a connection.
+#[tokio::test]
+async fn a_stall_with_a_short_deadline_is_not_answered_with_a_storm_of_connects() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let store = store(&relay).deadline(Duration::from_millis(10));
+    while store.swap(ACCOUNT, None, &record(1)).await.is_err() {}
+    let before = relay.accepted();
+    relay.set_all(Network::Stalls);
+    let started = std::time::Instant::now();
+    while started.elapsed() < Duration::from_secs(3) {
+        let calls = (0..50).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.load(ACCOUNT).await })
+        });
+        for call in calls.collect::<Vec<_>>() {
+            call.await.unwrap().unwrap_err();
+        }
+    }
+    let connects = relay.accepted() - before;
+    assert!((1..=10).contains(&connects), "{connects} connects in three seconds");
+    relay.set_all(Network::Passes);
+    while store.load(ACCOUNT).await.is_err() {}
+}
+
+#[tokio::test]
+async fn all_callers_wait_for_one_connect_and_none_of_them_cuts_it_off() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let store = store(&relay).deadline(Duration::from_secs(5));
+    relay.set_new(Network::Stalls);
+    let mut callers = Vec::new();
+    for _ in 0..50 {
+        let call = tokio::time::timeout(Duration::from_millis(10), store.load(ACCOUNT));
+        callers.push(call.await.is_err());
+    }
+    assert!(callers.iter().all(|gave_up| *gave_up));
+    relay.set_all(Network::Passes);
+    assert!(store.load(ACCOUNT).await.unwrap().is_none());
+    assert_eq!(relay.accepted(), 1);
+}
+
+/// A caller who gives up leaves the write alone: it is done, since it was sent.
+#[tokio::test]
+async fn a_write_goes_on_when_its_caller_gives_up() {
+    let server = Redis::start();
+    let store = super::store(&server.url(), "tokens");
+    store.check().await.unwrap();
+    server.process().freeze();
+    let record = record(7);
+    let write = store.swap(ACCOUNT, None, &record);
+    tokio::time::timeout(Duration::from_millis(50), write).await.unwrap_err();
+    server.process().thaw();
+    let started = std::time::Instant::now();
+    while store.load(ACCOUNT).await.unwrap().is_none() {
+        assert!(started.elapsed() < crate::wait::PATIENCE);
+    }
+}
+
+/// The versions that the old primary gave out are not given out again, and what was lost does not come back as a late write.
+#[tokio::test]
+async fn after_a_failover_that_lost_the_last_writes_no_version_comes_back() {
+    let server = Redis::start();
+    let replica = server.replica();
+    let relay = Relay::start(server.address());
+    let store = store(&relay);
+    let Swapped::Stored(kept) = store.swap(ACCOUNT, None, &record(1)).await.unwrap() else { panic!() };
+    crate::wait::wait_until(|| {
+        replica.run::<Option<String>>("HGET tokens:{62515} version") == Some(kept.to_string())
+    });
+    // The replica becomes the primary without what comes now.
+    replica.run::<()>("REPLICAOF NO ONE");
+    let Swapped::Stored(lost) = store.swap(ACCOUNT, Some(kept), &record(2)).await.unwrap() else { panic!() };
+    relay.set_server(replica.address());
+    drop(server);
+    let stored = store.load(ACCOUNT).await.unwrap().unwrap();
+    assert_eq!((stored.version, number(&stored.record)), (kept, 1));
+    assert_eq!(store.swap(ACCOUNT, Some(lost), &record(3)).await.unwrap(), Swapped::Conflict);
+    let Swapped::Stored(next) = store.swap(ACCOUNT, Some(kept), &record(4)).await.unwrap() else { panic!() };
+    assert!(next > lost, "{next} came after {lost}");
+}
+
+/// A failover in which nothing is lost, while writers are at work.
+#[tokio::test]
+async fn a_failover_to_a_replica_that_has_everything_loses_nothing() {
+    let server = Redis::with(&["min-replicas-to-write 1"]);
+    let replica = server.replica();
+    let relay = Relay::start(server.address());
+    let writers = writers(&relay);
+    writers.wait_for(20).await;
+    // Nothing is written any more, and what was written gets to the replica.
+    relay.set_all(Network::Stalls);
+    let offset = |server: &Redis, name: &str| {
+        let info = server.info("replication");
+        let line = info.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.parse::<u64>().unwrap()
+    };
+    crate::wait::wait_until(|| {
+        offset(&server, "master_repl_offset:") == offset(&replica, "slave_repl_offset:")
+    });
+    replica.run::<()>("REPLICAOF NO ONE");
+    relay.set_server(replica.address());
+    drop(server);
+    relay.set_present(Network::Resets);
+    relay.set_new(Network::Passes);
+    writers.end().await;
+}
+
+/// Sentinel makes the old primary a replica of the new one. A store that is still connected to it must not go on with it.
+#[tokio::test]
+async fn a_primary_that_becomes_a_replica_is_left() {
+    let (server, other) = (Redis::start(), Redis::start());
+    let relay = Relay::start(server.address());
+    let store = store(&relay);
+    store.swap(ACCOUNT, None, &record(1)).await.unwrap();
+    server.run::<()>(&format!("REPLICAOF 127.0.0.1 {}", other.address().port()));
+    let error = store.swap(ACCOUNT, None, &record(2)).await.unwrap_err();
+    assert!(error.to_string().contains("replica"), "{error}");
+    let error = store.load(ACCOUNT).await.unwrap_err();
+    assert!(error.kind() == StoreErrorKind::Refused && error.to_string().contains("replica"), "{error}");
+    // The address moves to the new primary.
+    relay.set_server(other.address());
+    assert!(store.load(ACCOUNT).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_waited_for_until_the_deadline() {
+    let mut server = Redis::start();
+    let store = super::store(&server.url(), "tokens").deadline(DEADLINE);
+    store.check().await.unwrap();
+    server.crash();
+    let error = store.load(ACCOUNT).await.unwrap_err();
+    assert!(error.kind() == StoreErrorKind::Unavailable && error.to_string().contains("refused"), "{error}");
+    let patient = super::store(&server.url(), "tokens").deadline(Duration::from_secs(60));
+    let load = tokio::spawn(async move { patient.load(ACCOUNT).await });
+    server.begin();
+    assert!(load.await.unwrap().unwrap().is_none());
+}
+
+/// The task of a connection ends with its runtime. A store may be used on the next one.
+#[test]
+fn a_store_outlives_the_runtime_in_which_it_was_connected() {
+    let server = Redis::start();
+    let store = RedisStore::new(redis::Client::open(server.url()).unwrap());
+    for _ in 0..3 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        assert!(runtime.block_on(store.load(ACCOUNT)).unwrap().is_none());
+    }
+    let outside = std::pin::pin!(store.load(ACCOUNT));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(Err(error)) = outside.poll(&mut context) else {
+        panic!("there is no runtime")
+    };
+    assert!(error.to_string().contains("runtime"), "{error}");
+}
