@@ -185,21 +185,21 @@ fn push_scopes(
     let mut names = String::with_capacity(room);
     for (argument, scopes) in lists {
         for (index, scope) in scopes.iter().enumerate() {
-            if names.is_empty() {
-                url.extend(["&", name, "="]);
+            let (before, text) = (url.len(), scope.as_str());
+            let added = if names.is_empty() {
+                form::push(url, name, text);
+                "&=".len() + name.len()
             } else {
-                url.push_str("%20");
                 names.push(' ');
-            }
-            let before = url.len();
-            form::push_value(url, scope.as_str());
+                url.push_str("%20");
+                form::push_value(url, text);
+                "%20".len()
+            };
             // What needs no escape may stand in a scope.
-            if url.len() - before != scope.as_str().len()
-                || !(1..=MAX_SCOPE_SIZE).contains(&scope.as_str().len())
-            {
+            if url.len() != before + added + text.len() || !(1..=MAX_SCOPE_SIZE).contains(&text.len()) {
                 scope.check().map_err(|kind| InvalidArgument::new(argument, kind).in_list(index))?;
             }
-            names.push_str(scope.as_str());
+            names.push_str(text);
         }
     }
     Ok(names)
