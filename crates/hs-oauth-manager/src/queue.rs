@@ -862,4 +862,61 @@ mod tests {
         }
         assert!(queue.entries.is_empty());
     }
+
+    #[test]
+    fn the_sweep_comes_after_all_others_and_moves_up_when_the_account_is_used() {
+        let mut queue = queue_in_flight(1);
+        queue.push(hub(1), Purpose::Sweep, START);
+        queue.push(hub(2), Purpose::Ahead, at(9000));
+        queue.push(hub(3), Purpose::Sweep, at(1));
+        queue.push(hub(3), Purpose::Ahead, at(9500));
+        queue.push(hub(2), Purpose::Sweep, START);
+        let mut order = Vec::new();
+        while let Ok(Some(admitted)) = queue.next(START) {
+            order.push(admitted.account.hub_id);
+            queue.end(admitted.account);
+        }
+        assert_eq!(order, [2, 3, 1]);
+    }
+
+    #[test]
+    fn a_run_of_the_sweep_waits_for_the_end_of_a_pause_as_one_ahead_of_time_does() {
+        for purpose in [Purpose::Ahead, Purpose::Sweep] {
+            let mut queue = queue_in_flight(1);
+            let _ = queue.note_response(None, &rate_limit(5), START);
+            queue.join(hub(1), purpose, Deadline::Now, ());
+            assert!(matches!(queue.admit(hub(1), START, false), Err(Wait::For(_))), "{purpose:?}");
+        }
+    }
+
+    /// Eight processes begin together as many renewals as one would, and at most a fifth more in any second.
+    #[test]
+    fn replicas_share_a_rate() {
+        for rate in [40, 100, 200, 1000] {
+            let limits = Limits {
+                per_second: NonZeroU32::new(rate),
+                replicas: NonZeroU32::new(8).unwrap(),
+                in_flight: NonZeroU32::MAX,
+            };
+            let mut queues: Vec<RenewalQueue<()>> = (0..8).map(|_| RenewalQueue::new(limits)).collect();
+            let mut begun = Vec::new();
+            for millisecond in 0..20_000 {
+                let now = at(millisecond);
+                for (queue, process) in queues.iter_mut().zip(0..) {
+                    // More wait than may begin, all the time.
+                    let account = hub(i64::try_from(millisecond).unwrap() * 8 + process + 1);
+                    queue.push(account, Purpose::Ahead, now);
+                    while let Ok(Some(admitted)) = queue.next(now) {
+                        queue.end(admitted.account);
+                        begun.push(millisecond);
+                    }
+                }
+            }
+            let total = begun.len() as f64 / 20.0 / f64::from(rate);
+            assert!((0.95..=1.05).contains(&total), "{rate}: {total} of the rate");
+            let in_second = |from: u64| begun.iter().filter(|at| (from..from + 1000).contains(*at)).count();
+            let most = (0..19_000).step_by(50).map(in_second).max().unwrap();
+            assert!(most as f64 <= f64::from(rate) * 1.2, "{rate}: {most} in a second");
+        }
+    }
 }
