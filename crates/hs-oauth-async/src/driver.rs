@@ -3,13 +3,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 use std::time::Duration;
 
 use hs_oauth_core::renewal::{Deadline, Input, Step, Stored, TokenError};
-use hs_oauth_core::{Account, StoreError, Timestamp};
+use hs_oauth_core::{Account, STORE_TIMEOUT, StoreError, Timestamp};
 use hs_oauth_manager::{Driven, Purpose, Shared, Wait, Waiting, loaded, panicked, swapped, timed_out};
-use hs_oauth_store::AsyncTokenStore;
+use hs_oauth_store::{AsyncTokenStore, Cursor, Page};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -23,6 +24,8 @@ pub(crate) struct Inner {
     pub(crate) shared: Shared<Tokio>,
     /// The runtime on which all work is done, or `None` for that of the caller who asks for it.
     pub(crate) runtime: Option<Handle>,
+    /// Whether the sweep has started and not ended.
+    pub(crate) has_sweep: AtomicBool,
 }
 
 impl Inner {
@@ -94,6 +97,17 @@ impl Inner {
         let result = with_timeout(timeout, async { self.store.load(account).await }).await;
         self.shared.note_load(account, &result, self.now());
         result
+    }
+
+    /// Reads a page of the store.
+    pub(crate) async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        with_timeout(STORE_TIMEOUT, async { self.store.page(cursor, limit).await }).await
+    }
+
+    /// Checks that the store takes writes, within the application's limit.
+    pub(crate) async fn check(&self) -> Result<(), TokenError> {
+        let timeout = self.shared.settings.store_timeout;
+        with_timeout(timeout, async { self.store.check().await }).await.map_err(TokenError::Store)
     }
 
     /// Returns the current time.

@@ -31,6 +31,7 @@
 //! | for | items |
 //! |---|---|
 //! | holding tokens | [`TokenManager`], [`TokenManagerBuilder`], [`Account`], [`Installed`], [`Event`], [`RenewalPolicy`], [`Timing`], [`MassRefusalLimit`], [`TokenError`], [`RetryCause`], [`SendError`] |
+//! | looking after them | [`AccountStatus`], [`AccountState`], [`StatusPage`], [`StatusEntry`], [`Health`], [`Sweep`], [`SweepProgress`] |
 //! | the app and its client | [`App`], [`AppBuilder`], [`Credential`], [`ApiVersion`], [`ReleaseMonth`], [`Client`], [`RetryPolicy`], [`http_builder`], [`TIMEOUT`], [`CONNECT_TIMEOUT`], [`MAX_RESPONSE_SIZE`] |
 //! | connecting an account | [`Authorize`], [`Authorization`], [`AuthorizationUrl`], [`PendingAuthorization`], [`PendingAuthorizations`], [`AuthorizationCode`], [`CallbackError`], [`Randomness`], [`BeginError`], [`RandomnessError`], [`Scope`], [`Scopes`] |
 //! | installs from the Marketplace | [`CallbackLeg`], [`MarketplaceSignIn`], [`MarketplaceAuthorization`], [`MarketplaceFinalize`], [`UnconfirmedInstall`], [`ExchangeUnconfirmed`], [`UnconfirmedTokens`], [`ReturnUrl`] |
@@ -55,11 +56,12 @@ mod manager;
 mod runtime;
 mod send;
 mod spawn_blocking;
+mod sweep;
 mod transport;
 mod waiting;
 
 pub use client::Client;
-pub use hs_oauth_manager::{Event, Installed};
+pub use hs_oauth_manager::{Event, Health, Installed, StatusEntry, StatusPage, Sweep, SweepProgress};
 pub use manager::{TokenManager, TokenManagerBuilder};
 pub use reqwest;
 pub use send::SendError;
@@ -67,7 +69,8 @@ pub use spawn_blocking::SpawnBlocking;
 pub use transport::http_builder;
 
 pub use hs_oauth_core::renewal::{
-    GrantState, MassRefusalLimit, Record, RenewalPolicy, RetryCause, Stored, Timing, TokenError,
+    AccountState, AccountStatus, GrantState, MassRefusalLimit, Record, RenewalPolicy, RetryCause, Stored,
+    Timing, TokenError,
 };
 pub use hs_oauth_core::{
     AccessToken, AccessTokenInfo, Account, AccountDetails, AccountType, ApiError, ApiVersion, App,

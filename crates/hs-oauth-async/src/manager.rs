@@ -3,20 +3,23 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{Demand, Disconnect, TokenError};
-use hs_oauth_core::{AccessToken, Account, AuthorizationCode, RefreshToken, STORE_TIMEOUT, TokenSet};
-use hs_oauth_manager::{
-    Cached, Caller, Installed, NewTokens, PAGE_SIZE, Purpose, RequestedScopes, RunsOn, SHUTDOWN_TIMEOUT,
-    Shared, TaskGuard, access_token, is_installed, random,
+use hs_oauth_core::renewal::{AccountStatus, Demand, Disconnect, TokenError};
+use hs_oauth_core::{
+    AccessToken, Account, AuthorizationCode, Credential, RefreshToken, STORE_TIMEOUT, TokenSet,
 };
-use hs_oauth_store::AsyncTokenStore;
+use hs_oauth_manager::{
+    Cached, Caller, Health, Installed, NewTokens, PAGE_SIZE, Purpose, RequestedScopes, RunsOn,
+    SHUTDOWN_TIMEOUT, Shared, StatusPage, TaskGuard, access_token, is_installed, random,
+};
+use hs_oauth_store::{AsyncTokenStore, Cursor};
 use tokio::runtime::Handle;
 
 use crate::client::Client;
-use crate::driver::{Inner, with_timeout};
+use crate::driver::Inner;
 use crate::runtime::run_on;
 use crate::waiting::Tokio;
 
@@ -63,15 +66,34 @@ impl TokenManager {
     pub fn builder(client: Client, store: impl AsyncTokenStore + 'static) -> TokenManagerBuilder {
         TokenManagerBuilder::new(|settings, runtime| {
             let client = client.for_manager(settings.clock.clone(), runtime.clone());
-            let shared = Shared::new(settings, client.app().identity());
-            let inner = Inner { client, store: Box::new(store), shared, runtime };
-            Self { inner: Arc::new(inner) }
+            let shared = Shared::new(settings, Arc::clone(client.credentials()));
+            let has_sweep = AtomicBool::new(false);
+            let inner = Arc::new(Inner { client, store: Box::new(store), shared, runtime, has_sweep });
+            if let Ok(runtime) = inner.runtime() {
+                inner.start_sweep(&runtime);
+            }
+            Self { inner }
         })
     }
 
     /// Returns the client.
     pub fn client(&self) -> &Client {
         &self.inner.client
+    }
+
+    /// Replaces the credential with which the app authenticates itself, such as the client secret. [`client`](Self::client) and its clones use
+    /// the new one, too.
+    ///
+    /// New requests are sent with the new credential, and those under way keep theirs. A back-off that was made because HubSpot refused the
+    /// old one does not count for the new one. For an hour both are accepted: if HubSpot refuses the new one, because it was mistyped or
+    /// because HubSpot does not know it everywhere yet, the request is sent once more with the old one, and the event is
+    /// [`CredentialRefused`](crate::Event::CredentialRefused). A request that was sent with the old one after HubSpot had ended it is sent
+    /// once more with the new one.
+    ///
+    /// Every process needs the new credential, and so does a [`RequestVerifier`](crate::RequestVerifier). [`Client::app`](crate::Client::app)
+    /// still shows the first one.
+    pub fn set_credential(&self, credential: impl Into<Credential>) {
+        self.inner.client.set_credential(credential.into());
     }
 
     /// Exchanges an authorization code for tokens and stores them: the account has connected the app. Returns the account, what it
@@ -91,9 +113,7 @@ impl TokenManager {
     pub async fn install(&self, code: AuthorizationCode) -> Result<Installed, TokenError> {
         let inner = Arc::clone(&self.inner);
         let work = |task| async move {
-            let timeout = inner.shared.settings.store_timeout;
-            let check = with_timeout(timeout, async { inner.store.check().await });
-            check.await.map_err(TokenError::Store)?;
+            inner.check().await?;
             let requested = RequestedScopes::of(&code);
             let exchanged = inner.client.exchange_code(code).await;
             inner.shared.note_response(&exchanged);
@@ -338,8 +358,7 @@ impl TokenManager {
             let mut accounts = BTreeSet::new();
             let mut cursor = None;
             loop {
-                let page = async { inner.store.page(cursor.as_ref(), PAGE_SIZE).await };
-                let page = with_timeout(STORE_TIMEOUT, page).await.map_err(TokenError::Store)?;
+                let page = inner.page(cursor.as_ref(), PAGE_SIZE).await.map_err(TokenError::Store)?;
                 accounts.extend(
                     page.entries.iter().filter(|entry| is_installed(entry)).map(|entry| entry.account),
                 );
@@ -350,6 +369,55 @@ impl TokenManager {
             }
         };
         run_on(&runtime, work).await.unwrap_or(Err(TokenError::Interrupted))
+    }
+
+    /// Returns what the account's record says, or `None` if the store has no record of it. It is read from the store now, renews nothing and
+    /// asks HubSpot nothing.
+    ///
+    /// # Errors
+    /// - [`TokenError::WrongLevel`] if the account names a user and the manager is not user-level, or the other way round.
+    /// - [`TokenError::Store`] if the record cannot be read.
+    /// - [`TokenError::NoRuntime`] outside of a tokio runtime, and [`TokenError::Interrupted`] if the runtime shuts down meanwhile.
+    pub async fn status(&self, account: Account) -> Result<Option<AccountStatus>, TokenError> {
+        self.inner.shared.check_level(account)?;
+        let (inner, runtime) = (Arc::clone(&self.inner), self.inner.runtime()?);
+        let work = async move { (inner.load(account, STORE_TIMEOUT).await, inner.now()) };
+        let (loaded, now) = run_on(&runtime, work).await.ok_or(TokenError::Interrupted)?;
+        Ok(self.inner.shared.status(account, loaded.map_err(TokenError::Store)?.as_ref(), now))
+    }
+
+    /// Returns what the records of a page of the store say, about `limit` at a time. The first page has no cursor, and each further page
+    /// begins at [`StatusPage::next`] of the one before.
+    ///
+    /// It renews nothing and asks HubSpot nothing. The error of a record that cannot be read is in its entry. Only one page is in memory at a
+    /// time.
+    ///
+    /// # Errors
+    /// - [`TokenError::Store`] if the store cannot be read, or did not make the cursor.
+    /// - [`TokenError::NoRuntime`] outside of a tokio runtime, and [`TokenError::Interrupted`] if the runtime shuts down meanwhile.
+    pub async fn statuses(&self, cursor: Option<&Cursor>, limit: usize) -> Result<StatusPage, TokenError> {
+        let (inner, runtime) = (Arc::clone(&self.inner), self.inner.runtime()?);
+        let cursor = cursor.cloned();
+        let work = async move { (inner.page(cursor.as_ref(), limit).await, inner.now()) };
+        let (page, now) = run_on(&runtime, work).await.ok_or(TokenError::Interrupted)?;
+        Ok(StatusPage::new(page.map_err(TokenError::Store)?, &self.inner.shared.settings.policy, now))
+    }
+
+    /// Returns how the manager is, for a readiness probe: whether the store takes writes, and how many accounts are not well as far as this
+    /// process knows. It works after a shutdown, too.
+    ///
+    /// The store is asked by its `check`. A check that takes longer than the time of
+    /// [`with_store_timeout`](TokenManagerBuilder::with_store_timeout) has failed.
+    pub async fn health(&self) -> Health {
+        let checked = match self.inner.runtime() {
+            Ok(runtime) => {
+                let inner = Arc::clone(&self.inner);
+                let check = async move { inner.check().await };
+                run_on(&runtime, check).await.unwrap_or(Err(TokenError::Interrupted))
+            }
+            Err(error) => Err(error),
+        };
+        Health::new(&self.inner.shared, checked, self.inner.now())
     }
 
     /// Shuts the manager down, for all its clones, within 25 seconds. Returns the tokens that could not be saved.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hs_oauth_core::renewal::{Deadline, Input, Step, Stored, TokenError};
 use hs_oauth_core::{Account, StoreError, Timestamp};
 use hs_oauth_manager::{Admitted, Driven, Purpose, Shared, catch_panic, loaded, swapped};
-use hs_oauth_store::TokenStore;
+use hs_oauth_store::{Cursor, Page, TokenStore};
 
 use crate::client::Client;
 use crate::waiting::{Threads, wait_for};
@@ -78,6 +78,16 @@ impl Inner {
         let result = catch_panic(|| self.store.load(account));
         self.shared.note_load(account, &result, self.now());
         result
+    }
+
+    /// Reads a page of the store.
+    pub(crate) fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        catch_panic(|| self.store.page(cursor, limit))
+    }
+
+    /// Checks that the store takes writes.
+    pub(crate) fn check(&self) -> Result<(), TokenError> {
+        catch_panic(|| self.store.check()).map_err(TokenError::Store)
     }
 
     /// Returns the current time.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{Demand, Disconnect, TokenError};
-use hs_oauth_core::{AccessToken, Account, AuthorizationCode, RefreshToken, TokenSet};
+use hs_oauth_core::renewal::{AccountStatus, Demand, Disconnect, TokenError};
+use hs_oauth_core::{AccessToken, Account, AuthorizationCode, Credential, RefreshToken, TokenSet};
 use hs_oauth_manager::{
-    Cached, Caller, Installed, NewTokens, PAGE_SIZE, RequestedScopes, SHUTDOWN_TIMEOUT, Shared, TaskGuard,
-    access_token, catch_panic, is_installed, random,
+    Cached, Caller, Health, Installed, NewTokens, PAGE_SIZE, RequestedScopes, SHUTDOWN_TIMEOUT, Shared,
+    StatusPage, TaskGuard, access_token, is_installed, random,
 };
-use hs_oauth_store::TokenStore;
+use hs_oauth_store::{Cursor, TokenStore};
 
 use crate::client::Client;
 use crate::driver::Inner;
@@ -66,15 +66,31 @@ impl TokenManager {
     pub fn builder(client: Client, store: impl TokenStore + 'static) -> TokenManagerBuilder {
         TokenManagerBuilder::new(|settings, _| {
             let client = client.for_manager(settings.clock.clone());
-            let shared = Shared::new(settings, client.app().identity());
-            let inner = Inner { client, store: Box::new(store), shared };
-            Self { handle: Arc::new(Handle { inner: Arc::new(inner) }) }
+            let shared = Shared::new(settings, Arc::clone(client.credentials()));
+            let inner = Arc::new(Inner { client, store: Box::new(store), shared });
+            inner.start_sweep();
+            Self { handle: Arc::new(Handle { inner }) }
         })
     }
 
     /// Returns the client.
     pub fn client(&self) -> &Client {
         &self.inner().client
+    }
+
+    /// Replaces the credential with which the app authenticates itself, such as the client secret. [`client`](Self::client) and its clones use
+    /// the new one, too.
+    ///
+    /// New requests are sent with the new credential, and those under way keep theirs. A back-off that was made because HubSpot refused the
+    /// old one does not count for the new one. For an hour both are accepted: if HubSpot refuses the new one, because it was mistyped or
+    /// because HubSpot does not know it everywhere yet, the request is sent once more with the old one, and the event is
+    /// [`CredentialRefused`](crate::Event::CredentialRefused). A request that was sent with the old one after HubSpot had ended it is sent
+    /// once more with the new one.
+    ///
+    /// Every process needs the new credential, and so does a [`RequestVerifier`](crate::RequestVerifier). [`Client::app`](crate::Client::app)
+    /// still shows the first one.
+    pub fn set_credential(&self, credential: impl Into<Credential>) {
+        self.inner().client.set_credential(credential.into());
     }
 
     /// Exchanges an authorization code for tokens and stores them: the account has connected the app. Returns the account, what it
@@ -93,7 +109,7 @@ impl TokenManager {
     pub fn install(&self, code: AuthorizationCode) -> Result<Installed, TokenError> {
         let inner = self.inner();
         let task = inner.shared.flights.start_task()?;
-        catch_panic(|| inner.store.check()).map_err(TokenError::Store)?;
+        inner.check()?;
         let requested = RequestedScopes::of(&code);
         let exchanged = inner.client.exchange_code(code);
         inner.shared.note_response(&exchanged);
@@ -314,11 +330,10 @@ impl TokenManager {
     /// # Errors
     /// [`TokenError::Store`] if the store cannot be read.
     pub fn accounts(&self) -> Result<Vec<Account>, TokenError> {
-        let store = &*self.inner().store;
         let mut accounts = BTreeSet::new();
         let mut cursor = None;
         loop {
-            let page = catch_panic(|| store.page(cursor.as_ref(), PAGE_SIZE)).map_err(TokenError::Store)?;
+            let page = self.inner().page(cursor.as_ref(), PAGE_SIZE).map_err(TokenError::Store)?;
             accounts
                 .extend(page.entries.iter().filter(|entry| is_installed(entry)).map(|entry| entry.account));
             match page.next {
@@ -326,6 +341,42 @@ impl TokenManager {
                 next => cursor = next,
             }
         }
+    }
+
+    /// Returns what the account's record says, or `None` if the store has no record of it. It is read from the store now, renews nothing and
+    /// asks HubSpot nothing.
+    ///
+    /// # Errors
+    /// - [`TokenError::WrongLevel`] if the account names a user and the manager is not user-level, or the other way round.
+    /// - [`TokenError::Store`] if the record cannot be read.
+    pub fn status(&self, account: Account) -> Result<Option<AccountStatus>, TokenError> {
+        let inner = self.inner();
+        inner.shared.check_level(account)?;
+        let loaded = inner.load(account).map_err(TokenError::Store)?;
+        Ok(inner.shared.status(account, loaded.as_ref(), inner.now()))
+    }
+
+    /// Returns what the records of a page of the store say, about `limit` at a time. The first page has no cursor, and each further page
+    /// begins at [`StatusPage::next`] of the one before.
+    ///
+    /// It renews nothing and asks HubSpot nothing. The error of a record that cannot be read is in its entry. Only one page is in memory at a
+    /// time.
+    ///
+    /// # Errors
+    /// - [`TokenError::Store`] if the store cannot be read, or did not make the cursor.
+    pub fn statuses(&self, cursor: Option<&Cursor>, limit: usize) -> Result<StatusPage, TokenError> {
+        let inner = self.inner();
+        let page = inner.page(cursor, limit).map_err(TokenError::Store)?;
+        Ok(StatusPage::new(page, &inner.shared.settings.policy, inner.now()))
+    }
+
+    /// Returns how the manager is, for a readiness probe: whether the store takes writes, and how many accounts are not well as far as this
+    /// process knows. It works after a shutdown, too.
+    ///
+    /// The store is asked by its `check`. A store that hangs holds its caller.
+    pub fn health(&self) -> Health {
+        let inner = self.inner();
+        Health::new(&inner.shared, inner.check(), inner.now())
     }
 
     /// Shuts the manager down, for all its clones, within 25 seconds. Returns the tokens that could not be saved.

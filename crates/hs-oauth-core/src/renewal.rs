@@ -4,6 +4,7 @@
 //! - [`Record`] is what a store holds for one account.
 //! - [`Renewal`], [`Install`] and [`Disconnect`] are runs. A run does no IO: it returns a [`Step`], and its driver does that step.
 //!   [`Run`] says how.
+//! - [`AccountStatus`] is what a record says of its account, for an operator.
 //! - [`RefreshHistory`] tells many accounts that leave from an app that is set up wrongly.
 //! - [`TokenError`] says why there is no token, and what to do about it.
 //!
@@ -27,6 +28,7 @@ mod response;
 mod retry_cause;
 mod run;
 mod save;
+mod status;
 mod store_calls;
 
 pub use disconnect::Disconnect;
@@ -40,3 +42,4 @@ pub use renew::Renewal;
 pub use retry_cause::RetryCause;
 pub use run::{CurrentTokens, Deadline, Demand, Input, Run, Step};
 pub use save::UnsavedTokens;
+pub use status::{AccountState, AccountStatus};

@@ -124,6 +124,11 @@ impl TokenSet {
         self.access_token != AccessToken::absent()
     }
 
+    /// Returns when the access token was requested: its lifetime before it expires.
+    pub fn requested_at(&self) -> Timestamp {
+        self.expires_at.minus(Duration::from_secs(self.expires_in).min(MAX_LIFETIME))
+    }
+
     /// Returns those of these scopes that were not granted, in their order.
     ///
     /// If HubSpot did not name the scopes, as on `v1`, none is known to be missing, and none is returned.

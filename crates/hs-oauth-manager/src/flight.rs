@@ -1,12 +1,15 @@
 //! A flight: one renewal in one process. It is driven as one run, which knows what a shutdown may end and what must not be lost.
 
+use std::time::Duration;
+
 use hs_oauth_core::renewal::{
-    CurrentTokens, Disconnect, Input, Install, Renewal, Run, Step, TokenError, UnsavedTokens,
+    CurrentTokens, Disconnect, Input, Install, Renewal, RenewalPolicy, Run, Step, TokenError, UnsavedTokens,
 };
 use hs_oauth_core::{Account, Timestamp};
 
 use crate::cache::Snapshot;
 use crate::received::Unsaved;
+use crate::standing::Standing;
 
 /// A run that a token manager drives.
 pub trait Driven: Run {
@@ -45,6 +48,10 @@ pub struct Flight {
     pub(crate) any_usable: bool,
     /// Whether the flight was started because an API rejected a token with 401.
     pub(crate) forced: bool,
+    /// Whether its token is put into the cache even if the account has none there: somebody may ask for it.
+    pub(crate) keeps_tokens: bool,
+    /// For a flight of the sweep: an account whose token was fresh at that moment has been looked after, and the flight ends.
+    pub(crate) fresh_at: Option<Timestamp>,
     /// When the flight began.
     pub(crate) began: Timestamp,
 }
@@ -57,12 +64,47 @@ impl Flight {
 }
 
 /// How far a flight has come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Progress {
     has_sent: bool,
     has_shown_tokens: bool,
     /// What came of the install that the flight began with: whether it was a reinstall, or why it does not stand.
     pub(crate) install: Option<Result<bool, TokenError>>,
+    policy: RenewalPolicy,
+    /// How the account stood in the record that was loaded or stored last, if one was. `None` in it is an account without a record.
+    seen: Option<Option<Standing>>,
+    /// How the account stands if the swap that is under way succeeds.
+    written: Option<Standing>,
+}
+
+impl Progress {
+    /// Returns the progress of a flight that has not begun.
+    pub(crate) fn new(policy: RenewalPolicy) -> Self {
+        Self { has_sent: false, has_shown_tokens: false, install: None, policy, seen: None, written: None }
+    }
+
+    /// Returns how the account stood in the record that the flight saw last, or `None` if it has seen none.
+    pub(crate) fn seen(&self) -> Option<Option<Standing>> {
+        self.seen
+    }
+
+    fn note_input(&mut self, input: &Input) {
+        match input {
+            Input::Loaded(stored) => {
+                self.seen = Some(stored.as_ref().map(|stored| Standing::of(&stored.record, &self.policy)));
+            }
+            Input::Stored(_) => self.seen = self.written.take().map(Some).or(self.seen),
+            _ => {}
+        }
+    }
+
+    fn note_step<T>(&mut self, step: &Step<T>) {
+        self.has_sent |= matches!(step, Step::Send { .. });
+        self.written = match step {
+            Step::Swap { record, .. } => Some(Standing::of(record, &self.policy)),
+            _ => None,
+        };
+    }
 }
 
 /// An install that an earlier run could not finish comes first. When its tokens are stored, or another install or a disconnect stands
@@ -71,19 +113,38 @@ impl Run for Flight {
     type Output = CurrentTokens;
 
     fn start(&mut self, now: Timestamp) -> Step<CurrentTokens> {
-        match (self.refusal(), &mut self.install) {
+        let step = match (self.refusal(), &mut self.install) {
             (Some(error), _) => Step::Done(Err(error)),
             (None, Some(install)) => install.start(now),
             (None, None) => self.run.start(now),
-        }
+        };
+        self.progress.note_step(&step);
+        step
     }
 
     fn resume(&mut self, now: Timestamp, input: Input) -> Step<CurrentTokens> {
-        let Some(install) = &mut self.install else {
-            let step = self.run.resume(now, input);
-            self.progress.has_sent |= matches!(step, Step::Send { .. });
-            return step;
+        self.progress.note_input(&input);
+        let step = match self.is_looked_after(&input) {
+            // Another process has done it, and the token may have expired since. Whoever needs one starts another flight.
+            true => Step::Done(Err(TokenError::BackingOff { wait: Duration::ZERO, cause: None })),
+            false => self.next_step(now, input),
         };
+        self.progress.note_step(&step);
+        step
+    }
+}
+
+impl Flight {
+    /// Returns whether the record that was loaded says that the sweep has nothing to do.
+    fn is_looked_after(&self, input: &Input) -> bool {
+        let is_before_send = matches!(input, Input::Loaded(_)) && self.ends_at_shutdown();
+        let schedule = self.progress.seen.flatten().and_then(|standing| standing.schedule);
+        let is_fresh = self.fresh_at.zip(schedule).is_some_and(|(at, schedule)| schedule.renew_from >= at);
+        is_before_send && is_fresh
+    }
+
+    fn next_step(&mut self, now: Timestamp, input: Input) -> Step<CurrentTokens> {
+        let Some(install) = &mut self.install else { return self.run.resume(now, input) };
         self.progress.install = match install.resume(now, input) {
             Step::Done(Ok(_)) => Some(Ok(install.is_reinstall())),
             Step::Done(Err(error @ TokenError::Superseded { .. })) => Some(Err(error)),

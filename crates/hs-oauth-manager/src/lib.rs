@@ -17,19 +17,24 @@
 //! - [`Unsaved`] is tokens that were received and are not known to be saved. [`SaveRetries`] says when the next attempt is made to save
 //!   tokens whose save failed.
 //! - [`Settings`] and [`TokenManagerBuilder`] are the settings of an application.
+//! - [`StatusPage`] and [`Health`] are what an operator asks for; [`Standing`] is what a process remembers of an account's record.
 //! - [`Event`] is what an application's callback receives.
 //! - [`NewTokens`] are tokens that are to be installed, and finds the account that they belong to. [`Installed`] is what came of it, and
 //!   [`RequestedScopes`] compares it with what was asked for.
+//! - [`SweepPlan`] says which account is looked after next although nobody asks for it, and [`SweepProgress`] how far it is.
+//! - [`Credentials`] is the app's credential, while it is replaced.
 //! - [`Tries`], [`ExchangeError`] and [`SendError`] are about single calls.
 
 mod app_tokens;
 mod cache;
 mod clock;
+mod credentials;
 mod daily_limit;
 mod entropy;
 mod event;
 mod exchange;
 mod flight;
+mod health;
 mod identity;
 mod install_task;
 mod installed;
@@ -40,8 +45,11 @@ mod recent_failures;
 mod settings;
 mod shared;
 mod single_flight;
+mod standing;
+mod status_page;
 mod store_call;
 mod store_outage;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -50,6 +58,7 @@ mod unsaved;
 pub use app_tokens::{AppBearer, AppTokenRequest, AppTokens};
 pub use cache::{Cache, Cached, Snapshot, access_token};
 pub use clock::Clock;
+pub use credentials::Credentials;
 pub use entropy::random;
 #[cfg(feature = "tracing")]
 pub use event::account_span;
@@ -58,6 +67,7 @@ pub use event::{Event, Listener};
 pub use exchange::span;
 pub use exchange::{ExchangeError, SendError, Tries, explains_401, trace};
 pub use flight::{Driven, Flight};
+pub use health::Health;
 pub use identity::NewTokens;
 pub use install_task::InstallTask;
 pub use installed::{Installed, RequestedScopes};
@@ -67,6 +77,9 @@ pub use received::Unsaved;
 pub use settings::{RunsOn, Settings, TokenManagerBuilder};
 pub use shared::Shared;
 pub use single_flight::{FlightGuard, Role, SingleFlight, State, TaskGuard, Waiting};
+pub use standing::Standing;
+pub use status_page::{StatusEntry, StatusPage};
 pub use store_call::{PAGE_SIZE, catch_panic, is_installed, loaded, panicked, swapped, timed_out};
 pub use store_outage::StoreOutage;
+pub use sweep::{Sweep, SweepPlan, SweepProgress, SweepStep};
 pub use unsaved::{SHUTDOWN_TIMEOUT, SaveRetries};

@@ -2,33 +2,38 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{
-    CurrentTokens, Demand, Disconnect, GrantId, Input, Install, MassRefusal, RefreshHistory, Renewal,
-    TokenError,
+    AccountStatus, CurrentTokens, Demand, Disconnect, GrantId, Input, Install, MassRefusal, RefreshHistory,
+    Renewal, Stored, TokenError,
 };
 use hs_oauth_core::{
     Account, AccountDetails, AppIdentity, Error, NextStep, Random, RefreshToken, Scopes, StoreError,
     Timestamp, TokenSet,
 };
+use hs_oauth_store::Page;
 
 use crate::app_tokens::AppTokens;
 use crate::cache::{Cache, access_token, bearer};
+use crate::credentials::Credentials;
 use crate::daily_limit::DailyLimits;
+use crate::entropy::random;
 use crate::event::{Event, emit};
 use crate::flight::{Flight, Progress};
 use crate::identity::NewTokens;
 use crate::install_task::InstallTask;
 use crate::installed::Installed;
 use crate::outcome::{Caller, FlightEnd};
-use crate::queue::Purpose;
+use crate::queue::{Limits, Purpose};
 use crate::received::Unsaved;
 use crate::recent_failures::RecentFailures;
 use crate::settings::Settings;
 use crate::single_flight::{FlightGuard, SingleFlight, TaskGuard, Waiting};
+use crate::standing::{Standing, Standings};
 use crate::store_outage::StoreOutage;
+use crate::sweep::{Sweep, SweepPlan, SweepProgress, SweepStep};
 
 /// The state that all clones of a token manager share. Client and store are not part of it.
 pub struct Shared<W: Waiting> {
@@ -40,8 +45,10 @@ pub struct Shared<W: Waiting> {
     pub app_tokens: Arc<AppTokens<W>>,
     /// The flights that have not ended.
     pub flights: Arc<SingleFlight<W>>,
-    /// The app whose tokens the manager holds.
+    /// The app whose tokens the manager holds, as it was when the manager was made.
     pub app: AppIdentity,
+    /// The credential with which requests are sent.
+    credentials: Arc<Credentials>,
     /// The last minute's refreshes.
     refreshes: Mutex<RefreshHistory>,
     /// Whether a mass refusal has begun that no event has been emitted for.
@@ -49,26 +56,33 @@ pub struct Shared<W: Waiting> {
     daily_limits: DailyLimits,
     failures: RecentFailures,
     store_outage: StoreOutage,
+    /// How accounts stood when this process last saw their records.
+    pub(crate) standings: Standings,
+    sweep: Option<Mutex<SweepPlan>>,
 }
 
 impl<W: Waiting> Shared<W> {
     /// Returns the state of a new manager of the tokens of `app`.
-    pub fn new(settings: Settings, app: AppIdentity) -> Self {
+    pub fn new(settings: Settings, credentials: Arc<Credentials>) -> Self {
         let cache = Cache::new(settings.policy);
         let app_tokens = Arc::new(AppTokens::new(settings.policy));
         let flights = Arc::new(SingleFlight::new(settings.limits));
+        let sweep = settings.sweep.map(|sweep| Mutex::new(plan(sweep, &settings, credentials.identity())));
         let refreshes = Mutex::new(RefreshHistory::new(settings.mass_refusal_limit));
         Self {
             settings,
             cache,
             app_tokens,
             flights,
-            app,
+            app: credentials.identity(),
+            credentials,
             refreshes,
             has_unreported_mass_refusal: AtomicBool::new(false),
             daily_limits: DailyLimits::default(),
             failures: RecentFailures::default(),
             store_outage: StoreOutage::default(),
+            standings: Standings::default(),
+            sweep,
         }
     }
 
@@ -81,6 +95,12 @@ impl<W: Waiting> Shared<W> {
         self.failures.error(caller.account, now)
     }
 
+    /// Returns what the stored record says of the account.
+    pub fn status(&self, account: Account, stored: Option<&Stored>, now: Timestamp) -> Option<AccountStatus> {
+        let record = &stored?.record;
+        Some(AccountStatus::new(account, record, &self.settings.policy, now))
+    }
+
     /// Notes the result of a load.
     pub fn note_load<T>(&self, account: Account, result: &Result<T, StoreError>, now: Timestamp) {
         self.store_outage.note_load(account, result, now);
@@ -88,7 +108,14 @@ impl<W: Waiting> Shared<W> {
 
     /// Begins a flight, and returns its run. The run begins with the tokens that an earlier one could not save, if there are any. While the
     /// store fails, most flights end at once.
-    pub fn begin_flight(&self, account: Account, demand: Demand, now: Timestamp, random: Random) -> Flight {
+    pub fn begin_flight(
+        &self,
+        account: Account,
+        demand: Demand,
+        purpose: Purpose,
+        now: Timestamp,
+        random: Random,
+    ) -> Flight {
         let snapshot = self.cache.snapshot(account);
         let forgotten = self.failures.forgotten();
         let unsaved = self.flights.state().received.to_save(account).cloned();
@@ -99,9 +126,15 @@ impl<W: Waiting> Shared<W> {
         if demand == Demand::NewerDespiteRetryAfter {
             self.flights.state().queue.ignore_pauses(account);
         }
+        let fresh_at = match purpose {
+            Purpose::Sweep => self.sweep().and_then(|sweep| sweep.fresh_at(account, now)),
+            _ => None,
+        };
         let any_usable = demand == Demand::Usable;
         let forced = matches!(demand, Demand::OtherThan(_));
-        let mut run = Renewal::new(self.settings.policy, self.app.clone(), account, random.clone(), demand);
+        // A back-off counts for the credential with which the refresh is sent.
+        let app = self.credentials.identity();
+        let mut run = Renewal::new(self.settings.policy, app, account, random.clone(), demand);
         let mut install = None;
         match unsaved.clone() {
             Some(Unsaved::Renewal(unsaved)) => run = run.with_unsaved(unsaved),
@@ -114,7 +147,7 @@ impl<W: Waiting> Shared<W> {
         Flight {
             run,
             install,
-            progress: Progress::default(),
+            progress: Progress::new(self.settings.policy),
             account,
             snapshot,
             forgotten,
@@ -122,6 +155,8 @@ impl<W: Waiting> Shared<W> {
             unsaved,
             any_usable,
             forced,
+            keeps_tokens: purpose != Purpose::Sweep || self.settings.sweep.is_some_and(Sweep::keeps_tokens),
+            fresh_at,
             began: now,
         }
     }
@@ -174,6 +209,8 @@ impl<W: Waiting> Shared<W> {
         random: u64,
     ) -> FlightEnd {
         let account = flight.account;
+        let renewed = matches!(result, Ok(CurrentTokens { renewed: true, .. }));
+        self.note_standing(account, flight.progress.seen(), renewed, now);
         let unreported = match &result {
             _ if flight.refusal.is_some() => None,
             Err(TokenError::Store(error)) => self.store_outage.report(error, now),
@@ -285,8 +322,19 @@ impl<W: Waiting> Shared<W> {
             result.inspect_err(|error| self.emit(&Event::Failed { account, error, took, unreported: 0 }));
         self.failures.forget(account);
         let CurrentTokens { tokens, version, .. } = result?;
+        let standing = Standing::of_tokens(&tokens, &self.settings.policy);
+        self.note_standing(account, Some(Some(standing)), true, now);
         match tokens.has_access_token() {
-            true => _ = self.cache.publish(account, snapshot, bearer(&tokens.access_token), &tokens, version),
+            true => {
+                _ = self.cache.publish(
+                    account,
+                    snapshot,
+                    bearer(&tokens.access_token),
+                    &tokens,
+                    version,
+                    true,
+                )
+            }
             false => self.cache.evict(account),
         }
         self.emit(&Event::Installed { account, reinstall });
@@ -318,6 +366,10 @@ impl<W: Waiting> Shared<W> {
         // A flight may have published tokens before the tombstone was stored.
         self.cache.evict(account);
         self.failures.forget(account);
+        self.standings.note(account, None);
+        if let Some(mut sweep) = self.sweep() {
+            sweep.forget(account);
+        }
         self.daily_limits.forget(account);
         // The listener may shut the manager down, which waits until no task is under way.
         drop(task);
@@ -397,15 +449,61 @@ impl<W: Waiting> Shared<W> {
         if self.has_unreported_mass_refusal.swap(false, Ordering::AcqRel) {
             self.emit(&Event::MassRefusal);
         }
+        if self.credentials.take_refusal() {
+            self.emit(&Event::CredentialRefused);
+        }
         end.emit(|event| match event {
             Event::Failed { .. } if purpose == Purpose::Shutdown => {}
             event => self.emit(event),
         });
     }
 
+    /// Notes how an account stood in the record that was seen last, if one was, and whether this process renewed its tokens.
+    fn note_standing(&self, account: Account, seen: Option<Option<Standing>>, renewed: bool, now: Timestamp) {
+        if let Some(standing) = seen {
+            self.standings.note(account, standing);
+        }
+        if let Some(mut sweep) = self.sweep() {
+            sweep.ended(account, seen, renewed, now);
+            drop(sweep);
+            self.flights.waiting.sweep_changed();
+        }
+    }
+
+    /// Returns what is to be done for the sweep now, or `None` if there is none, or none any more.
+    pub fn next_of_sweep(&self, now: Timestamp) -> Option<SweepStep> {
+        let mut sweep = self.sweep()?;
+        (!self.flights.is_closed()).then(|| sweep.next(now))
+    }
+
+    /// Passes a page of the store to the sweep, or why it could not be read.
+    pub fn note_page(&self, page: Result<Page, StoreError>, now: Timestamp) {
+        if let Some(mut sweep) = self.sweep() {
+            sweep.page_read(page, now);
+        }
+    }
+
+    /// Returns how far the sweep is, if there is one.
+    pub fn sweep_progress(&self, now: Timestamp) -> Option<SweepProgress> {
+        Some(self.sweep()?.progress(now))
+    }
+
+    fn sweep(&self) -> Option<MutexGuard<'_, SweepPlan>> {
+        Some(self.sweep.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn emit(&self, event: &Event<'_>) {
         emit(self.settings.listener.as_deref(), event);
     }
+}
+
+/// Returns the plan of a sweep of the tokens of `app`.
+fn plan(sweep: Sweep, settings: &Settings, app: AppIdentity) -> SweepPlan {
+    let Limits { replicas, in_flight, .. } = settings.limits;
+    // The other half is for callers who come while the sweep's flights wait for HubSpot.
+    let max_in_flight = usize::try_from(in_flight.get().div_ceil(2)).unwrap_or(usize::MAX);
+    let seed = random().next_u64();
+    SweepPlan::new(sweep, settings.policy, app, settings.user_level, replicas, max_in_flight, seed)
 }
 
 /// Shows the numbers of cached tokens, flights and unsaved tokens, as the `Debug` form of a `TokenManager`.
@@ -430,7 +528,10 @@ mod tests {
         AccessToken, ApiError, App, ClientSecret, Endpoint, Operation, ReadAccountDetails, StoreErrorKind,
     };
 
+    use hs_oauth_core::renewal::{Record, Run, Step};
+
     use super::*;
+    use crate::health::Health;
     use crate::queue::Purpose;
     use crate::settings::TokenManagerBuilder;
     use crate::tests::{ACCOUNT, NOW, Recorder, app, lead, tokens};
@@ -448,11 +549,12 @@ mod tests {
             let unreported = if let Event::Failed { unreported, .. } = event { *unreported } else { 0 };
             seen.lock().unwrap().push((event.name(), unreported));
         });
-        (Shared::new(settings.build(), app()), events)
+        let app = App::hubspot("client-id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
+        (Shared::new(settings.build(), Arc::new(Credentials::new(&Arc::new(app)))), events)
     }
 
     fn begin(shared: &Shared<Recorder>, demand: Demand) -> Flight {
-        shared.begin_flight(ACCOUNT, demand, NOW, Random::new([1; 32]))
+        shared.begin_flight(ACCOUNT, demand, Purpose::Caller, NOW, Random::new([1; 32]))
     }
 
     fn end(shared: &Shared<Recorder>, flight: Flight, error: TokenError, now: Timestamp) {
@@ -557,6 +659,55 @@ mod tests {
             end(&shared, flight, TokenError::Store(down()), NOW.plus(Duration::from_secs(second)));
         }
         assert_eq!(*events.lock().unwrap(), [("failed", 0), ("failed", 1)]);
+    }
+
+    /// Drives a flight over this record. Every refresh fails with `response`.
+    fn drive(shared: &Shared<Recorder>, mut flight: Flight, record: Record, response: &Error) {
+        let mut step = flight.start(NOW);
+        let result = loop {
+            let input = match step {
+                Step::Load { .. } => Input::Loaded(Some(Stored { version: 1, record: record.clone() })),
+                Step::Swap { .. } => Input::Stored(2),
+                Step::Admit { .. } => Input::Admit { waited: false },
+                Step::Send { .. } => shared.refreshed(ACCOUNT, false, NOW, Err(response.clone())),
+                Step::Done(result) => break result,
+                other => panic!("{other:?}"),
+            };
+            step = flight.resume(NOW, input);
+        };
+        let mut guard = lead(&shared.flights, Purpose::Caller);
+        shared.finish_flight(&mut guard, flight, result, NOW, 0);
+    }
+
+    #[test]
+    fn health_counts_the_accounts_that_a_flight_left_gone_or_backing_off_until_an_install() {
+        let unavailable = ApiError::new(Operation::Refresh, StatusCode::SERVICE_UNAVAILABLE);
+        let mut refused = ApiError::new(Operation::Refresh, StatusCode::BAD_REQUEST);
+        refused.error = Some("invalid_grant".into());
+        for (error, gone, backing_off) in [(refused, 1, 0), (unavailable, 0, 1)] {
+            let (shared, _) = shared();
+            let record = Record::new(GrantId::generate(&mut Random::new([1; 32])), tokens("old"));
+            let flight = begin(&shared, Demand::Newer);
+            drive(&shared, flight, record, &error.into());
+            let health = Health::new(&shared, Ok(()), NOW);
+            assert_eq!((health.gone, health.backing_off), (gone, backing_off));
+            assert!(health.is_ready(), "the accounts of one process are not well in any other either");
+            install(&shared);
+            let health = Health::new(&shared, Ok(()), NOW);
+            assert_eq!((health.gone, health.backing_off, health.held), (0, 0, 1));
+        }
+    }
+
+    #[test]
+    fn a_process_is_not_ready_while_its_store_takes_no_writes_and_after_a_shutdown() {
+        let (shared, _) = shared();
+        let failing = Health::new(&shared, Err(TokenError::Store(down())), NOW);
+        assert!(!failing.is_ready());
+        let json = serde_json::to_value(&failing).unwrap();
+        assert_eq!(json["error"], "the token store does not answer; next: try again later");
+        assert!(Health::new(&shared, Ok(()), NOW).is_ready());
+        shared.flights.shut_down();
+        assert!(!Health::new(&shared, Ok(()), NOW).is_ready());
     }
 
     /// HubSpot's "API usage guidelines": a daily limit resets at midnight in the account's time zone.
