@@ -1,10 +1,10 @@
-//! A cell: a few replicas and the accounts whose calls they get, in virtual time.
+//! A cell: the replicas of one part of the accounts, and these accounts, in virtual time.
 //!
-//! No replica of one cell and no account of another have anything to do with each other, but for the store and HubSpot, whose load is
-//! counted. So a fleet is as many cells as it has replicas by the dozen, and they are run one after the other in the memory of one.
+//! The cells have nothing to do with each other, but for the store and HubSpot, whose load is counted. So they are run one after the other,
+//! in the memory that one takes.
 //!
-//! A renewal here is a run of `hs-oauth-core`, in the queue of `hs-oauth-manager`, over a store in memory. What is not simulated is
-//! the calls that find a good bearer in their replica's memory, since nothing happens in them. So for each account and replica the next call is
+//! A renewal here is a run of `hs-oauth-core`, in the queue of `hs-oauth-manager`, begun by a call or by its sweep, over a store in memory. What
+//! is not simulated is the calls that find a good bearer in their replica's memory, since nothing happens in them. So for each account and replica the next call is
 //! drawn that finds a token in the last part of its life.
 
 use std::cmp::Reverse;
@@ -22,15 +22,14 @@ use hs_oauth_core::{
     StoreErrorKind, Timestamp, TokenSet,
 };
 use hs_oauth_examples::BoxError;
-use hs_oauth_manager::{Limits, Purpose, RenewalQueue, StoreOutage, Wait};
-use hs_oauth_store::{MemoryStore, Swapped, TokenStore};
+use hs_oauth_manager::{
+    Limits, PAGE_SIZE, Purpose, RenewalQueue, Standing, StoreOutage, SweepPlan, SweepStep, Wait,
+};
+use hs_oauth_store::{Cursor, MemoryStore, Swapped, TokenStore};
 
 use crate::counts::Counts;
 use crate::event::{BEGIN, Event};
 use crate::options::Options;
-
-/// The most replicas of a cell.
-pub(crate) const CELL: u32 = 10;
 
 /// How large a cell is.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +46,7 @@ pub(crate) struct Cell<'a> {
     app: AppIdentity,
     policy: RenewalPolicy,
     limits: Limits,
+    size: Size,
     now: Timestamp,
     random: Random,
     /// What is going to happen, the next first.
@@ -55,7 +55,7 @@ pub(crate) struct Cell<'a> {
     entries: u64,
     store: MemoryStore,
     replicas: Vec<Replica>,
-    /// For each account, as many as it has replicas.
+    /// For each account, as many as replicas that get its calls.
     pairs: Vec<Pair>,
     accounts: Vec<AccountState>,
     flights: Vec<Option<Box<Flight>>>,
@@ -66,6 +66,13 @@ pub(crate) struct Cell<'a> {
 /// What a replica has in memory besides its bearers.
 struct Replica {
     queue: RenewalQueue<FlightId>,
+    /// By account.
+    flights: HashMap<u32, FlightId>,
+    sweep: Option<SweepPlan>,
+    /// The next time that the sweep looks what to do. Others that the agenda has are out of date.
+    next_look: u32,
+    /// The page that the sweep reads.
+    page: Option<Cursor>,
     outage: StoreOutage,
     /// The flights that a caller waits for and that wait in the queue. Some of them may have left it.
     waiting_callers: Vec<FlightId>,
@@ -78,17 +85,25 @@ struct Replica {
 struct Pair {
     /// Until when the bearer in the replica's memory may be handed out.
     usable_until: Timestamp,
-    flight: Option<FlightId>,
     /// The next call that is not for nothing. Others that the agenda has are out of date.
     next_call: u32,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct AccountState {
     /// How many tokens HubSpot has issued.
     issued: u32,
+    /// Until when the stored token may be handed out.
+    usable_until: Timestamp,
     /// When a call failed for the first time, if all others have failed since.
     failing_since: Option<Timestamp>,
+}
+
+/// An account at a replica, which need not be one that gets its calls.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    account: u32,
+    replica: u32,
 }
 
 /// A flight. Its number is used again after its end, but not together with its use.
@@ -100,7 +115,7 @@ struct FlightId {
 
 struct Flight {
     id: FlightId,
-    pair: u32,
+    place: Place,
     run: Renewal,
     purpose: Purpose,
     pending: Pending,
@@ -139,8 +154,15 @@ enum What {
     Continue(FlightId),
     /// A flight looks whether it may begin.
     Look(FlightId),
-    RetrySave {
-        pair: u32,
+    RetrySave(Place),
+    /// A sweep looks what is to be done, if it is still to look then.
+    Sweep {
+        replica: u32,
+        number: u32,
+    },
+    /// A sweep has read a page.
+    PageRead {
+        replica: u32,
     },
 }
 
@@ -176,11 +198,12 @@ impl<'a> Cell<'a> {
         for (byte, number) in seed.iter_mut().zip(size.number.to_le_bytes()) {
             *byte = number;
         }
-        let mut limits = Limits::default();
-        if let Some(rate) = options.rate {
-            let share = NonZeroU32::new(rate / options.replicas);
-            limits.per_second = Some(share.ok_or("a rate below one renewal a second for each replica")?);
-        }
+        let limits = Limits {
+            per_second: options.rate.and_then(NonZeroU32::new),
+            replicas: NonZeroU32::new(options.replicas).ok_or("no replicas")?,
+            ..Limits::default()
+        };
+        let unknown = AccountState { issued: 0, usable_until: Timestamp::from_secs(0), failing_since: None };
         let mut cell = Self {
             options,
             event,
@@ -192,13 +215,15 @@ impl<'a> Cell<'a> {
             agenda: BinaryHeap::new(),
             entries: 0,
             store: MemoryStore::new(),
-            replicas: (0..size.replicas).map(|_| Replica::new(limits)).collect(),
+            replicas: Vec::new(),
+            size,
             pairs: Vec::new(),
-            accounts: vec![AccountState::default(); usize::try_from(size.accounts)?],
+            accounts: vec![unknown; usize::try_from(size.accounts)?],
             flights: Vec::new(),
             free: Vec::new(),
             counts: Counts::new(event),
         };
+        cell.start_replicas()?;
         cell.install()?;
         if event == Event::Restart {
             cell.plan(START.plus(BEGIN), What::Restart);
@@ -219,7 +244,9 @@ impl<'a> Cell<'a> {
                 What::Call { pair, number } => self.call(pair, number)?,
                 What::Continue(flight) => self.go_on(flight)?,
                 What::Look(flight) => self.look(flight)?,
-                What::RetrySave { pair } => self.retry_save(pair)?,
+                What::RetrySave(place) => self.retry_save(place)?,
+                What::Sweep { replica, number } => self.sweep(replica, number)?,
+                What::PageRead { replica } => self.page_read(replica)?,
             }
         }
         Ok(self.counts)
@@ -231,7 +258,11 @@ impl<'a> Cell<'a> {
         let replicas = self.options.replicas_per_account;
         // A token is replaced at the first call after this age, at whichever replica that is.
         let due = Duration::from_secs(1400);
-        let life = due + self.options.time_between_calls() / replicas;
+        let idle = match self.options.keeps_warm() {
+            true => Duration::ZERO,
+            false => self.options.time_between_calls() / replicas,
+        };
+        let life = due + idle;
         for account in 0..u32::try_from(self.accounts.len())? {
             let age = life.mul_f64(self.uniform());
             let age = if age > due { due + self.time_to_next_call() / replicas } else { age };
@@ -239,6 +270,7 @@ impl<'a> Cell<'a> {
             let tokens = self.issue(account, issued_at)?;
             let schedule = self.policy.schedule(&tokens);
             self.store.swap(hub(account), None, &Record::new(grant, tokens))?;
+            at_mut(&mut self.accounts, account)?.usable_until = schedule.usable_until;
             let renewer = u32::try_from(self.random.up_to(u64::from(replicas) - 1))?;
             for replica in 0..replicas {
                 let pair = u32::try_from(self.pairs.len())?;
@@ -248,7 +280,7 @@ impl<'a> Cell<'a> {
                     true => (schedule.usable_until, schedule.renew_from),
                     false => (issued_at.plus(Duration::from_secs(LIFETIME - 60) - due), START),
                 };
-                self.pairs.push(Pair { usable_until, flight: None, next_call: 0 });
+                self.pairs.push(Pair { usable_until, next_call: 0 });
                 self.plan_call(pair, from)?;
             }
         }
@@ -266,19 +298,32 @@ impl<'a> Cell<'a> {
         Ok(tokens)
     }
 
+    /// Starts all replicas with nothing in their memory.
+    fn start_replicas(&mut self) -> Result<(), BoxError> {
+        let count = NonZeroU32::new(self.size.replicas).ok_or("no replicas")?;
+        self.replicas.clear();
+        for replica in 0..count.get() {
+            let max_in_flight = usize::try_from(self.limits.in_flight.get().div_ceil(2))?;
+            let seed = self.random.next_u64();
+            let sweep = self.options.sweep.0.map(|sweep| {
+                SweepPlan::new(sweep, self.policy, self.app.clone(), false, count, max_in_flight, seed)
+            });
+            self.replicas.push(Replica::new(self.limits, sweep));
+            self.plan_sweep(replica, Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
     /// All replicas are killed: what they had in memory is lost.
     fn restart(&mut self) -> Result<(), BoxError> {
         for flight in self.flights.iter_mut().filter_map(Option::take) {
             self.free.push(flight.id.number);
         }
-        // No entry of the agenda is about a flight of now.
+        // No other entry of the agenda is about what is to come.
         self.agenda.retain(|Reverse(entry)| matches!(entry.what, What::Call { .. }));
-        for replica in &mut self.replicas {
-            *replica = Replica::new(self.limits);
-        }
+        self.start_replicas()?;
         for pair in 0..u32::try_from(self.pairs.len())? {
-            let state = at_mut(&mut self.pairs, pair)?;
-            (state.usable_until, state.flight) = (Timestamp::from_secs(0), None);
+            at_mut(&mut self.pairs, pair)?.usable_until = Timestamp::from_secs(0);
             self.plan_call(pair, self.now)?;
         }
         Ok(())
@@ -286,15 +331,17 @@ impl<'a> Cell<'a> {
 
     /// Somebody asks for a bearer that is to be renewed, or that is not there.
     fn call(&mut self, pair: u32, number: u32) -> Result<(), BoxError> {
-        let Pair { usable_until, flight, next_call } = *at(&self.pairs, pair)?;
+        let Pair { usable_until, next_call } = *at(&self.pairs, pair)?;
         if number != next_call {
             return Ok(());
         }
         let purpose = if self.now < usable_until { Purpose::Ahead } else { Purpose::Caller };
+        let place = self.place(pair);
+        let flight = self.replica(place.replica)?.flights.get(&place.account).copied();
         match flight {
             Some(flight) if purpose == Purpose::Caller => self.wait_for(flight),
             Some(_) => self.plan_call(pair, usable_until),
-            None => self.begin_flight(pair, purpose),
+            None => self.begin_flight(place, purpose),
         }
     }
 
@@ -304,63 +351,129 @@ impl<'a> Cell<'a> {
         let Some(flight) = self.flight(id) else { return Ok(()) };
         flight.awaited_since.get_or_insert(now);
         flight.purpose = Purpose::Caller;
-        let pair = flight.pair;
-        let account = hub(self.account(pair));
-        let replica = self.replica(pair)?;
+        let place = flight.place;
+        let replica = self.replica(place.replica)?;
         replica.waiting_callers.push(id);
-        let moved = replica.queue.prioritize(account).copied();
+        let moved = replica.queue.prioritize(hub(place.account)).copied();
         self.wake(moved);
         Ok(())
     }
 
-    fn begin_flight(&mut self, pair: u32, purpose: Purpose) -> Result<(), BoxError> {
+    fn begin_flight(&mut self, place: Place, purpose: Purpose) -> Result<(), BoxError> {
         let now = self.now;
-        let account = hub(self.account(pair));
+        let account = hub(place.account);
         let random = Random::new(self.seed());
-        let replica = self.replica(pair)?;
-        let unsaved = replica.unsaved.remove(&pair);
+        let replica = self.replica(place.replica)?;
+        let unsaved = replica.unsaved.get(&place.account).map(|(unsaved, _)| unsaved.clone());
         if unsaved.is_none() && replica.outage.refusal(now, STORE_DEADLINE).is_some() {
-            return self.failed(pair, purpose);
+            self.failed(place, purpose)?;
+            return self.ended(place, None, false);
         }
         let mut run = Renewal::new(self.policy, self.app.clone(), account, random, Demand::Usable);
-        if let Some((unsaved, wait)) = unsaved {
-            self.replica(pair)?.unsaved.insert(pair, (unsaved.clone(), wait));
+        if let Some(unsaved) = unsaved {
             run = run.with_unsaved(unsaved);
         }
         let step = run.start(now);
         let id = self.next_flight_id()?;
         let awaited_since = (purpose == Purpose::Caller).then_some(now);
         let flight =
-            Flight { id, pair, run, purpose, pending: Pending::Nothing, awaited_since, has_waited: false };
+            Flight { id, place, run, purpose, pending: Pending::Nothing, awaited_since, has_waited: false };
         *at_mut(&mut self.flights, id.number)? = Some(Box::new(flight));
-        let state = at_mut(&mut self.pairs, pair)?;
-        state.flight = Some(id);
-        let usable_until = state.usable_until;
-        if purpose == Purpose::Ahead {
+        self.replica(place.replica)?.flights.insert(place.account, id);
+        if let Some(pair) = self.pair(place).filter(|_| purpose == Purpose::Ahead) {
+            let usable_until = at(&self.pairs, pair)?.usable_until;
             self.plan_call(pair, usable_until)?;
         }
         self.do_steps(id, step)
     }
 
-    /// A call ends with an error, or an early renewal without a new token.
-    fn failed(&mut self, pair: u32, purpose: Purpose) -> Result<(), BoxError> {
-        if purpose != Purpose::Caller {
-            return self.plan_call(pair, self.now.plus(PAUSE));
+    /// A call ends with an error, or a renewal that nobody waits for without a new token.
+    fn failed(&mut self, place: Place, purpose: Purpose) -> Result<(), BoxError> {
+        let Some(pair) = self.pair(place) else { return Ok(()) };
+        match purpose {
+            Purpose::Caller => {
+                let now = self.now;
+                let since = *at_mut(&mut self.accounts, place.account)?.failing_since.get_or_insert(now);
+                self.counts.failed_callers += 1;
+                self.counts.longest_failure = self.counts.longest_failure.max(now.since(since));
+                self.counts.last_failure = self.counts.last_failure.max(self.elapsed());
+                self.plan_call(pair, now.plus(MEMORY))
+            }
+            // The next call is planned already.
+            Purpose::Sweep => Ok(()),
+            _ => self.plan_call(pair, self.now.plus(PAUSE)),
         }
-        let (now, account) = (self.now, self.account(pair));
-        let since = *at_mut(&mut self.accounts, account)?.failing_since.get_or_insert(now);
-        self.counts.failed_callers += 1;
-        self.counts.longest_failure = self.counts.longest_failure.max(now.since(since));
-        self.counts.last_failure = self.counts.last_failure.max(self.elapsed());
-        self.plan_call(pair, now.plus(MEMORY))
+    }
+
+    /// Tells the replica's sweep how a flight ended.
+    fn ended(&mut self, place: Place, seen: Option<Option<Standing>>, renewed: bool) -> Result<(), BoxError> {
+        let now = self.now;
+        let Some(sweep) = &mut self.replica(place.replica)?.sweep else { return Ok(()) };
+        sweep.ended(hub(place.account), seen, renewed, now);
+        self.plan_sweep(place.replica, Duration::ZERO)
+    }
+
+    /// A sweep does what is to be done now.
+    fn sweep(&mut self, replica: u32, number: u32) -> Result<(), BoxError> {
+        let now = self.now;
+        if self.replica(replica)?.next_look != number {
+            return Ok(());
+        }
+        loop {
+            let Some(sweep) = &mut self.replica(replica)?.sweep else { return Ok(()) };
+            match sweep.next(now) {
+                SweepStep::ReadPage(cursor) => {
+                    self.replica(replica)?.page = cursor;
+                    self.plan(now.plus(self.options.store_time()), What::PageRead { replica });
+                    return Ok(());
+                }
+                SweepStep::Renew(account) => {
+                    let place = Place { account: u32::try_from(account.hub_id - 1)?, replica };
+                    // The end of another flight of the account is noted, too.
+                    if !self.replica(replica)?.flights.contains_key(&place.account) {
+                        self.begin_flight(place, Purpose::Sweep)?;
+                    }
+                }
+                SweepStep::Wait(time) => return self.plan_sweep(replica, time),
+            }
+        }
+    }
+
+    fn page_read(&mut self, replica: u32) -> Result<(), BoxError> {
+        let (now, elapsed) = (self.now, self.elapsed());
+        let page = match self.event.store_is_down(elapsed) {
+            true => {
+                self.counts.store_failures += 1;
+                Err(StoreError::new(StoreErrorKind::Unavailable))
+            }
+            false => {
+                self.counts.store_reads.count(elapsed);
+                let cursor = self.replica(replica)?.page.take();
+                self.store.page(cursor.as_ref(), PAGE_SIZE)
+            }
+        };
+        let Some(sweep) = &mut self.replica(replica)?.sweep else { return Ok(()) };
+        sweep.page_read(page, now);
+        self.plan_sweep(replica, Duration::ZERO)
+    }
+
+    /// Plans when the sweep looks next what is to be done.
+    fn plan_sweep(&mut self, replica: u32, wait: Duration) -> Result<(), BoxError> {
+        let state = self.replica(replica)?;
+        if state.sweep.is_some() {
+            state.next_look = state.next_look.wrapping_add(1);
+            let number = state.next_look;
+            self.plan(self.now.plus(wait), What::Sweep { replica, number });
+        }
+        Ok(())
     }
 
     /// Does the steps of a run until it has to wait.
     fn do_steps(&mut self, id: FlightId, mut step: Step<CurrentTokens>) -> Result<(), BoxError> {
         loop {
             let Some(flight) = self.flight(id) else { return Ok(()) };
-            let (pair, purpose) = (flight.pair, flight.purpose);
-            let account = hub(self.account(pair));
+            let (place, purpose) = (flight.place, flight.purpose);
+            let account = hub(place.account);
             let input = match step {
                 Step::Load { .. } => return self.call_store(id, Pending::Load),
                 Step::Swap { expected, record, .. } => {
@@ -368,7 +481,7 @@ impl<'a> Cell<'a> {
                 }
                 Step::Send { .. } => {
                     let now = self.now;
-                    match self.replica(pair)?.queue.pause(account, now) {
+                    match self.replica(place.replica)?.queue.pause(account, now) {
                         Some(input) => input,
                         None => {
                             self.counts.requests.count(self.elapsed());
@@ -382,7 +495,7 @@ impl<'a> Cell<'a> {
                     None => return Ok(()),
                 },
                 Step::Sleep(time) => {
-                    let front = self.replica(pair)?.queue.rest(account).copied();
+                    let front = self.replica(place.replica)?.queue.rest(account).copied();
                     self.wake(front);
                     return self.wait(id, Pending::Sleep, time);
                 }
@@ -421,14 +534,14 @@ impl<'a> Cell<'a> {
     fn go_on(&mut self, id: FlightId) -> Result<(), BoxError> {
         let now = self.now;
         let Some(flight) = self.flight(id) else { return Ok(()) };
-        let pair = flight.pair;
+        let place = flight.place;
         let pending = std::mem::replace(&mut flight.pending, Pending::Nothing);
-        let account = hub(self.account(pair));
+        let account = hub(place.account);
         let was_loaded = matches!(pending, Pending::Load);
         let input = match pending {
             Pending::Load => {
                 let loaded = self.store.load(account);
-                self.replica(pair)?.outage.note_load(account, &loaded, now);
+                self.replica(place.replica)?.outage.note_load(account, &loaded, now);
                 Input::Loaded(loaded?)
             }
             Pending::Swap { expected, record } => match self.store.swap(account, expected, &record)? {
@@ -441,11 +554,11 @@ impl<'a> Cell<'a> {
             Pending::StoreFailure { is_load } => {
                 let error = StoreError::new(StoreErrorKind::Unavailable);
                 if is_load {
-                    self.replica(pair)?.outage.note_load::<()>(account, &Err(error.clone()), now);
+                    self.replica(place.replica)?.outage.note_load::<()>(account, &Err(error.clone()), now);
                 }
                 Input::StoreFailed(error)
             }
-            Pending::Response { sent_at } => self.respond(pair, sent_at)?,
+            Pending::Response { sent_at } => self.respond(place, sent_at)?,
             Pending::Sleep => Input::Slept,
             Pending::Admission | Pending::Nothing => return Err("this flight waits for nothing".into()),
         };
@@ -457,9 +570,9 @@ impl<'a> Cell<'a> {
     }
 
     /// HubSpot responds to a request.
-    fn respond(&mut self, pair: u32, sent_at: Timestamp) -> Result<Input, BoxError> {
+    fn respond(&mut self, place: Place, sent_at: Timestamp) -> Result<Input, BoxError> {
         let now = self.now;
-        let account = self.account(pair);
+        let account = place.account;
         let response = match self.event.hubspot_is_down(sent_at.since(START)) {
             true => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -467,7 +580,7 @@ impl<'a> Cell<'a> {
             }
             false => Ok(self.issue(account, sent_at)?),
         };
-        let replica = self.replica(pair)?;
+        let replica = self.replica(place.replica)?;
         let looks_again = replica.queue.note_response(Some(hub(account)), &response, now).is_some();
         if looks_again {
             // Of those that wait, a caller's run may end, and the first one may begin. The others would only look.
@@ -489,8 +602,8 @@ impl<'a> Cell<'a> {
         let Some(flight) = self.flight(id) else { return Ok(None) };
         flight.pending = Pending::Admission;
         flight.has_waited = false;
-        let pair = flight.pair;
-        let replica = self.replica(pair)?;
+        let place = flight.place;
+        let replica = self.replica(place.replica)?;
         let front = replica.queue.join(account, purpose, deadline, id).copied();
         if purpose == Purpose::Caller {
             replica.waiting_callers.push(id);
@@ -503,9 +616,9 @@ impl<'a> Cell<'a> {
     fn admission(&mut self, id: FlightId) -> Result<Option<Input>, BoxError> {
         let now = self.now;
         let Some(flight) = self.flight(id) else { return Ok(None) };
-        let (pair, has_waited) = (flight.pair, flight.has_waited);
-        let account = hub(self.account(pair));
-        let queue = &mut self.replica(pair)?.queue;
+        let (place, has_waited) = (flight.place, flight.has_waited);
+        let account = hub(place.account);
+        let queue = &mut self.replica(place.replica)?.queue;
         match queue.admit(account, now, has_waited) {
             Ok(input) => {
                 let front = queue.leave(account).copied();
@@ -544,44 +657,75 @@ impl<'a> Cell<'a> {
         let Some(flight) = self.flights.get_mut(index(id.number)).and_then(Option::take) else {
             return Ok(());
         };
-        let Flight { pair, run, purpose, awaited_since, .. } = *flight;
+        let Flight { place, run, purpose, awaited_since, .. } = *flight;
         self.free.push(id.number);
-        let account = self.account(pair);
-        let front = self.replica(pair)?.queue.end(hub(account)).copied();
+        let replica = self.replica(place.replica)?;
+        replica.flights.remove(&place.account);
+        let front = replica.queue.end(hub(place.account)).copied();
+        let earlier = replica.unsaved.remove(&place.account);
         self.wake(front);
-        at_mut(&mut self.pairs, pair)?.flight = None;
-        let unsaved = run.into_unsaved();
-        let replica = self.replica(pair)?;
-        let earlier = replica.unsaved.remove(&pair);
-        if let Some(unsaved) = unsaved {
+        if let Some(unsaved) = run.into_unsaved() {
             let wait = earlier.map_or(FIRST_SAVE_WAIT, |(_, wait)| (wait * 2).min(MAX_SAVE_WAIT));
-            replica.unsaved.insert(pair, (unsaved, wait));
-            self.plan(now.plus(wait), What::RetrySave { pair });
+            self.replica(place.replica)?.unsaved.insert(place.account, (unsaved, wait));
+            self.plan(now.plus(wait), What::RetrySave(place));
         }
-        let Ok(CurrentTokens { tokens, renewed, .. }) = result else {
-            return self.failed(pair, purpose);
+        let seen = match (&result, self.options.sweep.0) {
+            (Err(TokenError::Store(_)), _) | (_, None) => None,
+            _ => Some(
+                self.store.load(hub(place.account))?.map(|stored| Standing::of(&stored.record, &self.policy)),
+            ),
         };
-        at_mut(&mut self.accounts, account)?.failing_since = None;
-        if let Some(wait) = awaited_since.map(|since| now.since(since)) {
-            self.counts.late_callers += u64::from(wait > LATE);
-            self.counts.longest_wait = self.counts.longest_wait.max(wait);
-            if renewed {
-                self.counts.latest_renewal = self.counts.latest_renewal.max(wait);
+        let renewed = result.as_ref().is_ok_and(|current| current.renewed);
+        match result {
+            Ok(current) => {
+                self.landed(place, &current, purpose, awaited_since.map(|since| now.since(since)))?
             }
+            Err(_) => self.failed(place, purpose)?,
         }
-        let schedule = self.policy.schedule(&tokens);
-        at_mut(&mut self.pairs, pair)?.usable_until = schedule.usable_until;
-        // An old token that nobody can renew now is tried again after a pause.
-        let is_old = schedule.renew_from <= now;
-        self.plan_call(pair, if is_old { now.plus(PAUSE) } else { schedule.renew_from })
+        self.ended(place, seen, renewed)
     }
 
-    fn retry_save(&mut self, pair: u32) -> Result<(), BoxError> {
-        let has_flight = at(&self.pairs, pair)?.flight.is_some();
-        if has_flight || !self.replica(pair)?.unsaved.contains_key(&pair) {
+    /// A run has ended with usable tokens, for which somebody may have waited.
+    fn landed(
+        &mut self,
+        place: Place,
+        CurrentTokens { tokens, renewed, .. }: &CurrentTokens,
+        purpose: Purpose,
+        waited: Option<Duration>,
+    ) -> Result<(), BoxError> {
+        let now = self.now;
+        let schedule = self.policy.schedule(tokens);
+        let account = at_mut(&mut self.accounts, place.account)?;
+        account.failing_since = None;
+        if let Some(wait) = waited {
+            self.counts.late_callers += u64::from(wait > LATE);
+            self.counts.longest_wait = self.counts.longest_wait.max(wait);
+        }
+        if *renewed {
+            let late = match self.options.keeps_warm() {
+                true => now.since(account.usable_until),
+                false => waited.unwrap_or_default(),
+            };
+            self.counts.latest_renewal = self.counts.latest_renewal.max(late);
+            account.usable_until = schedule.usable_until;
+        }
+        let Some(pair) = self.pair(place) else { return Ok(()) };
+        at_mut(&mut self.pairs, pair)?.usable_until = schedule.usable_until;
+        // An old token that nobody can renew now is tried again after a pause.
+        match (schedule.renew_from <= now, purpose) {
+            (true, Purpose::Sweep) => Ok(()),
+            (true, _) => self.plan_call(pair, now.plus(PAUSE)),
+            (false, _) => self.plan_call(pair, schedule.renew_from),
+        }
+    }
+
+    fn retry_save(&mut self, place: Place) -> Result<(), BoxError> {
+        let replica = self.replica(place.replica)?;
+        let is_unsaved = replica.unsaved.contains_key(&place.account);
+        if !is_unsaved || replica.flights.contains_key(&place.account) {
             return Ok(());
         }
-        self.begin_flight(pair, Purpose::Ahead)
+        self.begin_flight(place, Purpose::Ahead)
     }
 
     /// Plans the next call for a pair from a moment on.
@@ -633,14 +777,21 @@ impl<'a> Cell<'a> {
         self.flights.get_mut(index(id.number))?.as_deref_mut().filter(|flight| flight.id == id)
     }
 
-    fn account(&self, pair: u32) -> u32 {
-        pair / self.options.replicas_per_account
+    /// Returns where a pair is: neighbours among the replicas share accounts.
+    fn place(&self, pair: u32) -> Place {
+        let account = pair / self.options.replicas_per_account;
+        let replica = (account + pair % self.options.replicas_per_account) % self.size.replicas;
+        Place { account, replica }
     }
 
-    /// Returns the replica of a pair: neighbours share accounts.
-    fn replica(&mut self, pair: u32) -> Result<&mut Replica, BoxError> {
-        let replicas = u32::try_from(self.replicas.len())?;
-        let number = (self.account(pair) + pair % self.options.replicas_per_account) % replicas;
+    /// Returns the pair of a place, if its replica gets calls for the account.
+    fn pair(&self, Place { account, replica }: Place) -> Option<u32> {
+        let (replicas, of_account) = (self.size.replicas, self.options.replicas_per_account);
+        let number = (replica + replicas - account % replicas) % replicas;
+        (number < of_account).then_some(account * of_account + number)
+    }
+
+    fn replica(&mut self, number: u32) -> Result<&mut Replica, BoxError> {
         at_mut(&mut self.replicas, number)
     }
 
@@ -658,9 +809,13 @@ impl<'a> Cell<'a> {
 }
 
 impl Replica {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: Limits, sweep: Option<SweepPlan>) -> Self {
         Self {
             queue: RenewalQueue::new(limits),
+            flights: HashMap::new(),
+            sweep,
+            next_look: 0,
+            page: None,
             outage: StoreOutage::default(),
             waiting_callers: Vec::new(),
             unsaved: HashMap::new(),

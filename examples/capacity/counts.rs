@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::event::{BEGIN, Event};
 
+/// In the first minute a sweep gets to know the accounts.
+const WARM_UP: Duration = Duration::from_secs(60);
+
 /// What was counted, of one cell or of all.
 #[derive(Clone, Debug)]
 pub(crate) struct Counts {
@@ -90,7 +93,7 @@ impl Counts {
             };
             text += &format!(
                 "  {name:<28}{:>12}{during:>12}{:>12}{:>12}\n",
-                grouped(series.mean(Duration::ZERO, BEGIN)),
+                grouped(series.mean(WARM_UP, BEGIN)),
                 grouped(series.mean(end, self.event.watched())),
                 grouped(series.peak(BEGIN))
             );

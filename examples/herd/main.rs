@@ -72,7 +72,8 @@ fn run(options: &Options) -> Result<ExitCode, BoxError> {
     let histories = options.history.is_some().then(|| folder.path().join("histories"));
     histories.as_deref().map(std::fs::create_dir).transpose()?;
     let address = store_address(options, folder.path())?;
-    // Not within the runtime, in which a store might not be made.
+    runtime.block_on(address.prepare())?;
+    let _entered = runtime.enter();
     let own_history = histories.as_deref().map(|histories| history_file(histories, 0));
     let store = ObservedStore::new(address.open()?, own_history.as_deref())?;
     let hubspot = emulator(options)?;

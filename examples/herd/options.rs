@@ -35,7 +35,7 @@ pub(crate) struct Options {
     /// How many calls the herd makes to HubSpot's API in a second. It asks for ten times as many bearers
     #[arg(long, value_name = "CALLS", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) rate: u32,
-    /// The store that the processes share: file:FOLDER, by default a new folder. An address with a password belongs into HERD_STORE in the
+    /// The store that the processes share: file:FOLDER, postgres://… or redis://…, by default a new folder. An address with a password belongs into HERD_STORE in the
     /// environment, since others can read a command line
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) store: Option<String>,

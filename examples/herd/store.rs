@@ -1,10 +1,17 @@
 //! The store that the processes share, by its address.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
+use deadpool_postgres::tokio_postgres::{Config, NoTls};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use hs_oauth_async::{AsyncTokenStore, FileStore, SpawnBlocking};
 use hs_oauth_examples::BoxError;
+use hs_oauth_postgres::PgStore;
+use hs_oauth_redis::{RedisStore, redis};
+
+use crate::progress::print_progress;
 
 /// The environment variable with the address. An address may hold a password, and other users can read the arguments of a process.
 pub(crate) const STORE_VARIABLE: &str = "HERD_STORE";
@@ -14,14 +21,28 @@ pub(crate) const STORE_VARIABLE: &str = "HERD_STORE";
 pub(crate) enum StoreAddress {
     /// A folder of a `FileStore`.
     File(PathBuf),
+    /// The URL of a PostgreSQL.
+    Postgres(String),
+    /// The URL of a Redis.
+    Redis(String),
 }
+
+/// The connections that a process has to PostgreSQL.
+const CONNECTIONS: usize = 8;
 
 impl StoreAddress {
     /// Reads an address. No error repeats the text.
     pub(crate) fn parse(text: &str) -> Result<Self, BoxError> {
         match text.split_once(':') {
             Some(("file", folder)) if !folder.is_empty() => Ok(Self::File(folder.into())),
-            _ => Err("the address of the store must be file:FOLDER".into()),
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
+                Ok(Self::Postgres(text.to_owned()))
+            }
+            Some(("redis", rest)) if rest.starts_with("//") => Ok(Self::Redis(text.to_owned())),
+            _ => {
+                Err("the address of the store must be file:FOLDER or begin with postgres:// or redis://"
+                    .into())
+            }
         }
     }
 
@@ -31,6 +52,7 @@ impl StoreAddress {
             Self::File(folder) => {
                 Ok(format!("file:{}", folder.to_str().ok_or("the folder's name is not UTF-8")?))
             }
+            Self::Postgres(url) | Self::Redis(url) => Ok(url.clone()),
         }
     }
 
@@ -38,15 +60,46 @@ impl StoreAddress {
     pub(crate) fn folder(&self) -> Option<&Path> {
         match self {
             Self::File(folder) => Some(folder),
+            Self::Postgres(_) | Self::Redis(_) => None,
         }
     }
 
-    /// Opens the store.
+    /// Opens the store. It may be opened in a runtime only.
     pub(crate) fn open(&self) -> Result<Arc<dyn AsyncTokenStore>, BoxError> {
-        match self {
-            Self::File(folder) => Ok(Arc::new(SpawnBlocking::new(FileStore::open(folder)?))),
-        }
+        Ok(match self {
+            Self::File(folder) => Arc::new(SpawnBlocking::new(FileStore::open(folder)?)),
+            Self::Postgres(url) => Arc::new(postgres(url)?),
+            Self::Redis(url) => Arc::new(redis(url)?),
+        })
     }
+
+    /// Creates what the store needs, once for all processes, and says what the server may lose.
+    pub(crate) async fn prepare(&self) -> Result<(), BoxError> {
+        match self {
+            Self::File(_) => {}
+            Self::Postgres(url) => {
+                let store = postgres(url)?;
+                store.create().await?;
+                store.warnings().await?.into_iter().for_each(print_progress);
+            }
+            Self::Redis(url) => redis(url)?.inspect().await?.warnings.into_iter().for_each(print_progress),
+        }
+        Ok(())
+    }
+}
+
+fn postgres(url: &str) -> Result<PgStore, BoxError> {
+    // The error might repeat a part of the URL.
+    let config = Config::from_str(url).map_err(|_| "the URL of PostgreSQL cannot be read")?;
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_config(config, NoTls, recycling);
+    Ok(PgStore::new(Pool::builder(manager).max_size(CONNECTIONS).build()?))
+}
+
+/// A Redis that loses writes when it ends is a fault that the herd may have to show.
+fn redis(url: &str) -> Result<RedisStore, BoxError> {
+    let client = redis::Client::open(url).map_err(|_| "the URL of Redis cannot be read")?;
+    Ok(RedisStore::new(client).without_append_only_file())
 }
 
 #[cfg(test)]
@@ -55,15 +108,22 @@ mod tests {
 
     #[test]
     fn an_address_comes_back_as_it_was_given() {
-        let address = StoreAddress::parse("file:/tmp/a:b").unwrap();
-        assert_eq!(address.secret_text().unwrap(), "file:/tmp/a:b");
-        assert_eq!(address.folder(), Some(Path::new("/tmp/a:b")));
+        for text in ["file:/tmp/a:b", "postgres://herd:hunter2@localhost/herd", "redis://:hunter2@localhost"]
+        {
+            assert_eq!(StoreAddress::parse(text).unwrap().secret_text().unwrap(), text);
+        }
+        assert_eq!(StoreAddress::parse("file:/tmp/a:b").unwrap().folder(), Some(Path::new("/tmp/a:b")));
     }
 
     #[test]
     fn the_error_for_an_address_does_not_repeat_it() {
-        for wrong in ["", "file:", "file", "mysql://herd:hunter2@localhost/herd", "hunter2"] {
+        for wrong in ["", "file:", "file", "mysql://herd:hunter2@localhost/herd", "hunter2", "redis:hunter2"]
+        {
             let error = StoreAddress::parse(wrong).map(|_| ()).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        for wrong in ["postgres://herd:hunter2@localhost:hunter2/herd", "redis://herd:hunter2@:hunter2"] {
+            let error = StoreAddress::parse(wrong).unwrap().open().map(|_| ()).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }
     }

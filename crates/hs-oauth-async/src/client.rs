@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hs_oauth_core::{
-    AccessToken, AccountDetails, App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode,
-    Introspect, Introspection, Operation, ReadAccountDetails, Refresh, RefreshToken, RetryPolicy, Revoke,
-    Scopes, TIMEOUT, Token, TokenSet, Uninstall,
+    AccessToken, AccountDetails, App, AuthorizationCode, ClientCredentials, Credential, Endpoint, Error,
+    ExchangeCode, Introspect, Introspection, Operation, ReadAccountDetails, Refresh, RefreshToken,
+    RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet, Uninstall,
 };
-use hs_oauth_manager::{Clock, Tries, trace};
+use hs_oauth_manager::{Clock, Credentials, Tries, trace};
 use tokio::runtime::Handle;
 
 use crate::transport::Transport;
@@ -17,6 +17,7 @@ use crate::transport::Transport;
 #[derive(Clone, Debug)]
 pub struct Client {
     app: Arc<App>,
+    credentials: Arc<Credentials>,
     transport: Transport,
     retry: RetryPolicy,
     timeout: Duration,
@@ -46,7 +47,9 @@ impl Client {
     }
 
     fn over(app: App, transport: Transport) -> Self {
-        Self { app: Arc::new(app), transport, retry: RetryPolicy::new(), timeout: TIMEOUT }
+        let app = Arc::new(app);
+        let credentials = Arc::new(Credentials::new(&app));
+        Self { app, credentials, transport, retry: RetryPolicy::new(), timeout: TIMEOUT }
     }
 
     /// Returns the client of a token manager with this clock, which sends all requests on this runtime, if there is one.
@@ -72,6 +75,16 @@ impl Client {
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// Replaces the credential with which this client and its clones authenticate the app from now on.
+    pub(crate) fn set_credential(&self, credential: Credential) {
+        self.credentials.replace(credential, Instant::now());
+    }
+
+    /// Returns the credential, which is shared with the clones of this client.
+    pub(crate) fn credentials(&self) -> &Arc<Credentials> {
+        &self.credentials
     }
 
     /// Returns the app.
@@ -154,7 +167,7 @@ impl Client {
             let mut tries = Tries::new(self.retry, self.timeout);
             loop {
                 let timeout = tries.timeout(started.elapsed());
-                let result = self.transport.exchange(endpoint, &self.app, timeout).await;
+                let result = self.exchange(endpoint, timeout).await;
                 match tries.next_wait::<E>(&result, started.elapsed()) {
                     Some(wait) => self.transport.sleep(wait).await,
                     None => return result,
@@ -172,11 +185,24 @@ impl Client {
     ) -> Result<E::Output, Error> {
         self.in_span(E::OPERATION, async {
             let started = Instant::now();
-            let result = self.transport.exchange(endpoint, &self.app, timeout.min(self.timeout)).await;
+            let result = self.exchange(endpoint, timeout.min(self.timeout)).await;
             trace::<E>(&result, 1, started.elapsed(), None);
             result
         })
         .await
+    }
+
+    /// Sends a request. If HubSpot refuses the app's credential while it is being replaced, the request is sent once more with the other one,
+    /// in the time that is left.
+    async fn exchange<E: Endpoint>(&self, endpoint: &E, timeout: Duration) -> Result<E::Output, Error> {
+        let began = Instant::now();
+        let app = self.credentials.app(began);
+        let result = self.transport.exchange(endpoint, &app, timeout).await;
+        let Some(other) = self.credentials.other(&app, &result, Instant::now()) else { return result };
+        let left = timeout.saturating_sub(began.elapsed());
+        let result = self.transport.exchange(endpoint, &other, left).await;
+        self.credentials.other(&other, &result, Instant::now());
+        result
     }
 
     #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nothing is traced"))]

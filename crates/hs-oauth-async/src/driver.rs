@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(crate) struct Inner {
     pub(crate) shared: Shared<Tokio>,
     /// The runtime on which all work is done, or `None` for that of the caller who asks for it.
     pub(crate) runtime: Option<Handle>,
+    /// Whether the sweep has started and not ended.
+    pub(crate) has_sweep: AtomicBool,
 }
 
 impl Inner {

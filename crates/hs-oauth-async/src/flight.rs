@@ -42,6 +42,7 @@ impl Inner {
         purpose: Purpose,
     ) -> Result<(Flight, bool), TokenError> {
         let runtime = self.runtime()?;
+        self.start_sweep(&runtime);
         let flights = &self.shared.flights;
         let role = flights.start_or_join(&mut flights.state(), account, purpose)?;
         match role {
@@ -56,7 +57,7 @@ impl Inner {
     }
 
     async fn run(self: Arc<Self>, mut guard: FlightGuard<Tokio>, demand: Demand, purpose: Purpose) {
-        let mut flight = self.shared.begin_flight(guard.account(), demand, self.now(), random());
+        let mut flight = self.shared.begin_flight(guard.account(), demand, purpose, self.now(), random());
         let result = self.drive(guard.account(), purpose, &mut flight).await;
         let end = self.shared.finish_flight(&mut guard, flight, result, self.now(), random().next_u64());
         if end.starts_retries {
@@ -81,7 +82,7 @@ impl Inner {
 
     /// Does `work` as a task of its own, which goes on even if the caller stops waiting. It has to drop the guard before it emits events.
     pub(crate) async fn run_task<T, F>(
-        &self,
+        self: &Arc<Self>,
         work: impl FnOnce(TaskGuard<Tokio>) -> F,
     ) -> Result<T, TokenError>
     where
@@ -89,6 +90,7 @@ impl Inner {
         F: Future<Output = Result<T, TokenError>> + Send + 'static,
     {
         let runtime = self.runtime()?;
+        self.start_sweep(&runtime);
         let task = self.shared.flights.start_task()?;
         runtime.spawn(work(task)).await.unwrap_or(Err(TokenError::Interrupted))
     }

@@ -31,7 +31,7 @@
 //! | for | items |
 //! |---|---|
 //! | holding tokens | [`TokenManager`], [`TokenManagerBuilder`], [`Account`], [`Installed`], [`Event`], [`RenewalPolicy`], [`Timing`], [`MassRefusalLimit`], [`TokenError`], [`RetryCause`], [`SendError`] |
-//! | looking after them | [`AccountStatus`], [`AccountState`], [`StatusPage`], [`StatusEntry`], [`Health`] |
+//! | looking after them | [`AccountStatus`], [`AccountState`], [`StatusPage`], [`StatusEntry`], [`Health`], [`Sweep`], [`SweepProgress`] |
 //! | the app and its client | [`App`], [`AppBuilder`], [`Credential`], [`ApiVersion`], [`ReleaseMonth`], [`Client`], [`RetryPolicy`], [`http_builder`], [`TIMEOUT`], [`CONNECT_TIMEOUT`], [`MAX_RESPONSE_SIZE`] |
 //! | connecting an account | [`Authorize`], [`Authorization`], [`AuthorizationUrl`], [`PendingAuthorization`], [`PendingAuthorizations`], [`AuthorizationCode`], [`CallbackError`], [`Randomness`], [`BeginError`], [`RandomnessError`], [`Scope`], [`Scopes`] |
 //! | installs from the Marketplace | [`CallbackLeg`], [`MarketplaceSignIn`], [`MarketplaceAuthorization`], [`MarketplaceFinalize`], [`UnconfirmedInstall`], [`ExchangeUnconfirmed`], [`UnconfirmedTokens`], [`ReturnUrl`] |
@@ -56,11 +56,12 @@ mod manager;
 mod runtime;
 mod send;
 mod spawn_blocking;
+mod sweep;
 mod transport;
 mod waiting;
 
 pub use client::Client;
-pub use hs_oauth_manager::{Event, Health, Installed, StatusEntry, StatusPage};
+pub use hs_oauth_manager::{Event, Health, Installed, StatusEntry, StatusPage, Sweep, SweepProgress};
 pub use manager::{TokenManager, TokenManagerBuilder};
 pub use reqwest;
 pub use send::SendError;

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{AccountStatus, Demand, Disconnect, TokenError};
-use hs_oauth_core::{AccessToken, Account, AuthorizationCode, RefreshToken, STORE_TIMEOUT, TokenSet};
+use hs_oauth_core::{
+    AccessToken, Account, AuthorizationCode, Credential, RefreshToken, STORE_TIMEOUT, TokenSet,
+};
 use hs_oauth_manager::{
     Cached, Caller, Health, Installed, NewTokens, PAGE_SIZE, Purpose, RequestedScopes, RunsOn,
     SHUTDOWN_TIMEOUT, Shared, StatusPage, TaskGuard, access_token, is_installed, random,
@@ -63,15 +66,34 @@ impl TokenManager {
     pub fn builder(client: Client, store: impl AsyncTokenStore + 'static) -> TokenManagerBuilder {
         TokenManagerBuilder::new(|settings, runtime| {
             let client = client.for_manager(settings.clock.clone(), runtime.clone());
-            let shared = Shared::new(settings, client.app().identity());
-            let inner = Inner { client, store: Box::new(store), shared, runtime };
-            Self { inner: Arc::new(inner) }
+            let shared = Shared::new(settings, Arc::clone(client.credentials()));
+            let has_sweep = AtomicBool::new(false);
+            let inner = Arc::new(Inner { client, store: Box::new(store), shared, runtime, has_sweep });
+            if let Ok(runtime) = inner.runtime() {
+                inner.start_sweep(&runtime);
+            }
+            Self { inner }
         })
     }
 
     /// Returns the client.
     pub fn client(&self) -> &Client {
         &self.inner.client
+    }
+
+    /// Replaces the credential with which the app authenticates itself, such as the client secret. [`client`](Self::client) and its clones use
+    /// the new one, too.
+    ///
+    /// New requests are sent with the new credential, and those under way keep theirs. A back-off that was made because HubSpot refused the
+    /// old one does not count for the new one. For an hour both are accepted: if HubSpot refuses the new one, because it was mistyped or
+    /// because HubSpot does not know it everywhere yet, the request is sent once more with the old one, and the event is
+    /// [`CredentialRefused`](crate::Event::CredentialRefused). A request that was sent with the old one after HubSpot had ended it is sent
+    /// once more with the new one.
+    ///
+    /// Every process needs the new credential, and so does a [`RequestVerifier`](crate::RequestVerifier). [`Client::app`](crate::Client::app)
+    /// still shows the first one.
+    pub fn set_credential(&self, credential: impl Into<Credential>) {
+        self.inner.client.set_credential(credential.into());
     }
 
     /// Exchanges an authorization code for tokens and stores them: the account has connected the app. Returns the account, what it

@@ -12,6 +12,8 @@ pub(crate) struct Tokio {
     pub(crate) idle: Notify,
     /// Is notified when no refresh is sent any more.
     pub(crate) closed: Notify,
+    /// Is notified when the sweep may have something else to do.
+    pub(crate) sweep: Notify,
 }
 
 /// The slot for the result of a flight.
@@ -35,5 +37,10 @@ impl Waiting for Tokio {
 
     fn closed(&self) {
         self.closed.notify_waiters();
+        self.sweep.notify_one();
+    }
+
+    fn sweep_changed(&self) {
+        self.sweep.notify_one();
     }
 }

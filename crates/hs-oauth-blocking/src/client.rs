@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hs_oauth_core::{
-    AccessToken, AccountDetails, App, AuthorizationCode, ClientCredentials, Endpoint, Error, ExchangeCode,
-    Introspect, Introspection, ReadAccountDetails, Refresh, RefreshToken, RetryPolicy, Revoke, Scopes,
-    TIMEOUT, Token, TokenSet, Uninstall,
+    AccessToken, AccountDetails, App, AuthorizationCode, ClientCredentials, Credential, Endpoint, Error,
+    ExchangeCode, Introspect, Introspection, ReadAccountDetails, Refresh, RefreshToken, RetryPolicy, Revoke,
+    Scopes, TIMEOUT, Token, TokenSet, Uninstall,
 };
-use hs_oauth_manager::{Clock, Tries, trace};
+use hs_oauth_manager::{Clock, Credentials, Tries, trace};
 
 use crate::transport::Transport;
 
@@ -16,6 +16,7 @@ use crate::transport::Transport;
 #[derive(Clone, Debug)]
 pub struct Client {
     app: Arc<App>,
+    credentials: Arc<Credentials>,
     transport: Transport,
     retry: RetryPolicy,
     timeout: Duration,
@@ -36,8 +37,10 @@ impl Client {
     ///
     /// A request through a proxy is sent on a thread of its own. The thread is left behind when the timeout is over.
     pub fn with_http(app: App, http: ureq::Agent) -> Self {
+        let app = Arc::new(app);
         Self {
-            app: Arc::new(app),
+            credentials: Arc::new(Credentials::new(&app)),
+            app,
             transport: Transport::new(http),
             retry: RetryPolicy::new(),
             timeout: TIMEOUT,
@@ -67,6 +70,16 @@ impl Client {
     pub(crate) fn for_manager(mut self, clock: Clock) -> Self {
         self.transport = self.transport.with_clock(clock);
         self
+    }
+
+    /// Replaces the credential with which this client and its clones authenticate the app from now on.
+    pub(crate) fn set_credential(&self, credential: Credential) {
+        self.credentials.replace(credential, Instant::now());
+    }
+
+    /// Returns the credential, which is shared with the clones of this client.
+    pub(crate) fn credentials(&self) -> &Arc<Credentials> {
+        &self.credentials
     }
 
     /// Returns the app.
@@ -147,7 +160,7 @@ impl Client {
         let mut tries = Tries::new(self.retry, self.timeout);
         loop {
             let timeout = tries.timeout(started.elapsed());
-            let result = self.transport.exchange(endpoint, &self.app, timeout);
+            let result = self.exchange(endpoint, timeout);
             match tries.next_wait::<E>(&result, started.elapsed()) {
                 Some(wait) => std::thread::sleep(wait),
                 None => return result,
@@ -160,8 +173,21 @@ impl Client {
         #[cfg(feature = "tracing")]
         let _span = hs_oauth_manager::span(E::OPERATION, &self.app).entered();
         let started = Instant::now();
-        let result = self.transport.exchange(endpoint, &self.app, timeout.min(self.timeout));
+        let result = self.exchange(endpoint, timeout.min(self.timeout));
         trace::<E>(&result, 1, started.elapsed(), None);
+        result
+    }
+
+    /// Sends a request. If HubSpot refuses the app's credential while it is being replaced, the request is sent once more with the other one,
+    /// in the time that is left.
+    fn exchange<E: Endpoint>(&self, endpoint: &E, timeout: Duration) -> Result<E::Output, Error> {
+        let began = Instant::now();
+        let app = self.credentials.app(began);
+        let result = self.transport.exchange(endpoint, &app, timeout);
+        let Some(other) = self.credentials.other(&app, &result, Instant::now()) else { return result };
+        let left = timeout.saturating_sub(began.elapsed());
+        let result = self.transport.exchange(endpoint, &other, left);
+        self.credentials.other(&other, &result, Instant::now());
         result
     }
 

@@ -48,7 +48,7 @@ impl Inner {
         purpose: Purpose,
         mut admitted: Option<Admitted>,
     ) -> FlightResult {
-        let mut flight = self.shared.begin_flight(guard.account(), demand, self.now(), random());
+        let mut flight = self.shared.begin_flight(guard.account(), demand, purpose, self.now(), random());
         let result = self.drive(guard.account(), &mut admitted, &mut flight);
         if let Some(unused) = admitted {
             let flights = &self.shared.flights;

@@ -11,6 +11,15 @@ pub(crate) struct Threads {
     /// Is notified when the queue changes, when nothing is under way any more, and when no refresh is sent any more. A run in the queue has
     /// one of its own, since there may be thousands of them.
     pub(crate) changed: Condvar,
+    /// Is set when the sweep may have something else to do.
+    pub(crate) sweep: Signal,
+}
+
+/// Tells a thread that something has changed since it looked last.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    is_set: Mutex<bool>,
+    changed: Condvar,
 }
 
 /// The slot for the result of a flight, and its notification.
@@ -37,6 +46,11 @@ impl Waiting for Threads {
 
     fn closed(&self) {
         self.changed.notify_all();
+        self.sweep.set();
+    }
+
+    fn sweep_changed(&self) {
+        self.sweep.set();
     }
 }
 
@@ -50,6 +64,20 @@ impl Threads {
     ) -> MutexGuard<'s, State<Self>> {
         let waited = self.changed.wait_timeout_while(state, max, condition);
         waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Signal {
+    fn set(&self) {
+        *self.is_set.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until it is set, but not longer than `max`, and resets it.
+    pub(crate) fn wait(&self, max: Duration) {
+        let is_set = self.is_set.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(is_set, max, |is_set| !*is_set);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
 

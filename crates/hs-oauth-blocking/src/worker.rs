@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use hs_oauth_core::Account;
 use hs_oauth_core::renewal::Demand;
+use hs_oauth_core::{Account, Timestamp};
 use hs_oauth_manager::{Purpose, Role, Waiting};
 
 use crate::driver::Inner;
@@ -21,8 +21,14 @@ impl Inner {
     /// Adds the account to the queue, for a thread to renew its token ahead of time.
     pub(crate) fn renew_ahead(self: &Arc<Self>, account: Account) {
         // Without a token in the cache, the account was disconnected just now.
-        let Some(deadline) = self.shared.cache.usable_until(account) else { return };
-        if self.shared.flights.state().queue.push(account, deadline) {
+        if let Some(deadline) = self.shared.cache.usable_until(account) {
+            self.push(account, Purpose::Ahead, deadline);
+        }
+    }
+
+    /// Adds the account to the queue, for a thread to renew its token although nobody waits for it.
+    pub(crate) fn push(self: &Arc<Self>, account: Account, purpose: Purpose, deadline: Timestamp) {
+        if self.shared.flights.state().queue.push(account, purpose, deadline) {
             let mut worker = Worker { inner: Arc::clone(self), has_ended: false };
             // If no thread can be started, the accounts wait for the next thread.
             let _ = std::thread::Builder::new()
@@ -48,10 +54,10 @@ impl Worker {
             }
         };
         // Still under the lock under which the account left the queue, so that a shutdown waits for its flight.
-        match flights.start_or_join(&mut state, admitted.account, Purpose::Ahead) {
+        match flights.start_or_join(&mut state, admitted.account, admitted.purpose) {
             Ok(Role::Leader(guard)) => {
                 drop(state);
-                _ = self.inner.run(guard, Demand::Usable, Purpose::Ahead, Some(admitted));
+                _ = self.inner.run(guard, Demand::Usable, admitted.purpose, Some(admitted));
             }
             // Under the lock too, so that the flight which is there cannot begin in between and lose its place among those in flight.
             Ok(Role::Follower(_)) | Err(_) => {

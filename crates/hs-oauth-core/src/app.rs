@@ -72,6 +72,14 @@ impl App {
         &self.credential
     }
 
+    /// Returns this app with another credential, such as the client secret that replaces the old one.
+    #[must_use]
+    pub fn with_credential(&self, credential: impl Into<Credential>) -> Self {
+        let credential = credential.into();
+        let client_form = credential::client_form(&self.client_id, &credential);
+        Self { credential, client_form, ..self.clone() }
+    }
+
     /// Returns the address to which HubSpot sends the browser after consent, if the app has one.
     pub fn redirect_uri(&self) -> Option<&str> {
         self.redirect_uri.as_deref()
@@ -205,6 +213,19 @@ mod tests {
             assert!(body.contains("client_id=id") && body.contains("client_secret=s3cret"), "{body}");
             assert!(!request.headers().contains_key("authorization"));
         }
+    }
+
+    #[test]
+    fn an_app_with_another_credential_differs_in_nothing_else() {
+        let app = |secret| {
+            let secret = ClientSecret::new(secret).unwrap();
+            App::hubspot("id", secret).with_redirect_uri("https://a.example/cb").build().unwrap()
+        };
+        let replaced = app("old").with_credential(ClientSecret::new("new").unwrap());
+        assert_eq!(replaced.client_form(), app("new").client_form());
+        assert_eq!(replaced.credential(), app("new").credential());
+        assert_eq!(replaced.authorize_url(None, 0), app("old").authorize_url(None, 0));
+        assert_eq!(replaced.token_uri, app("old").token_uri);
     }
 
     #[test]

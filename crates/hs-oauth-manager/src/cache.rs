@@ -145,6 +145,8 @@ impl Cache {
     /// What was there when the snapshot was taken is older, whatever its version: the tokens were found or saved later. Versions that fall
     /// come from a store that was restored.
     ///
+    /// `adds` says whether an account that has no token here gets one.
+    ///
     /// Returns `false`, and changes nothing, if this account or another one in its shard was evicted since the snapshot was taken.
     pub(crate) fn publish(
         &self,
@@ -153,6 +155,7 @@ impl Cache {
         bearer: HeaderValue,
         tokens: &TokenSet,
         version: u64,
+        adds: bool,
     ) -> bool {
         let Some(shard) = self.shard(Key::new(account)) else { return false };
         let evictions = shard.evictions();
@@ -163,7 +166,7 @@ impl Cache {
             true => entry.version != version || entry.bearer != bearer,
             false => entry.version < version,
         };
-        if self.entry(account).is_none_or(is_newer) {
+        if self.entry(account).map_or(adds, is_newer) {
             let entry = Entry {
                 bearer,
                 schedule: self.policy.schedule(tokens),
@@ -385,7 +388,7 @@ mod tests {
 
     fn publish(cache: &Cache, snapshot: Snapshot, name: &str, version: u64) -> bool {
         let tokens = tokens(name);
-        cache.publish(HUB, snapshot, bearer(&tokens.access_token), &tokens, version)
+        cache.publish(HUB, snapshot, bearer(&tokens.access_token), &tokens, version, true)
     }
 
     fn cache() -> Cache {

@@ -48,6 +48,8 @@ pub enum Event<'a> {
     /// HubSpot refuses the grants of many accounts at once. From now on no account is marked as gone, until refreshes succeed again. The
     /// app's client id or secret is probably that of another app.
     MassRefusal,
+    /// HubSpot refuses the credential that was set while the manager ran. For up to an hour the one before it is used.
+    CredentialRefused,
     /// A renewal failed, or an install or the save of new tokens did. [`TokenError::next_step`] says what to do. The manager itself tries
     /// a renewal again when it may. A store that fails for all accounts is reported at once, and then once a minute as long as it fails.
     Failed {
@@ -66,7 +68,7 @@ impl Event<'_> {
     /// Returns the account that the event is about, if it is about one.
     pub const fn account(&self) -> Option<Account> {
         match self {
-            Self::MassRefusal => None,
+            Self::MassRefusal | Self::CredentialRefused => None,
             Self::Installed { account, .. }
             | Self::Saved { account, .. }
             | Self::Renewed { account, .. }
@@ -76,7 +78,8 @@ impl Event<'_> {
         }
     }
 
-    /// Returns the event's name for programs and logs: `installed`, `renewed`, `saved`, `gone`, `disconnected`, `mass_refusal` or `failed`.
+    /// Returns the event's name for programs and logs: `installed`, `renewed`, `saved`, `gone`, `disconnected`, `mass_refusal`,
+    /// `credential_refused` or `failed`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Installed { .. } => "installed",
@@ -85,6 +88,7 @@ impl Event<'_> {
             Self::Gone { .. } => "gone",
             Self::Disconnected { .. } => "disconnected",
             Self::MassRefusal => "mass_refusal",
+            Self::CredentialRefused => "credential_refused",
             Self::Failed { .. } => "failed",
         }
     }
@@ -110,7 +114,7 @@ fn trace(event: &Event<'_>) {
         Event::Gone { account, unsettled } => {
             tracing::warn!(target: TARGET, %account, event = name, unsettled);
         }
-        Event::MassRefusal => tracing::warn!(target: TARGET, event = name),
+        Event::MassRefusal | Event::CredentialRefused => tracing::warn!(target: TARGET, event = name),
         Event::Failed { account, error, took, unreported } => {
             tracing::warn!(target: TARGET, %account, event = name, %error, ?took, unreported);
         }

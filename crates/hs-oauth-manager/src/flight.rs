@@ -1,5 +1,7 @@
 //! A flight: one renewal in one process. It is driven as one run, which knows what a shutdown may end and what must not be lost.
 
+use std::time::Duration;
+
 use hs_oauth_core::renewal::{
     CurrentTokens, Disconnect, Input, Install, Renewal, RenewalPolicy, Run, Step, TokenError, UnsavedTokens,
 };
@@ -46,6 +48,10 @@ pub struct Flight {
     pub(crate) any_usable: bool,
     /// Whether the flight was started because an API rejected a token with 401.
     pub(crate) forced: bool,
+    /// Whether its token is put into the cache even if the account has none there: somebody may ask for it.
+    pub(crate) keeps_tokens: bool,
+    /// For a flight of the sweep: an account whose token was fresh at that moment has been looked after, and the flight ends.
+    pub(crate) fresh_at: Option<Timestamp>,
     /// When the flight began.
     pub(crate) began: Timestamp,
 }
@@ -118,13 +124,25 @@ impl Run for Flight {
 
     fn resume(&mut self, now: Timestamp, input: Input) -> Step<CurrentTokens> {
         self.progress.note_input(&input);
-        let step = self.next_step(now, input);
+        let step = match self.is_looked_after(&input) {
+            // Another process has done it, and the token may have expired since. Whoever needs one starts another flight.
+            true => Step::Done(Err(TokenError::BackingOff { wait: Duration::ZERO, cause: None })),
+            false => self.next_step(now, input),
+        };
         self.progress.note_step(&step);
         step
     }
 }
 
 impl Flight {
+    /// Returns whether the record that was loaded says that the sweep has nothing to do.
+    fn is_looked_after(&self, input: &Input) -> bool {
+        let is_before_send = matches!(input, Input::Loaded(_)) && self.ends_at_shutdown();
+        let schedule = self.progress.seen.flatten().and_then(|standing| standing.schedule);
+        let is_fresh = self.fresh_at.zip(schedule).is_some_and(|(at, schedule)| schedule.renew_from >= at);
+        is_before_send && is_fresh
+    }
+
     fn next_step(&mut self, now: Timestamp, input: Input) -> Step<CurrentTokens> {
         let Some(install) = &mut self.install else { return self.run.resume(now, input) };
         self.progress.install = match install.resume(now, input) {

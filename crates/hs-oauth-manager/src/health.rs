@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::shared::Shared;
 use crate::single_flight::Waiting;
+use crate::sweep::SweepProgress;
 
 /// How a token manager is, for a readiness probe. The numbers are those of this process.
 ///
@@ -30,12 +31,15 @@ pub struct Health {
     pub gone: usize,
     /// How many accounts have failed to renew and may not be tried again yet, as far as this process has seen.
     pub backing_off: usize,
+    /// How far the sweep is, if there is one.
+    pub sweep: Option<SweepProgress>,
 }
 
 impl Health {
     /// Returns how the manager is after a check of the store that ended with `checked`.
     pub fn new<W: Waiting>(shared: &Shared<W>, checked: Result<(), TokenError>, now: Timestamp) -> Self {
         let (gone, backing_off) = (shared.standings.gone(), shared.standings.backing_off(now));
+        let sweep = shared.sweep_progress(now);
         let state = shared.flights.state();
         Self {
             error: checked.err(),
@@ -46,6 +50,7 @@ impl Health {
             unsaved: state.received.len(),
             gone,
             backing_off,
+            sweep,
         }
     }
 

@@ -21,11 +21,14 @@
 //! - [`Event`] is what an application's callback receives.
 //! - [`NewTokens`] are tokens that are to be installed, and finds the account that they belong to. [`Installed`] is what came of it, and
 //!   [`RequestedScopes`] compares it with what was asked for.
+//! - [`SweepPlan`] says which account is looked after next although nobody asks for it, and [`SweepProgress`] how far it is.
+//! - [`Credentials`] is the app's credential, while it is replaced.
 //! - [`Tries`], [`ExchangeError`] and [`SendError`] are about single calls.
 
 mod app_tokens;
 mod cache;
 mod clock;
+mod credentials;
 mod daily_limit;
 mod entropy;
 mod event;
@@ -46,6 +49,7 @@ mod standing;
 mod status_page;
 mod store_call;
 mod store_outage;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -54,6 +58,7 @@ mod unsaved;
 pub use app_tokens::{AppBearer, AppTokenRequest, AppTokens};
 pub use cache::{Cache, Cached, Snapshot, access_token};
 pub use clock::Clock;
+pub use credentials::Credentials;
 pub use entropy::random;
 #[cfg(feature = "tracing")]
 pub use event::account_span;
@@ -76,4 +81,5 @@ pub use standing::Standing;
 pub use status_page::{StatusEntry, StatusPage};
 pub use store_call::{PAGE_SIZE, catch_panic, is_installed, loaded, panicked, swapped, timed_out};
 pub use store_outage::StoreOutage;
+pub use sweep::{Sweep, SweepPlan, SweepProgress, SweepStep};
 pub use unsaved::{SHUTDOWN_TIMEOUT, SaveRetries};

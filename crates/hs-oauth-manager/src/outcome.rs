@@ -78,13 +78,16 @@ impl FlightEnd {
         now: Timestamp,
         random: u64,
     ) -> (Self, Option<Unsaved>) {
-        let Flight { run, install, progress, account, snapshot, unsaved, forced, began, .. } = flight;
+        let Flight {
+            run, install, progress, account, snapshot, unsaved, forced, keeps_tokens, began, ..
+        } = flight;
         let (took, was_gone) = (now.since(began), run.has_rechecked());
         let mut was_evicted = false;
         let result = match &run_result {
             Ok(CurrentTokens { tokens, version, renewed, .. }) => {
                 let bearer = bearer(&tokens.access_token);
-                let evicted = !cache.publish(account, snapshot, bearer.clone(), tokens, *version);
+                let evicted =
+                    !cache.publish(account, snapshot, bearer.clone(), tokens, *version, keeps_tokens);
                 match renewed {
                     true if forced => cache.note_forced(account, now, tokens),
                     true => {}
@@ -255,7 +258,7 @@ mod tests {
     fn cache_with(name: &str) -> Cache {
         let (cache, tokens) = (cache(), tokens(name));
         let snapshot = cache.snapshot(ACCOUNT);
-        assert!(cache.publish(ACCOUNT, snapshot, bearer(&tokens.access_token), &tokens, 1));
+        assert!(cache.publish(ACCOUNT, snapshot, bearer(&tokens.access_token), &tokens, 1, true));
         cache
     }
 
@@ -272,6 +275,8 @@ mod tests {
             unsaved: None,
             any_usable: true,
             forced: false,
+            keeps_tokens: true,
+            fresh_at: None,
             began: NOW,
         }
     }

@@ -15,31 +15,33 @@ use crate::throttle::Throttle;
 /// How many renewals a process begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most renewals that begin in a second, or `None` for no limit.
+    /// The most renewals that all replicas together begin in a second, or `None` for no limit.
     pub per_second: Option<NonZeroU32>,
+    /// How many replicas there are. Each begins an equal share of the renewals.
+    pub replicas: NonZeroU32,
     /// The most renewals that are in flight at once: begun, and not ended.
     pub in_flight: NonZeroU32,
 }
 
 /// The queue in which renewals wait until they may begin.
 ///
-/// Renewals that a caller waits for come before all others. Among equals, the one whose token expires soonest comes first. In any one
-/// second, at most as many renewals begin as the rate says; in any tenth of a second, at most a tenth of that, rounded up. At no time are
-/// more in flight than the other limit says. None begins in the pause that a 429 asks for, and in an outage one at a time does.
+/// Renewals that a caller waits for come before all others, and those of the sweep after all others. Among equals, the one whose token
+/// expires soonest comes first. In any one second, at most as many renewals begin as the rate says; in any tenth of a second, at most a
+/// tenth of that, rounded up. Of several replicas, each begins its share. At no time are more in flight than the other limit says. None
+/// begins in the pause that a 429 asks for, and in an outage one at a time does.
 ///
 /// The queue has two sorts of entries. A *run* has begun and waits to be admitted. An *account* has no run yet: a worker takes it with
 /// [`next`](Self::next) and then begins one. `W` wakes a run that waits.
 #[derive(Debug)]
 pub struct RenewalQueue<W> {
-    /// The most renewals in a second, or `None` for no limit.
-    rate: Option<usize>,
+    rate: Option<Rate>,
     max_in_flight: usize,
     /// The accounts whose renewals have begun and have not ended.
     in_flight: HashSet<Account>,
     /// The accounts whose run ignores the pauses that HubSpot asks for.
     ignoring_pauses: HashSet<Account>,
     throttle: Throttle,
-    /// When each renewal of about the last second began.
+    /// When each renewal began, as far back as the rate has to know.
     begun: VecDeque<Timestamp>,
     order: BTreeSet<Rank>,
     entries: HashMap<Account, Entry<W>>,
@@ -66,6 +68,8 @@ pub enum Wait {
 pub struct Admitted {
     /// The account whose tokens are renewed.
     pub account: Account,
+    /// Why they are.
+    pub purpose: Purpose,
     /// When the renewal was counted.
     begun: Timestamp,
 }
@@ -77,8 +81,28 @@ pub enum Purpose {
     Shutdown,
     /// A caller waits for the new token.
     Caller,
-    /// The token is renewed ahead of time, and nobody waits for it.
+    /// The token is in use and is renewed ahead of time, and nobody waits for it.
     Ahead,
+    /// The sweep looks after an account that nobody has asked for.
+    Sweep,
+}
+
+impl Purpose {
+    /// Returns whether somebody waits for the renewal.
+    pub(crate) fn is_awaited(self) -> bool {
+        self < Self::Ahead
+    }
+}
+
+/// How many renewals may begin in which time.
+#[derive(Debug)]
+struct Rate([Span; 3]);
+
+/// The most renewals that begin in any span of this length.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    max: usize,
+    time: Duration,
 }
 
 #[derive(Debug)]
@@ -117,7 +141,7 @@ impl Default for Limits {
     /// Returns no limit of the rate, and at most 64 renewals in flight.
     fn default() -> Self {
         const IN_FLIGHT: NonZeroU32 = NonZeroU32::new(64).unwrap();
-        Self { per_second: None, in_flight: IN_FLIGHT }
+        Self { per_second: None, replicas: NonZeroU32::MIN, in_flight: IN_FLIGHT }
     }
 }
 
@@ -126,7 +150,7 @@ impl<W> RenewalQueue<W> {
     pub fn new(limits: Limits) -> Self {
         let usize = |limit: NonZeroU32| usize::try_from(limit.get()).unwrap_or(usize::MAX);
         Self {
-            rate: limits.per_second.map(usize),
+            rate: limits.per_second.map(|per_second| Rate::new(usize(per_second), usize(limits.replicas))),
             max_in_flight: usize(limits.in_flight),
             in_flight: HashSet::new(),
             ignoring_pauses: HashSet::new(),
@@ -183,7 +207,7 @@ impl<W> RenewalQueue<W> {
             return Ok(Input::Admit { waited });
         };
         let is_usable = matches!(run.deadline, Deadline::At(moment) if moment > now);
-        if rank.purpose != Purpose::Ahead
+        if rank.purpose.is_awaited()
             && !self.ignoring_pauses.contains(&account)
             && let Some((wait, cause)) = self.throttle.wait_of_caller(run.failed_trials, now)
         {
@@ -249,14 +273,16 @@ impl<W> RenewalQueue<W> {
         self.front()
     }
 
-    /// Adds an account whose token is to be renewed ahead of time, before `deadline`. Returns whether the caller has to start a worker. The
-    /// worker is counted already.
-    pub fn push(&mut self, account: Account, deadline: Timestamp) -> bool {
+    /// Adds an account whose token is to be renewed before `deadline` although nobody waits for it. Returns whether the caller has to start
+    /// a worker. The worker is counted already.
+    pub fn push(&mut self, account: Account, purpose: Purpose, deadline: Timestamp) -> bool {
         if self.is_closed || self.run_of(account).is_some() || self.in_flight.contains(&account) {
             return false;
         }
+        // An account that is in use is not put behind all others.
+        let purpose = self.entries.get(&account).map_or(purpose, |entry| entry.rank.purpose.min(purpose));
         self.remove(account);
-        self.insert(account, Purpose::Ahead, Deadline::At(deadline), None);
+        self.insert(account, purpose, Deadline::At(deadline), None);
         let is_wanted = self.workers < MAX_WORKERS;
         self.workers += usize::from(is_wanted);
         is_wanted
@@ -268,7 +294,7 @@ impl<W> RenewalQueue<W> {
     /// # Errors
     /// [`Wait`] if no account may be renewed yet.
     pub fn next(&mut self, now: Timestamp) -> Result<Option<Admitted>, Wait> {
-        let Some(&Rank { account, .. }) = self.order.first().filter(|_| !self.is_closed) else {
+        let Some(&Rank { account, purpose, .. }) = self.order.first().filter(|_| !self.is_closed) else {
             self.lose_worker();
             return Ok(None);
         };
@@ -277,7 +303,7 @@ impl<W> RenewalQueue<W> {
         }
         self.begin(account, now)?;
         self.remove(account);
-        Ok(Some(Admitted { account, begun: now }))
+        Ok(Some(Admitted { account, purpose, begun: now }))
     }
 
     /// Counts one worker less. To be called for a worker that ends although [`next`](Self::next) has not returned `None` to it.
@@ -363,27 +389,49 @@ impl<W> RenewalQueue<W> {
 
     /// Counts a renewal that begins now, if the rate allows it.
     fn take_from_rate(&mut self, now: Timestamp) -> Result<(), Wait> {
-        let Some(rate) = self.rate else { return Ok(()) };
+        let Some(Rate(spans)) = &self.rate else { return Ok(()) };
         if self.begun.back().is_some_and(|last| *last > now) {
             // The clock was set back, so the earlier moments mean nothing.
             self.begun.clear();
         }
-        while self.begun.front().is_some_and(|begun| now.since(*begun) >= SECOND) {
+        let longest = spans.iter().map(|span| span.time).max().unwrap_or_default();
+        while self.begun.front().is_some_and(|begun| now.since(*begun) >= longest) {
             self.begun.pop_front();
         }
-        let wait =
-            self.time_until(rate, SECOND, now).max(self.time_until(rate.div_ceil(10), SECOND / 10, now));
+        let wait = spans.iter().map(|span| span.wait(&self.begun, now)).max().unwrap_or_default();
         if !wait.is_zero() {
             return Err(Wait::For(wait));
         }
         self.begun.push_back(now);
         Ok(())
     }
+}
 
-    /// Returns how long it takes until fewer than `max` renewals have begun within the last `time`.
-    fn time_until(&self, max: usize, time: Duration, now: Timestamp) -> Duration {
-        let counted = self.begun.len().checked_sub(max).and_then(|index| self.begun.get(index));
-        counted.map_or(Duration::ZERO, |begun| begun.plus(time).since(now))
+impl Rate {
+    /// Returns the share that one of so many replicas has of this rate. Each begins as many renewals in so many seconds as all of them may
+    /// begin in one. A share of less than one in a second is one in several.
+    fn new(per_second: usize, replicas: usize) -> Self {
+        let seconds = |seconds: f64| Duration::from_secs_f64(seconds);
+        // A tenth of a second's share, rounded up, and the time in which the share allows so many.
+        let few = per_second.div_ceil(replicas.saturating_mul(10));
+        let few_time = match replicas {
+            1 => SECOND / 10,
+            replicas => seconds(few as f64 * replicas as f64 / per_second as f64),
+        };
+        Self([
+            Span { max: few, time: few_time },
+            Span { max: per_second.div_ceil(replicas), time: SECOND },
+            Span { max: per_second, time: seconds(replicas as f64) },
+        ])
+    }
+}
+
+impl Span {
+    /// Returns how long it takes until fewer than the most renewals have begun within the span that ends then. `begun` is when the last
+    /// ones began.
+    fn wait(self, begun: &VecDeque<Timestamp>, now: Timestamp) -> Duration {
+        let counted = begun.len().checked_sub(self.max).and_then(|index| begun.get(index));
+        counted.map_or(Duration::ZERO, |begun| begun.plus(self.time).since(now))
     }
 }
 
@@ -397,12 +445,16 @@ mod tests {
     const START: Timestamp = Timestamp::from_secs(1_000_000);
 
     fn queue(per_second: u32) -> RenewalQueue<()> {
-        RenewalQueue::new(Limits { per_second: NonZeroU32::new(per_second), in_flight: NonZeroU32::MAX })
+        RenewalQueue::new(Limits {
+            per_second: NonZeroU32::new(per_second),
+            in_flight: NonZeroU32::MAX,
+            ..Limits::default()
+        })
     }
 
     /// Returns a queue without a rate that allows so many renewals in flight.
     fn queue_in_flight(max: u32) -> RenewalQueue<()> {
-        RenewalQueue::new(Limits { per_second: None, in_flight: NonZeroU32::new(max).unwrap() })
+        RenewalQueue::new(Limits { in_flight: NonZeroU32::new(max).unwrap(), ..Limits::default() })
     }
 
     fn rate_limit(seconds: u64) -> Result<(), Error> {
@@ -569,7 +621,7 @@ mod tests {
     #[test]
     fn an_account_is_renewed_when_no_caller_waits_and_within_the_rate() {
         let mut queue = queue(1);
-        queue.push(hub(9), at(0));
+        queue.push(hub(9), Purpose::Ahead, at(0));
         queue.join(hub(1), Purpose::Caller, Deadline::Now, ());
         assert_eq!(queue.next(START), Err(Wait::UntilWoken));
         assert_eq!(queue.admission(hub(1), START), Admission::Begin);
@@ -581,7 +633,7 @@ mod tests {
             Admission::Wait(Wait::For(SECOND)),
             "the worker's renewal counts"
         );
-        queue.push(hub(9), at(0));
+        queue.push(hub(9), Purpose::Ahead, at(0));
         _ = queue.close().count();
         assert_eq!(queue.next(at(9000)), Ok(None));
     }
@@ -589,7 +641,7 @@ mod tests {
     #[test]
     fn a_right_that_is_given_back_may_be_used_at_once_and_only_once() {
         let mut queue = queue(1);
-        let push = |queue: &mut RenewalQueue<()>| _ = queue.push(hub(9), at(0));
+        let push = |queue: &mut RenewalQueue<()>| _ = queue.push(hub(9), Purpose::Ahead, at(0));
         push(&mut queue);
         let Ok(Some(admitted)) = queue.next(START) else { panic!() };
         queue.give_back(admitted);
@@ -629,11 +681,11 @@ mod tests {
         let mut queue = queue(1);
         queue.join_ahead(hub(1), at(0));
         queue.join_ahead(hub(2), at(0));
-        queue.push(hub(3), at(0));
+        queue.push(hub(3), Purpose::Ahead, at(0));
         assert_eq!(queue.close().count(), 2);
         assert_eq!(queue.admission(hub(1), START), Admission::ShuttingDown);
         assert_eq!(queue.admission(hub(2), START), Admission::ShuttingDown);
-        assert!(!queue.push(hub(4), at(0)));
+        assert!(!queue.push(hub(4), Purpose::Ahead, at(0)));
         assert_eq!(queue.entries.len(), 2);
     }
 
@@ -643,7 +695,7 @@ mod tests {
         for per_second in [0, 1, 100] {
             let mut queue = queue(per_second);
             for (hub_id, deadline) in [(1, 300), (2, 100), (3, 200), (4, 100)] {
-                queue.push(hub(hub_id), at(deadline));
+                queue.push(hub(hub_id), Purpose::Ahead, at(deadline));
             }
             assert_eq!(work_all(&mut queue), [2, 4, 3, 1], "{per_second}");
             assert!(queue.entries.is_empty());
@@ -653,30 +705,30 @@ mod tests {
     #[test]
     fn an_account_that_is_added_while_others_wait_is_before_those_that_expire_later() {
         let mut queue = queue(1);
-        (1..=20).for_each(|hub_id| _ = queue.push(hub(hub_id), at(300)));
+        (1..=20).for_each(|hub_id| _ = queue.push(hub(hub_id), Purpose::Ahead, at(300)));
         assert!(queue.work(START).is_ok());
         assert!(matches!(queue.work(START), Err(Some(_))));
-        queue.push(hub(99), START);
+        queue.push(hub(99), Purpose::Ahead, START);
         assert_eq!(work_all(&mut queue).first(), Some(&99));
     }
 
     #[test]
     fn an_account_that_is_added_again_waits_once_with_its_new_deadline() {
         let mut queue = queue(0);
-        queue.push(hub(1), at(300));
-        queue.push(hub(2), at(200));
-        queue.push(hub(1), at(100));
+        queue.push(hub(1), Purpose::Ahead, at(300));
+        queue.push(hub(2), Purpose::Ahead, at(200));
+        queue.push(hub(1), Purpose::Ahead, at(100));
         assert_eq!(work_all(&mut queue), [1, 2]);
     }
 
     #[test]
     fn no_more_workers_are_started_than_may_run_at_once() {
         let mut queue = queue(0);
-        let started = (0..20).filter(|hub_id| queue.push(hub(*hub_id), START)).count();
+        let started = (0..20).filter(|hub_id| queue.push(hub(*hub_id), Purpose::Ahead, START)).count();
         assert_eq!(started, MAX_WORKERS);
         assert_eq!(work_all(&mut queue).len(), 20);
-        assert!(queue.push(hub(1), START), "the worker that found the queue empty has ended");
-        assert!(!queue.push(hub(2), START));
+        assert!(queue.push(hub(1), Purpose::Ahead, START), "the worker that found the queue empty has ended");
+        assert!(!queue.push(hub(2), Purpose::Ahead, START));
     }
 
     #[test]
@@ -718,10 +770,10 @@ mod tests {
     #[test]
     fn the_renewals_of_workers_are_in_flight_too() {
         let mut queue = queue_in_flight(1);
-        queue.push(hub(1), at(300));
-        queue.push(hub(2), at(300));
+        queue.push(hub(1), Purpose::Ahead, at(300));
+        queue.push(hub(2), Purpose::Ahead, at(300));
         let Ok(Some(admitted)) = queue.next(START) else { panic!() };
-        assert!(!queue.push(admitted.account, at(300)), "it is being renewed");
+        assert!(!queue.push(admitted.account, Purpose::Ahead, at(300)), "it is being renewed");
         assert_eq!(queue.next(START), Err(Wait::UntilWoken));
         queue.join(hub(3), Purpose::Caller, Deadline::Now, ());
         assert_eq!(queue.admission(hub(3), START), Admission::Wait(Wait::UntilWoken));
@@ -736,7 +788,7 @@ mod tests {
         let mut queue = queue_in_flight(64);
         queue.join(hub(1), Purpose::Caller, Deadline::Now, ());
         queue.join_ahead(hub(2), at(3000));
-        queue.push(hub(3), at(3000));
+        queue.push(hub(3), Purpose::Ahead, at(3000));
         let woken = queue.note_response(Some(hub(9)), &rate_limit(10), START).map(Iterator::count);
         assert_eq!(woken, Some(2));
         assert!(queue.note_response(Some(hub(8)), &rate_limit(10), START).is_none(), "they know");
@@ -809,5 +861,62 @@ mod tests {
             assert_eq!(queue.admission(hub(hub_id), START), Admission::Begin);
         }
         assert!(queue.entries.is_empty());
+    }
+
+    #[test]
+    fn the_sweep_comes_after_all_others_and_moves_up_when_the_account_is_used() {
+        let mut queue = queue_in_flight(1);
+        queue.push(hub(1), Purpose::Sweep, START);
+        queue.push(hub(2), Purpose::Ahead, at(9000));
+        queue.push(hub(3), Purpose::Sweep, at(1));
+        queue.push(hub(3), Purpose::Ahead, at(9500));
+        queue.push(hub(2), Purpose::Sweep, START);
+        let mut order = Vec::new();
+        while let Ok(Some(admitted)) = queue.next(START) {
+            order.push(admitted.account.hub_id);
+            queue.end(admitted.account);
+        }
+        assert_eq!(order, [2, 3, 1]);
+    }
+
+    #[test]
+    fn a_run_of_the_sweep_waits_for_the_end_of_a_pause_as_one_ahead_of_time_does() {
+        for purpose in [Purpose::Ahead, Purpose::Sweep] {
+            let mut queue = queue_in_flight(1);
+            let _ = queue.note_response(None, &rate_limit(5), START);
+            queue.join(hub(1), purpose, Deadline::Now, ());
+            assert!(matches!(queue.admit(hub(1), START, false), Err(Wait::For(_))), "{purpose:?}");
+        }
+    }
+
+    /// Eight processes begin together as many renewals as one would, and at most a fifth more in any second.
+    #[test]
+    fn replicas_share_a_rate() {
+        for rate in [40, 100, 200, 1000] {
+            let limits = Limits {
+                per_second: NonZeroU32::new(rate),
+                replicas: NonZeroU32::new(8).unwrap(),
+                in_flight: NonZeroU32::MAX,
+            };
+            let mut queues: Vec<RenewalQueue<()>> = (0..8).map(|_| RenewalQueue::new(limits)).collect();
+            let mut begun = Vec::new();
+            for millisecond in 0..20_000 {
+                let now = at(millisecond);
+                for (queue, process) in queues.iter_mut().zip(0..) {
+                    // More wait than may begin, all the time.
+                    let account = hub(i64::try_from(millisecond).unwrap() * 8 + process + 1);
+                    queue.push(account, Purpose::Ahead, now);
+                    while let Ok(Some(admitted)) = queue.next(now) {
+                        queue.end(admitted.account);
+                        begun.push(millisecond);
+                    }
+                }
+            }
+            let total = begun.len() as f64 / 20.0 / f64::from(rate);
+            assert!((0.95..=1.05).contains(&total), "{rate}: {total} of the rate");
+            let in_second = |from: u64| begun.iter().filter(|at| (from..from + 1000).contains(*at)).count();
+            let most = (0..19_000).step_by(50).map(in_second).max().unwrap();
+            assert!(most as f64 <= f64::from(rate) * 1.2, "{rate}: {most} in a second");
+        }
     }
 }

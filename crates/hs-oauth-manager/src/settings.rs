@@ -10,6 +10,7 @@ use hs_oauth_core::renewal::{MassRefusalLimit, RenewalPolicy};
 use crate::clock::Clock;
 use crate::event::{Event, Listener};
 use crate::queue::Limits;
+use crate::sweep::Sweep;
 
 /// The settings of a token manager.
 pub struct Settings {
@@ -27,6 +28,8 @@ pub struct Settings {
     pub clock: Clock,
     /// How long a load or a check of the store may take.
     pub store_timeout: Duration,
+    /// How accounts are looked after that nobody asks for, if they are.
+    pub sweep: Option<Sweep>,
 }
 
 impl Default for Settings {
@@ -39,6 +42,7 @@ impl Default for Settings {
             mass_refusal_limit: Some(MassRefusalLimit::default()),
             clock: Clock::default(),
             store_timeout: LOAD_TIMEOUT,
+            sweep: None,
         }
     }
 }
@@ -100,6 +104,35 @@ impl<M, R> TokenManagerBuilder<M, R> {
     #[must_use]
     pub fn with_renewals_per_second(mut self, max: NonZeroU32) -> Self {
         self.settings.limits.per_second = Some(max);
+        self
+    }
+
+    /// Sets how many processes share the store, this one included. The default is 1.
+    ///
+    /// Each of them begins an equal share of [`with_renewals_per_second`](Self::with_renewals_per_second): of a rate of 100 and 8 replicas,
+    /// each begins 12 or 13 renewals in a second, and 100 in eight seconds. A share is not handed on: what a replica does not use is not used
+    /// by others. If a replica is added, set the number for all of them. Until then they begin a little more together.
+    ///
+    /// A [sweep](Self::with_sweep) is told by it how many of the replicas look whether another has done its work.
+    #[must_use]
+    pub fn with_replicas(mut self, replicas: NonZeroU32) -> Self {
+        self.settings.limits.replicas = replicas;
+        self
+    }
+
+    /// Sets how accounts are looked after that nobody asks for. By default they are not: an idle account is renewed by its next caller.
+    ///
+    /// [`Sweep::check_daily`] renews each account once a day, so that a grant that has ended is heard of by an event before a customer
+    /// notices. [`Sweep::keep_warm`] renews every account ahead of time, so that no first caller waits. Both renew for all accounts in the
+    /// store that connected this app, also for those that other processes installed. Renewals of the sweep begin after all others, within
+    /// the same rate.
+    ///
+    /// The processes share the work through the leases in the store. A sweep in all of them costs hardly more than one: each account is
+    /// renewed by one, and two others look whether it was done. It needs about 100 bytes of memory for each account. After a restart it goes
+    /// on where it was, since the records say when they were renewed.
+    #[must_use]
+    pub fn with_sweep(mut self, sweep: Sweep) -> Self {
+        self.settings.sweep = Some(sweep);
         self
     }
 
@@ -219,13 +252,19 @@ mod tests {
             .with_user_level(true)
             .with_renewals_per_second(NonZeroU32::MIN)
             .with_max_renewals_in_flight(NonZeroU32::MAX)
+            .with_replicas(NonZeroU32::MAX)
+            .with_sweep(Sweep::check_daily())
             .with_clock(|| Timestamp::from_secs(9))
             .with_store_timeout(Duration::from_secs(1))
             .on_event(move |_| _ = counter.fetch_add(1, Ordering::Relaxed))
             .build();
         assert_eq!((settings.policy, settings.user_level), (policy, true));
-        let limits = Limits { per_second: Some(NonZeroU32::MIN), in_flight: NonZeroU32::MAX };
-        assert_eq!(settings.limits, limits);
+        let limits = Limits {
+            per_second: Some(NonZeroU32::MIN),
+            replicas: NonZeroU32::MAX,
+            in_flight: NonZeroU32::MAX,
+        };
+        assert_eq!((settings.limits, settings.sweep), (limits, Some(Sweep::check_daily())));
         let second = Duration::from_secs(1);
         assert_eq!((settings.clock.now(), settings.store_timeout), (Timestamp::from_secs(9), second));
         settings.listener.unwrap()(&Event::Disconnected { account: Account::hub(1) });

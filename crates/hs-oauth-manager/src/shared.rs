@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hs_oauth_core::http::HeaderValue;
 use hs_oauth_core::renewal::{
@@ -13,23 +13,27 @@ use hs_oauth_core::{
     Account, AccountDetails, AppIdentity, Error, NextStep, Random, RefreshToken, Scopes, StoreError,
     Timestamp, TokenSet,
 };
+use hs_oauth_store::Page;
 
 use crate::app_tokens::AppTokens;
 use crate::cache::{Cache, access_token, bearer};
+use crate::credentials::Credentials;
 use crate::daily_limit::DailyLimits;
+use crate::entropy::random;
 use crate::event::{Event, emit};
 use crate::flight::{Flight, Progress};
 use crate::identity::NewTokens;
 use crate::install_task::InstallTask;
 use crate::installed::Installed;
 use crate::outcome::{Caller, FlightEnd};
-use crate::queue::Purpose;
+use crate::queue::{Limits, Purpose};
 use crate::received::Unsaved;
 use crate::recent_failures::RecentFailures;
 use crate::settings::Settings;
 use crate::single_flight::{FlightGuard, SingleFlight, TaskGuard, Waiting};
-use crate::standing::Standings;
+use crate::standing::{Standing, Standings};
 use crate::store_outage::StoreOutage;
+use crate::sweep::{Sweep, SweepPlan, SweepProgress, SweepStep};
 
 /// The state that all clones of a token manager share. Client and store are not part of it.
 pub struct Shared<W: Waiting> {
@@ -41,8 +45,10 @@ pub struct Shared<W: Waiting> {
     pub app_tokens: Arc<AppTokens<W>>,
     /// The flights that have not ended.
     pub flights: Arc<SingleFlight<W>>,
-    /// The app whose tokens the manager holds.
+    /// The app whose tokens the manager holds, as it was when the manager was made.
     pub app: AppIdentity,
+    /// The credential with which requests are sent.
+    credentials: Arc<Credentials>,
     /// The last minute's refreshes.
     refreshes: Mutex<RefreshHistory>,
     /// Whether a mass refusal has begun that no event has been emitted for.
@@ -52,27 +58,31 @@ pub struct Shared<W: Waiting> {
     store_outage: StoreOutage,
     /// How accounts stood when this process last saw their records.
     pub(crate) standings: Standings,
+    sweep: Option<Mutex<SweepPlan>>,
 }
 
 impl<W: Waiting> Shared<W> {
     /// Returns the state of a new manager of the tokens of `app`.
-    pub fn new(settings: Settings, app: AppIdentity) -> Self {
+    pub fn new(settings: Settings, credentials: Arc<Credentials>) -> Self {
         let cache = Cache::new(settings.policy);
         let app_tokens = Arc::new(AppTokens::new(settings.policy));
         let flights = Arc::new(SingleFlight::new(settings.limits));
+        let sweep = settings.sweep.map(|sweep| Mutex::new(plan(sweep, &settings, credentials.identity())));
         let refreshes = Mutex::new(RefreshHistory::new(settings.mass_refusal_limit));
         Self {
             settings,
             cache,
             app_tokens,
             flights,
-            app,
+            app: credentials.identity(),
+            credentials,
             refreshes,
             has_unreported_mass_refusal: AtomicBool::new(false),
             daily_limits: DailyLimits::default(),
             failures: RecentFailures::default(),
             store_outage: StoreOutage::default(),
             standings: Standings::default(),
+            sweep,
         }
     }
 
@@ -98,7 +108,14 @@ impl<W: Waiting> Shared<W> {
 
     /// Begins a flight, and returns its run. The run begins with the tokens that an earlier one could not save, if there are any. While the
     /// store fails, most flights end at once.
-    pub fn begin_flight(&self, account: Account, demand: Demand, now: Timestamp, random: Random) -> Flight {
+    pub fn begin_flight(
+        &self,
+        account: Account,
+        demand: Demand,
+        purpose: Purpose,
+        now: Timestamp,
+        random: Random,
+    ) -> Flight {
         let snapshot = self.cache.snapshot(account);
         let forgotten = self.failures.forgotten();
         let unsaved = self.flights.state().received.to_save(account).cloned();
@@ -109,9 +126,15 @@ impl<W: Waiting> Shared<W> {
         if demand == Demand::NewerDespiteRetryAfter {
             self.flights.state().queue.ignore_pauses(account);
         }
+        let fresh_at = match purpose {
+            Purpose::Sweep => self.sweep().and_then(|sweep| sweep.fresh_at(account, now)),
+            _ => None,
+        };
         let any_usable = demand == Demand::Usable;
         let forced = matches!(demand, Demand::OtherThan(_));
-        let mut run = Renewal::new(self.settings.policy, self.app.clone(), account, random.clone(), demand);
+        // A back-off counts for the credential with which the refresh is sent.
+        let app = self.credentials.identity();
+        let mut run = Renewal::new(self.settings.policy, app, account, random.clone(), demand);
         let mut install = None;
         match unsaved.clone() {
             Some(Unsaved::Renewal(unsaved)) => run = run.with_unsaved(unsaved),
@@ -132,6 +155,8 @@ impl<W: Waiting> Shared<W> {
             unsaved,
             any_usable,
             forced,
+            keeps_tokens: purpose != Purpose::Sweep || self.settings.sweep.is_some_and(Sweep::keeps_tokens),
+            fresh_at,
             began: now,
         }
     }
@@ -184,9 +209,8 @@ impl<W: Waiting> Shared<W> {
         random: u64,
     ) -> FlightEnd {
         let account = flight.account;
-        if let Some(standing) = flight.progress.seen() {
-            self.standings.note(account, standing);
-        }
+        let renewed = matches!(result, Ok(CurrentTokens { renewed: true, .. }));
+        self.note_standing(account, flight.progress.seen(), renewed, now);
         let unreported = match &result {
             _ if flight.refusal.is_some() => None,
             Err(TokenError::Store(error)) => self.store_outage.report(error, now),
@@ -298,9 +322,19 @@ impl<W: Waiting> Shared<W> {
             result.inspect_err(|error| self.emit(&Event::Failed { account, error, took, unreported: 0 }));
         self.failures.forget(account);
         let CurrentTokens { tokens, version, .. } = result?;
-        self.standings.note(account, None);
+        let standing = Standing::of_tokens(&tokens, &self.settings.policy);
+        self.note_standing(account, Some(Some(standing)), true, now);
         match tokens.has_access_token() {
-            true => _ = self.cache.publish(account, snapshot, bearer(&tokens.access_token), &tokens, version),
+            true => {
+                _ = self.cache.publish(
+                    account,
+                    snapshot,
+                    bearer(&tokens.access_token),
+                    &tokens,
+                    version,
+                    true,
+                )
+            }
             false => self.cache.evict(account),
         }
         self.emit(&Event::Installed { account, reinstall });
@@ -333,6 +367,9 @@ impl<W: Waiting> Shared<W> {
         self.cache.evict(account);
         self.failures.forget(account);
         self.standings.note(account, None);
+        if let Some(mut sweep) = self.sweep() {
+            sweep.forget(account);
+        }
         self.daily_limits.forget(account);
         // The listener may shut the manager down, which waits until no task is under way.
         drop(task);
@@ -429,15 +466,61 @@ impl<W: Waiting> Shared<W> {
         if self.has_unreported_mass_refusal.swap(false, Ordering::AcqRel) {
             self.emit(&Event::MassRefusal);
         }
+        if self.credentials.take_refusal() {
+            self.emit(&Event::CredentialRefused);
+        }
         end.emit(|event| match event {
             Event::Failed { .. } if purpose == Purpose::Shutdown => {}
             event => self.emit(event),
         });
     }
 
+    /// Notes how an account stood in the record that was seen last, if one was, and whether this process renewed its tokens.
+    fn note_standing(&self, account: Account, seen: Option<Option<Standing>>, renewed: bool, now: Timestamp) {
+        if let Some(standing) = seen {
+            self.standings.note(account, standing);
+        }
+        if let Some(mut sweep) = self.sweep() {
+            sweep.ended(account, seen, renewed, now);
+            drop(sweep);
+            self.flights.waiting.sweep_changed();
+        }
+    }
+
+    /// Returns what is to be done for the sweep now, or `None` if there is none, or none any more.
+    pub fn next_of_sweep(&self, now: Timestamp) -> Option<SweepStep> {
+        let mut sweep = self.sweep()?;
+        (!self.flights.is_closed()).then(|| sweep.next(now))
+    }
+
+    /// Passes a page of the store to the sweep, or why it could not be read.
+    pub fn note_page(&self, page: Result<Page, StoreError>, now: Timestamp) {
+        if let Some(mut sweep) = self.sweep() {
+            sweep.page_read(page, now);
+        }
+    }
+
+    /// Returns how far the sweep is, if there is one.
+    pub fn sweep_progress(&self, now: Timestamp) -> Option<SweepProgress> {
+        Some(self.sweep()?.progress(now))
+    }
+
+    fn sweep(&self) -> Option<MutexGuard<'_, SweepPlan>> {
+        Some(self.sweep.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn emit(&self, event: &Event<'_>) {
         emit(self.settings.listener.as_deref(), event);
     }
+}
+
+/// Returns the plan of a sweep of the tokens of `app`.
+fn plan(sweep: Sweep, settings: &Settings, app: AppIdentity) -> SweepPlan {
+    let Limits { replicas, in_flight, .. } = settings.limits;
+    // The other half is for callers who come while the sweep's flights wait for HubSpot.
+    let max_in_flight = usize::try_from(in_flight.get().div_ceil(2)).unwrap_or(usize::MAX);
+    let seed = random().next_u64();
+    SweepPlan::new(sweep, settings.policy, app, settings.user_level, replicas, max_in_flight, seed)
 }
 
 /// Shows the numbers of cached tokens, flights and unsaved tokens, as the `Debug` form of a `TokenManager`.
@@ -483,11 +566,12 @@ mod tests {
             let unreported = if let Event::Failed { unreported, .. } = event { *unreported } else { 0 };
             seen.lock().unwrap().push((event.name(), unreported));
         });
-        (Shared::new(settings.build(), app()), events)
+        let app = App::hubspot("client-id", ClientSecret::new("s3cret").unwrap()).build().unwrap();
+        (Shared::new(settings.build(), Arc::new(Credentials::new(&Arc::new(app)))), events)
     }
 
     fn begin(shared: &Shared<Recorder>, demand: Demand) -> Flight {
-        shared.begin_flight(ACCOUNT, demand, NOW, Random::new([1; 32]))
+        shared.begin_flight(ACCOUNT, demand, Purpose::Caller, NOW, Random::new([1; 32]))
     }
 
     fn end(shared: &Shared<Recorder>, flight: Flight, error: TokenError, now: Timestamp) {
@@ -637,7 +721,7 @@ mod tests {
         let failing = Health::new(&shared, Err(TokenError::Store(down())), NOW);
         assert!(!failing.is_ready());
         let json = serde_json::to_value(&failing).unwrap();
-        assert_eq!(json["error"], "the token store does not answer");
+        assert_eq!(json["error"], "the token store does not answer; next: try again later");
         assert!(Health::new(&shared, Ok(()), NOW).is_ready());
         shared.flights.shut_down();
         assert!(!Health::new(&shared, Ok(()), NOW).is_ready());

@@ -28,8 +28,11 @@ pub trait Waiting: fmt::Debug + Default {
     /// Wakes those that wait until nothing is under way.
     fn idle(&self);
 
-    /// Wakes the runs that sleep, since nothing more is sent.
+    /// Wakes the runs and the sweep that sleep, since nothing more is sent.
     fn closed(&self);
+
+    /// Wakes the sweep, since what it has to do may have changed.
+    fn sweep_changed(&self);
 }
 
 /// The flights of a process, the queue in which their runs wait, and the tokens that they could not save. A flight is one renewal
@@ -100,8 +103,8 @@ impl<W: Waiting> SingleFlight<W> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins the account's flight, or starts one. `state` is the locked state of `self`. Unless the purpose is [`Purpose::Ahead`], a
-    /// flight that is joined moves to the front of the queue.
+    /// Joins the account's flight, or starts one. `state` is the locked state of `self`. If somebody waits for the
+    /// renewal, a flight that is joined moves to the front of the queue.
     ///
     /// # Errors
     /// [`TokenError::ShutDown`] after a shutdown, if there is no flight to join. [`Purpose::Shutdown`] starts one nevertheless.
@@ -112,7 +115,7 @@ impl<W: Waiting> SingleFlight<W> {
         purpose: Purpose,
     ) -> Result<Role<W>, TokenError> {
         if let Some(flight) = state.flights.get(&account) {
-            if purpose != Purpose::Ahead {
+            if purpose.is_awaited() {
                 // Still under the lock, so that it is this flight that moves and not the account's next one.
                 self.waiting.queue_changed(state.queue.prioritize(account));
             }

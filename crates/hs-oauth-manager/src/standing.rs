@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hs_oauth_core::renewal::{AccountState, Record, RenewalPolicy, Schedule};
-use hs_oauth_core::{Account, Timestamp};
+use hs_oauth_core::{Account, Timestamp, TokenSet};
 
 /// How an account stood when its record was read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +35,22 @@ struct Unwell {
 impl Standing {
     /// Returns how the account of this record stands.
     pub fn of(record: &Record, policy: &RenewalPolicy) -> Self {
-        let tokens = record.tokens.as_ref();
-        let issued = tokens.filter(|tokens| tokens.has_access_token());
+        let (state, retry_at) = (AccountState::of(record), record.retry.as_ref().map(|retry| retry.at));
+        match &record.tokens {
+            Some(tokens) => Self { state, retry_at, ..Self::of_tokens(tokens, policy) },
+            None => Self { state, renewed_at: None, schedule: None, retry_at, is_renewable: false },
+        }
+    }
+
+    /// Returns how an account stands whose tokens were just installed.
+    pub(crate) fn of_tokens(tokens: &TokenSet, policy: &RenewalPolicy) -> Self {
+        let issued = tokens.has_access_token();
         Self {
-            state: AccountState::of(record),
-            renewed_at: issued.map(|tokens| tokens.requested_at()),
-            schedule: issued.map(|tokens| policy.schedule(tokens)),
-            retry_at: record.retry.as_ref().map(|retry| retry.at),
-            is_renewable: tokens.is_some_and(|tokens| tokens.refresh_token.is_some()),
+            state: AccountState::Live,
+            renewed_at: issued.then(|| tokens.requested_at()),
+            schedule: issued.then(|| policy.schedule(tokens)),
+            retry_at: None,
+            is_renewable: tokens.refresh_token.is_some(),
         }
     }
 

@@ -38,6 +38,8 @@ impl Waiting for Recorder {
     }
 
     fn closed(&self) {}
+
+    fn sweep_changed(&self) {}
 }
 
 /// Starts the flight of [`ACCOUNT`].
