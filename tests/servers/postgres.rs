@@ -1,8 +1,11 @@
 //! The store in PostgreSQL, over both drivers.
 
+mod calls;
 mod check;
 mod contract;
 mod failover;
 mod faults;
+mod records;
+mod secrets;
 mod stores;
 mod writers;

@@ -1,6 +1,7 @@
 //! How a call is made: as a task of its own, with a deadline of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -31,7 +32,7 @@ enum Work {
 impl<D: Driver> Calls<D> {
     pub(crate) fn new(driver: D) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(driver.size())),
+            places: Arc::new(Semaphore::new(driver.connections())),
             driver,
             deadline: Duration::from_secs(2),
             connect_deadline: Duration::from_secs(5),
@@ -63,14 +64,19 @@ impl<D: Driver> Calls<D> {
         let deadline = begun + within;
         let place = timeout_at(deadline.into(), Arc::clone(&self.places).acquire_owned());
         let Ok(Ok(place)) = place.await else { return Err(Failure::Late) };
-        let (answer, answered) = oneshot::channel();
-        let call = Call { calls: self.clone(), work, begun, deadline };
+        let (answer, mut answered) = oneshot::channel();
+        let is_sent = Arc::new(AtomicBool::new(false));
+        let call = Call { calls: self.clone(), work, begun, deadline, is_sent: Arc::clone(&is_sent) };
         runtime.spawn(call.run(answer, place));
-        match timeout_at(deadline.into(), answered).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Failure::Connection("the call was given up, since its runtime ends".into())),
-            Err(_) => Err(Failure::Late),
-        }
+        let result = match timeout_at(deadline.into(), &mut answered).await {
+            Err(_) if !is_sent.load(Ordering::SeqCst) => return Err(Failure::Late),
+            // Its deadline has passed, too. It tells so once the connection is out of the pool.
+            Err(_) => answered.await,
+            Ok(result) => result,
+        };
+        result.unwrap_or_else(|_| {
+            Err(Failure::Connection("the call was given up, since its runtime ends".into()))
+        })
     }
 }
 
@@ -79,11 +85,15 @@ struct Call<D> {
     work: Work,
     begun: Instant,
     deadline: Instant,
+    /// Whether there was a connection for it in time.
+    is_sent: Arc<AtomicBool>,
 }
 
 impl<D: Driver> Call<D> {
     async fn run(self, answer: oneshot::Sender<Result<Vec<D::Row>, Failure>>, place: OwnedSemaphorePermit) {
         let (mut result, mut connection) = self.attempt().await;
+        // Before the time is looked at: from the deadline on, the caller waits only for what is sent.
+        self.is_sent.store(false, Ordering::SeqCst);
         // A read may be sent again: the server may have closed the connection while it was idle.
         if connection.is_none() && self.is_read() && Instant::now() < self.deadline {
             (result, connection) = self.attempt().await;
@@ -108,6 +118,7 @@ impl<D: Driver> Call<D> {
         if Instant::now() >= self.deadline {
             return (Err(Failure::Late), Some(connection));
         }
+        self.is_sent.store(true, Ordering::SeqCst);
         let sent = timeout_at(self.deadline.into(), self.send(&mut connection)).await;
         match sent.unwrap_or(Err(Failure::Late)) {
             Err(failure) if failure.ends_connection() => {

@@ -16,7 +16,7 @@ pub(crate) trait Driver: Clone + Send + Sync + 'static {
     type Row: Row;
 
     /// Returns how many connections the pool has at most.
-    fn size(&self) -> usize;
+    fn connections(&self) -> usize;
 
     /// Returns a connection. Makes a new one if none is idle. It is not dropped before it is done, except after a long time.
     fn connection(&self) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;

@@ -2,6 +2,7 @@
 //! of it, since it may hold a token.
 
 use hs_oauth_store::{StoreError, StoreErrorKind};
+use serde_json::Value;
 
 /// Why a call failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -21,6 +22,16 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Leaves out a message that has a text of the record in it, such as that of a trigger which shows the row.
+    pub(crate) fn without_texts_of(self, record: &[u8]) -> Self {
+        match self {
+            Self::Server { code, message } if has_text_of(&message, record) => {
+                Self::Server { code, message: "[a message with a part of the record]".into() }
+            }
+            failure => failure,
+        }
+    }
+
     /// Returns whether another writer was faster. Only isolation levels above PostgreSQL's default say so.
     pub(crate) fn is_conflict(&self) -> bool {
         matches!(self, Self::Server { code, .. } if code == "40001")
@@ -52,6 +63,20 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         Self::with_source(failure.kind(), failure)
     }
+}
+
+/// Returns whether the message has one of the longer texts in the record's JSON in it: a token is one.
+fn has_text_of(message: &str, record: &[u8]) -> bool {
+    fn is_in(message: &str, value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.len() >= 8 && message.contains(text.as_str()),
+            Value::Array(values) => values.iter().any(|value| is_in(message, value)),
+            Value::Object(fields) => fields.values().any(|value| is_in(message, value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    // What is not JSON is no record: then nothing is known of the message.
+    serde_json::from_slice(record).map_or(true, |value| is_in(message, &value))
 }
 
 /// Returns whether the server will say the same until somebody changes something.
@@ -94,6 +119,23 @@ mod tests {
             error.to_string(),
             "the token store cannot be used as it is set up: 53100: what it says (the server's disk is full)"
         );
+    }
+
+    #[test]
+    fn a_message_with_a_token_in_it_is_left_out() {
+        let record = br#"{"tokens": {"access_token": "access-secret", "scopes": ["oauth"]}, "x": [{"y": "other-secret"}]}"#;
+        for (message, is_left_out) in [
+            ("the row has access-secret in it", true),
+            ("other-secret", true),
+            ("the row of oauth is refused", false),
+            ("could not extend file", false),
+        ] {
+            let failure = Failure::Server { code: "P0001".into(), message: message.into() };
+            let text = failure.without_texts_of(record).to_string();
+            assert_eq!(text.contains("[a message"), is_left_out, "{text}");
+            assert!(text.starts_with("P0001: ") && !text.contains("secret"), "{text}");
+        }
+        assert!(server("P0001").without_texts_of(b"no JSON").to_string().contains("[a message"));
     }
 
     #[test]

@@ -31,3 +31,55 @@ impl PgStore {
 }
 
 facade!(PgStore);
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use deadpool_postgres::tokio_postgres::{Config, NoTls};
+    use deadpool_postgres::{Manager, Runtime};
+    use hs_oauth_store::StoreErrorKind;
+
+    use super::*;
+
+    fn poll_once<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => output,
+            Poll::Pending => panic!("the store waits"),
+        }
+    }
+
+    fn store() -> PgStore {
+        let pool = Pool::builder(Manager::new(Config::new(), NoTls)).runtime(Runtime::Tokio1).build();
+        PgStore::new(pool.unwrap())
+    }
+
+    #[test]
+    fn a_call_outside_of_a_runtime_is_an_error_that_says_what_to_do() {
+        let error = poll_once(store().load(Account::hub(62_515))).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Refused);
+        assert!(error.to_string().contains("BlockOn"), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_sent_for_an_account_or_a_version_that_cannot_be_there() {
+        let store = store();
+        for account in [Account::hub(0), Account::user(62_515, 0), Account::user(62_515, -1)] {
+            assert_eq!(poll_once(store.load(account)).unwrap(), None);
+            assert!(!poll_once(store.remove(account, 1)).unwrap());
+        }
+        assert!(!poll_once(store.remove(Account::hub(62_515), u64::MAX)).unwrap());
+        let refused = poll_once(store.page(Some(&Cursor::new("?")), 1)).unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Refused);
+    }
+
+    #[test]
+    fn its_debug_form_shows_no_password() {
+        let mut config = Config::new();
+        config.password("secret").host("localhost");
+        let pool = Pool::builder(Manager::new(config, NoTls)).build().unwrap();
+        let text = format!("{:?}", PgStore::new(pool));
+        assert!(text.contains("localhost") && !text.contains("secret"), "{text}");
+    }
+}

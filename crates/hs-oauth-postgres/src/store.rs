@@ -73,7 +73,7 @@ impl<D: Driver> Store<D> {
         record: &Record,
     ) -> Result<Swapped, StoreError> {
         check_account(account)?;
-        let record = Value::Record(Some(record_to_json(record)?));
+        let json = record_to_json(record)?;
         let mut values = key(account);
         let statement = match expected.map(i64::try_from) {
             None => &self.statements.create,
@@ -84,10 +84,11 @@ impl<D: Driver> Store<D> {
             // No record has such a version.
             Some(Err(_)) => return Ok(Swapped::Conflict),
         };
-        values.push(record);
-        match self.written(statement, values).await? {
-            Some(version) => Ok(Swapped::Stored(version)),
-            None => Ok(Swapped::Conflict),
+        values.push(Value::Record(Some(json.clone())));
+        match self.written(statement, values).await {
+            Ok(Some(row)) => Ok(Swapped::Stored(version(row.number(0)?)?)),
+            Ok(None) => Ok(Swapped::Conflict),
+            Err(failure) => Err(failure.without_texts_of(&json).into()),
         }
     }
 
@@ -101,13 +102,12 @@ impl<D: Driver> Store<D> {
         Ok(self.written(&self.statements.remove, values).await?.is_some())
     }
 
-    /// Returns the version that a write has given to the account, or `None` if it has written nothing.
-    async fn written(&self, statement: &Statement, values: Vec<Value>) -> Result<Option<u64>, StoreError> {
-        let rows = match self.calls.query(statement, values).await {
-            Err(failure) if failure.is_conflict() => return Ok(None),
-            rows => rows?,
-        };
-        rows.first().map(|row| version(row.number(0)?)).transpose()
+    /// Returns the row that a write has written, or `None` if it has written nothing.
+    async fn written(&self, statement: &Statement, values: Vec<Value>) -> Result<Option<D::Row>, Failure> {
+        match self.calls.query(statement, values).await {
+            Err(failure) if failure.is_conflict() => Ok(None),
+            rows => Ok(rows?.pop()),
+        }
     }
 
     /// The pages are in the order of the accounts.

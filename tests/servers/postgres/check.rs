@@ -108,14 +108,15 @@ async fn a_table_that_a_crash_would_empty_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_session_is_refused() {
-    let (url, table) = (shared_url(), new_table_name());
+    let (server, table) = (Postgres::start().await, new_table_name());
+    let url = Postgres::url(server.address());
     create(&url, &table).await;
     let role = format!("reader_of_{table}");
     let sql = format!(
         "create role {role} login; grant all on {table} to {role}; alter role {role} set default_transaction_read_only = on"
     );
-    admin().await.batch_execute(&sql).await.unwrap();
-    let url = url.replace("postgres@", &format!("{role}@"));
+    server.admin().await.batch_execute(&sql).await.unwrap();
+    let url = Postgres::url_of(&role, server.address());
     for text in refusals(&url, &table).await {
         assert!(text.contains("read-only"), "{text}");
     }
@@ -123,7 +124,8 @@ async fn a_read_only_session_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_without_the_privileges_is_refused_and_one_that_may_not_create_finds_the_table() {
-    let (url, table) = (shared_url(), new_table_name());
+    let (server, table) = (Postgres::start().await, new_table_name());
+    let url = Postgres::url(server.address());
     create(&url, &table).await;
     let role = format!("user_of_{table}");
     admin()
@@ -131,11 +133,11 @@ async fn a_role_without_the_privileges_is_refused_and_one_that_may_not_create_fi
         .batch_execute(&format!("create role {role} login; grant select on {table} to {role}"))
         .await
         .unwrap();
-    let url = url.replace("postgres@", &format!("{role}@"));
+    let url = Postgres::url_of(&role, server.address());
     for text in refusals(&url, &table).await {
         assert!(text.contains("42501") && text.contains("SELECT, INSERT and UPDATE"), "{text}");
     }
-    admin().await.batch_execute(&format!("grant insert, update on {table} to {role}")).await.unwrap();
+    server.admin().await.batch_execute(&format!("grant insert, update on {table} to {role}")).await.unwrap();
     for mode in MODES {
         store(mode, &url, &table, 1).check().await.unwrap();
     }

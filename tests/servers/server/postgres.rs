@@ -1,7 +1,7 @@
 //! PostgreSQL.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -111,7 +111,12 @@ impl Postgres {
 
     /// Returns a URL of this server's, as it is reached through `address`.
     pub(crate) fn url(address: SocketAddr) -> String {
-        format!("postgres://postgres@{address}/postgres")
+        Self::url_of("postgres", address)
+    }
+
+    /// Returns a URL for a role of this name.
+    pub(crate) fn url_of(role: &str, address: SocketAddr) -> String {
+        format!("postgres://{role}@{address}/postgres")
     }
 
     /// Returns a connection of the test's own. Waits until the server accepts one.
@@ -152,6 +157,24 @@ pub(crate) fn shared_url() -> String {
     // A runtime cannot be started on a thread of another one.
     let server = SERVER.get_or_init(|| std::thread::spawn(start).join().unwrap());
     Postgres::url(server.address)
+}
+
+/// Returns the address of the server of [`shared_url`].
+pub(crate) fn shared_address() -> SocketAddr {
+    let config: tokio_postgres::Config = shared_url().parse().unwrap();
+    let [tokio_postgres::config::Host::Tcp(host)] = config.get_hosts() else {
+        panic!("HS_OAUTH_TEST_POSTGRES has to name one host")
+    };
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    (host.as_str(), port).to_socket_addrs().unwrap().next().unwrap()
+}
+
+/// Returns the URL of [`shared_url`] with another address in it.
+pub(crate) fn shared_url_through(address: SocketAddr) -> String {
+    let url = shared_url();
+    let (user, rest) = url.rsplit_once('@').expect("HS_OAUTH_TEST_POSTGRES has to name a user");
+    let (_, path) = rest.split_once('/').expect("HS_OAUTH_TEST_POSTGRES has to name a database");
+    format!("{user}@{address}/{path}")
 }
 
 /// Returns a name that no other table has.

@@ -23,7 +23,7 @@ impl Driver for Deadpool {
     type Connection = Object;
     type Row = tokio_postgres::Row;
 
-    fn size(&self) -> usize {
+    fn connections(&self) -> usize {
         self.pool.status().max_size
     }
 

@@ -30,7 +30,7 @@ impl Driver for Sqlx {
     type Connection = PoolConnection<Postgres>;
     type Row = PgRow;
 
-    fn size(&self) -> usize {
+    fn connections(&self) -> usize {
         self.pool.options().get_max_connections() as usize
     }
 
