@@ -20,12 +20,12 @@ pub(crate) trait Work: Send + Sync + 'static {
     /// Whether it may be done a second time when the connection was lost.
     const IS_READ: bool;
 
-    fn run(&self, line: &mut Line) -> impl Future<Output = Result<Self::Output, CallError>> + Send;
+    fn run(&self, line: &mut Line<'_>) -> impl Future<Output = Result<Self::Output, CallError>> + Send;
 }
 
 /// The connection, as one call uses it.
-pub(crate) struct Line {
-    connections: Arc<Connections>,
+pub(crate) struct Line<'a> {
+    connections: &'a Connections,
     connection: Connection,
     /// When the caller stops waiting. Nothing is sent after that.
     deadline: Instant,
@@ -50,11 +50,11 @@ pub(crate) async fn call<W: Work>(
     runtime.spawn(async move {
         let patience = deadline;
         let deadline = Instant::now() + patience;
-        let mut run = pin!(run(connections, deadline, patience, work));
+        let mut run = pin!(run(&connections, deadline, patience, work));
         let result = timeout_at(deadline, run.as_mut()).await;
         let is_over = result.is_ok();
         // The caller may have given up.
-        let _ = sender.send(result.unwrap_or_else(|_| Err(not_in_time().into())));
+        let _ = sender.send(result.unwrap_or_else(|_| Err(connections.why_not_in_time().into())));
         if !is_over {
             let _ = run.await;
         }
@@ -66,7 +66,7 @@ pub(crate) async fn call<W: Work>(
 }
 
 async fn run<W: Work>(
-    connections: Arc<Connections>,
+    connections: &Arc<Connections>,
     deadline: Instant,
     patience: Duration,
     work: W,
@@ -75,21 +75,21 @@ async fn run<W: Work>(
     let mut line = Line { connections, connection, deadline, patience };
     match work.run(&mut line).await {
         Err(error) if W::IS_READ && error.is_lost_connection() => {
-            line.connection = line.connections.open(deadline).await?;
+            line.connection = connections.open(deadline).await?;
             work.run(&mut line).await
         }
         result => result,
     }
 }
 
-impl Line {
+impl Line<'_> {
     /// Returns the ID that the server gave itself when it started, if it tells.
     pub(crate) fn run_id(&self) -> Option<&str> {
         self.connection.server.run_id()
     }
 
     pub(crate) fn connections(&self) -> &Connections {
-        &self.connections
+        self.connections
     }
 
     /// Returns when the caller stops waiting.
@@ -113,7 +113,7 @@ impl Line {
     }
 
     fn check_deadline(&self) -> Result<(), CallError> {
-        if Instant::now() < self.deadline { Ok(()) } else { Err(not_in_time().into()) }
+        if Instant::now() < self.deadline { Ok(()) } else { Err(self.connections.why_not_in_time().into()) }
     }
 
     fn answered<T>(
@@ -123,7 +123,7 @@ impl Line {
         let error = match answer {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => error.into(),
-            Err(_) => CallError::Store(not_in_time()),
+            Err(_) => CallError::Store(unavailable("Redis did not answer in time")),
         };
         let is_over = match &error {
             CallError::Redis(error) => needs_other_connection(error),
@@ -134,8 +134,4 @@ impl Line {
         }
         Err(error)
     }
-}
-
-fn not_in_time() -> StoreError {
-    unavailable("Redis did not answer in time")
 }

@@ -95,7 +95,7 @@ impl Connections {
             // A runtime that ends takes no new task.
             tokio::task::yield_now().await;
             if Instant::now() >= deadline {
-                return Err(self.last_error());
+                return Err(self.why_not_in_time());
             }
         }
     }
@@ -138,11 +138,12 @@ impl Connections {
         }
     }
 
-    /// Returns why there is no connection yet.
-    fn last_error(&self) -> StoreError {
+    /// Returns the error of a call whose deadline has come: why there is no connection, if there is none.
+    pub(crate) fn why_not_in_time(&self) -> StoreError {
         match &self.state.borrow().place {
             Place::Opening(_, Some(error)) | Place::Refused(error) => error.clone(),
-            _ => unavailable("no connection to Redis could be opened in time"),
+            Place::Opening(_, None) => unavailable("no connection to Redis could be opened in time"),
+            Place::Empty | Place::Open(_) => unavailable("Redis did not answer in time"),
         }
     }
 

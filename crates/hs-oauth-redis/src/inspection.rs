@@ -75,7 +75,7 @@ impl Work for Inspect {
     /// A second write does no harm.
     const IS_READ: bool = true;
 
-    async fn run(&self, line: &mut Line) -> Result<Inspection, CallError> {
+    async fn run(&self, line: &mut Line<'_>) -> Result<Inspection, CallError> {
         let server = Server::from_answers(line.query_all(&Server::commands()).await?)?;
         server.check(line.connections().accepts_no_append_only_file()).map_err(|unfit| unfit.error)?;
         script::PROBE.run(line, &self.key, &[]).await?;

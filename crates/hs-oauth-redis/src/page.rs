@@ -57,7 +57,7 @@ impl Work for ReadPage {
 
     const IS_READ: bool = true;
 
-    async fn run(&self, line: &mut Line) -> Result<Page, CallError> {
+    async fn run(&self, line: &mut Line<'_>) -> Result<Page, CallError> {
         let (accounts, next) = self.scan(line).await?;
         let mut entries = Vec::with_capacity(accounts.len());
         let accounts: Vec<Account> = accounts.into_iter().collect();
@@ -70,7 +70,7 @@ impl Work for ReadPage {
 
 impl ReadPage {
     /// Returns about as many accounts as the limit says, and where the others are.
-    async fn scan(&self, line: &mut Line) -> Result<(BTreeSet<Account>, Option<Place>), CallError> {
+    async fn scan(&self, line: &mut Line<'_>) -> Result<(BTreeSet<Account>, Option<Place>), CallError> {
         let run_id = line.run_id().ok_or_else(|| {
             refused("the Redis user may not run `INFO`, without which the store cannot read pages: see the README")
         })?;
@@ -102,7 +102,7 @@ impl ReadPage {
     /// Reads the records of these accounts. Leaves out those that have none.
     async fn read(
         &self,
-        line: &mut Line,
+        line: &mut Line<'_>,
         accounts: &[Account],
         entries: &mut Vec<Entry>,
     ) -> Result<(), CallError> {

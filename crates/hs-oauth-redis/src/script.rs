@@ -26,7 +26,7 @@ impl Script {
     /// Runs the script on the key. A server that does not have it yet, or no more, gets its code.
     pub(crate) async fn run(
         &self,
-        line: &mut Line,
+        line: &mut Line<'_>,
         key: &str,
         arguments: &[&[u8]],
     ) -> Result<Value, CallError> {

@@ -169,7 +169,7 @@ impl Work for Load {
 
     const IS_READ: bool = true;
 
-    async fn run(&self, line: &mut Line) -> Result<Option<Stored>, CallError> {
+    async fn run(&self, line: &mut Line<'_>) -> Result<Option<Stored>, CallError> {
         let mut command = redis::cmd("HMGET");
         command.arg(&self.key).arg(&reply::FIELDS);
         reply::stored(self.account, line.query(&command).await?)
@@ -189,7 +189,7 @@ impl Work for Swap {
     /// A second try would conflict with the first one.
     const IS_READ: bool = false;
 
-    async fn run(&self, line: &mut Line) -> Result<Swapped, CallError> {
+    async fn run(&self, line: &mut Line<'_>) -> Result<Swapped, CallError> {
         let answer = script::SWAP.run(line, &self.key, &[self.expected.as_bytes(), &self.record]).await?;
         match reply::bytes(answer)? {
             None => Ok(Swapped::Conflict),
@@ -209,7 +209,7 @@ impl Work for Remove {
     /// A second try would not find what the first one removed.
     const IS_READ: bool = false;
 
-    async fn run(&self, line: &mut Line) -> Result<bool, CallError> {
+    async fn run(&self, line: &mut Line<'_>) -> Result<bool, CallError> {
         match script::REMOVE.run(line, &self.key, &[self.expected.as_bytes()]).await? {
             Value::Int(removed) => Ok(removed == 1),
             _ => Err(unexpected_answer().into()),

@@ -298,13 +298,16 @@ async fn a_primary_that_becomes_a_replica_is_left() {
     let (server, other) = (Redis::start(), Redis::start());
     let relay = Relay::start(server.address());
     let store = store(&relay);
-    store.swap(ACCOUNT, None, &record(1)).await.unwrap();
+    let Swapped::Stored(version) = store.swap(ACCOUNT, None, &record(1)).await.unwrap() else { panic!() };
+    // Until it has the data of the new primary, it has its own.
+    other.process().freeze();
     server.run::<()>(&format!("REPLICAOF 127.0.0.1 {}", other.address().port()));
-    let error = store.swap(ACCOUNT, None, &record(2)).await.unwrap_err();
+    let error = store.swap(ACCOUNT, Some(version), &record(2)).await.unwrap_err();
     assert!(error.to_string().contains("replica"), "{error}");
     let error = store.load(ACCOUNT).await.unwrap_err();
     assert!(error.kind() == StoreErrorKind::Refused && error.to_string().contains("replica"), "{error}");
     // The address moves to the new primary.
+    other.process().thaw();
     relay.set_server(other.address());
     assert!(store.load(ACCOUNT).await.unwrap().is_none());
 }

@@ -92,7 +92,7 @@ async fn an_account_that_is_there_all_the_while_is_in_a_page_while_others_come_a
 /// Keys of other applications are looked at and left out. A page does not end with nothing for that.
 #[tokio::test]
 async fn accounts_are_found_among_many_keys_of_others() {
-    let server = Redis::with(&["appendfsync no"]);
+    let server = Redis::with(&["appendfsync no", "enable-debug-command local"]);
     let store = store(&server.url(), "tokens");
     server.run::<()>("DEBUG POPULATE 100000 other 10");
     for hub_id in 1..=10 {

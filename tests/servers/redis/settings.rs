@@ -1,5 +1,7 @@
 //! `check` and the first connection refuse a Redis that would lose tokens, and `inspect` warns of one that might. Each says why by name.
 
+use std::os::unix::fs::PermissionsExt;
+
 use hs_oauth_redis::{RedisStore, Warning, redis};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, contract};
 
@@ -11,7 +13,7 @@ const ACCOUNT: Account = Account::hub(62515);
 
 /// The least that a user may be allowed to do, as the README has it.
 const ACL: &str = "ACL SETUSER app on >pass ~tokens:* resetchannels \
-                   +hello +client|setinfo +info +cluster|info +hmget +hset +hget +hexists +hdel +time +evalsha +eval +scan";
+                   +hello +info +cluster|info +hmget +hset +hget +hexists +hdel +time +evalsha +eval +scan";
 
 fn store(server: &Redis) -> RedisStore {
     super::store(&server.url(), "tokens").deadline(DEADLINE)
@@ -99,6 +101,7 @@ async fn a_primary_whose_replicas_may_lag_gets_a_warning() {
     let _replica = server.replica();
     assert_eq!(warnings(&store(&server)).await, [Warning::ReplicasMayLag]);
     server.run::<()>("CONFIG SET min-replicas-to-write 1");
+    wait_until(|| server.info("replication").contains("min_slaves_good_slaves:1"));
     assert_eq!(warnings(&store(&server)).await, []);
 }
 
@@ -132,10 +135,10 @@ async fn a_redis_whose_memory_is_full_takes_no_writes() {
 /// So it is when the disk is full: a snapshot fails, and Redis takes no writes until one succeeds.
 #[tokio::test]
 async fn a_redis_that_cannot_save_takes_no_writes() {
-    let server = Redis::with(&["appendonly no", "save 3600 1"]);
+    let server = Redis::with(&["appendonly no", "save 3600 1", "enable-protected-configs local"]);
     let folder = server.folder().join("gone");
     std::fs::create_dir(&folder).unwrap();
-    std::os::unix::fs::chown(&folder, None, None).unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
     server.run::<()>(&format!("CONFIG SET dir {}", folder.display()));
     std::fs::remove_dir(&folder).unwrap();
     let store = store(&server).without_append_only_file();

@@ -12,11 +12,11 @@ if last and not string.match(last, '^[1-9]%d*$') then
   return redis.error_reply('VERSION is not a number')
 end
 -- Whatever was lost, the clock is past the versions that were given out before. Numbers are exact up to 2^53.
-local time = redis.call('TIME')
-local next = math.max((tonumber(last) or 0) + 1, tonumber(time[1]) * 1000000 + tonumber(time[2]))
-if next > 9007199254740992 then
+local number = tonumber(last) or 0
+if number >= 9007199254740992 then
   return redis.error_reply('VERSION is too great')
 end
-local version = string.format('%.0f', next)
+local time = redis.call('TIME')
+local version = string.format('%.0f', math.max(number + 1, tonumber(time[1]) * 1000000 + tonumber(time[2])))
 redis.call('HSET', KEYS[1], 'version', version, 'record', ARGV[2])
 return version
