@@ -25,6 +25,7 @@ mod environment;
 mod failure;
 mod folders;
 mod kept_secret;
+mod keyring;
 mod lines;
 mod online;
 mod output;

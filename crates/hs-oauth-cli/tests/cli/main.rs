@@ -14,6 +14,8 @@ mod exit_status;
 mod export;
 mod harness;
 mod introspect;
+#[cfg(target_os = "linux")]
+mod keyring;
 mod list;
 mod login;
 mod logout;
