@@ -3,7 +3,6 @@
 //! Each has a file in the profile's folder that only the user can read. If the system has a keyring, the secret is there, and the file
 //! says so. Otherwise it is in the file. Where it is does not change by itself: a keyring that cannot be reached is an error.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -63,6 +62,11 @@ impl KeptSecret {
         })
     }
 
+    /// Returns whether it is kept, without asking the keyring for it.
+    pub(crate) fn is_kept(self, profile: &Profile) -> Result<bool, Failure> {
+        Ok(self.read_place(profile)?.is_some())
+    }
+
     /// Reads it, if it is kept.
     pub(crate) fn read(self, profile: &Profile) -> Result<Option<String>, Failure> {
         match self.read_place(profile)? {
@@ -102,7 +106,8 @@ impl KeptSecret {
         if let Some(secret) = self.read(profile)? {
             return Ok(secret);
         }
-        let _lock = lock(profile.folder()).map_err(|error| self.failed("lock", profile.folder(), &error))?;
+        let _lock = private_file::lock(profile.folder())
+            .map_err(|error| self.failed("lock", profile.folder(), &error))?;
         if let Some(secret) = self.read(profile)? {
             return Ok(secret);
         }
@@ -136,16 +141,4 @@ impl KeptSecret {
 /// Waits for the keyring, which may ask the person for a password.
 fn wait_for_keyring<T>(ask: impl FnOnce() -> T) -> T {
     waiting::on("waiting for the system's keyring".to_owned(), ask)
-}
-
-/// Waits until no other process makes a secret in this folder. The lock ends with the file that is returned.
-fn lock(folder: &Path) -> io::Result<File> {
-    private_file::create_folder(folder)?;
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(folder.join(".lock"))?;
-    file.lock()?;
-    Ok(file)
 }
