@@ -41,7 +41,10 @@ impl Person {
     fn start(&self, arguments: &[&str]) -> Result<Child, BoxError> {
         let script = self.home.path().join("browser");
         let opened = self.opened().display().to_string();
-        fs::write(&script, format!("#!/bin/sh\nprintf %s \"$1\" > '{opened}.new' && mv '{opened}.new' '{opened}'\n"))?;
+        fs::write(
+            &script,
+            format!("#!/bin/sh\nprintf %s \"$1\" > '{opened}.new' && mv '{opened}.new' '{opened}'\n"),
+        )?;
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
         let settings = self.hubspot.settings();
         let mut command = Command::new(&*PROGRAM);
