@@ -38,6 +38,9 @@ from standard input, without spaces around it; on a terminal it prompts for the 
 are read with `-`, each is one line, in this order: the client secret, then the code, callback or
 token, then the code verifier.
 
+What `login` keeps is encrypted, with a key in the system's keyring where there is one. With
+HS_OAUTH_KEYRING=off, secrets are kept in files that only you can read.
+
 Exit status:
   0  done; also when introspect says that a token is inactive
   2  usage: a wrong flag, a missing setting or an invalid value; nothing was sent

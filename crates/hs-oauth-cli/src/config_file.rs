@@ -122,13 +122,14 @@ fn set(table: &mut dyn TableLike, key: &str, mut new: Value) {
 /// Changes the file, and returns its path. The new file replaces the old one in one step.
 fn change(edit: impl FnOnce(&mut DocumentMut) -> Result<(), &'static str>) -> Result<PathBuf, Failure> {
     let path = folders::config_file()?;
+    let not_written = |error| Failure::Other(format!("could not write {}: {error}", path.display()));
+    let _lock = path.parent().map(private_file::lock).transpose().map_err(not_written)?;
     let text = read_text(&path)?;
     let mut document: DocumentMut = text
         .parse()
         .map_err(|error: toml_edit::TomlError| invalid(&path, &text, error.message(), error.span()))?;
     edit(&mut document).map_err(|problem| invalid(&path, &text, problem, None))?;
-    private_file::replace(&path, &document.to_string())
-        .map_err(|error| Failure::Other(format!("could not write {}: {error}", path.display())))?;
+    private_file::replace(&path, &document.to_string()).map_err(not_written)?;
     Ok(path)
 }
 

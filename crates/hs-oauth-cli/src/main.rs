@@ -26,6 +26,7 @@ mod failure;
 mod folders;
 mod import;
 mod kept_secret;
+mod keyring;
 mod lines;
 mod online;
 mod output;

@@ -163,7 +163,7 @@ pub(crate) fn hs_oauth(arguments: &[&str]) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hs-oauth"));
     command.args(arguments).env_clear().env("TMPDIR", &folder).current_dir(&folder);
     // Nothing is kept there, so that runs know nothing of each other and of the person who runs the tests.
-    command.env("HOME", new_folder());
+    command.env("HOME", new_folder()).env("HS_OAUTH_KEYRING", "off");
     Run { command, stdin: String::new(), folder }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hs_oauth_emulator::{Fault, Target};
 use pty_process::blocking::{Command, Pty, open};
+use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::emulated::{Emulated, HUB, LONG};
 use crate::harness::Run;
@@ -49,6 +50,13 @@ impl Terminal {
                 Ok(bytes) => self.shown.push_str(&String::from_utf8_lossy(&bytes)),
                 Err(_) => panic!("not seen: {text}\n{}", self.shown),
             }
+        }
+    }
+
+    /// Waits until the terminal does not show any more what is typed.
+    fn wait_until_hidden(&self) {
+        while tcgetattr(&self.input).unwrap().local_modes.contains(LocalModes::ECHO) {
+            std::thread::yield_now();
         }
     }
 
@@ -129,6 +137,7 @@ fn a_secret_is_not_shown_while_it_is_typed() {
     let home = Emulated::connected();
     let mut terminal = Terminal::start(home.hs_oauth(&["introspect", "--type=refresh", "-"]));
     terminal.see("refresh token (not shown): ");
+    terminal.wait_until_hidden();
     terminal.type_in(" na1-CANARY  \n");
     let (status, shown) = terminal.end();
     assert!(status == 0 && shown.contains("active  false") && !shown.contains("CANARY"), "{shown}");
