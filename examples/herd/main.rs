@@ -17,6 +17,8 @@ mod options;
 mod progress;
 mod result;
 
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<ExitCode, BoxError> {
+    // A chart that cannot be written is better known before the run.
+    let chart = options.chart.as_deref().map(File::create).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let folder = tempfile::Builder::new().prefix("hs-oauth-herd-").tempdir()?;
     let store = folder.path().join("tokens");
@@ -68,10 +72,11 @@ fn run(options: &Options) -> Result<ExitCode, BoxError> {
     fleet.stop(timing.lease + Duration::from_secs(10), || journal.read(&hubspot))?;
 
     let audit = runtime.block_on(Audit::run(&store, &client, &options.hubs()))?;
-    if let Some(file) = &options.chart {
-        std::fs::write(file, Chart { options, started, fleet: &fleet, journal: &journal }.svg())?;
-    }
     let result = RunResult { options, timing, fleet: &fleet, journal: &journal, audit: &audit };
+    if let Some(mut file) = chart {
+        let chart = Chart { options, started, fleet: &fleet, journal: &journal, verdict: result.verdict() };
+        file.write_all(chart.svg().as_bytes())?;
+    }
     print_line(result.json()?);
     let violations = result.violations();
     violations.iter().for_each(|violation| print_progress(format_args!("not as promised: {violation}")));
