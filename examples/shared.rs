@@ -268,3 +268,7 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../crates/hs-oauth-async/src/guide/test.md")]
 struct TestGuide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../crates/hs-oauth-async/src/guide/migrate.md")]
+struct MigrateGuide;

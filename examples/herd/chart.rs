@@ -1,13 +1,13 @@
-//! A chart of bearers and renewals over time, as SVG.
+//! A chart of bearers and renewals over time with the verdict, as SVG for light and dark pages.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use hs_oauth_async::Timestamp;
 
 use crate::fleet::Fleet;
 use crate::journal::JournalReader;
 use crate::options::Options;
+use crate::result::Verdict;
 
 /// What the chart shows.
 pub(crate) struct Chart<'a> {
@@ -15,14 +15,16 @@ pub(crate) struct Chart<'a> {
     pub(crate) started: Timestamp,
     pub(crate) fleet: &'a Fleet,
     pub(crate) journal: &'a JournalReader,
+    pub(crate) verdict: Verdict,
 }
 
 /// One of the two panels, which share their time axis.
 struct Panel {
     top: f64,
     name: &'static str,
-    color: &'static str,
-    /// The events per second in each slot of time.
+    /// The class of its bars and of its name.
+    class: &'static str,
+    /// The events per second in each bin of time.
     rates: Vec<f64>,
 }
 
@@ -35,10 +37,38 @@ const GAP: f64 = 44.0;
 const BOTTOM: f64 = TOP + PANEL + GAP + PANEL;
 const HEIGHT: f64 = BOTTOM + 56.0;
 
-const BEARERS: &str = "#2f6db3";
-const RENEWALS: &str = "#2e8b57";
-const KILLS: &str = "#c8322b";
 const MAX_LINES: usize = 60;
+/// The most bars of a panel: a bar is at least a pixel wide.
+const MAX_BINS: u32 = 850;
+
+/// The colours, on a light and on a dark page.
+const STYLE: &str = "\
+<style>
+text { fill: #444 }
+.page { fill: #fff }
+.title { fill: #1d1d1d }
+.grid { stroke: #e4e4e4 }
+.axis { stroke: #888 }
+.bearers { fill: #2f6db3 }
+.renewals { fill: #2e8b57 }
+.kills { fill: #c8322b }
+.kill { stroke: #c8322b }
+.kept { fill: #1a7f37 }
+.broken { fill: #c8322b }
+@media (prefers-color-scheme: dark) {
+text { fill: #b4bcc6 }
+.page { fill: #0d1117 }
+.title { fill: #f0f3f6 }
+.grid { stroke: #262c36 }
+.axis { stroke: #6e7681 }
+.bearers { fill: #58a6ff }
+.renewals { fill: #3fb950 }
+.kills { fill: #ff7b72 }
+.kill { stroke: #ff7b72 }
+.kept { fill: #3fb950 }
+.broken { fill: #ff7b72 }
+}
+</style>";
 
 impl Chart<'_> {
     /// Returns the chart as the text of an SVG file.
@@ -46,19 +76,21 @@ impl Chart<'_> {
         let bearers = self.fleet.bearer_counts().iter().map(|(at, count)| (*at, *count));
         let renewals = self.journal.renewal_times().iter().map(|at| (*at, 1));
         let panels = [
-            Panel { top: TOP, name: "bearers per second", color: BEARERS, rates: self.rates(bearers) },
+            Panel { top: TOP, name: "bearers per second", class: "bearers", rates: self.rates(bearers) },
             Panel {
                 top: TOP + PANEL + GAP,
                 name: "renewals per second",
-                color: RENEWALS,
+                class: "renewals",
                 rates: self.rates(renewals),
             },
         ];
         let mut svg = format!(
-            r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" font-family="system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="13" fill="#444">
-<title>A herd of processes that share tokens</title>
-<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>
-"##
+            r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" font-family="system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="13">
+<title>A herd of processes that share tokens: {}</title>
+{STYLE}
+<rect class="page" width="{WIDTH}" height="{HEIGHT}"/>
+"##,
+            self.verdict
         );
         self.heading(&mut svg);
         for panel in &panels {
@@ -74,15 +106,18 @@ impl Chart<'_> {
         let rotation = format!("{rotation:?}").to_lowercase();
         let _ = writeln!(
             svg,
-            r##"<text x="{LEFT}" y="32" font-size="19" font-weight="600" fill="#1d1d1d">{processes} processes share the tokens of {accounts} accounts</text>
-<text x="{LEFT}" y="54">{tasks} tasks in each process; access tokens live {token_lifetime} s; refresh tokens: {rotation}</text>"##
+            r##"<text class="title" x="{LEFT}" y="32" font-size="19" font-weight="600">{processes} processes share the tokens of {accounts} accounts</text>
+<text x="{LEFT}" y="54">{tasks} tasks in each process; access tokens live {token_lifetime} s; refresh tokens: {rotation}</text>
+<text class="{}" x="{RIGHT}" y="32" font-size="17" font-weight="600" text-anchor="end">{}</text>"##,
+            if self.verdict.is_as_promised { "kept" } else { "broken" },
+            self.verdict
         );
         let kills = self.fleet.kills().len();
         if kills > 0 {
             let (from, to, middle) = (RIGHT - 148.0, RIGHT - 136.0, RIGHT - 142.0);
             let _ = writeln!(
                 svg,
-                r##"<path d="M{from} 44h12L{middle} 54z" fill="{KILLS}"/><text x="{}" y="54" fill="{KILLS}">{kills} processes killed</text>"##,
+                r##"<path class="kills" d="M{from} 44h12L{middle} 54z"/><text class="kills" x="{}" y="54">{kills} processes killed</text>"##,
                 to + 6.0
             );
         }
@@ -96,7 +131,7 @@ impl Chart<'_> {
             for Panel { top, .. } in panels {
                 let _ = writeln!(
                     svg,
-                    r##"<path d="M{:.1} {}h8L{x:.1} {}z" fill="{KILLS}"/><path d="M{x:.1} {}v{PANEL}" stroke="{KILLS}" stroke-opacity="{opacity}" stroke-dasharray="2 3"/>"##,
+                    r##"<path class="kills" d="M{:.1} {}h8L{x:.1} {}z"/><path class="kill" d="M{x:.1} {}v{PANEL}" stroke-opacity="{opacity}" stroke-dasharray="2 3"/>"##,
                     x - 4.0,
                     top - 8.0,
                     top - 1.0,
@@ -113,7 +148,7 @@ impl Chart<'_> {
         for second in (0..=seconds).filter(|second| second % step == 0) {
             let x = LEFT + (RIGHT - LEFT) * f64::from(second) / f64::from(seconds);
             for Panel { top, .. } in panels {
-                let _ = writeln!(svg, r##"<path d="M{x:.1} {}v5" stroke="#888"/>"##, top + PANEL);
+                let _ = writeln!(svg, r##"<path class="axis" d="M{x:.1} {}v5"/>"##, top + PANEL);
             }
             let y = BOTTOM + 20.0;
             let _ = writeln!(svg, r##"<text x="{x:.1}" y="{y}" text-anchor="middle">{second}</text>"##);
@@ -123,18 +158,23 @@ impl Chart<'_> {
             writeln!(svg, r##"<text x="{x}" y="{y}" text-anchor="middle">seconds since the start</text>"##);
     }
 
-    /// Returns the events per second in each slot. A slot is half a second, or a hundredth of a run longer than 50 seconds.
+    /// Returns the events per second in each bin. A bin is a second, or as many whole seconds as a long run needs.
     fn rates(&self, events: impl Iterator<Item = (Timestamp, u64)>) -> Vec<f64> {
-        let slots = (self.options.seconds * 2).min(100);
-        let slot = self.options.run_time() / slots;
-        let mut rates = vec![0.0; usize::try_from(slots).unwrap_or(0)];
+        let bin = self.bin();
+        let bins = self.options.seconds.div_ceil(bin);
+        let mut rates = vec![0.0; usize::try_from(bins).unwrap_or(0)];
         for (at, count) in events {
-            let index = at.since(self.started).as_millis() / slot.max(Duration::from_millis(1)).as_millis();
+            let index = at.since(self.started).as_secs() / u64::from(bin);
             if let Some(rate) = usize::try_from(index).ok().and_then(|index| rates.get_mut(index)) {
-                *rate += f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / slot.as_secs_f64();
+                *rate += f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / f64::from(bin);
             }
         }
         rates
+    }
+
+    /// Returns the length of a bin, in seconds.
+    fn bin(&self) -> u32 {
+        self.options.seconds.div_ceil(MAX_BINS).max(1)
     }
 
     /// Returns the position of a moment on the time axis.
@@ -146,16 +186,16 @@ impl Chart<'_> {
 
 impl Panel {
     fn draw(&self, svg: &mut String) {
-        let Self { top, name, color, rates } = self;
+        let Self { top, name, class, rates } = self;
         let (step, lines) = scale(rates.iter().copied().fold(0.0, f64::max));
         let bottom = top + PANEL;
         for line in 0..=lines {
             let y = bottom - PANEL * f64::from(line) / f64::from(lines);
             let value = grouped(step * u64::from(line));
-            let stroke = if line == 0 { "#888" } else { "#e4e4e4" };
+            let stroke = if line == 0 { "axis" } else { "grid" };
             let _ = writeln!(
                 svg,
-                r##"<path d="M{LEFT} {y:.1}H{RIGHT}" stroke="{stroke}"/><text x="{}" y="{:.1}" text-anchor="end">{value}</text>"##,
+                r##"<path class="{stroke}" d="M{LEFT} {y:.1}H{RIGHT}"/><text x="{}" y="{:.1}" text-anchor="end">{value}</text>"##,
                 LEFT - 8.0,
                 y + 4.5
             );
@@ -168,7 +208,7 @@ impl Panel {
             let (y, bar) = (bottom - height, width * 0.82);
             let _ = writeln!(
                 svg,
-                r##"<rect x="{:.1}" y="{y:.1}" width="{bar:.1}" height="{height:.1}" fill="{color}"/>"##,
+                r##"<rect class="{class}" x="{:.1}" y="{y:.1}" width="{bar:.1}" height="{height:.1}"/>"##,
                 x + width * 0.09
             );
             x += width;
@@ -176,7 +216,7 @@ impl Panel {
         let middle = top + PANEL / 2.0;
         let _ = writeln!(
             svg,
-            r##"<text transform="translate(20 {middle}) rotate(-90)" text-anchor="middle" font-weight="600" fill="{color}">{name}</text>"##
+            r##"<text class="{class}" transform="translate(20 {middle}) rotate(-90)" text-anchor="middle" font-weight="600">{name}</text>"##
         );
     }
 }

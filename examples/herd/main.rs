@@ -28,6 +28,8 @@ mod result;
 mod store;
 mod store_tasks;
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
@@ -67,6 +69,8 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<ExitCode, BoxError> {
+    // A chart that cannot be written is better known before the run.
+    let chart = options.chart.as_deref().map(File::create).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let folder = tempfile::Builder::new().prefix("hs-oauth-herd-").tempdir()?;
     let histories = options.history.is_some().then(|| folder.path().join("histories"));
@@ -90,15 +94,16 @@ fn run(options: &Options) -> Result<ExitCode, BoxError> {
     fleet.stop(timing.lease + Duration::from_secs(10), || journal.read(&hubspot))?;
 
     let audit = runtime.block_on(Audit::run(&store, address.folder(), &client, &options.hubs()))?;
-    if let Some(file) = &options.chart {
-        std::fs::write(file, Chart { options, started, fleet: &fleet, journal: &journal }.svg())?;
-    }
     let history_violation = match (&options.history, histories) {
         (Some(file), Some(histories)) => check_history(file, &histories, fleet.last_number())?,
         _ => None,
     };
     let result =
         RunResult { options, timing, fleet: &fleet, journal: &journal, audit: &audit, history_violation };
+    if let Some(mut file) = chart {
+        let chart = Chart { options, started, fleet: &fleet, journal: &journal, verdict: result.verdict() };
+        file.write_all(chart.svg().as_bytes())?;
+    }
     print_line(result.json()?);
     let violations = result.violations();
     violations.iter().for_each(|violation| print_progress(format_args!("not as promised: {violation}")));

@@ -44,7 +44,35 @@ struct ResultLine {
     longest_store_ms: u128,
 }
 
+/// What a run comes to, in three numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Verdict {
+    pub(crate) rejected_bearers: u64,
+    pub(crate) lost_accounts: usize,
+    pub(crate) duplicate_renewals: usize,
+    /// Whether the numbers are as promised: 0, or explained by a process that was killed.
+    pub(crate) is_as_promised: bool,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rejected_bearers, lost_accounts, duplicate_renewals, .. } = self;
+        let duplicates = if *duplicate_renewals == 1 { "duplicate" } else { "duplicates" };
+        write!(f, "{rejected_bearers} rejected · {lost_accounts} lost · {duplicate_renewals} {duplicates}")
+    }
+}
+
 impl RunResult<'_> {
+    /// Returns the three numbers that count.
+    pub(crate) fn verdict(&self) -> Verdict {
+        Verdict {
+            rejected_bearers: self.journal.rejected_bearers(),
+            lost_accounts: self.lost_accounts().len(),
+            duplicate_renewals: self.journal.duplicates().len(),
+            is_as_promised: self.violations().is_empty(),
+        }
+    }
+
     /// Returns the result as one line of JSON.
     pub(crate) fn json(&self) -> serde_json::Result<String> {
         let totals = self.fleet.totals();

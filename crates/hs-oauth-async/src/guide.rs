@@ -59,11 +59,14 @@ pub mod fleet {}
 /// [`http_builder`](crate::http_builder).
 pub mod operate {}
 
-#[doc = include_str!("guide/migrate.md")]
+// Its code needs the emulator, which is no dependency of this crate. The package of the examples compiles it.
+#[cfg_attr(not(doctest), doc = include_str!("guide/migrate.md"))]
+#[cfg_attr(doctest, doc = "How to leave `v1`.")]
 ///
 /// # The items of this guide
 ///
-/// [`ApiVersion`](crate::ApiVersion), [`AppBuilder::with_version`](crate::AppBuilder::with_version), [`App::from_env`](crate::App::from_env).
+/// [`ApiVersion`](crate::ApiVersion), [`AppBuilder::with_version`](crate::AppBuilder::with_version), [`App::from_env`](crate::App::from_env),
+/// [`TokenManager::install_refresh_token`](crate::TokenManager::install_refresh_token).
 pub mod migrate {}
 
 // The emulator, which this code needs, is no dependency of this crate. The package of the examples compiles it.

@@ -18,7 +18,6 @@ fn in_session(home: &Emulated, arguments: &[&str]) -> Outcome {
 }
 
 #[test]
-#[ignore = "needs dbus-run-session and gnome-keyring-daemon: .ci/run installs them"]
 fn the_key_of_the_tokens_is_in_the_keyring_if_there_is_one_and_nowhere_else() {
     let home = Emulated::new();
     assert_eq!(in_session(&home, &["login", "--no-browser", "--scope=oauth", "--timeout=0s"]).status, 5);

@@ -17,6 +17,7 @@ mod harness;
 mod import;
 mod introspect;
 #[cfg(target_os = "linux")]
+#[cfg(feature = "test-keyring")]
 mod keyring;
 mod list;
 #[cfg(unix)]
