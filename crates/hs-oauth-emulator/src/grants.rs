@@ -68,9 +68,16 @@ pub(crate) enum AccessTokenStatus<'a> {
 
 impl Grants {
     pub(crate) fn new(settings: &Settings) -> Self {
+        let mut hubs = Hubs::default();
+        hubs.insert(settings.hub_id, settings.hub_domain.clone());
+        hubs.set_lacking_scopes(settings.hub_id, settings.hub_lacks.clone());
+        for hub in &settings.more_hubs {
+            hubs.insert(hub.hub_id, hub.hub_domain.clone());
+            hubs.set_lacking_scopes(hub.hub_id, hub.lacks.clone());
+        }
         Self {
             access_token_lifetime: settings.access_token_lifetime.max(1),
-            hubs: Hubs::new(settings.hub_id, settings.hub_domain.clone()),
+            hubs,
             codes: Codes::new(settings.code_lifetime),
             grants: BTreeMap::new(),
             last_grant: 0,

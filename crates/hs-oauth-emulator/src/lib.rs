@@ -83,7 +83,7 @@ pub use registered_scopes::RegisteredScopes;
 pub use routes::MAX_BODY_SIZE;
 #[cfg(feature = "server")]
 pub use server::{LogFormat, Server, ServerBuilder};
-pub use settings::{Permissions, Rotation, Settings, User};
+pub use settings::{HubSettings, Permissions, Rotation, Settings, User};
 pub use state::SERVED_VERSIONS;
 pub use webhook::Webhook;
 

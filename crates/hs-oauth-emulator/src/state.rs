@@ -34,9 +34,9 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Returns a state with one account, no grants, no faults and an empty journal.
+    /// Returns a state with the accounts of the settings, no grants, no faults and an empty journal.
     pub(crate) fn new(settings: Settings) -> Self {
-        Self {
+        let mut state = Self {
             grants: Grants::new(&settings),
             token_generator: TokenGenerator::new(settings.seed),
             tickets: Tickets::default(),
@@ -49,7 +49,9 @@ impl State {
             removed_versions: Vec::new(),
             clock_advance: Duration::ZERO,
             settings,
-        }
+        };
+        state.set_removed_versions(state.settings.removed_versions.clone());
+        state
     }
 
     /// Returns the time by the emulator's clock, when it is `now` by the caller's.
