@@ -29,6 +29,8 @@ pub(crate) struct State {
     pub(crate) rotation: Rotation,
     pub(crate) permissions: Permissions,
     pub(crate) removed_versions: Vec<&'static str>,
+    /// How often something was changed by another request than one to HubSpot. It goes on after a reset.
+    pub(crate) changes: u64,
     /// How far the emulator's clock is ahead of its caller's.
     pub(crate) clock_advance: Duration,
 }
@@ -47,6 +49,7 @@ impl State {
             rotation: settings.rotation,
             permissions: settings.user.permissions,
             removed_versions: Vec::new(),
+            changes: 0,
             clock_advance: Duration::ZERO,
             settings,
         };
@@ -74,6 +77,8 @@ impl State {
     pub(crate) fn reset(&mut self) {
         let mut fresh = Self::new(self.settings.clone());
         std::mem::swap(&mut fresh.token_generator, &mut self.token_generator);
+        fresh.changes = self.changes + 1;
+        fresh.journal.go_on_after(&self.journal);
         *self = fresh;
     }
 }

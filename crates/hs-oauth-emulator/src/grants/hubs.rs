@@ -90,7 +90,7 @@ impl Hubs {
     }
 
     /// Returns the ids of all grants of an account.
-    pub(super) fn grants_of(&self, hub_id: i64) -> impl Iterator<Item = u64> {
+    pub(super) fn grants_of(&self, hub_id: i64) -> impl DoubleEndedIterator<Item = u64> {
         self.all.get(&hub_id).into_iter().flat_map(|hub| hub.grants.iter().copied())
     }
 }
