@@ -8,6 +8,8 @@ pub(crate) mod redirect_target;
 mod scope_descriptions;
 pub(crate) mod tickets;
 
+use std::time::Duration;
+
 use authorization_request::{AuthorizationError, AuthorizationPath, AuthorizationRequest};
 use hs_oauth_core::{Scope, Scopes, Timestamp};
 use http::{Method, Request, Response, StatusCode};
@@ -46,11 +48,11 @@ fn show_page(
         let Some(authorization) = state.tickets.get(now, &ticket) else {
             return error_page(StatusCode::BAD_REQUEST, CLOSED);
         };
-        let offer = Offer::new(&state.grants, authorization.hub_id, &filter);
+        let offer = Offer::new(&state.grants, state.settings.hub_id, authorization.hub_id, &filter);
         let html = page::consent_page(&state.settings, authorization, &offer, request.uri().path(), &ticket);
         return responses::page(StatusCode::OK, html);
     }
-    let authorization = match AuthorizationRequest::from_query(&state.settings, path, query) {
+    let authorization = match AuthorizationRequest::from_request(&state.settings, path, request) {
         Ok(authorization) => authorization,
         Err(AuthorizationError::Page(message)) => return error_page(StatusCode::BAD_REQUEST, &message),
         Err(AuthorizationError::Scopes(mismatch)) => {
@@ -63,7 +65,7 @@ fn show_page(
     if let Err(refusal) = Refusal::check_user(state) {
         return refusal.to_response(state);
     }
-    let offer = Offer::new(&state.grants, authorization.hub_id, "");
+    let offer = Offer::new(&state.grants, state.settings.hub_id, authorization.hub_id, "");
     let Some((first, _)) = offer.hubs.first() else {
         return error_page(StatusCode::BAD_REQUEST, NO_SUCH_ACCOUNT);
     };
@@ -76,7 +78,15 @@ fn show_page(
         let can_choose = authorization.hub_id.is_none() && state.grants.hub(preferred).is_some();
         let hub_id = if can_choose { preferred } else { *first };
         let optional = authorization.optional_scopes.clone();
-        return issue_code(state, now, StatusCode::FOUND, authorization, hub_id, optional);
+        return issue_code(
+            state,
+            now,
+            StatusCode::FOUND,
+            authorization,
+            hub_id,
+            optional,
+            Outcome::Connected,
+        );
     }
     let ticket = state.token_generator.ticket();
     let html = page::consent_page(&state.settings, &authorization, &offer, request.uri().path(), &ticket);
@@ -109,23 +119,26 @@ fn submit_decision(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>
     let Some(authorization) = field("ticket").and_then(|ticket| state.tickets.take(now, ticket)) else {
         return error_page(StatusCode::BAD_REQUEST, CLOSED);
     };
-    match field("decision") {
-        Some("connect") => {}
-        Some("cancel") => {
+    let outcome = match field("decision") {
+        Some("connect") => Outcome::Connected,
+        Some("expired_code") => Outcome::ExpiredCode,
+        Some("wrong_state") => Outcome::WrongState,
+        Some("fewer_scopes") => Outcome::FewerScopes,
+        Some("cancel" | "deny") => {
             let target = &authorization.redirect_target;
             return redirect_error(StatusCode::SEE_OTHER, target, "access_denied", "the user said no");
         }
         _ => {
             return error_page(StatusCode::BAD_REQUEST, "The form says neither Connect nor Cancel.");
         }
-    }
+    };
     let Some(hub_id) = chosen_hub(state, authorization.hub_id, field("hub_id")) else {
         return error_page(StatusCode::BAD_REQUEST, NO_SUCH_ACCOUNT);
     };
     let is_checked =
         |scope: &&Scope| (form.iter()).any(|pair| pair.0 == "optional_scope" && pair.1 == scope.as_str());
     let optional = authorization.optional_scopes.iter().filter(is_checked).cloned().collect();
-    issue_code(state, now, StatusCode::SEE_OTHER, authorization, hub_id, optional)
+    issue_code(state, now, StatusCode::SEE_OTHER, authorization, hub_id, optional, outcome)
 }
 
 /// Returns the account that the form chooses. It need not name the account if there is only one to choose from: `only`, which
@@ -143,6 +156,18 @@ pub(crate) fn chosen_hub(state: &State, only: Option<i64>, field: Option<&str>) 
     state.grants.hub(hub_id).map(|_| hub_id)
 }
 
+/// What comes of a consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Connected,
+    /// The code is expired already.
+    ExpiredCode,
+    /// The app gets another state than it sent.
+    WrongState,
+    /// Only the first scope is granted.
+    FewerScopes,
+}
+
 /// Issues a code for what the user consented to, and redirects the browser to the app with it. Of the optional scopes, those that the
 /// account cannot grant are left out.
 fn issue_code(
@@ -152,16 +177,26 @@ fn issue_code(
     authorization: AuthorizationRequest,
     hub_id: i64,
     optional_scopes: Scopes,
+    outcome: Outcome,
 ) -> Response<Vec<u8>> {
     if let Err(refusal) = Refusal::check(state, hub_id, &authorization.scopes) {
         return refusal.to_response(state);
     }
-    let AuthorizationRequest { client_id, redirect_target: target, code_challenge, mut scopes, .. } =
+    let AuthorizationRequest { client_id, redirect_target: mut target, code_challenge, mut scopes, .. } =
         authorization;
     scopes.extend(state.grants.split_by_account(hub_id, &optional_scopes).0);
+    let mut issued_at = now;
+    match outcome {
+        Outcome::Connected => {}
+        Outcome::ExpiredCode => {
+            issued_at = now.minus(Duration::from_secs(state.settings.code_lifetime.into()))
+        }
+        Outcome::WrongState => target = target.with_wrong_state(),
+        Outcome::FewerScopes => scopes = scopes.into_iter().take(1).collect(),
+    }
     let consent =
         Consent { client_id, hub_id, scopes, redirect_uri: target.redirect_uri.clone(), code_challenge };
-    let code = state.grants.issue_code(&mut state.token_generator, now, consent);
+    let code = state.grants.issue_code(&mut state.token_generator, issued_at, consent);
     redirect(status, &target, &[("code", code.expose())])
 }
 
@@ -231,7 +266,7 @@ mod tests {
         for shown in [
             "<html lang=\"en\">",
             "<title>Connect Tom &amp; &lt;b&gt;Jerry&lt;/b&gt;</title>",
-            "<h1>Connect Tom &amp; &lt;b&gt;Jerry&lt;/b&gt; to your account?</h1>",
+            "<h1>Connect <bdi>Tom &amp; &lt;b&gt;Jerry&lt;/b&gt;</bdi> to your account?</h1>",
             "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
             "62515",
             "demo.example.com",
@@ -253,7 +288,7 @@ mod tests {
     #[test]
     fn every_page_forbids_scripts_frames_and_caches() {
         let mut harness = Harness::new();
-        for path in [&format!("{PATH}&scope=oauth"), "/oauth/authorize", "/"] {
+        for path in [&format!("{PATH}&scope=oauth"), "/oauth/authorize", "/callback?code=x"] {
             let response = harness.get(path);
             let policy = response.headers()["content-security-policy"].to_str().unwrap();
             let page = html(&response);
@@ -295,7 +330,9 @@ mod tests {
         let mut harness = Harness::new();
         harness.emulator.add_hub(7, "seven.example");
         let page = html(&harness.get(&format!("{PATH}&scope=oauth")));
-        assert!(page.contains("type=\"radio\" name=\"hub_id\" value=\"7\""), "{page}");
+        assert!(page.contains("type=\"radio\" name=\"hub_id\" value=\"7\" required"), "{page}");
+        // The account of the settings.
+        assert!(page.contains("name=\"hub_id\" value=\"62515\" checked required"), "{page}");
         assert_eq!(granted(&mut harness, "&scope=oauth", "decision=connect&hub_id=7"), r#"7 ["oauth"]"#);
 
         for form in ["decision=connect", "decision=connect&hub_id=8", "decision=connect&hub_id=x"] {
@@ -465,6 +502,46 @@ mod tests {
         assert_eq!(visits::during(auto), 10);
     }
 
+    /// RFC 6749 §4.1.2, §4.1.2.1 and §10.12: what an app has to cope with.
+    #[test]
+    fn the_page_offers_outcomes_that_an_app_has_to_cope_with() {
+        let mut harness = Harness::new();
+        let query = "&scope=oauth%20tickets&optional_scope=files&state=s";
+        let decide = |harness: &mut Harness, decision: &str| {
+            let ticket = ticket(harness, &format!("{PATH}{query}"));
+            let form = format!("ticket={ticket}&decision={decision}&optional_scope=files");
+            location(&harness.post("/oauth/authorize", &form)).to_owned()
+        };
+        let denied = decide(&mut harness, "deny");
+        assert!(denied.contains("error=access_denied") && denied.ends_with("&state=s"), "{denied}");
+        assert!(decide(&mut harness, "wrong_state").ends_with("&state=s-wrong"));
+        for (decision, expected) in [("expired_code", "EXPIRED_AUTH_CODE"), ("fewer_scopes", "[\"oauth\"]")] {
+            let callback = decide(&mut harness, decision);
+            let code = callback.split_once("?code=").unwrap().1.strip_suffix("&state=s").unwrap();
+            let form = format!(
+                "grant_type=authorization_code&client_id=a1b2c3d4-e5f6-7890-abcd-ef1234567890\
+                 &client_secret=0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0&code={code}\
+                 &redirect_uri=http%3A%2F%2Flocalhost%3A3000%2Foauth%2Fcallback"
+            );
+            let response = harness.post("/oauth/2026-09/token", &form);
+            assert!(String::from_utf8_lossy(response.body()).contains(expected), "{response:?}");
+        }
+    }
+
+    #[test]
+    fn the_account_of_the_settings_is_preselected_even_behind_the_first_ten() {
+        let mut harness = Harness::new();
+        (1..=20)
+            .for_each(|hub_id| assert!(harness.emulator.add_hub(hub_id, format!("shop-{hub_id}.example"))));
+        let path = format!("{PATH}&scope=oauth");
+        let page = html(&harness.get(&path));
+        assert_eq!(page.matches("type=\"radio\" name=\"hub_id\"").count(), 10);
+        assert!(page.contains("value=\"1\" required") && page.contains("value=\"62515\" checked"), "{page}");
+        harness.emulator.delete_hub(62515);
+        let page = html(&harness.get(&path));
+        assert!(page.contains("value=\"1\" checked") && page.contains("value=\"10\" required"), "{page}");
+    }
+
     #[test]
     fn a_page_with_more_than_ten_accounts_has_a_filter() {
         let mut harness = Harness::new();
@@ -480,7 +557,7 @@ mod tests {
         harness.emulator.add_hub(700_000, "last.example");
         let page = html(&harness.get(&path));
         assert_eq!(shown(&page), 10);
-        assert!(page.contains("The first 10 of 12 accounts.") && !page.contains("last.example"), "{page}");
+        assert!(page.contains(">10 of 12 accounts.") && !page.contains("last.example"), "{page}");
         let (_, rest) = page.split_once("name=\"ticket\" value=\"").unwrap();
         let ticket = rest.split_once('"').unwrap().0.to_owned();
         let mut filtered = |account: &str| {

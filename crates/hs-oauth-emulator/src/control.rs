@@ -14,6 +14,7 @@ use json_api::{EmptyObject, Outcome, body, from_value, method_not_allowed, ok};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::events;
 use crate::faults::Fault;
 use crate::journal::Entry;
 use crate::responses::{self, bad_request};
@@ -31,6 +32,13 @@ pub(crate) fn is_under(path: &str) -> bool {
 /// Returns the response to a request to the control API.
 pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
     let path = request.uri().path().strip_prefix(ROOT).unwrap_or("");
+    if path == "/events" {
+        return match *request.method() {
+            Method::GET => events::respond(state, request),
+            _ => events::method_not_allowed(state, request),
+        };
+    }
+    let is_read = matches!(*request.method(), Method::GET | Method::OPTIONS);
     let outcome = match path {
         "" | "/" => index(state, now, request),
         "/faults" => faults(state, request),
@@ -51,6 +59,9 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, request: &Request<Vec<u
             _ => Err(responses::unknown_address()),
         },
     };
+    if outcome.is_ok() && !is_read {
+        state.changes += 1;
+    }
     outcome.unwrap_or_else(|error| responses::error_response(&mut state.token_generator, error))
 }
 
@@ -86,6 +97,7 @@ fn index(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outco
             "/_emulator/rotation": "GET, POST {\"rotation\": \"keep\" | \"rotate\" | \"strict\"}",
             "/_emulator/sunset": "GET, POST {\"versions\": [\"v1\"]}, DELETE",
             "/_emulator/journal": "GET, DELETE",
+            "/_emulator/events": "GET: the journal as server-sent events",
             "/_emulator/reset": "POST {}",
         },
     }))
@@ -120,7 +132,7 @@ struct Clock {
 }
 
 /// The number of seconds that one request can move the clock forward: a hundred years.
-const MAX_ADVANCE: u64 = 100 * 365 * 24 * 60 * 60;
+pub(crate) const MAX_ADVANCE: u64 = 100 * 365 * 24 * 60 * 60;
 
 fn clock(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Outcome {
     let mut now = now;

@@ -47,6 +47,20 @@ struct Grant {
     refresh_token: Option<Arc<str>>,
     /// How many access tokens of this grant are remembered.
     access_tokens: usize,
+    /// When the newest of them expires.
+    expires_at: Option<Timestamp>,
+}
+
+/// A grant as the dashboard shows it.
+pub(crate) struct GrantView<'g> {
+    pub(crate) client_id: &'g str,
+    pub(crate) scopes: &'g Scopes,
+    /// The refresh token that is valid; `None` once it was revoked.
+    pub(crate) refresh_token: Option<&'g str>,
+    /// How many access tokens are remembered.
+    pub(crate) access_tokens: usize,
+    /// When the newest of them expires.
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 /// What is known about an access token.
@@ -68,9 +82,16 @@ pub(crate) enum AccessTokenStatus<'a> {
 
 impl Grants {
     pub(crate) fn new(settings: &Settings) -> Self {
+        let mut hubs = Hubs::default();
+        hubs.insert(settings.hub_id, settings.hub_domain.clone());
+        hubs.set_lacking_scopes(settings.hub_id, settings.hub_lacks.clone());
+        for hub in &settings.more_hubs {
+            hubs.insert(hub.hub_id, hub.hub_domain.clone());
+            hubs.set_lacking_scopes(hub.hub_id, hub.lacks.clone());
+        }
         Self {
             access_token_lifetime: settings.access_token_lifetime.max(1),
-            hubs: Hubs::new(settings.hub_id, settings.hub_domain.clone()),
+            hubs,
             codes: Codes::new(settings.code_lifetime),
             grants: BTreeMap::new(),
             last_grant: 0,
@@ -210,6 +231,7 @@ impl Grants {
             scopes: scopes.clone(),
             refresh_token: Some(key),
             access_tokens: 0,
+            expires_at: None,
         };
         self.grants.insert(id, grant);
         self.hubs.add_grant(hub_id, id);
@@ -290,6 +312,7 @@ impl Grants {
         tokens.refresh_token = Some(refresh_token);
         if let Some(grant) = self.grants.get_mut(&grant) {
             grant.access_tokens += 1;
+            grant.expires_at = Some(tokens.expires_at);
         }
         tokens
     }
@@ -364,6 +387,23 @@ impl Grants {
         let grant = self.grants.get(self.refresh_tokens.get(token)?)?;
         let is_valid = grant.refresh_token.as_deref() == Some(token) && self.hubs.exists(grant.hub_id);
         is_valid.then_some((grant.hub_id, &grant.client_id, &grant.scopes))
+    }
+
+    /// Returns what a user consented to when this code was issued, if the code is still remembered.
+    pub(crate) fn consent_of_code(&self, code: &str) -> Option<&Consent> {
+        self.codes.consent(code)
+    }
+
+    /// Returns the grants of an account, newest first.
+    pub(crate) fn newest_grants_of(&self, hub_id: i64) -> impl Iterator<Item = GrantView<'_>> {
+        let grants = self.hubs.grants_of(hub_id).rev().filter_map(|id| self.grants.get(&id));
+        grants.map(|grant| GrantView {
+            client_id: &grant.client_id,
+            scopes: &grant.scopes,
+            refresh_token: grant.refresh_token.as_deref(),
+            access_tokens: grant.access_tokens,
+            expires_at: grant.expires_at,
+        })
     }
 
     /// Revokes a refresh token, if it is valid. Access tokens that were issued before stay valid.

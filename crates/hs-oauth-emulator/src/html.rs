@@ -1,4 +1,4 @@
-//! What all HTML pages share: the document around the content, the style sheet, and escaping. No page has a script.
+//! What all HTML pages share: the document around the content, the style sheet, and escaping.
 
 use std::borrow::Cow;
 use std::fmt::{Arguments, Write};
@@ -6,13 +6,25 @@ use std::fmt::{Arguments, Write};
 /// The style sheet that is written into every page.
 pub(crate) const STYLE: &str = include_str!("style.css");
 
+/// The script of the dashboard, the only page that has one.
+pub(crate) const SCRIPT: &str = include_str!("dashboard/script.js");
+
 /// Returns a whole page. `title` and `content` are HTML already: everything in them must be escaped.
 pub(crate) fn document(title: &str, content: &str) -> String {
+    whole(title, "<main>", content, "")
+}
+
+/// Returns the dashboard, which is wider than other pages and has a script.
+pub(crate) fn dashboard_document(title: &str, content: &str) -> String {
+    whole(title, "<main class=\"wide\">", content, &format!("<script>{SCRIPT}</script>"))
+}
+
+fn whole(title: &str, main: &str, content: &str, script: &str) -> String {
     format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><style>{STYLE}</style></head>\
-         <body><main><p class=\"note\">HubSpot OAuth emulator, for developers. No real account is touched.</p>\
-         <div class=\"inside\">{content}</div></main></body></html>"
+         <body>{main}<p class=\"note\">HubSpot OAuth emulator, for developers. No real account is touched.</p>\
+         <div class=\"inside\">{content}</div></main>{script}</body></html>"
     )
 }
 

@@ -168,6 +168,16 @@ impl Journal {
         self.entries.push_back(entry);
     }
 
+    /// Returns the number of the newest request so far; 0 if there was none.
+    pub(crate) fn newest_number(&self) -> u64 {
+        self.count
+    }
+
+    /// Goes on with the numbers after those of another journal, so that a reader can tell which request is newer.
+    pub(crate) fn go_on_after(&mut self, other: &Self) {
+        self.count = self.count.max(other.count);
+    }
+
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> + ExactSizeIterator {
         self.entries.iter()
     }

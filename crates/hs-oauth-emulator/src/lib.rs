@@ -40,17 +40,19 @@
 mod account_api;
 mod apps;
 mod browser;
+mod callback_page;
 mod consent;
 mod content_type;
 mod control;
 mod crm_api;
 mod cross_site;
+mod dashboard;
 mod delivery;
 mod emulator;
+mod events;
 mod faults;
 mod grants;
 mod health;
-mod home;
 mod html;
 mod journal;
 mod loopback;
@@ -83,7 +85,7 @@ pub use registered_scopes::RegisteredScopes;
 pub use routes::MAX_BODY_SIZE;
 #[cfg(feature = "server")]
 pub use server::{LogFormat, Server, ServerBuilder};
-pub use settings::{Permissions, Rotation, Settings, User};
+pub use settings::{HubSettings, Permissions, Rotation, Settings, User};
 pub use state::SERVED_VERSIONS;
 pub use webhook::Webhook;
 

@@ -46,7 +46,7 @@ fn show(state: &mut State, query: &str) -> Response<Vec<u8>> {
         return error_page(StatusCode::BAD_REQUEST, NO_SUCH_APP);
     };
     let filter = field("account").unwrap_or_default();
-    let offer = Offer::new(&state.grants, None, &filter);
+    let offer = Offer::new(&state.grants, state.settings.hub_id, None, &filter);
     let html = page::marketplace_page(&state.settings, app, &offer, &scopes(app), &state.marketplace);
     responses::page(StatusCode::OK, html)
 }
@@ -295,7 +295,10 @@ mod tests {
         let page = html(&browser.get("/marketplace"));
         assert!(page.contains("href=\"/marketplace?client_id=other\""), "{page}");
         let page = html(&browser.get("/marketplace?client_id=other"));
-        assert!(page.contains("<h1>Install Other &lt;app&gt; from the Marketplace</h1>"), "{page}");
+        assert!(
+            page.contains("<h1>Install <bdi>Other &lt;app&gt;</bdi> from the Marketplace</h1>"),
+            "{page}"
+        );
         assert!(page.contains("name=\"client_id\" value=\"other\""), "{page}");
         let response = browser.start("partner_sign_in=no&client_id=other");
         assert!(location(&response).starts_with("https://other.example/install?code="));
@@ -549,7 +552,7 @@ mod tests {
             browser.0.emulator.add_hub(hub_id, format!("shop-{hub_id}.example"));
         }
         let page = html(&browser.get("/marketplace"));
-        assert!(page.contains("The first 10 of 13 accounts.") && page.contains("name=\"account\""), "{page}");
+        assert!(page.contains("10 of 13 accounts.") && page.contains("name=\"account\""), "{page}");
         let page = html(&browser.get("/marketplace?account=shop-12"));
         assert!(page.contains("shop-12.example") && !page.contains("shop-1.example"), "{page}");
     }
@@ -617,7 +620,7 @@ mod tests {
     }
 
     #[test]
-    fn the_home_page_leads_to_the_marketplace() {
+    fn the_dashboard_leads_to_the_marketplace() {
         assert!(html(&browser().get("/")).contains("href=\"/marketplace\""));
     }
 }

@@ -11,7 +11,7 @@ use http::header::{
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
 
-use crate::html::STYLE;
+use crate::html::{SCRIPT, STYLE};
 use crate::token_generator::TokenGenerator;
 
 /// Returns a JSON response that no cache may store.
@@ -126,12 +126,22 @@ pub(crate) fn method_not_allowed(
 
 /// Returns an HTML page. Its headers forbid scripts and frames, and the browser sends its address to no other site.
 pub(crate) fn page(status: StatusCode, html: String) -> Response<Vec<u8>> {
+    html_response(status, html, "")
+}
+
+/// Returns an HTML page that may run the dashboard's script, which may read from the emulator.
+pub(crate) fn page_with_script(html: String) -> Response<Vec<u8>> {
+    let hash = STANDARD.encode(Hash::hash(SCRIPT.as_bytes()));
+    html_response(StatusCode::OK, html, &format!("script-src 'sha256-{hash}'; connect-src 'self'; "))
+}
+
+fn html_response(status: StatusCode, html: String, more_policy: &str) -> Response<Vec<u8>> {
     let mut response = Response::new(html.into_bytes());
     *response.status_mut() = status;
     // The policy has no `form-action`: Chromium applies it to the redirect after the form, and that redirect goes to
     // the app's own site.
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; {more_policy}base-uri 'none'; frame-ancestors 'none'",
         STANDARD.encode(Hash::hash(STYLE.as_bytes()))
     );
     let headers = response.headers_mut();

@@ -7,11 +7,15 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::consent::authorization_request::AuthorizationPath;
+use crate::events::EventCursor;
 use crate::faults::Target;
 use crate::journal::{Entry, Mask};
 use crate::responses::Reason;
 use crate::state::{SERVED_VERSIONS, State};
-use crate::{account_api, consent, control, crm_api, health, home, marketplace, responses, token_api};
+use crate::{
+    account_api, callback_page, consent, control, crm_api, dashboard, health, marketplace, responses,
+    token_api,
+};
 
 /// The size of the largest body that is read, in bytes: 1 MiB. A request with a larger one gets the status 413.
 pub const MAX_BODY_SIZE: usize = 1024 * 1024;
@@ -21,9 +25,8 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
     let is_head = request.method() == Method::HEAD;
     let path = request.uri().path();
     let mask = Mask { token_generator: &state.token_generator, settings: &state.settings };
-    let is_health_check = path == health::PATH;
-    let mut entry =
-        (!control::is_under(path) && !is_health_check).then(|| Entry::from_request(mask, now, &request));
+    let is_own = control::is_under(path) || OWN_PATHS.contains(&path);
+    let mut entry = (!is_own).then(|| Entry::from_request(mask, now, &request));
     // HEAD is handled like GET, except where a GET creates a ticket or a code: on the consent page, and where a browser comes back to
     // the Marketplace. A HEAD request must change nothing (RFC 9110 §9.2.1).
     if is_head && AuthorizationPath::from_path(path).is_none() && path != marketplace::RETURN_PATH {
@@ -31,14 +34,14 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
     }
     let mut response = match &mut entry {
         _ if request.body().len() > MAX_BODY_SIZE => body_too_large(state),
-        None if is_health_check => health::respond(state, &request),
-        None => control::respond(state, now, &request),
+        None => respond_to_own(state, now, &request),
         Some(entry) => dispatch(state, now, &request, entry),
     };
     if is_head {
         let length = HeaderValue::from(response.body().len());
         response.headers_mut().insert(CONTENT_LENGTH, length);
         response.body_mut().clear();
+        response.extensions_mut().remove::<EventCursor>();
     }
     if let Some(mut entry) = entry {
         let has_response = entry.fault != Some("drop_before");
@@ -50,6 +53,18 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
         state.journal.push(entry);
     }
     response
+}
+
+/// The paths besides those of the control API that HubSpot has not. Requests to them are not in the journal.
+const OWN_PATHS: [&str; 3] = [dashboard::PATH, callback_page::PATH, health::PATH];
+
+fn respond_to_own(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
+    match request.uri().path() {
+        dashboard::PATH => dashboard::respond(state, now, request),
+        callback_page::PATH => callback_page::respond(state, request),
+        health::PATH => health::respond(state, request),
+        _ => control::respond(state, now, request),
+    }
 }
 
 fn dispatch(
@@ -85,7 +100,6 @@ fn dispatch(
         return apply_next_fault(state, entry, |state| crm_api::respond(state, now, request));
     }
     match path {
-        "/" => home::respond(state, request),
         marketplace::PATH => marketplace::respond(state, now, request),
         marketplace::RETURN_PATH => marketplace::come_back(state, now, request),
         _ => {
@@ -186,7 +200,8 @@ mod tests {
             ("PUT", "/oauth/v1/refresh-tokens/x", 405),
             ("GET", "/oauth/v1/access-tokens/", 404),
             ("GET", "/oauth/v1/access-tokens/a/b", 404),
-            ("POST", "/", 405),
+            ("PUT", "/", 405),
+            ("POST", "/callback", 405),
             ("POST", "/account-info/v3/details", 405),
         ] {
             let response = harness.send(request(method, path, FORM, b""));
@@ -234,7 +249,7 @@ mod tests {
             ("/oauth/v3/token", "POST, OPTIONS"),
             ("/oauth/v1/refresh-tokens/x", "GET, HEAD, DELETE, OPTIONS"),
             ("/oauth/authorize", "GET, POST, OPTIONS"),
-            ("/", "GET, HEAD, OPTIONS"),
+            ("/", "GET, HEAD, POST, OPTIONS"),
         ] {
             let response = harness.send(request("OPTIONS", path, FORM, b""));
             assert_eq!(

@@ -8,6 +8,7 @@
 )]
 
 mod connections;
+mod event_stream;
 mod host;
 mod log_line;
 mod response_body;
@@ -20,7 +21,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -124,7 +125,7 @@ impl Server {
     /// Calls `f` with the emulator, to look at it or to control it. No request is handled meanwhile.
     pub fn emulator<T>(&self, f: impl FnOnce(&mut Emulator) -> T) -> T {
         let result = f(&mut self.shared.lock());
-        self.shared.has_changed.store(true, Ordering::SeqCst);
+        self.shared.set_changed();
         result
     }
 
@@ -246,6 +247,7 @@ impl ServerBuilder {
         let shared = Arc::new(Shared {
             emulator: Mutex::new(emulator),
             has_changed: AtomicBool::new(false),
+            handled: watch::Sender::new(()),
             token_generator: TokenGenerator::new(settings.seed),
             settings,
             clock,
@@ -780,6 +782,38 @@ mod tests {
         slow.read_to_string(&mut response).unwrap();
         assert!(response.starts_with("HTTP/1.1 400 ") && response.ends_with('}'), "{response}");
         stopping.join().unwrap();
+    }
+
+    /// HTML standard, "Server-sent events".
+    #[test]
+    fn events_come_as_requests_do_and_the_stream_ends_with_the_server() {
+        let server = server();
+        let mut stream = connect(&server);
+        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        stream.write_all(b"GET /_emulator/events HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut text = String::new();
+        let mut wait_for = |expected: &str| {
+            let mut buffer = [0; 4096];
+            while !text.contains(expected) {
+                let length = stream.read(&mut buffer).unwrap();
+                assert_ne!(length, 0, "{text}");
+                text.push_str(&String::from_utf8_lossy(&buffer[..length]));
+            }
+        };
+        wait_for("content-type: text/event-stream");
+        wait_for("retry: 1000");
+        for (path, expected) in [("/one", "id: 1\nevent: request\ndata: {\"number\":1,"), ("/two", "id: 2\n")]
+        {
+            let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+            send(&server, request.as_bytes());
+            wait_for(expected);
+            wait_for(&format!("\"path\":\"{path}\""));
+        }
+        server.emulator(Emulator::reset);
+        wait_for("event: change");
+        server.stop(Duration::from_secs(120));
+        // The end of a chunked body (RFC 9112 §7.1).
+        wait_for("\r\n0\r\n\r\n");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use hs_oauth_core::Scopes;
 use serde::{Deserialize, Serialize};
 
 use crate::apps::AppSettings;
@@ -32,6 +33,10 @@ pub struct Settings {
     pub hub_id: i64,
     /// The domain of that account's own website. Default `demo.example.com`.
     pub hub_domain: String,
+    /// The scopes that this account cannot grant. Default none.
+    pub hub_lacks: Scopes,
+    /// More accounts that exist at the start. Default none.
+    pub more_hubs: Vec<HubSettings>,
     /// The user who consents. Default 123456, `installer@example.com`.
     pub user: User,
     /// What a refresh does to the refresh token. Default [`Rotation::Keep`].
@@ -40,11 +45,33 @@ pub struct Settings {
     pub access_token_lifetime: u32,
     /// The lifetime of an authorization code in seconds. Default 60.
     pub code_lifetime: u32,
+    /// The versions of the token API that are removed at the start. Names that are not in [`SERVED_VERSIONS`](crate::SERVED_VERSIONS) are
+    /// ignored. Default none.
+    pub removed_versions: Vec<String>,
     /// Whether every authorization request is granted at once and in full, without showing the consent page. Default
     /// false.
     pub auto_approve: bool,
     /// The seed from which every code, token and id is derived. Anyone who knows it can compute all of them in advance.
     pub seed: [u8; 32],
+}
+
+/// An account that exists at the start, besides the one that [`Settings`] describe themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HubSettings {
+    /// The account's id. An account whose id another one has already replaces that one.
+    pub hub_id: i64,
+    /// The domain of the account's own website. Default `hub-{hub_id}.example.com`.
+    pub hub_domain: String,
+    /// The scopes that the account cannot grant. Default none.
+    pub lacks: Scopes,
+}
+
+impl HubSettings {
+    /// Returns the defaults, with this id.
+    pub fn new(hub_id: i64) -> Self {
+        Self { hub_id, hub_domain: format!("hub-{hub_id}.example.com"), lacks: Scopes::NONE }
+    }
 }
 
 /// The user who consents on the page.
@@ -107,6 +134,8 @@ impl Settings {
             more_apps: Vec::new(),
             hub_id: 62515,
             hub_domain: "demo.example.com".to_owned(),
+            hub_lacks: Scopes::NONE,
+            more_hubs: Vec::new(),
             user: User {
                 id: 123_456,
                 email: "installer@example.com".to_owned(),
@@ -115,6 +144,7 @@ impl Settings {
             rotation: Rotation::default(),
             access_token_lifetime: 1800,
             code_lifetime: 60,
+            removed_versions: Vec::new(),
             auto_approve: false,
             seed,
         }
@@ -145,10 +175,13 @@ impl fmt::Debug for Settings {
             .field("more_apps", &self.more_apps)
             .field("hub_id", &self.hub_id)
             .field("hub_domain", &self.hub_domain)
+            .field("hub_lacks", &self.hub_lacks)
+            .field("more_hubs", &self.more_hubs)
             .field("user", &self.user)
             .field("rotation", &self.rotation)
             .field("access_token_lifetime", &self.access_token_lifetime)
             .field("code_lifetime", &self.code_lifetime)
+            .field("removed_versions", &self.removed_versions)
             .field("auto_approve", &self.auto_approve)
             .finish_non_exhaustive()
     }

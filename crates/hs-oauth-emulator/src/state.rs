@@ -29,14 +29,16 @@ pub(crate) struct State {
     pub(crate) rotation: Rotation,
     pub(crate) permissions: Permissions,
     pub(crate) removed_versions: Vec<&'static str>,
+    /// How often something was changed by another request than one to HubSpot. It goes on after a reset.
+    pub(crate) changes: u64,
     /// How far the emulator's clock is ahead of its caller's.
     pub(crate) clock_advance: Duration,
 }
 
 impl State {
-    /// Returns a state with one account, no grants, no faults and an empty journal.
+    /// Returns a state with the accounts of the settings, no grants, no faults and an empty journal.
     pub(crate) fn new(settings: Settings) -> Self {
-        Self {
+        let mut state = Self {
             grants: Grants::new(&settings),
             token_generator: TokenGenerator::new(settings.seed),
             tickets: Tickets::default(),
@@ -47,9 +49,12 @@ impl State {
             rotation: settings.rotation,
             permissions: settings.user.permissions,
             removed_versions: Vec::new(),
+            changes: 0,
             clock_advance: Duration::ZERO,
             settings,
-        }
+        };
+        state.set_removed_versions(state.settings.removed_versions.clone());
+        state
     }
 
     /// Returns the time by the emulator's clock, when it is `now` by the caller's.
@@ -72,6 +77,8 @@ impl State {
     pub(crate) fn reset(&mut self) {
         let mut fresh = Self::new(self.settings.clone());
         std::mem::swap(&mut fresh.token_generator, &mut self.token_generator);
+        fresh.changes = self.changes + 1;
+        fresh.journal.go_on_after(&self.journal);
         *self = fresh;
     }
 }

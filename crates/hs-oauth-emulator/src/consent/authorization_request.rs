@@ -1,9 +1,11 @@
 //! Reads and checks the authorization request in the query of `GET /oauth/authorize` (RFC 6749 §4.1.1, RFC 7636 §4.3).
 
 use hs_oauth_core::Scopes;
+use http::Request;
 
 use super::redirect_target::RedirectTarget;
 use crate::apps::RegisteredApp;
+use crate::callback_page::own_callback;
 use crate::raw_query::{decoded, raw_values};
 use crate::redirect_uri::check_redirect_uri;
 use crate::registered_scopes::{ScopeMismatch, check_unregistered};
@@ -60,13 +62,26 @@ impl AuthorizationPath {
 }
 
 impl AuthorizationRequest {
-    pub(crate) fn from_query(
+    /// Reads the query of a request to one of the authorization paths. Besides its registered redirect URIs, an app may use the
+    /// emulator's own.
+    pub(crate) fn from_request(
+        settings: &Settings,
+        path: AuthorizationPath,
+        request: &Request<Vec<u8>>,
+    ) -> Result<Self, AuthorizationError> {
+        let own_callback = own_callback(request);
+        Self::from_query(settings, path, request.uri().query().unwrap_or(""), own_callback.as_deref())
+    }
+
+    fn from_query(
         settings: &Settings,
         path: AuthorizationPath,
         query: &str,
+        own_callback: Option<&str>,
     ) -> Result<Self, AuthorizationError> {
         let query = Query(query);
-        let (app, target) = query.redirect_target(settings).map_err(AuthorizationError::Page)?;
+        let (app, target) =
+            query.redirect_target(settings, own_callback).map_err(AuthorizationError::Page)?;
         if path != AuthorizationPath::Mcp {
             let scope = query.scope_names(&["scope"]);
             let optional = query.scope_names(&["optional_scope", "optional_scopes"]);
@@ -96,6 +111,7 @@ impl<'q> Query<'q> {
     fn redirect_target<'s>(
         &self,
         settings: &'s Settings,
+        own_callback: Option<&str>,
     ) -> Result<(RegisteredApp<'s>, RedirectTarget), String> {
         let required = |name| match self.raw_value(name) {
             Ok(Some(raw)) => Ok(decoded(raw)),
@@ -104,13 +120,17 @@ impl<'q> Query<'q> {
         };
         let app = settings.app(&required("client_id")?).ok_or("No app has this client_id.")?;
         let redirect_uri = required("redirect_uri")?;
+        let state = self.raw_value("state").ok().flatten();
+        if own_callback == Some(redirect_uri.as_str()) {
+            return Ok((app, RedirectTarget::new(redirect_uri, state)));
+        }
         if !app.redirect_uris.contains(&redirect_uri) {
             return Err("This redirect_uri is not registered for the app. It must be the same to the byte."
                 .to_owned());
         }
         check_redirect_uri(&redirect_uri, settings.strict_redirects)
             .map_err(|problem| format!("This redirect_uri cannot be used: it {problem}."))?;
-        Ok((app, RedirectTarget::new(redirect_uri, self.raw_value("state").ok().flatten())))
+        Ok((app, RedirectTarget::new(redirect_uri, state)))
     }
 
     fn authorization_request(
@@ -210,7 +230,7 @@ mod tests {
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
     fn read(path: AuthorizationPath, more: &str) -> Result<AuthorizationRequest, AuthorizationError> {
-        AuthorizationRequest::from_query(&Settings::new([0; 32]), path, &format!("{CLIENT}{more}"))
+        AuthorizationRequest::from_query(&Settings::new([0; 32]), path, &format!("{CLIENT}{more}"), None)
     }
 
     fn valid(more: &str) -> AuthorizationRequest {
@@ -263,9 +283,13 @@ mod tests {
             format!("{client}&redirect_uri=&scope=oauth"),
             format!("{client}&redirect_uri=https%3A%2F%2Fevil.example%2F&scope=oauth"),
         ] {
-            let error =
-                AuthorizationRequest::from_query(&Settings::new([0; 32]), AuthorizationPath::AnyHub, &query)
-                    .unwrap_err();
+            let error = AuthorizationRequest::from_query(
+                &Settings::new([0; 32]),
+                AuthorizationPath::AnyHub,
+                &query,
+                None,
+            )
+            .unwrap_err();
             assert!(matches!(error, AuthorizationError::Page(_)), "{query}");
         }
     }
@@ -283,7 +307,8 @@ mod tests {
                 .append_pair("redirect_uri", &settings.redirect_uris[0])
                 .append_pair("scope", "oauth")
                 .finish();
-            let error = AuthorizationRequest::from_query(&settings, AuthorizationPath::AnyHub, &query).err();
+            let error =
+                AuthorizationRequest::from_query(&settings, AuthorizationPath::AnyHub, &query, None).err();
             assert_eq!(matches!(error, Some(AuthorizationError::Page(_))), is_error, "{parameter}");
         }
     }
@@ -302,7 +327,8 @@ mod tests {
                     .append_pair("scope", "oauth")
                     .finish();
                 let error =
-                    AuthorizationRequest::from_query(&settings, AuthorizationPath::AnyHub, &query).err();
+                    AuthorizationRequest::from_query(&settings, AuthorizationPath::AnyHub, &query, None)
+                        .err();
                 match error {
                     Some(AuthorizationError::Page(message)) if strict => {
                         assert!(message.contains("as HubSpot asks for"), "{message}");

@@ -18,6 +18,12 @@ impl RedirectTarget {
         Self { redirect_uri, state }
     }
 
+    /// Returns the target with another state than the one that the app sent.
+    pub(crate) fn with_wrong_state(mut self) -> Self {
+        self.state = Some(self.state.map_or_else(|| "wrong".to_owned(), |state| format!("{state}-wrong")));
+        self
+    }
+
     /// Returns the redirect URI with `parameters` and the state added to its query. The query that the URI already has
     /// is not changed (RFC 6749 §3.1.2).
     pub(crate) fn to_url(&self, parameters: &[(&str, &str)]) -> String {

@@ -6,6 +6,7 @@ pub(super) fn describe(scope: &str) -> String {
     if let Some((_, description)) = DESCRIPTIONS.iter().find(|(name, _)| *name == scope) {
         return (*description).to_owned();
     }
+    let scope = without_version(scope);
     let (what, verb) = match scope.rsplit_once('.') {
         Some((what, "read")) => (what, "See"),
         Some((what, "write")) => (what, "Create, change and delete"),
@@ -33,6 +34,39 @@ pub(super) fn describe(scope: &str) -> String {
         },
         _ => format!("{verb} {kind}{}", words(what)),
     }
+}
+
+/// Returns a scope without the version at its end, such as `.v2`.
+fn without_version(scope: &str) -> &str {
+    let is_version = |end: &str| {
+        end.strip_prefix('v')
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    scope.rsplit_once('.').filter(|(_, end)| is_version(end)).map_or(scope, |(start, _)| start)
+}
+
+/// Returns how sensitive the data is that a scope opens: `Sensitive` or `Highly sensitive`. `None` for all other data.
+pub(super) fn sensitivity(scope: &str) -> Option<&'static str> {
+    let has = |part: &str| scope.split('.').any(|segment| segment == part);
+    match (has("highly_sensitive"), has("sensitive")) {
+        (true, _) => Some("Highly sensitive"),
+        (false, true) => Some("Sensitive"),
+        (false, false) => None,
+    }
+}
+
+/// Returns the object that a scope is about, in words, such as `Contacts`. Scopes with the same one belong together.
+pub(super) fn object(scope: &str) -> String {
+    let mut segments = scope.split('.').filter(|segment| *segment != "v2");
+    let name = match (segments.next().unwrap_or(""), segments.next(), segments.next()) {
+        ("oauth" | "openid" | "email" | "profile", None, _) => "account",
+        ("crm", Some("objects" | "schemas" | "pipelines"), Some(object)) => object,
+        ("crm", Some(area), _) => area,
+        (area, _, _) => area,
+    };
+    let words = object_words(name);
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn words(name: &str) -> String {
@@ -104,12 +138,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn scopes_of_one_object_belong_together_and_sensitive_ones_are_known() {
+        for (scope, expected, mark) in [
+            ("crm.objects.contacts.read", "Contacts", None),
+            ("crm.schemas.contacts.write", "Contacts", None),
+            ("crm.objects.contacts.sensitive.read", "Contacts", Some("Sensitive")),
+            ("crm.objects.contacts.highly_sensitive.read.v2", "Contacts", Some("Highly sensitive")),
+            ("crm.objects.line_items.read", "Line items", None),
+            ("crm.objects.custom.read", "Custom objects", None),
+            ("crm.lists.read", "Lists", None),
+            ("tickets.highly_sensitive", "Tickets", Some("Highly sensitive")),
+            ("tickets", "Tickets", None),
+            ("oauth", "Account", None),
+            ("forms-uploaded-files", "Forms uploaded files", None),
+            ("insensitive", "Insensitive", None),
+        ] {
+            assert_eq!((object(scope).as_str(), sensitivity(scope)), (expected, mark), "{scope}");
+        }
+    }
+
+    #[test]
     fn families_of_scopes_are_described_by_rules() {
         for (scope, expected) in [
             ("crm.objects.contacts.read", "See contacts"),
             ("crm.objects.line_items.write", "Create, change and delete line items"),
             ("crm.objects.custom.read", "See custom objects"),
-            ("crm.objects.contacts.highly_sensitive.read.v2", "A permission with a name of its own"),
+            ("crm.objects.contacts.highly_sensitive.read.v2", "See highly sensitive data of contacts"),
+            (
+                "crm.objects.deals.highly_sensitive.write.v2",
+                "Create, change and delete highly sensitive data of deals",
+            ),
             ("crm.objects.deals.sensitive.read", "See sensitive data of deals"),
             ("crm.schemas.companies.write", "Create, change and delete properties and settings of companies"),
             ("crm.pipelines.orders.read", "See pipelines of orders"),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::json_api::{Outcome, body, method_not_allowed, ok};
 use crate::grants::Hub;
 use crate::responses::{self, bad_request, error, not_found};
+use crate::settings::HubSettings;
 use crate::state::State;
 
 #[derive(Deserialize)]
@@ -48,7 +49,7 @@ pub(super) fn hubs(state: &mut State, request: &Request<Vec<u8>>) -> Outcome {
             if hub_id < 1 {
                 return Err(bad_request("hub_id must be at least 1"));
             }
-            let hub_domain = hub_domain.unwrap_or_else(|| format!("hub-{hub_id}.example.com"));
+            let hub_domain = hub_domain.unwrap_or_else(|| HubSettings::new(hub_id).hub_domain);
             if !state.grants.add_hub(hub_id, hub_domain) {
                 let message = "this account is there already";
                 return Err(error(StatusCode::CONFLICT, "invalid_request", "error", message));

@@ -74,6 +74,11 @@ impl Codes {
             .is_some_and(|code| code.is_none_or(|code| code.expires_at.plus(REMEMBERED_AFTER_EXPIRY) <= now))
     }
 
+    /// Returns what a user consented to when a code was issued.
+    pub(super) fn consent(&self, code: &str) -> Option<&Consent> {
+        self.issued.get(code).map(|issued| &issued.consent)
+    }
+
     /// Returns whether a code was issued to this app.
     pub(super) fn is_of_app(&self, code: &Code, client_id: &str) -> bool {
         self.issued.get(code.expose()).is_some_and(|issued| issued.consent.client_id == client_id)

@@ -26,6 +26,7 @@ impl Hub {
 }
 
 /// All accounts, deleted ones included, by id.
+#[derive(Default)]
 pub(super) struct Hubs {
     all: BTreeMap<i64, Hub>,
     /// The ids of the accounts that are not deleted, so that nobody has to look for them among those that are.
@@ -33,11 +34,6 @@ pub(super) struct Hubs {
 }
 
 impl Hubs {
-    /// Returns the list with one account.
-    pub(super) fn new(hub_id: i64, domain: String) -> Self {
-        Self { all: BTreeMap::from([(hub_id, Hub::new(domain))]), existing: BTreeSet::from([hub_id]) }
-    }
-
     /// Returns the account, even if it is deleted.
     pub(super) fn get_any(&self, hub_id: i64) -> Option<&Hub> {
         self.all.get(&hub_id)
@@ -94,7 +90,7 @@ impl Hubs {
     }
 
     /// Returns the ids of all grants of an account.
-    pub(super) fn grants_of(&self, hub_id: i64) -> impl Iterator<Item = u64> {
+    pub(super) fn grants_of(&self, hub_id: i64) -> impl DoubleEndedIterator<Item = u64> {
         self.all.get(&hub_id).into_iter().flat_map(|hub| hub.grants.iter().copied())
     }
 }

@@ -125,7 +125,8 @@ impl Grants {
             if let Some(token) = &refresh_token {
                 grants.refresh_tokens.insert(Arc::clone(token), id);
             }
-            let grant = Grant { hub_id, client_id, scopes, refresh_token, access_tokens: 0 };
+            let grant =
+                Grant { hub_id, client_id, scopes, refresh_token, access_tokens: 0, expires_at: None };
             grants.grants.insert(id, grant);
             grants.hubs.add_grant(hub_id, id);
             grants.last_grant = grants.last_grant.max(id);
@@ -150,6 +151,7 @@ fn read_access_tokens(grants: &mut BTreeMap<u64, Grant>, saved: Vec<SavedAccessT
         };
         if let Some(grant) = grant.and_then(|id| grants.get_mut(&id)) {
             grant.access_tokens += 1;
+            grant.expires_at = Some(expires_at);
         }
         access_tokens.insert(access_token, IssuedAccessToken { owner, scopes, expires_at });
     }

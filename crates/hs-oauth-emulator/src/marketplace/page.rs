@@ -25,7 +25,7 @@ pub(super) fn marketplace_page(
     let client_id =
         format!("<input type=\"hidden\" name=\"client_id\" value=\"{}\">", escaped(app.client_id));
     let mut html = format!(
-        "<h1>Install {name} from the Marketplace</h1>\
+        "<h1>Install <bdi>{name}</bdi> from the Marketplace</h1>\
          <p>Here the emulator plays HubSpot's Marketplace. It sends your browser to the app, and watches what the app does until the \
          browser is back.</p>{}<form method=\"post\" action=\"/marketplace\">{client_id}",
         match offer.needs_filter() {
@@ -55,7 +55,10 @@ pub(super) fn marketplace_page(
     if !others.is_empty() {
         html.push_str("<section><h2>Other apps</h2><ul>");
         for (name, query) in others {
-            push(&mut html, format_args!("<li><a href=\"/marketplace?{query}\">{}</a></li>", escaped(name)));
+            push(
+                &mut html,
+                format_args!("<li><a href=\"/marketplace?{query}\"><bdi>{}</bdi></a></li>", escaped(name)),
+            );
         }
         html.push_str("</ul></section>");
     }

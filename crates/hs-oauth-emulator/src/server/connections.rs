@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::event_stream;
 use super::host;
 use super::log_line::{LogFormat, LogLine};
 use super::response_body::ResponseBody;
@@ -26,6 +27,7 @@ use super::waiting::{Connection, Waiting};
 use super::webhook_sender;
 use crate::delivery::{Cut, Delivery};
 use crate::emulator::Emulator;
+use crate::events::EventCursor;
 use crate::journal::Mask;
 use crate::responses::Reason;
 use crate::routes::MAX_BODY_SIZE;
@@ -51,6 +53,8 @@ pub(super) struct Shared {
     pub(super) emulator: Mutex<Emulator>,
     /// Whether the emulator may have changed since it was saved.
     pub(super) has_changed: AtomicBool,
+    /// Changes after each request, for those who wait for what has come of it.
+    pub(super) handled: watch::Sender<()>,
     pub(super) settings: Settings,
     /// Makes the fingerprints of masked secrets in log lines.
     pub(super) token_generator: TokenGenerator,
@@ -63,6 +67,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Says that the emulator may have changed.
+    pub(super) fn set_changed(&self) {
+        self.has_changed.store(true, Ordering::SeqCst);
+        self.handled.send_replace(());
+    }
+
     /// Locks the emulator. No request is handled while it is locked.
     pub(super) fn lock(&self) -> MutexGuard<'_, Emulator> {
         self.emulator.lock().unwrap_or_else(PoisonError::into_inner)
@@ -126,7 +136,10 @@ async fn serve_connection(
 ) {
     let connection = Arc::new(connection);
     let of_service = Arc::clone(&connection);
-    let service = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&of_service), request));
+    let of_streams = phases.clone();
+    let service = service_fn(move |request| {
+        respond(Arc::clone(&shared), Arc::clone(&of_service), of_streams.clone(), request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(READ_TIMEOUT)
@@ -153,6 +166,7 @@ struct BreakConnection;
 async fn respond(
     shared: Arc<Shared>,
     connection: Arc<Connection>,
+    phases: watch::Receiver<Phase>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, BreakConnection> {
     let started = Instant::now();
@@ -172,7 +186,7 @@ async fn respond(
         Some(error) => shared.lock().refuse(error),
         None => shared.lock().handle(time, request),
     };
-    shared.has_changed.store(true, Ordering::SeqCst);
+    shared.set_changed();
     if let Some(SignedWebhook(webhook)) = response.extensions_mut().remove() {
         response = match webhook_sender::send(webhook).await {
             Ok(came_back) => came_back,
@@ -199,6 +213,10 @@ async fn respond(
         tokio::time::sleep(delivery.delay).await;
     }
     connection.begin_to_wait();
+    if let Some(cursor) = response.extensions_mut().remove::<EventCursor>() {
+        let events = event_stream::start(shared, cursor, phases);
+        return Ok(response.map(|body| ResponseBody::stream(body, events)));
+    }
     match delivery.cut {
         Some(Cut::NoResponse) => Err(BreakConnection),
         Some(Cut::Body(bytes)) => Ok(response.map(|body| ResponseBody::truncated(body, bytes))),

@@ -3,10 +3,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
+use tokio::sync::mpsc::Receiver;
 
-/// The body of a response, or the beginning of one after which the connection breaks.
+/// The body of a response, or the beginning of one after which the connection breaks or more comes later.
 pub(super) struct ResponseBody {
     bytes: Option<Bytes>,
+    /// What comes later, if something does.
+    later: Option<Receiver<Bytes>>,
     announced_length: u64,
     ends_early: bool,
     has_yielded: bool,
@@ -17,9 +20,15 @@ impl ResponseBody {
         Self {
             announced_length: body.len() as u64,
             bytes: Some(Bytes::from(body)).filter(|bytes| !bytes.is_empty()),
+            later: None,
             ends_early: false,
             has_yielded: false,
         }
+    }
+
+    /// Sends the body, and then what is received, until there is no sender any more.
+    pub(super) fn stream(body: Vec<u8>, later: Receiver<Bytes>) -> Self {
+        Self { later: Some(later), ..Self::whole(body) }
     }
 
     /// Announces the whole length, sends the first `length` bytes, and then breaks the connection.
@@ -38,6 +47,9 @@ impl Body for ResponseBody {
         if let Some(bytes) = self.bytes.take() {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
+        if let Some(later) = &mut self.later {
+            return later.poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))));
+        }
         if !self.ends_early {
             return Poll::Ready(None);
         }
@@ -50,10 +62,13 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_none() && !self.ends_early
+        self.bytes.is_none() && !self.ends_early && self.later.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.announced_length)
+        match self.later {
+            Some(_) => SizeHint::default(),
+            None => SizeHint::with_exact(self.announced_length),
+        }
     }
 }
