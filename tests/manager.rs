@@ -5,6 +5,7 @@ mod clock;
 mod end_of_install;
 mod faults;
 mod limits;
+mod operate;
 mod relay;
 mod runtime;
 pub(crate) mod setup;

@@ -20,7 +20,7 @@ impl Clock {
         Self(Arc::new(AtomicU64::new(now().as_millis())))
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
 

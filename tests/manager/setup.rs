@@ -7,12 +7,12 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use hs_oauth_async::Event;
+use hs_oauth_async::{Event, Health, StatusPage};
 use hs_oauth_core::http::HeaderValue;
-use hs_oauth_core::renewal::{Record, RenewalPolicy, Stored, Timing, TokenError};
+use hs_oauth_core::renewal::{AccountStatus, Record, RenewalPolicy, Stored, Timing, TokenError};
 use hs_oauth_core::{
-    Account, ApiVersion, App, AuthorizationCode, Authorize, ClientSecret, ExchangeCode, RefreshToken,
-    StoreError, StoreErrorKind, Timestamp, TokenSet,
+    Account, ApiVersion, App, AuthorizationCode, Authorize, ClientSecret, Credential, ExchangeCode,
+    RefreshToken, StoreError, StoreErrorKind, Timestamp, TokenSet,
 };
 use hs_oauth_emulator::{Fault, Server, Settings, Target};
 use hs_oauth_store::{Cursor, MemoryStore, Page, Swapped, TokenStore};
@@ -347,6 +347,34 @@ impl Manager {
         match self {
             Self::Async(runtime, manager) => runtime.block_on(manager.accounts()),
             Self::Blocking(manager) => manager.accounts(),
+        }
+    }
+
+    pub(crate) fn status(&self, account: Account) -> Result<Option<AccountStatus>, TokenError> {
+        match self {
+            Self::Async(runtime, manager) => runtime.block_on(manager.status(account)),
+            Self::Blocking(manager) => manager.status(account),
+        }
+    }
+
+    pub(crate) fn statuses(&self, cursor: Option<&Cursor>, limit: usize) -> Result<StatusPage, TokenError> {
+        match self {
+            Self::Async(runtime, manager) => runtime.block_on(manager.statuses(cursor, limit)),
+            Self::Blocking(manager) => manager.statuses(cursor, limit),
+        }
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        match self {
+            Self::Async(runtime, manager) => runtime.block_on(manager.health()),
+            Self::Blocking(manager) => manager.health(),
+        }
+    }
+
+    pub(crate) fn set_credential(&self, credential: impl Into<Credential>) {
+        match self {
+            Self::Async(_, manager) => manager.set_credential(credential),
+            Self::Blocking(manager) => manager.set_credential(credential),
         }
     }
 

@@ -8,7 +8,7 @@ use hs_oauth_core::{
     ExchangeCode, Introspect, Introspection, Operation, ReadAccountDetails, Refresh, RefreshToken,
     RetryPolicy, Revoke, Scopes, TIMEOUT, Token, TokenSet, Uninstall,
 };
-use hs_oauth_manager::{Clock, Credentials, Tries, trace};
+use hs_oauth_manager::{Clock, Credentials, Tries, record_request, trace};
 use tokio::runtime::Handle;
 
 use crate::transport::Transport;
@@ -198,9 +198,11 @@ impl Client {
         let began = Instant::now();
         let app = self.credentials.app(began);
         let result = self.transport.exchange(endpoint, &app, timeout).await;
+        record_request(E::OPERATION, &result, began.elapsed());
         let Some(other) = self.credentials.other(&app, &result, Instant::now()) else { return result };
-        let left = timeout.saturating_sub(began.elapsed());
+        let (left, began) = (timeout.saturating_sub(began.elapsed()), Instant::now());
         let result = self.transport.exchange(endpoint, &other, left).await;
+        record_request(E::OPERATION, &result, began.elapsed());
         self.credentials.other(&other, &result, Instant::now());
         result
     }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use hs_oauth_core::renewal::{Deadline, Input, Step, Stored, TokenError};
 use hs_oauth_core::{Account, STORE_TIMEOUT, StoreError, Timestamp};
-use hs_oauth_manager::{Driven, Purpose, Shared, Wait, Waiting, loaded, panicked, swapped, timed_out};
+use hs_oauth_manager::{
+    Driven, Purpose, Shared, StoreCall, Wait, Waiting, loaded, panicked, swapped, timed_out,
+};
 use hs_oauth_store::{AsyncTokenStore, Cursor, Page};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -54,7 +56,7 @@ impl Inner {
                 Step::Load { timeout } => loaded(self.load(account, timeout).await),
                 Step::Swap { expected, record, timeout } => {
                     let swap = async { self.store.swap(account, expected, &record).await };
-                    swapped(with_timeout(timeout, swap).await)
+                    swapped(StoreCall::begin("swap").end_swap(with_timeout(timeout, swap).await))
                 }
                 Step::Send { refresh, timeout } => match self.shared.before_send(account) {
                     Some(input) => input,
@@ -94,20 +96,23 @@ impl Inner {
         timeout: Duration,
     ) -> Result<Option<Stored>, StoreError> {
         let timeout = timeout.min(self.shared.settings.store_timeout);
-        let result = with_timeout(timeout, async { self.store.load(account).await }).await;
+        let call = StoreCall::begin("load");
+        let result = call.end(with_timeout(timeout, async { self.store.load(account).await }).await);
         self.shared.note_load(account, &result, self.now());
         result
     }
 
     /// Reads a page of the store.
     pub(crate) async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
-        with_timeout(STORE_TIMEOUT, async { self.store.page(cursor, limit).await }).await
+        let call = StoreCall::begin("page");
+        call.end(with_timeout(STORE_TIMEOUT, async { self.store.page(cursor, limit).await }).await)
     }
 
     /// Checks that the store takes writes, within the application's limit.
     pub(crate) async fn check(&self) -> Result<(), TokenError> {
         let timeout = self.shared.settings.store_timeout;
-        with_timeout(timeout, async { self.store.check().await }).await.map_err(TokenError::Store)
+        let call = StoreCall::begin("check");
+        call.end(with_timeout(timeout, async { self.store.check().await }).await).map_err(TokenError::Store)
     }
 
     /// Returns the current time.

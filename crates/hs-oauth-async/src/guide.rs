@@ -6,7 +6,8 @@
 //! | How do I call HubSpot with a token that works? | [`hold`] |
 //! | What does this error ask of me? | [`errors`] |
 //! | How do several processes share tokens, and what can go wrong? | [`fleet`] |
-//! | What do I watch, what can I limit, and what does the library not do? | [`operate`] |
+//! | Which accounts are well, and what do I measure? | [`observe`] |
+//! | What happens to accounts, what can I limit, and what does the library not do? | [`operate`] |
 //! | How do I leave `v1`? | [`migrate`] |
 //! | How do I test my code without HubSpot? | [`mod@test`] |
 //!
@@ -50,6 +51,21 @@ pub mod errors {}
 /// [`MemoryStore`](crate::MemoryStore), [`FileStore`](crate::FileStore), [`Record`](crate::Record),
 /// [`RenewalPolicy`](crate::RenewalPolicy), [`Timing`](crate::Timing).
 pub mod fleet {}
+
+#[doc = include_str!("guide/observe.md")]
+///
+/// ```json
+#[doc = include_str!("guide/grafana.json")]
+/// ```
+///
+/// # The items of this guide
+///
+/// [`TokenManager::status`](crate::TokenManager::status), [`TokenManager::statuses`](crate::TokenManager::statuses),
+/// [`AccountStatus`](crate::AccountStatus), [`TokenManager::health`](crate::TokenManager::health), [`Health`](crate::Health),
+/// [`Sweep`](crate::Sweep), [`TokenManagerBuilder::with_sweep`](crate::TokenManagerBuilder::with_sweep),
+/// [`TokenManagerBuilder::with_replicas`](crate::TokenManagerBuilder::with_replicas),
+/// [`TokenManager::set_credential`](crate::TokenManager::set_credential).
+pub mod observe {}
 
 #[doc = include_str!("guide/operate.md")]
 ///

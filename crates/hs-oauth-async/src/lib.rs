@@ -44,7 +44,8 @@
 //! # Features
 //!
 //! `rustls` (default) or `native-tls` for TLS; without both, only loopback can be reached. `sealed` (default) for encryption of
-//! records at rest. `tracing` (default) for spans and events, which hold no secret.
+//! records at rest. `tracing` (default) for spans and events, which hold no secret. `metrics` for metrics by the facade of
+//! that name.
 
 mod account_calls;
 mod app_tokens;

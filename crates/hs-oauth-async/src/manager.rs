@@ -417,7 +417,7 @@ impl TokenManager {
             }
             Err(error) => Err(error),
         };
-        Health::new(&self.inner.shared, checked, self.inner.now())
+        self.inner.shared.health(checked, self.inner.now())
     }
 
     /// Shuts the manager down, for all its clones, within 25 seconds. Returns the tokens that could not be saved.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hs_oauth_core::renewal::{Deadline, Input, Step, Stored, TokenError};
 use hs_oauth_core::{Account, StoreError, Timestamp};
-use hs_oauth_manager::{Admitted, Driven, Purpose, Shared, catch_panic, loaded, swapped};
+use hs_oauth_manager::{Admitted, Driven, Purpose, Shared, StoreCall, catch_panic, loaded, swapped};
 use hs_oauth_store::{Cursor, Page, TokenStore};
 
 use crate::client::Client;
@@ -36,7 +36,8 @@ impl Inner {
             let input = match step {
                 Step::Load { .. } => loaded(self.load(account)),
                 Step::Swap { expected, record, .. } => {
-                    swapped(catch_panic(|| self.store.swap(account, expected, &record)))
+                    let call = StoreCall::begin("swap");
+                    swapped(call.end_swap(catch_panic(|| self.store.swap(account, expected, &record))))
                 }
                 Step::Send { refresh, timeout } => match self.shared.before_send(account) {
                     Some(input) => input,
@@ -75,19 +76,19 @@ impl Inner {
 
     /// Loads the account's record, and notes whether the store works.
     pub(crate) fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
-        let result = catch_panic(|| self.store.load(account));
+        let result = StoreCall::begin("load").end(catch_panic(|| self.store.load(account)));
         self.shared.note_load(account, &result, self.now());
         result
     }
 
     /// Reads a page of the store.
     pub(crate) fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
-        catch_panic(|| self.store.page(cursor, limit))
+        StoreCall::begin("page").end(catch_panic(|| self.store.page(cursor, limit)))
     }
 
     /// Checks that the store takes writes.
     pub(crate) fn check(&self) -> Result<(), TokenError> {
-        catch_panic(|| self.store.check()).map_err(TokenError::Store)
+        StoreCall::begin("check").end(catch_panic(|| self.store.check())).map_err(TokenError::Store)
     }
 
     /// Returns the current time.

@@ -376,7 +376,7 @@ impl TokenManager {
     /// The store is asked by its `check`. A store that hangs holds its caller.
     pub fn health(&self) -> Health {
         let inner = self.inner();
-        Health::new(&inner.shared, inner.check(), inner.now())
+        inner.shared.health(inner.check(), inner.now())
     }
 
     /// Shuts the manager down, for all its clones, within 25 seconds. Returns the tokens that could not be saved.

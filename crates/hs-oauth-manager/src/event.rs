@@ -6,6 +6,8 @@ use std::time::Duration;
 use hs_oauth_core::renewal::TokenError;
 use hs_oauth_core::{Account, Timestamp};
 
+use crate::metrics;
+
 /// Something that happened to an account. `Debug` shows no secret. The error of [`Event::Failed`] may hold tokens.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -101,6 +103,7 @@ pub type Listener = dyn Fn(&Event<'_>) + Send + Sync;
 pub(crate) fn emit(listener: Option<&Listener>, event: &Event<'_>) {
     #[cfg(feature = "tracing")]
     trace(event);
+    metrics::event(event.name());
     if let Some(listener) = listener {
         let _ = catch_unwind(AssertUnwindSafe(|| listener(event)));
     }
@@ -129,10 +132,19 @@ fn trace(event: &Event<'_>) {
     }
 }
 
-/// Returns the span of a renewal, an install or a disconnect of an account. The calls to HubSpot are in it.
+/// Returns the span of a renewal, an install or a disconnect of an account. The calls to HubSpot are in it. At the end of a renewal it has
+/// what that cost.
 #[cfg(feature = "tracing")]
 pub fn account_span(account: Account) -> tracing::Span {
-    tracing::debug_span!(target: TARGET, "account", %account)
+    let empty = tracing::field::Empty;
+    tracing::debug_span!(target: TARGET, "account", %account, store_calls = empty, requests = empty)
+}
+
+/// Notes what a renewal cost in the span in which it is driven: its calls to the store and its requests to HubSpot.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nothing is traced"))]
+pub(crate) fn record_cost(store_calls: u32, requests: u32) {
+    #[cfg(feature = "tracing")]
+    tracing::Span::current().record("store_calls", store_calls).record("requests", requests);
 }
 
 /// The target of everything that is traced.

@@ -8,6 +8,7 @@ use hs_oauth_core::renewal::{
 use hs_oauth_core::{Account, Timestamp};
 
 use crate::cache::Snapshot;
+use crate::event::record_cost;
 use crate::received::Unsaved;
 use crate::standing::Standing;
 
@@ -75,12 +76,24 @@ pub(crate) struct Progress {
     seen: Option<Option<Standing>>,
     /// How the account stands if the swap that is under way succeeds.
     written: Option<Standing>,
+    /// How many calls to the store and requests to HubSpot it has made.
+    store_calls: u32,
+    requests: u32,
 }
 
 impl Progress {
     /// Returns the progress of a flight that has not begun.
     pub(crate) fn new(policy: RenewalPolicy) -> Self {
-        Self { has_sent: false, has_shown_tokens: false, install: None, policy, seen: None, written: None }
+        Self {
+            has_sent: false,
+            has_shown_tokens: false,
+            install: None,
+            policy,
+            seen: None,
+            written: None,
+            store_calls: 0,
+            requests: 0,
+        }
     }
 
     /// Returns how the account stood in the record that the flight saw last, or `None` if it has seen none.
@@ -104,6 +117,12 @@ impl Progress {
             Step::Swap { record, .. } => Some(Standing::of(record, &self.policy)),
             _ => None,
         };
+        match step {
+            Step::Load { .. } | Step::Swap { .. } => self.store_calls += 1,
+            Step::Send { .. } | Step::Introspect(_) | Step::Revoke(_) => self.requests += 1,
+            Step::Done(_) => record_cost(self.store_calls, self.requests),
+            Step::Admit { .. } | Step::Sleep(_) => {}
+        }
     }
 }
 

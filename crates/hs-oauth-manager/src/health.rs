@@ -1,11 +1,8 @@
 //! How a token manager is, for a readiness probe.
 
-use hs_oauth_core::Timestamp;
 use hs_oauth_core::renewal::TokenError;
 use serde::{Serialize, Serializer};
 
-use crate::shared::Shared;
-use crate::single_flight::Waiting;
 use crate::sweep::SweepProgress;
 
 /// How a token manager is, for a readiness probe. The numbers are those of this process.
@@ -36,24 +33,6 @@ pub struct Health {
 }
 
 impl Health {
-    /// Returns how the manager is after a check of the store that ended with `checked`.
-    pub fn new<W: Waiting>(shared: &Shared<W>, checked: Result<(), TokenError>, now: Timestamp) -> Self {
-        let (gone, backing_off) = (shared.standings.gone(), shared.standings.backing_off(now));
-        let sweep = shared.sweep_progress(now);
-        let state = shared.flights.state();
-        Self {
-            error: checked.err(),
-            is_shut_down: state.is_shut_down,
-            held: shared.cache.len(),
-            flights: state.flights.len(),
-            waiting: state.queue.len(),
-            unsaved: state.received.len(),
-            gone,
-            backing_off,
-            sweep,
-        }
-    }
-
     /// Returns whether the process can serve accounts: the store takes writes, and the manager is not shut down. Accounts that are not well
     /// are no reason to take a process out of service, since every other process has the same ones.
     pub const fn is_ready(&self) -> bool {

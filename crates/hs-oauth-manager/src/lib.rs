@@ -23,6 +23,7 @@
 //!   [`RequestedScopes`] compares it with what was asked for.
 //! - [`SweepPlan`] says which account is looked after next although nobody asks for it, and [`SweepProgress`] how far it is.
 //! - [`Credentials`] is the app's credential, while it is replaced.
+//! - [`METRICS`] are the names of what is measured; [`StoreCall`] measures a call to the store.
 //! - [`Tries`], [`ExchangeError`] and [`SendError`] are about single calls.
 
 mod app_tokens;
@@ -38,6 +39,7 @@ mod health;
 mod identity;
 mod install_task;
 mod installed;
+mod metrics;
 mod outcome;
 mod queue;
 mod received;
@@ -71,6 +73,7 @@ pub use health::Health;
 pub use identity::NewTokens;
 pub use install_task::InstallTask;
 pub use installed::{Installed, RequestedScopes};
+pub use metrics::{METRICS, Metric, MetricKind, StoreCall, request as record_request};
 pub use outcome::{BearerResult, Caller, FlightEnd, FlightResult, Outcome};
 pub use queue::{Admitted, Limits, Purpose, RenewalQueue, Wait};
 pub use received::Unsaved;

@@ -94,7 +94,8 @@ impl<M, R> TokenManagerBuilder<M, R> {
         self
     }
 
-    /// Sets the most renewals that the manager begins in any one second. By default there is no limit.
+    /// Sets the most renewals that the manager begins in any one second, together with its [replicas](Self::with_replicas). By default there is no
+    /// limit.
     ///
     /// Renewals that nobody waits for begin in the order in which their tokens expire. Renewals that a caller waits for begin before
     /// them. A caller who can have the old token does not wait.

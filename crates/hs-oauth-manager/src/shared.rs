@@ -1,7 +1,7 @@
 //! The state that all clones of a token manager share.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hs_oauth_core::http::HeaderValue;
@@ -22,9 +22,11 @@ use crate::daily_limit::DailyLimits;
 use crate::entropy::random;
 use crate::event::{Event, emit};
 use crate::flight::{Flight, Progress};
+use crate::health::Health;
 use crate::identity::NewTokens;
 use crate::install_task::InstallTask;
 use crate::installed::Installed;
+use crate::metrics;
 use crate::outcome::{Caller, FlightEnd};
 use crate::queue::{Limits, Purpose};
 use crate::received::Unsaved;
@@ -59,11 +61,14 @@ pub struct Shared<W: Waiting> {
     /// How accounts stood when this process last saw their records.
     pub(crate) standings: Standings,
     sweep: Option<Mutex<SweepPlan>>,
+    /// When the numbers were last recorded as metrics, in milliseconds since 1970.
+    recorded_at: AtomicU64,
 }
 
 impl<W: Waiting> Shared<W> {
     /// Returns the state of a new manager of the tokens of `app`.
     pub fn new(settings: Settings, credentials: Arc<Credentials>) -> Self {
+        metrics::describe();
         let cache = Cache::new(settings.policy);
         let app_tokens = Arc::new(AppTokens::new(settings.policy));
         let flights = Arc::new(SingleFlight::new(settings.limits));
@@ -83,6 +88,7 @@ impl<W: Waiting> Shared<W> {
             store_outage: StoreOutage::default(),
             standings: Standings::default(),
             sweep,
+            recorded_at: AtomicU64::new(0),
         }
     }
 
@@ -99,6 +105,24 @@ impl<W: Waiting> Shared<W> {
     pub fn status(&self, account: Account, stored: Option<&Stored>, now: Timestamp) -> Option<AccountStatus> {
         let record = &stored?.record;
         Some(AccountStatus::new(account, record, &self.settings.policy, now))
+    }
+
+    /// Returns how the manager is after a check of the store that ended with `checked`.
+    pub fn health(&self, checked: Result<(), TokenError>, now: Timestamp) -> Health {
+        let (gone, backing_off) = (self.standings.gone(), self.standings.backing_off(now));
+        let sweep = self.sweep_progress(now);
+        let state = self.flights.state();
+        Health {
+            error: checked.err(),
+            is_shut_down: state.is_shut_down,
+            held: self.cache.len(),
+            flights: state.flights.len(),
+            waiting: state.queue.len(),
+            unsaved: state.received.len(),
+            gone,
+            backing_off,
+            sweep,
+        }
     }
 
     /// Notes the result of a load.
@@ -232,11 +256,13 @@ impl<W: Waiting> Shared<W> {
             self.failures.forget(account);
         }
         let began_with = flight.unsaved.clone();
+        metrics::renewal(&result, flight.forced, now.since(flight.began));
         let (mut end, left) = FlightEnd::new(flight, result, unreported, &self.cache, now, random);
         if let (Some(Unsaved::Install(install)), None | Some(Unsaved::Renewal(_))) = (&began_with, &left) {
             self.flights.state().received.remove_install(account, install);
         }
         end.starts_retries = guard.finish(left, end.result.clone());
+        self.record_numbers(now);
         end
     }
 
@@ -475,6 +501,20 @@ impl<W: Waiting> Shared<W> {
         });
     }
 
+    /// Records the numbers that grow and fall, where somebody measures them.
+    fn record_numbers(&self, now: Timestamp) {
+        if !cfg!(feature = "metrics") {
+            return;
+        }
+        let last = self.recorded_at.swap(now.as_millis(), Ordering::Relaxed);
+        // Once a second while many renewals end, and once nothing is under way any more.
+        let is_due = now.as_millis().abs_diff(last) >= 1000;
+        match is_due || self.flights.state().flights.is_empty() {
+            true => metrics::numbers(&self.health(Ok(()), now)),
+            false => self.recorded_at.store(last, Ordering::Relaxed),
+        }
+    }
+
     /// Notes how an account stood in the record that was seen last, if one was, and whether this process renewed its tokens.
     fn note_standing(&self, account: Account, seen: Option<Option<Standing>>, renewed: bool, now: Timestamp) {
         if let Some(standing) = seen {
@@ -548,7 +588,6 @@ mod tests {
     use hs_oauth_core::renewal::{Record, Run, Step};
 
     use super::*;
-    use crate::health::Health;
     use crate::queue::Purpose;
     use crate::settings::TokenManagerBuilder;
     use crate::tests::{ACCOUNT, NOW, Recorder, app, lead, tokens};
@@ -706,11 +745,11 @@ mod tests {
             let record = Record::new(GrantId::generate(&mut Random::new([1; 32])), tokens("old"));
             let flight = begin(&shared, Demand::Newer);
             drive(&shared, flight, record, &error.into());
-            let health = Health::new(&shared, Ok(()), NOW);
+            let health = shared.health(Ok(()), NOW);
             assert_eq!((health.gone, health.backing_off), (gone, backing_off));
             assert!(health.is_ready(), "the accounts of one process are not well in any other either");
             install(&shared);
-            let health = Health::new(&shared, Ok(()), NOW);
+            let health = shared.health(Ok(()), NOW);
             assert_eq!((health.gone, health.backing_off, health.held), (0, 0, 1));
         }
     }
@@ -718,13 +757,13 @@ mod tests {
     #[test]
     fn a_process_is_not_ready_while_its_store_takes_no_writes_and_after_a_shutdown() {
         let (shared, _) = shared();
-        let failing = Health::new(&shared, Err(TokenError::Store(down())), NOW);
+        let failing = shared.health(Err(TokenError::Store(down())), NOW);
         assert!(!failing.is_ready());
         let json = serde_json::to_value(&failing).unwrap();
         assert_eq!(json["error"], "the token store does not answer; next: try again later");
-        assert!(Health::new(&shared, Ok(()), NOW).is_ready());
+        assert!(shared.health(Ok(()), NOW).is_ready());
         shared.flights.shut_down();
-        assert!(!Health::new(&shared, Ok(()), NOW).is_ready());
+        assert!(!shared.health(Ok(()), NOW).is_ready());
     }
 
     /// HubSpot's "API usage guidelines": a daily limit resets at midnight in the account's time zone.

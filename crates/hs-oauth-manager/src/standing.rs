@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hs_oauth_core::renewal::{AccountState, Record, RenewalPolicy, Schedule};
 use hs_oauth_core::{Account, Timestamp, TokenSet};
@@ -30,7 +31,12 @@ struct Unwell {
     gone: HashSet<Account>,
     /// The accounts whose renewal failed, and when it may be tried again.
     backing_off: HashMap<Account, Timestamp>,
+    /// When those whose back-off is over were last forgotten.
+    cleared_at: Option<Timestamp>,
 }
+
+/// How often back-offs that are over are forgotten.
+const CLEARING_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Standing {
     /// Returns how the account of this record stands.
@@ -83,7 +89,11 @@ impl Standings {
     /// Returns how many accounts are backing off. Forgets those whose back-off is over.
     pub(crate) fn backing_off(&self, now: Timestamp) -> usize {
         let mut unwell = self.lock();
-        unwell.backing_off.retain(|_, until| *until > now);
+        // Many renewals end in a second, and many accounts may back off.
+        if unwell.cleared_at.is_none_or(|at| at > now || now.since(at) >= CLEARING_INTERVAL) {
+            unwell.backing_off.retain(|_, until| *until > now);
+            unwell.cleared_at = Some(now);
+        }
         unwell.backing_off.len()
     }
 
@@ -94,8 +104,6 @@ impl Standings {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::tests::{ACCOUNT, NOW};
 
@@ -127,7 +135,7 @@ mod tests {
         let standings = Standings::default();
         let later = NOW.plus(Duration::from_secs(9));
         standings.note(ACCOUNT, standing(AccountState::Live, Some(later)));
-        assert_eq!(standings.backing_off(later.minus(Duration::from_millis(1))), 1);
+        assert_eq!(standings.backing_off(later.minus(CLEARING_INTERVAL)), 1);
         assert_eq!(standings.backing_off(later), 0);
     }
 }

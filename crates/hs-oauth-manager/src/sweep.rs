@@ -71,7 +71,7 @@ pub enum SweepStep {
 pub struct SweepProgress {
     /// How many accounts it looks after, together with the other processes.
     pub accounts: usize,
-    /// How many of them have their turn and wait for it, or are being looked after.
+    /// How many of them have their turn and wait for it, or are being looked after. More than a hundred thousand are not counted.
     pub due: usize,
     /// How many seconds ago the turn came of the one that waits longest.
     pub late_secs: u64,
@@ -114,6 +114,9 @@ const RETRY: Duration = Duration::from_secs(60);
 
 /// After this time, a flight that has not ended is forgotten, and another may begin.
 const MAX_FLIGHT: Duration = Duration::from_secs(300);
+
+/// The most accounts that are counted as due.
+const MAX_COUNTED: usize = 100_000;
 
 /// The longest wait, so that a clock that is set forward is noticed.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -265,7 +268,7 @@ impl SweepPlan {
 
     /// Returns how far the sweep is.
     pub fn progress(&self, now: Timestamp) -> SweepProgress {
-        let due = self.order.iter().take_while(|(turn, _)| *turn <= now).count();
+        let due = self.order.iter().take(MAX_COUNTED).take_while(|(turn, _)| *turn <= now).count();
         let (read, last_round) = self.pages.progress();
         SweepProgress {
             accounts: self.accounts.len(),

@@ -1,0 +1,370 @@
+//! What an operator sees and does: the status of accounts, the health of a process, a credential that is replaced, two apps on one store, and
+//! the sweep.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hs_oauth_async::Sweep;
+use hs_oauth_core::renewal::{AccountState, GrantState, RetryCause, TokenError};
+use hs_oauth_core::{
+    Account, ApiVersion, App, ClientSecret, NextStep, StoreError, StoreErrorKind, Timestamp,
+};
+use hs_oauth_emulator::{Fault, Settings, Target};
+
+use super::clock::Clock;
+use super::setup::{HUB, Manager, Operation, Setup, both, long_times};
+use crate::wait::{in_parallel, wait_until};
+
+fn secret(text: &str) -> ClientSecret {
+    ClientSecret::new(text).unwrap()
+}
+
+#[test]
+fn the_status_of_an_account_is_read_from_its_record_without_a_request() {
+    both(|setup| {
+        assert_eq!(setup.manager.status(HUB).unwrap(), None);
+        let tokens = setup.install_ending_in(1800);
+        let another = setup.other_process();
+        let status = another.status(HUB).unwrap().unwrap();
+        assert_eq!((status.account, status.state), (HUB, AccountState::Live));
+        assert_eq!(status.client_id.as_deref(), Some(setup.app.client_id()));
+        assert_eq!((status.expires_at, status.scopes), (Some(tokens.expires_at), tokens.scopes));
+        assert_eq!((status.failures, status.backoff_until, status.leased_until), (0, None, None));
+
+        setup.fault(Fault::status(503).with_target(Target::Refresh).with_count(10));
+        assert!(setup.manager.refresh_now().is_err());
+        let status = another.status(HUB).unwrap().unwrap();
+        assert_eq!((status.failures, status.cause), (1, Some(RetryCause::Unavailable)));
+        assert!(status.backoff_until.is_some());
+        setup.hubspot.emulator(|emulator| emulator.clear_faults());
+
+        setup.hubspot.emulator(|emulator| emulator.uninstall(HUB.hub_id));
+        assert!(setup.manager.refresh_now().is_err());
+        let sent = setup.sent(Target::Refresh);
+        assert_eq!(another.status(HUB).unwrap().unwrap().state, AccountState::GoneRefused);
+        setup.store.rewrite(|record| record.unsettled = true);
+        assert_eq!(another.status(HUB).unwrap().unwrap().state, AccountState::GoneUnsettled);
+        setup.manager.disconnect().unwrap();
+        assert_eq!(another.status(HUB).unwrap().unwrap().state, AccountState::Disconnected);
+        assert_eq!(setup.sent(Target::Refresh), sent);
+
+        setup.store.set_fault(|_| Err(StoreError::new(StoreErrorKind::Unavailable)));
+        assert!(matches!(another.status(HUB), Err(TokenError::Store(_))));
+        let of_user = another.status(Account::user(HUB.hub_id, 7));
+        assert!(matches!(of_user, Err(TokenError::WrongLevel { .. })));
+    });
+}
+
+#[test]
+fn statuses_go_through_all_accounts_page_by_page() {
+    both(|setup| {
+        for hub_id in 1..=7 {
+            let tokens = setup.tokens_ending_in(Account::hub(hub_id), 1800);
+            setup.manager.install_tokens_as(Account::hub(hub_id), tokens).unwrap();
+        }
+        setup.manager.disconnect_account(Account::hub(3)).unwrap();
+        let (mut seen, mut cursor) = (HashMap::new(), None);
+        loop {
+            let page = setup.manager.statuses(cursor.as_ref(), 2).unwrap();
+            assert!(page.entries.len() <= 2);
+            for entry in page.entries {
+                seen.insert(entry.account.hub_id, entry.status.unwrap().state);
+            }
+            match page.next {
+                None => break,
+                next => cursor = next,
+            }
+        }
+        assert_eq!(seen.len(), 7);
+        assert_eq!(seen.remove(&3), Some(AccountState::Disconnected));
+        assert!(seen.values().all(|state| *state == AccountState::Live), "{seen:?}");
+        assert_eq!(setup.sent(Target::Refresh), 0);
+    });
+}
+
+#[test]
+fn health_says_whether_the_store_takes_writes_and_which_accounts_are_not_well() {
+    both(|setup| {
+        setup.install_ending_in(1800);
+        let health = setup.manager.health();
+        assert!(health.is_ready() && health.error.is_none());
+        assert_eq!((health.held, health.unsaved, health.gone, health.backing_off), (1, 0, 0, 0));
+
+        setup.store.save_nothing();
+        assert!(setup.manager.refresh_now().is_err());
+        assert_eq!(setup.manager.health().unsaved, 1);
+        setup.store.clear_fault();
+        wait_until(|| setup.manager.health().unsaved == 0);
+
+        setup.fault(Fault::status(503).with_target(Target::Refresh).with_count(10));
+        assert!(setup.manager.refresh_now().is_err());
+        assert_eq!(setup.manager.health().backing_off, 1);
+        setup.hubspot.emulator(|emulator| emulator.clear_faults());
+        setup.hubspot.emulator(|emulator| emulator.uninstall(HUB.hub_id));
+        assert!(setup.manager.refresh_now().is_err());
+        let health = setup.manager.health();
+        assert_eq!((health.gone, health.backing_off), (1, 0));
+        assert!(health.is_ready(), "the accounts are not well in any other process either");
+
+        setup.store.set_fault(|_| Err(StoreError::new(StoreErrorKind::Unavailable)));
+        let health = setup.manager.health();
+        assert!(matches!(health.error, Some(TokenError::Store(_))) && !health.is_ready());
+        setup.store.clear_fault();
+        assert!(setup.manager.health().is_ready());
+        assert!(setup.manager.shutdown().is_empty());
+        let health = setup.manager.health();
+        assert!(health.is_shut_down && health.error.is_none() && !health.is_ready());
+    });
+}
+
+#[test]
+fn a_new_secret_that_hubspot_refuses_harms_nobody() {
+    both(|setup| {
+        let old = setup.install_ending_in(1800);
+        setup.manager.set_credential(secret("mistyped"));
+        let new = setup.manager.refresh_now().unwrap();
+        assert!(setup.accepts(new.clone()) && new != super::setup::bearer_of(&old));
+        assert_eq!(setup.sent(Target::Refresh), 2, "the first one was refused");
+        assert_eq!(setup.store.stored().record.retry, None);
+        let mut events = setup.events();
+        events.sort();
+        assert_eq!(events, ["credential_refused", "renewed"]);
+
+        assert!(setup.accepts(setup.manager.refresh_now().unwrap()));
+        assert_eq!(setup.sent(Target::Refresh), 3, "the old one is used at once");
+        let account = Account::hub(9);
+        assert_eq!(setup.manager.install(setup.code_of(account)).unwrap(), account);
+        assert_eq!(setup.events(), ["renewed", "installed"], "it was reported");
+    });
+}
+
+#[test]
+fn a_new_secret_lifts_the_back_off_of_the_old_one() {
+    both(|setup| {
+        setup.install_ending_in(0);
+        let app = App::hubspot(setup.app.client_id(), secret("outdated"))
+            .with_api_base(setup.relay.url())
+            .with_app_base(setup.hubspot.url())
+            .build()
+            .unwrap();
+        let manager = Manager::new(setup.index(), &app, Arc::clone(&setup.store), long_times(), |_| {});
+        let error = manager.bearer().unwrap_err();
+        assert_eq!(error.next_step(), NextStep::FixConfiguration, "{error:?}");
+        let status = manager.status(HUB).unwrap().unwrap();
+        assert_eq!(status.cause, Some(RetryCause::ClientRefused));
+        assert_eq!(status.backoff_credential.as_ref(), Some(app.identity().credential()));
+        assert_eq!(setup.store.stored().record.state, GrantState::Live);
+
+        manager.set_credential(setup.app.credential().clone());
+        let bearer = wait_for_ok(|| manager.bearer());
+        assert!(setup.accepts(bearer));
+        assert_eq!(setup.sent(Target::Refresh), 2);
+    });
+}
+
+/// Asks until the answer that is remembered for a second is forgotten.
+fn wait_for_ok<T>(ask: impl Fn() -> Result<T, TokenError>) -> T {
+    let answer = Mutex::new(None);
+    wait_until(|| {
+        *answer.lock().unwrap() = ask().ok();
+        answer.lock().unwrap().is_some()
+    });
+    answer.into_inner().unwrap().unwrap()
+}
+
+/// Rule 8 of the design: a record knows its app.
+#[test]
+fn two_apps_on_one_store_have_each_their_own_accounts() {
+    in_parallel([0, 1], |index| {
+        let setup = Setup::new(index, Settings::new([3; 32]), ApiVersion::LATEST, long_times());
+        let mut settings = Settings::new([4; 32]);
+        settings.client_id = "ffffffff-e5f6-7890-abcd-ef1234567890".to_owned();
+        let other = Setup::new(index, settings, ApiVersion::LATEST, long_times());
+        let clock = Clock::start();
+        let (first, second) = (Account::hub(1), Account::hub(2));
+        let managers = [&setup, &other].map(|of| sweeping(of, &setup, &clock, Sweep::check_every(DAY), 1));
+        managers[0].install(setup.code_of(first)).unwrap();
+        managers[1].install(other.code_of(second)).unwrap();
+        assert!(managers[0].bearer_of(first).is_ok() && managers[1].bearer_of(second).is_ok());
+        for (manager, account) in [(&managers[0], second), (&managers[1], first)] {
+            let error = manager.bearer_of(account).unwrap_err();
+            assert!(matches!(error, TokenError::OtherApp { .. }), "{error:?}");
+            assert_eq!(manager.status(account).unwrap().unwrap().state, AccountState::Live);
+        }
+        // The sweep of each looks after its own account only.
+        for _ in 0..2 {
+            clock.advance(&setup, DAY);
+            other.hubspot.emulator(|emulator| emulator.advance(DAY));
+            let renewed = |manager: &Manager, hub: Account| {
+                manager
+                    .status(hub)
+                    .unwrap()
+                    .unwrap()
+                    .renewed_at
+                    .is_some_and(|at| at > clock.now().minus(DAY / 2))
+            };
+            wait_until(|| renewed(&managers[0], first) && renewed(&managers[1], second));
+        }
+        let progress = managers.map(|manager| manager.health().sweep.unwrap());
+        assert_eq!(progress.map(|progress| progress.accounts), [1, 1]);
+    });
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Returns a manager of the app of `setup` with a sweep, over the store of `of_store`.
+fn sweeping(setup: &Setup, of_store: &Setup, clock: &Clock, sweep: Sweep, replicas: u32) -> Manager {
+    let replicas = NonZeroU32::new(replicas).unwrap();
+    let (clock, store) = (clock.clone(), Arc::clone(&of_store.store));
+    if setup.index() == 0 {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = Arc::new(runtime.unwrap());
+        let client = hs_oauth_async::Client::new(setup.app.clone()).unwrap();
+        let store = hs_oauth_async::SpawnBlocking::new(store);
+        let builder = hs_oauth_async::TokenManager::builder(client, store)
+            .with_sweep(sweep)
+            .with_replicas(replicas)
+            .with_clock(move || clock.now())
+            .with_runtime(runtime.handle().clone());
+        Manager::Async(runtime, builder.build())
+    } else {
+        let client = hs_oauth_blocking::Client::new(setup.app.clone());
+        let builder = hs_oauth_blocking::TokenManager::builder(client, store)
+            .with_sweep(sweep)
+            .with_replicas(replicas)
+            .with_clock(move || clock.now());
+        Manager::Blocking(builder.build())
+    }
+}
+
+/// When the tokens of each account were saved, and how many calls the store has had.
+#[derive(Default)]
+struct Counted {
+    saves: Mutex<HashMap<Account, Vec<Timestamp>>>,
+    calls: AtomicUsize,
+}
+
+fn count(setup: &Setup, clock: &Clock) -> Arc<Counted> {
+    let counted = Arc::new(Counted::default());
+    let (counts, clock) = (Arc::clone(&counted), clock.clone());
+    setup.store.before_each(move |account, operation| {
+        counts.calls.fetch_add(1, Ordering::SeqCst);
+        if operation == Operation::Save {
+            counts.saves.lock().unwrap().entry(account).or_default().push(clock.now());
+        }
+        Ok(())
+    });
+    counted
+}
+
+#[test]
+fn idle_accounts_are_looked_after_by_the_processes_together_each_of_them_once_a_day() {
+    const ACCOUNTS: i64 = 200;
+    const DAYS: u32 = 4;
+    both(|setup| {
+        for hub_id in 1..=ACCOUNTS {
+            let tokens = setup.tokens_ending_in(Account::hub(hub_id), 1800);
+            setup.manager.install_tokens_as(Account::hub(hub_id), tokens).unwrap();
+        }
+        let clock = Clock::start();
+        let counted = count(&setup, &clock);
+        let managers = [0; 4].map(|_| sweeping(&setup, &setup, &clock, Sweep::check_daily(), 4));
+        wait_until(|| {
+            managers.iter().all(|manager| manager.health().sweep.unwrap().accounts == ACCOUNTS as usize)
+        });
+        let step = Duration::from_secs(1800);
+        let mut calls_before = 0;
+        for half_hour in 0..48 * DAYS {
+            if half_hour == 48 {
+                calls_before = counted.calls.load(Ordering::SeqCst);
+            }
+            clock.advance(&setup, step);
+            wait_until(|| {
+                managers.iter().all(|manager| {
+                    let health = manager.health();
+                    health.sweep.unwrap().due == 0 && health.flights == 0
+                })
+            });
+        }
+        // Health itself loads one record, to see whether the store works.
+        let saves = counted.saves.lock().unwrap().clone();
+        assert_eq!(saves.len(), ACCOUNTS as usize);
+        for (account, times) in &saves {
+            assert!((3..=5).contains(&times.len()), "{account}: {times:?}");
+            for pair in times.windows(2) {
+                let gap = pair[1].since(pair[0]);
+                // Each within the first quarter of its day.
+                assert!(gap > DAY * 3 / 4 - step && gap < DAY * 5 / 4 + step, "{account}: {gap:?}");
+            }
+        }
+        let health = managers.iter().map(|manager| manager.health().sweep.unwrap());
+        let (looked_at, renewed) = health.fold((0, 0), |(looked_at, renewed), sweep| {
+            (looked_at + sweep.looked_at, renewed + sweep.renewed)
+        });
+        let total: usize = saves.values().map(Vec::len).sum();
+        assert_eq!(usize::try_from(renewed).unwrap(), total);
+        let per_day = looked_at as f64 / f64::from(DAYS) / ACCOUNTS as f64;
+        println!(
+            "a day and account: {per_day:.2} looks, of which 1 renews; {calls_before} calls on the first day"
+        );
+        assert!(per_day < 3.5, "{per_day} looks at an account a day");
+        assert_eq!(setup.sent(Target::Refresh), total);
+    });
+}
+
+#[test]
+fn accounts_that_are_kept_warm_have_a_bearer_without_a_request_at_any_time() {
+    both(|setup| {
+        let accounts = (1..=10).map(Account::hub);
+        for account in accounts.clone() {
+            let tokens = setup.tokens_ending_in(account, 1800);
+            setup.manager.install_tokens_as(account, tokens).unwrap();
+        }
+        let clock = Clock::start();
+        let managers = [0; 2].map(|_| sweeping(&setup, &setup, &clock, Sweep::keep_warm(), 2));
+        wait_until(|| managers.iter().all(|manager| manager.health().sweep.unwrap().accounts == 10));
+        for _ in 0..60 {
+            clock.advance(&setup, Duration::from_secs(60));
+            wait_until(|| {
+                managers.iter().all(|manager| {
+                    let health = manager.health();
+                    health.sweep.unwrap().due == 0 && health.flights == 0
+                })
+            });
+            for account in accounts.clone() {
+                let sent = setup.sent(Target::Refresh);
+                let ends = managers[0].status(account).unwrap().unwrap().expires_at.unwrap();
+                assert!(ends > clock.now().plus(Duration::from_secs(60)), "{account}");
+                assert_eq!(setup.sent(Target::Refresh), sent);
+            }
+        }
+        let renewals = setup.sent(Target::Refresh);
+        assert!((20..=40).contains(&renewals), "{renewals} renewals of 10 accounts in an hour");
+    });
+}
+
+#[test]
+fn a_sweep_ends_with_the_last_clone_of_its_manager_and_with_a_shutdown() {
+    both(|setup| {
+        setup.install_ending_in(1800);
+        let clock = Clock::start();
+        let counted = count(&setup, &clock);
+        let pages = || counted.calls.load(Ordering::SeqCst);
+        let dropped = sweeping(&setup, &setup, &clock, Sweep::check_daily(), 1);
+        wait_until(|| dropped.health().sweep.unwrap().accounts == 1);
+        drop(dropped);
+        let stopped = sweeping(&setup, &setup, &clock, Sweep::check_daily(), 1);
+        wait_until(|| stopped.health().sweep.unwrap().accounts == 1);
+        assert!(stopped.shutdown().is_empty());
+        let before = pages();
+        clock.advance(&setup, DAY * 3);
+        // A manager that starts now works while the others are silent.
+        let working = sweeping(&setup, &setup, &clock, Sweep::check_daily(), 1);
+        wait_until(|| working.health().sweep.unwrap().accounts == 1);
+        assert!(pages() > before);
+        assert_eq!(stopped.health().sweep.unwrap().looked_at, 0);
+    });
+}
