@@ -10,11 +10,13 @@ use super::hubspot::ACCOUNT;
 /// The `UnsavedTokens` of core, or the copy of them that belongs to a copy of the renewal.
 pub(super) type UnsavedTokens = Box<dyn Any>;
 
+type BeginRenewal =
+    fn(RenewalPolicy, AppIdentity, Random, Demand, Option<UnsavedTokens>) -> Box<dyn RenewalRun>;
+
 /// The runs of core, or those of a copy of it. Each function returns a run that has not begun.
 #[derive(Clone, Copy)]
 pub(super) struct Begin {
-    pub(super) renewal:
-        fn(RenewalPolicy, AppIdentity, Random, Demand, Option<UnsavedTokens>) -> Box<dyn RenewalRun>,
+    pub(super) renewal: BeginRenewal,
     pub(super) disconnect: fn(AppIdentity, Random, Ending) -> Box<dyn Run<Output = ()>>,
 }
 

@@ -140,6 +140,7 @@ struct Loaded {
     retry: Option<Retry>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "few exist at once")]
 enum RunKind {
     Renewal(Box<dyn RenewalRun>),
     Install(Install),
