@@ -1,5 +1,5 @@
-//! The example `install_page` as a person uses it: a real Chromium, a process of the service, and an emulator of HubSpot, all of them new
-//! for each test.
+//! The example `install_page` and `hs-oauth login` as a person uses them: a real Chromium, a process of the program, and an emulator of
+//! HubSpot, all of them new for each test.
 
 mod axe;
 mod browser;
@@ -7,6 +7,7 @@ mod connecting;
 mod ending;
 mod forging;
 mod keyboard;
+mod login;
 mod marketplace;
 mod scopes;
 mod service;

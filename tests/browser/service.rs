@@ -19,28 +19,24 @@ use crate::browser::{BoxError, LIMIT};
 const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
 
 /// The program, which cargo builds once for all tests.
-static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let arguments = [
-        "build",
-        "--locked",
-        "--message-format=json",
-        "-p",
-        "hs-oauth-examples",
-        "--example",
-        "install_page",
-    ];
+static PROGRAM: LazyLock<PathBuf> =
+    LazyLock::new(|| built(&["-p", "hs-oauth-examples", "--example", "install_page"]));
+
+/// Builds a program of the project, and returns its path. `target` says which, as cargo's arguments do.
+pub(crate) fn built(target: &[&str]) -> PathBuf {
     let output = Command::new(env!("CARGO"))
-        .args(arguments)
+        .args(["build", "--locked", "--message-format=json"])
+        .args(target)
         .args(["--manifest-path", PROJECT])
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "the example is not built");
+    assert!(output.status.success(), "{target:?} is not built");
     let lines = String::from_utf8(output.stdout).expect("cargo writes text");
     let messages = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let programs = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
     programs.max().expect("cargo names the program")
-});
+}
 
 /// The service, with an emulator of the test's own.
 pub(crate) struct Service {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hs_oauth_blocking::{
-    Account, GrantState, NextStep, Record, RefreshToken, RetryCause, StoreError, Stored, Timestamp,
-    TokenStore, printable,
+    Account, GrantState, NextStep, Record, RefreshToken, RenewalPolicy, RetryCause, StoreError, Stored,
+    Timestamp, TokenStore, printable,
 };
 use serde_json::{Value, json};
 
@@ -65,9 +65,9 @@ impl AccountStatus {
                 let step =
                     cause.map(|cause| cause.next_step(wait)).unwrap_or(NextStep::RetryAfter(Some(wait)));
                 // While the token is good, nobody has to wait for another.
-                match (step, self.left()) {
-                    (NextStep::RetryAfter(_), Some(left)) if !left.is_zero() => None,
-                    _ => Some(step),
+                match step {
+                    NextStep::RetryAfter(_) if self.has_usable_token() => None,
+                    step => Some(step),
                 }
             }
             (Ok(_), _) => None,
@@ -83,6 +83,12 @@ impl AccountStatus {
     pub(crate) fn left(&self) -> Option<Duration> {
         let tokens = self.record.as_ref().ok()?.tokens.as_ref()?;
         tokens.has_access_token().then(|| tokens.expires_at.since(self.now))
+    }
+
+    /// Returns whether the access token is one that is handed out. It is not within a margin before its end.
+    fn has_usable_token(&self) -> bool {
+        let tokens = self.record.as_ref().ok().and_then(|record| record.tokens.as_ref());
+        tokens.is_some_and(|tokens| self.now < RenewalPolicy::new().schedule(tokens).usable_until)
     }
 
     /// Returns how long nobody may renew the tokens, and why.
@@ -189,7 +195,7 @@ mod tests {
             TokenSet::new(AccessToken::new("a").unwrap(), 1800, NOW.minus(Duration::from_secs(600)));
         tokens.refresh_token = Some("r".parse().unwrap());
         tokens.scopes = Some("oauth tickets".parse().unwrap());
-        let mut object = json!({"format": 1, "grant": "0123456789abcdef", "state": "live", "tokens": tokens});
+        let mut object = json!({"format": 1, "grant": "000000000123456789abcdef01234567", "state": "live", "tokens": tokens});
         for (name, value) in change.as_object().unwrap() {
             object[name] = value.clone();
         }
@@ -242,7 +248,7 @@ mod tests {
     fn an_account_that_was_disconnected_is_not_there() {
         let store = MemoryStore::new();
         let record: Record = serde_json::from_value(
-            json!({"format": 1, "grant": "0123456789abcdef", "state": "disconnected"}),
+            json!({"format": 1, "grant": "000000000123456789abcdef01234567", "state": "disconnected"}),
         )
         .unwrap();
         store.swap(Account::hub(7), None, &record).unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
@@ -104,10 +104,7 @@ impl CallbackServer {
 
     /// Waits for the next callback. Returns `None` if none comes in time.
     pub(crate) fn next(&self, timeout: Duration) -> Option<Callback> {
-        match self.arrived.recv_timeout(timeout) {
-            Ok(callback) => Some(callback),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.arrived.recv_timeout(timeout).ok()
     }
 }
 

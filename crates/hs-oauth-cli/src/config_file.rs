@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
 use crate::failure::Failure;
 use crate::{folders, private_file};
@@ -80,21 +80,20 @@ pub(crate) fn write_profile(name: &str, app: &AppSettings) -> Result<PathBuf, Fa
             ("app_base", &app.app_base),
         ] {
             match text {
-                Some(text) if profile.get(key).and_then(Item::as_str) == Some(text) => {}
-                Some(text) => drop(profile.insert(key, value(text))),
+                Some(text) => set(profile, key, text.into()),
                 None => drop(profile.remove(key)),
             }
         }
         for (key, flag) in [("mcp", app.mcp), ("user_level", app.user_level)] {
             match flag {
-                true => drop(profile.insert(key, value(true))),
+                true => set(profile, key, true.into()),
                 false => drop(profile.remove(key)),
             }
         }
         for (key, scopes) in [("scopes", &app.scopes), ("optional_scopes", &app.optional_scopes)] {
             match scopes.is_empty() {
                 true => drop(profile.remove(key)),
-                false => drop(profile.insert(key, value(scopes.iter().collect::<toml_edit::Array>()))),
+                false => set(profile, key, scopes.iter().collect::<Array>().into()),
             }
         }
         Ok(())
@@ -104,21 +103,33 @@ pub(crate) fn write_profile(name: &str, app: &AppSettings) -> Result<PathBuf, Fa
 /// Writes which profile counts if none is named.
 pub(crate) fn write_default_profile(name: &str) -> Result<PathBuf, Failure> {
     change(|document| {
-        document.insert("profile", value(name));
+        set(document.as_table_mut(), "profile", name.into());
         Ok(())
     })
+}
+
+/// Sets a value. A comment beside the old one stays.
+fn set(table: &mut dyn TableLike, key: &str, mut new: Value) {
+    match table.get_mut(key).and_then(Item::as_value_mut) {
+        Some(old) => {
+            *new.decor_mut() = old.decor().clone();
+            *old = new;
+        }
+        None => drop(table.insert(key, Item::Value(new))),
+    }
 }
 
 /// Changes the file, and returns its path. The new file replaces the old one in one step.
 fn change(edit: impl FnOnce(&mut DocumentMut) -> Result<(), &'static str>) -> Result<PathBuf, Failure> {
     let path = folders::config_file()?;
+    let not_written = |error| Failure::Other(format!("could not write {}: {error}", path.display()));
+    let _lock = path.parent().map(private_file::lock).transpose().map_err(not_written)?;
     let text = read_text(&path)?;
     let mut document: DocumentMut = text
         .parse()
         .map_err(|error: toml_edit::TomlError| invalid(&path, &text, error.message(), error.span()))?;
     edit(&mut document).map_err(|problem| invalid(&path, &text, problem, None))?;
-    private_file::replace(&path, &document.to_string())
-        .map_err(|error| Failure::Other(format!("could not write {}: {error}", path.display())))?;
+    private_file::replace(&path, &document.to_string()).map_err(not_written)?;
     Ok(path)
 }
 

@@ -1,14 +1,16 @@
 //! The secrets of a profile that outlast a run of the program: the key that seals its tokens, and the client secret.
 //!
-//! Each is in a file of the profile's folder that only the user can read.
+//! Each has a file in the profile's folder that only the user can read. If the system has a keyring, the secret is there, and the file
+//! says so. Otherwise it is in the file. Where it is does not change by itself: a keyring that cannot be reached is an error.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::failure::Failure;
-use crate::private_file;
 use crate::profile::Profile;
+use crate::{keyring, private_file, waiting};
 
 /// Which secret is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,16 @@ pub(crate) enum KeptSecret {
     SealingKey,
     /// The client secret of the profile's app.
     ClientSecret,
+}
+
+/// What the file of a secret says.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Place {
+    /// The secret itself.
+    Secret(String),
+    /// The name of the secret in the system's keyring.
+    Keyring(String),
 }
 
 impl KeptSecret {
@@ -36,36 +48,52 @@ impl KeptSecret {
         }
     }
 
-    /// Returns where it is kept.
+    /// Returns the path of its file.
     pub(crate) fn path(self, profile: &Profile) -> PathBuf {
         profile.folder().join(self.file_name())
     }
 
     /// Returns in words where it is kept, or that it is not.
     pub(crate) fn place(self, profile: &Profile) -> Result<String, Failure> {
-        Ok(match self.read(profile)? {
-            Some(_) => self.path(profile).display().to_string(),
+        Ok(match self.read_place(profile)? {
+            Some(Place::Secret(_)) => self.path(profile).display().to_string(),
+            Some(Place::Keyring(_)) => "the system's keyring".to_owned(),
             None => "not kept".to_owned(),
         })
     }
 
+    /// Returns whether it is kept, without asking the keyring for it.
+    pub(crate) fn is_kept(self, profile: &Profile) -> Result<bool, Failure> {
+        Ok(self.read_place(profile)?.is_some())
+    }
+
     /// Reads it, if it is kept.
     pub(crate) fn read(self, profile: &Profile) -> Result<Option<String>, Failure> {
-        let path = self.path(profile);
-        match private_file::read(&path) {
-            Ok(text) => {
-                check_private(&path)?;
-                Ok(Some(text.trim_end().to_owned()))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.failed("read", &path, &error)),
+        match self.read_place(profile)? {
+            None => Ok(None),
+            Some(Place::Secret(secret)) => Ok(Some(secret)),
+            Some(Place::Keyring(name)) => match wait_for_keyring(|| keyring::get(&name)) {
+                Ok(secret) => Ok(Some(secret)),
+                Err(error) => Err(Failure::Other(format!(
+                    "{} of the profile {} is in the system's keyring, which does not give it out: {error}",
+                    self.label(),
+                    profile.name()
+                ))),
+            },
         }
     }
 
     /// Keeps it, in the place of what was kept.
     pub(crate) fn write(self, profile: &Profile, secret: &str) -> Result<(), Failure> {
         let path = self.path(profile);
-        private_file::replace(&path, &format!("{secret}\n"))
+        // The path tells it from the secrets of other profiles and of other folders.
+        let name = path.display().to_string();
+        let place = match wait_for_keyring(|| keyring::set(&name, secret)) {
+            true => Place::Keyring(name),
+            false => Place::Secret(secret.to_owned()),
+        };
+        let text = serde_json::to_string(&place).map_err(|error| Failure::Other(error.to_string()))?;
+        private_file::replace(&path, &format!("{text}\n"))
             .map_err(|error| self.failed("write", &path, &error))
     }
 
@@ -78,7 +106,8 @@ impl KeptSecret {
         if let Some(secret) = self.read(profile)? {
             return Ok(secret);
         }
-        let _lock = lock(profile.folder()).map_err(|error| self.failed("lock", profile.folder(), &error))?;
+        let _lock = private_file::lock(profile.folder())
+            .map_err(|error| self.failed("lock", profile.folder(), &error))?;
         if let Some(secret) = self.read(profile)? {
             return Ok(secret);
         }
@@ -87,30 +116,29 @@ impl KeptSecret {
         Ok(secret)
     }
 
+    fn read_place(self, profile: &Profile) -> Result<Option<Place>, Failure> {
+        let path = self.path(profile);
+        let text = match private_file::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.failed("read", &path, &error)),
+        };
+        let path = path.display();
+        if private_file::is_open_to_others(&self.path(profile)) {
+            return Err(Failure::usage(format!("others can read {path}: chmod 600 '{path}'")));
+        }
+        let place = serde_json::from_str(&text);
+        place
+            .map(Some)
+            .map_err(|_| Failure::Other(format!("{path} is damaged: it does not hold {}", self.label())))
+    }
+
     fn failed(self, what: &str, path: &Path, error: &io::Error) -> Failure {
         Failure::Other(format!("could not {what} {}, {}: {error}", path.display(), self.label()))
     }
 }
 
-/// Waits until no other process makes a secret in this folder. The lock ends with the file that is returned.
-fn lock(folder: &Path) -> io::Result<File> {
-    private_file::create_folder(folder)?;
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(folder.join(".lock"))?;
-    file.lock()?;
-    Ok(file)
-}
-
-/// Refuses a file that others can read, since what is in it is no secret any more.
-fn check_private(path: &Path) -> Result<(), Failure> {
-    match private_file::is_open_to_others(path) {
-        false => Ok(()),
-        true => {
-            let path = path.display();
-            Err(Failure::usage(format!("others can read {path}: chmod 600 '{path}'")))
-        }
-    }
+/// Waits for the keyring, which may ask the person for a password.
+fn wait_for_keyring<T>(ask: impl FnOnce() -> T) -> T {
+    waiting::on("waiting for the system's keyring".to_owned(), ask)
 }

@@ -35,6 +35,19 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&new, path).inspect_err(|_| drop(fs::remove_file(&new)))
 }
 
+/// Waits until no other process of this program changes what is in this folder, which is created if it is missing. The lock ends with the
+/// file that is returned.
+pub(crate) fn lock(folder: &Path) -> io::Result<File> {
+    create_folder(folder)?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(folder.join(".lock"))?;
+    file.lock()?;
+    Ok(file)
+}
+
 /// Creates a folder that only its owner can use, and those above it that are missing. A folder that is there stays as it is.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();

@@ -152,7 +152,8 @@ impl Resolved {
             return Ok(true);
         }
         Ok(variable.name == CLIENT_SECRET.name
-            && (self.secret_from_stdin || self.kept_client_secret()?.is_some()))
+            && (self.secret_from_stdin
+                || self.is_about_profiles_app() && KeptSecret::ClientSecret.is_kept(&self.profile)?))
     }
 
     /// Returns the app with its secret.
@@ -167,11 +168,14 @@ impl Resolved {
 
     /// Returns the client secret that is kept with the profile, if the profile is about this app.
     fn kept_client_secret(&self) -> Result<Option<String>, Failure> {
-        let kept = self.profile.settings();
-        match kept.is_some_and(|kept| kept.client_id == self.app.client_id) {
+        match self.is_about_profiles_app() {
             true => KeptSecret::ClientSecret.read(&self.profile),
             false => Ok(None),
         }
+    }
+
+    fn is_about_profiles_app(&self) -> bool {
+        self.profile.settings().is_some_and(|kept| kept.client_id == self.app.client_id)
     }
 
     fn build(&self, credential: Credential) -> Result<App, Failure> {

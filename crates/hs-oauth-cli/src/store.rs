@@ -76,7 +76,14 @@ mod tests {
         let (one, other) = (new_key().unwrap(), new_key().unwrap());
         assert_ne!(one, other);
         assert_ne!(parse_key(&one).unwrap().id(), parse_key(&other).unwrap().id());
-        for text in ["", "a", "a:", "a:AAAA", ":AAAA", &one[..20]] {
+        for text in [
+            "",
+            "a",
+            "a:",
+            "a:AAAA",
+            ":AAAA",
+            one.trim_end_matches('=').trim_end_matches(char::is_alphanumeric),
+        ] {
             assert!(parse_key(text).is_none(), "{text}");
         }
     }

@@ -2,7 +2,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use serde_json::json;
 
-use crate::Cli;
+use crate::command_line::Cli;
 use crate::failure::Failure;
 use crate::report::Report;
 

@@ -10,7 +10,7 @@ use crate::report::Report;
 use crate::settings::Settings;
 use crate::{accounts, private_file, store};
 
-/// Print the refresh tokens of accounts, in the clear, for another store or program
+/// Print the refresh tokens of accounts, for another store or program
 ///
 /// `import` reads what this writes. Both places can go on with the tokens, as long as HubSpot does not
 /// replace a refresh token when it is used.
@@ -96,11 +96,12 @@ impl Export {
 impl Row {
     fn object(&self) -> Value {
         let Self { account, refresh_token } = self;
-        let mut object = json!({ "hub_id": account.hub_id, "refresh_token": refresh_token });
-        if let Some(user_id) = account.user_id {
-            object["user_id"] = user_id.into();
+        match account.user_id {
+            None => json!({ "hub_id": account.hub_id, "refresh_token": refresh_token }),
+            Some(user_id) => {
+                json!({ "hub_id": account.hub_id, "user_id": user_id, "refresh_token": refresh_token })
+            }
         }
-        object
     }
 
     fn csv(&self) -> String {

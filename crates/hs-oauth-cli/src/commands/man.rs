@@ -5,7 +5,7 @@ use clap::{Args, Command, CommandFactory};
 use clap_mangen::Man as Page;
 use serde_json::json;
 
-use crate::Cli;
+use crate::command_line::Cli;
 use crate::failure::Failure;
 use crate::report::Report;
 

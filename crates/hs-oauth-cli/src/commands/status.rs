@@ -15,8 +15,8 @@ use crate::{accounts, store};
 ///
 /// What is shown is what the store says. No request is made unless --online is given.
 ///
-/// The exit status is 3 if an account has to connect again, 4 if the app has to be set up otherwise, and
-/// 5 if there is no good token and it is too early to renew it.
+/// The exit status is 3 if an account has to connect again, 4 if the app has to be set up otherwise,
+/// and 5 if there is no good token and it is too early to renew it.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, after_help = EXAMPLES)]
 pub(crate) struct Status {

@@ -14,6 +14,9 @@ use crate::running::Running;
 /// The account that the emulator has at the start.
 pub(crate) const HUB: &str = "62515";
 
+/// A life that only a new token has.
+pub(crate) const LONG: &str = "--min-life=25m";
+
 /// HubSpot, and a person who has settings in the environment and nothing kept yet.
 pub(crate) struct Emulated {
     pub(crate) hubspot: Server,
@@ -82,6 +85,12 @@ impl Emulated {
     pub(crate) fn login_with_life(&self, seconds: u64) {
         self.inject(Fault::member("expires_in", seconds).with_target(Target::ExchangeCode));
         self.login(&[]).succeeded_with_messages();
+    }
+
+    /// Connects an account whose access token lasts less long than [`LONG`] asks for, so that the next `token` with it makes a request.
+    /// It lives long enough that no limit of time is shortened.
+    pub(crate) fn login_with_old_token(&self) {
+        self.login_with_life(1200);
     }
 
     pub(crate) fn inject(&self, fault: Fault) {

@@ -95,6 +95,65 @@ fn status_2_if_there_is_no_such_command_and_the_message_lists_the_commands() {
 }
 
 #[test]
+fn the_nearest_command_or_flag_is_named() {
+    for (arguments, nearest) in [
+        (&["refesh"][..], "(did you mean `refresh`?)"),
+        (&["lgin"], "(did you mean `login`?)"),
+        (&["token", "--min-live=5m"], "(did you mean `--min-life`?)"),
+        (&["login", "--no-brwser"], "(did you mean `--no-browser`?)"),
+        (&["profile", "lst"], "(did you mean `list`?)"),
+    ] {
+        let outcome = hs_oauth(arguments).run();
+        assert_eq!(outcome.status, 2, "{outcome:?}");
+        assert!(outcome.stderr.contains(nearest), "{outcome:?}");
+    }
+    let outcome = hs_oauth(&["token", "--zzzzzzzz"]).run();
+    assert!(!outcome.stderr.contains("did you mean"), "{outcome:?}");
+}
+
+#[test]
+fn status_2_names_everything_that_is_missing_at_once() {
+    for (command, variables) in [
+        ("exchange", &["CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI", "CODE"][..]),
+        ("refresh", &["CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN"]),
+        ("revoke", &["CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN"]),
+        ("client-credentials", &["CLIENT_ID", "CLIENT_SECRET"]),
+    ] {
+        let outcome = hs_oauth(&[command]).run();
+        assert_failed(&outcome, 2, "hs-oauth --help");
+        for variable in variables {
+            assert!(outcome.stderr.contains(&format!("set HUBSPOT_{variable}")), "{outcome:?}");
+        }
+        assert_eq!(outcome.stderr.matches(": set ").count(), variables.len(), "{outcome:?}");
+    }
+}
+
+#[test]
+fn help_has_examples_for_every_command() {
+    let help = hs_oauth(&["--help"]).run().succeeded().stdout.clone();
+    let commands = help.split_once("Commands:\n").unwrap().1.split_once("\n\n").unwrap().0;
+    let names: Vec<_> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names.into_iter().filter(|name| *name != "help") {
+        let help = hs_oauth(&[name, "--help"]).run().succeeded().stdout.clone();
+        assert!(help.contains("Example") && help.contains(&format!("hs-oauth {name}")), "{name}: {help}");
+    }
+}
+
+/// The server speaks plain HTTP where TLS is expected. Waiting does not help.
+#[test]
+fn status_4_if_tls_is_spoken_to_a_plain_port() {
+    let server = Server::plain();
+    let base = server.base.replace("http://", "https://");
+    let outcome = with_app(&server, &["refresh", "--json"])
+        .var("HUBSPOT_REFRESH_TOKEN", "na1-token")
+        .var("HUBSPOT_API_BASE", &base)
+        .run();
+    assert_eq!((outcome.status, &outcome.json()["error"]), (4, &json!("not_tls")), "{outcome:?}");
+    assert!(outcome.stderr.contains("the server does not speak TLS"), "{outcome:?}");
+}
+
+#[test]
 fn status_3_if_the_grant_is_gone() {
     let outcome = refresh(("400 Bad Request", GONE), &[]);
     assert_failed(&outcome, 3, "ask the account to connect the app again");

@@ -74,6 +74,22 @@ impl Server {
         (server, Held { received, release })
     }
 
+    /// Answers whatever comes as a server for plain http does.
+    pub(crate) fn plain() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                // The beginning of a TLS handshake.
+                let _ = stream.read(&mut [0; 4096]).unwrap();
+                let _ = stream
+                    .write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+            }
+        });
+        Self { base, requests: Arc::default() }
+    }
+
     /// Starts a server whose responses lack `missing` bytes at their end.
     fn start(missing: usize, respond: impl Fn(&Request, usize) -> (String, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -147,7 +163,7 @@ pub(crate) fn hs_oauth(arguments: &[&str]) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hs-oauth"));
     command.args(arguments).env_clear().env("TMPDIR", &folder).current_dir(&folder);
     // Nothing is kept there, so that runs know nothing of each other and of the person who runs the tests.
-    command.env("HOME", new_folder());
+    command.env("HOME", new_folder()).env("HS_OAUTH_KEYRING", "off");
     Run { command, stdin: String::new(), folder }
 }
 

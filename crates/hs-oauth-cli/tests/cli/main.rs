@@ -7,6 +7,7 @@ mod api;
 mod authorize_url;
 mod client_credentials;
 mod completions;
+#[cfg(unix)]
 mod doctor;
 mod emulated;
 mod exchange;
@@ -15,7 +16,10 @@ mod export;
 mod harness;
 mod import;
 mod introspect;
+#[cfg(target_os = "linux")]
+mod keyring;
 mod list;
+#[cfg(unix)]
 mod login;
 mod logout;
 mod man;
@@ -33,5 +37,6 @@ mod signals;
 mod status;
 #[cfg(unix)]
 mod terminal;
+#[cfg(unix)]
 mod token;
 mod uninstall;

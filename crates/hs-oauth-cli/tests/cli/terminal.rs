@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use hs_oauth_emulator::{Fault, Target};
 use pty_process::blocking::{Command, Pty, open};
+use rustix::termios::{LocalModes, tcgetattr};
 
-use crate::emulated::{Emulated, HUB};
+use crate::emulated::{Emulated, HUB, LONG};
 use crate::harness::Run;
 use crate::running::PATIENCE;
 
@@ -52,6 +53,13 @@ impl Terminal {
         }
     }
 
+    /// Waits until the terminal does not show any more what is typed.
+    fn wait_until_hidden(&self) {
+        while tcgetattr(&self.input).unwrap().local_modes.contains(LocalModes::ECHO) {
+            std::thread::yield_now();
+        }
+    }
+
     fn type_in(&mut self, text: &str) {
         self.input.write_all(text.as_bytes()).unwrap();
     }
@@ -68,17 +76,17 @@ impl Terminal {
 #[test]
 fn a_silent_wait_says_what_it_waits_for() {
     let home = Emulated::new();
-    home.login_with_life(100);
+    home.login_with_old_token();
     home.inject(Fault::delay(Duration::from_secs(4)).with_target(Target::Refresh));
-    let mut terminal = Terminal::start(home.hs_oauth(&["token"]));
+    let mut terminal = Terminal::start(home.hs_oauth(&["token", LONG]));
     terminal.see(&format!("waiting for {} …", home.hubspot.url()));
     let (status, shown) = terminal.end();
     assert_eq!((status, shown.matches("waiting").count()), (0, 1), "{shown}");
     // Nobody looks at a pipe.
     let home = Emulated::new();
-    home.login_with_life(100);
+    home.login_with_old_token();
     home.inject(Fault::delay(Duration::from_secs(4)).with_target(Target::Refresh));
-    home.run(&["token"]).succeeded();
+    home.run(&["token", LONG]).succeeded();
 }
 
 #[test]
@@ -129,6 +137,7 @@ fn a_secret_is_not_shown_while_it_is_typed() {
     let home = Emulated::connected();
     let mut terminal = Terminal::start(home.hs_oauth(&["introspect", "--type=refresh", "-"]));
     terminal.see("refresh token (not shown): ");
+    terminal.wait_until_hidden();
     terminal.type_in(" na1-CANARY  \n");
     let (status, shown) = terminal.end();
     assert!(status == 0 && shown.contains("active  false") && !shown.contains("CANARY"), "{shown}");

@@ -3,7 +3,7 @@ use std::time::Duration;
 use hs_oauth_emulator::{Fault, Target};
 use serde_json::json;
 
-use crate::emulated::{Emulated, HUB};
+use crate::emulated::{Emulated, HUB, LONG};
 use crate::harness::hs_oauth;
 use crate::running::Running;
 
@@ -36,9 +36,9 @@ fn a_token_that_does_not_last_long_enough_is_renewed_first() {
 #[test]
 fn processes_that_ask_at_the_same_time_make_one_request() {
     let home = Emulated::new();
-    home.login_with_life(100);
+    home.login_with_old_token();
     home.inject(Fault::delay(Duration::from_millis(500)).with_target(Target::Refresh));
-    let running: Vec<_> = (0..6).map(|_| Running::start(home.hs_oauth(&["token", HUB]))).collect();
+    let running: Vec<_> = (0..6).map(|_| Running::start(home.hs_oauth(&["token", HUB, LONG]))).collect();
     let tokens: Vec<_> =
         running.into_iter().map(|running| running.outcome().succeeded().stdout.clone()).collect();
     assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
@@ -111,9 +111,9 @@ fn status_5_if_hubspot_is_busy_and_a_token_that_lasts_long_enough_is_printed_all
 #[test]
 fn a_signal_during_a_renewal_does_not_lose_the_tokens() {
     let home = Emulated::new();
-    home.login_with_life(100);
+    home.login_with_old_token();
     home.inject(Fault::delay(Duration::from_secs(3)).with_target(Target::Refresh));
-    let mut running = Running::start(home.hs_oauth(&["token"]));
+    let mut running = Running::start(home.hs_oauth(&["token", LONG]));
     while home.requests(Target::Refresh) == 0 {
         std::thread::yield_now();
     }
