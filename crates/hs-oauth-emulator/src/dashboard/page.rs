@@ -308,7 +308,9 @@ fn push_faults(html: &mut String, state: &State) {
 }
 
 fn push_addresses(html: &mut String) {
-    html.push_str("<section><h2>Addresses</h2><ul><li>Consent page<code>/oauth/authorize</code></li>");
+    html.push_str(
+        "<details><summary>Addresses</summary><ul><li>Consent page<code>/oauth/authorize</code></li>",
+    );
     for version in SERVED_VERSIONS {
         let more = match version {
             "v1" => {
@@ -324,6 +326,7 @@ fn push_addresses(html: &mut String) {
     html.push_str(
         "<li>APIs that need a token<code>/crm/…</code><code>/account-info/{version}/details</code>\
          <code>/appinstalls/{version}/external-install</code></li>\
+         </ul></details><section><h2>More</h2><ul>\
          <li><a href=\"/marketplace\">Marketplace: install the app as from there</a></li>\
          <li><a href=\"/_emulator/\">Control: all of this and more as JSON</a></li></ul>\
          <p class=\"quiet\">The client secret is in the line that was printed at the start.</p></section>",

@@ -48,7 +48,9 @@ fn settings(arguments: Arguments, config: ConfigFile) -> Result<Settings, String
     settings.strict_redirects = !arguments.lenient_redirects.or(config.lenient_redirects).unwrap_or(false);
 
     let mut apps = config.apps.into_iter();
-    if let Some(app) = apps.next().map(app_settings).transpose()? {
+    if let Some(mut table) = apps.next() {
+        table.app_name.get_or_insert(settings.app_name);
+        let app = app_settings(table, settings.app_id)?;
         settings.client_id = app.client_id;
         settings.client_secret = app.client_secret;
         settings.app_name = app.app_name;
@@ -56,7 +58,8 @@ fn settings(arguments: Arguments, config: ConfigFile) -> Result<Settings, String
         settings.redirect_uris = app.redirect_uris;
         settings.registered_scopes = app.registered_scopes;
     }
-    settings.more_apps = apps.map(app_settings).collect::<Result<_, _>>()?;
+    let ids = settings.app_id + 1..;
+    settings.more_apps = apps.zip(ids).map(|(app, id)| app_settings(app, id)).collect::<Result<_, _>>()?;
     set(&mut settings.client_id, arguments.client_id);
     set(&mut settings.client_secret, arguments.client_secret);
     set(&mut settings.app_name, arguments.app_name);
@@ -110,10 +113,10 @@ fn set<T>(setting: &mut T, value: Option<T>) {
     }
 }
 
-fn app_settings(table: AppTable) -> Result<AppSettings, String> {
+fn app_settings(table: AppTable, default_id: i64) -> Result<AppSettings, String> {
     let mut app = AppSettings::new(table.client_id, table.client_secret);
     set(&mut app.app_name, table.app_name);
-    set(&mut app.app_id, table.app_id);
+    app.app_id = table.app_id.unwrap_or(default_id);
     if !table.redirect_uris.is_empty() {
         app.redirect_uris = table.redirect_uris;
     }
@@ -326,6 +329,7 @@ lacks = ["automation"]
         let config = ConfigFile::read(None, Some(apps), Some(r#"[{"hub_id":5}]"#)).unwrap();
         let settings = Options::new(Arguments::parse_from(["x"]), config).unwrap().settings;
         assert_eq!((settings.client_id.as_str(), settings.hub_id), ("env", 5));
+        assert_eq!((settings.app_name.as_str(), settings.app_id), ("Example app", 456_789));
         let error = ConfigFile::read(None, Some("[{}]"), None).err().unwrap();
         assert!(error.contains("HS_OAUTH_EMULATOR_APPS") && error.contains("client_id"), "{error}");
     }
