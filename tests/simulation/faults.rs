@@ -53,6 +53,8 @@ pub(super) struct Faults {
     pub(super) forced_renewals: u64,
     /// How many times a process is deployed with another app, or with a wrong client secret, for up to half an hour.
     pub(super) wrong_deployments: u64,
+    /// How many times a process is shut down and started again.
+    pub(super) shutdowns: u64,
     /// How far apart the clocks are, in milliseconds.
     pub(super) skew: u64,
 }
@@ -89,6 +91,7 @@ impl Faults {
         faults.mass_refusal = [0, 0, 0, 500][random.up_to(3) as usize];
         faults.forced_renewals = [0, 0, 0, 4][random.up_to(3) as usize];
         faults.wrong_deployments = [0, 0, 0, 2][random.up_to(3) as usize];
+        faults.shutdowns = [0, 0, 0, 2][random.up_to(3) as usize];
         faults.operators = [0, 0, 1, 3][random.up_to(3) as usize];
         faults.skew = [0, clock_margin / 2, clock_margin][random.up_to(2) as usize];
         faults

@@ -6,7 +6,9 @@ mod operators;
 mod processes;
 mod requests;
 mod runs;
+mod shutdown;
 mod store;
+mod sweep;
 mod trace;
 
 use std::cmp::Reverse;
@@ -18,6 +20,7 @@ use hs_oauth_core::renewal::{
 };
 use hs_oauth_core::{Random, TokenSet};
 use hs_oauth_emulator::Rotation;
+use hs_oauth_manager::{Limits, RenewalQueue, Standing, Sweep, SweepPlan};
 
 use super::faults::Faults;
 use super::hubspot::{Deployment, HubSpot, at};
@@ -36,6 +39,8 @@ pub(super) struct Simulator {
     faults_end_at: u64,
     policy: RenewalPolicy,
     timing: Timing,
+    /// How the processes look after the account if nobody asks for it.
+    sweep: Option<Sweep>,
     hubspot: HubSpot,
     /// The store's record of the account.
     stored: Option<Stored>,
@@ -81,6 +86,13 @@ struct Process {
     /// The callers that wait for the renewal.
     waiting: Vec<Caller>,
     unsaved: Option<Unsaved>,
+    /// What HubSpot's last responses say about its next renewals, and whether it is being shut down.
+    queue: RenewalQueue<()>,
+    is_shut_down: bool,
+    /// It looks after the account even if nobody asks for it.
+    sweep: Option<SweepPlan>,
+    /// How many sweeps it has started.
+    sweeps_started: u32,
 }
 
 /// Tokens that a run of the process could not save.
@@ -128,6 +140,10 @@ struct ActiveRun {
     is_shutting_down: bool,
     /// Whether it was told to pause instead of sending.
     is_paused: bool,
+    /// Whether it began with tokens that an earlier one could not save.
+    has_unsaved: bool,
+    /// How the account stood in the record that it loaded last. `None` in it is no record.
+    seen: Option<Option<Standing>>,
 }
 
 /// What a record says that a run has loaded.
@@ -172,6 +188,7 @@ impl Simulator {
             now: START,
             faults_end_at: START + span,
             timing,
+            sweep: None,
             policy,
             hubspot,
             stored: None,
@@ -214,6 +231,11 @@ impl Simulator {
 
         // In some schedules everyone notices at once that the token has expired.
         let all_at_once = (self.random.up_to(3) == 0).then(|| self.random.up_to(span));
+        self.sweep = match self.random.up_to(5) {
+            0 => Some(Sweep::keep_warm()),
+            1 => Some(Sweep::check_every(Duration::from_millis(span / 4))),
+            _ => None,
+        };
         for process in 0..=self.random.up_to(2) as usize {
             let skew = self.faults.skew as i64 * [0, 1, -1][process] / 2;
             self.processes.push(Process {
@@ -226,7 +248,12 @@ impl Simulator {
                 renewal: None,
                 waiting: Vec::new(),
                 unsaved: None,
+                queue: RenewalQueue::new(Limits::default()),
+                is_shut_down: false,
+                sweep: None,
+                sweeps_started: 0,
             });
+            self.start_sweep(process);
             for task in 0..=self.random.up_to(2) as usize {
                 let first = all_at_once.unwrap_or_else(|| self.random.up_to(span / 2));
                 self.schedule(first, Event::Ask { process, task, is_last: false });
@@ -254,6 +281,10 @@ impl Simulator {
             self.schedule(when, Event::Deploy { process, deployment });
             let back = when + self.random.up_to(1800 * SECOND);
             self.schedule(back, Event::Deploy { process, deployment: Deployment::Right });
+        }
+        for _ in 0..self.faults.shutdowns {
+            let (when, process) = (self.random.up_to(span), self.random_process());
+            self.schedule(when, Event::ShutDown { process });
         }
         for _ in 0..self.faults.store_is_read_only {
             let when = self.random.up_to(span);
@@ -301,6 +332,10 @@ impl Simulator {
                     self.begin_renewal(process, Demand::Usable);
                 }
             }
+            Event::ShutDown { process } => self.shut_down(process),
+            Event::ShutdownEnds { process } => self.end_shutdown(process),
+            Event::Sweep { process, started } => self.do_sweep(process, started),
+            Event::Admit { run, step, waited } => self.admit_again(run, step, waited),
             Event::Crash { process } => self.crash(process),
             Event::Restart { process } => self.restart(process),
             Event::SetClock { process, by } => self.set_clock(process, by),

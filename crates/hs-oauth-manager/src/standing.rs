@@ -49,7 +49,7 @@ impl Standing {
     }
 
     /// Returns how an account stands whose tokens were just installed.
-    pub(crate) fn of_tokens(tokens: &TokenSet, policy: &RenewalPolicy) -> Self {
+    pub fn of_tokens(tokens: &TokenSet, policy: &RenewalPolicy) -> Self {
         let issued = tokens.has_access_token();
         Self {
             state: AccountState::Live,

@@ -3,7 +3,9 @@
 use hs_oauth_core::TokenSet;
 use hs_oauth_core::renewal::{CurrentTokens, Decision, Demand, GrantState, TokenError};
 
-use super::super::hubspot::{Deployment, at};
+use hs_oauth_manager::Standing;
+
+use super::super::hubspot::{ACCOUNT, Deployment, at};
 use super::super::writer::Patience;
 use super::events::Event;
 use super::{ActiveRun, Caller, RunKind, SECOND, Simulator, Unsaved, millis};
@@ -11,7 +13,10 @@ use super::{ActiveRun, Caller, RunKind, SECOND, Simulator, Unsaved, millis};
 impl Simulator {
     pub(super) fn ask(&mut self, process: usize, task: usize, is_last: bool) {
         let clock = self.clock(process);
-        if !self.processes[process].is_up {
+        if is_last {
+            self.check_warm(process);
+        }
+        if !self.processes[process].is_up || self.processes[process].is_shut_down {
             return self.ask_later(process, task);
         }
         let cached = self.processes[process].cached.clone();
@@ -77,8 +82,12 @@ impl Simulator {
     }
 
     pub(super) fn begin_renewal(&mut self, process: usize, demand: Demand) {
-        if self.processes[process].renewal.is_some() {
+        let is_idle = self.processes[process].is_shut_down && self.processes[process].unsaved.is_none();
+        if self.processes[process].renewal.is_some() || is_idle {
             return;
+        }
+        if demand == Demand::NewerDespiteRetryAfter {
+            self.processes[process].queue.ignore_pauses(ACCOUNT);
         }
         let (mut tokens, mut new_refresh_token, mut holder, mut grant) = (None, None, None, None);
         if let Some(unsaved) = self.processes[process].unsaved.take() {
@@ -91,11 +100,13 @@ impl Simulator {
             Demand::Usable | Demand::OtherThan(_) => Patience::Patient,
         };
         let app = self.hubspot.app(self.processes[process].deployment).identity();
+        let has_unsaved = tokens.is_some();
         let renewal = (self.begin.renewal)(self.policy, app, self.fork_random(), demand, tokens);
         let run = self.add_run(process, RunKind::Renewal(renewal), 0);
         if let Some(active) = self.runs.get_mut(&run) {
             (active.new_refresh_token, active.holder, active.grant) = (new_refresh_token, holder, grant);
             active.patience = patience;
+            active.has_unsaved = has_unsaved;
         }
         self.processes[process].renewal = Some(run);
         self.log(|_| format!("P{process} begins run {run}"));
@@ -106,7 +117,7 @@ impl Simulator {
     pub(super) fn end_renewal(&mut self, run: usize, result: Result<CurrentTokens, TokenError>) {
         let Some(active) = self.runs.remove(&run) else { return };
         self.check_result(&active, &result);
-        let ActiveRun { process, new_refresh_token, holder, grant, is_shutting_down, .. } = active;
+        let ActiveRun { process, new_refresh_token, holder, grant, is_shutting_down, seen, .. } = active;
         let RunKind::Renewal(renewal) = active.kind else { return };
         let clock = self.clock(process);
         self.log(|this| format!("P{process} ends run {run}: {}", this.describe_result(&result)));
@@ -114,6 +125,10 @@ impl Simulator {
             self.rules.violate("a run ended with a shutdown though nothing is shut down");
         }
         self.processes[process].renewal = None;
+        let _ = self.processes[process].queue.end(ACCOUNT);
+        let renewed = result.as_ref().ok().filter(|current| current.renewed);
+        let new = renewed.map(|current| Some(Standing::of_tokens(&current.tokens, &self.policy)));
+        self.note_standing(process, new.or(seen), renewed.is_some());
         self.processes[process].unsaved =
             renewal.into_unsaved_tokens().map(|tokens| Unsaved { tokens, new_refresh_token, holder, grant });
         if self.processes[process].unsaved.is_some() {

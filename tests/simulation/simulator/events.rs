@@ -72,6 +72,25 @@ pub(super) enum Event {
     Crash {
         process: usize,
     },
+    /// A process is asked to end.
+    ShutDown {
+        process: usize,
+    },
+    /// It ends, whatever it has not done by then.
+    ShutdownEnds {
+        process: usize,
+    },
+    /// The sweep of a process looks what is to be done.
+    Sweep {
+        process: usize,
+        started: u32,
+    },
+    /// A run that waits in the queue looks whether it may begin.
+    Admit {
+        run: usize,
+        step: u32,
+        waited: bool,
+    },
     Restart {
         process: usize,
     },

@@ -1,5 +1,7 @@
 //! What happens to processes and their clocks, and the end of the faults.
 
+use hs_oauth_manager::{Limits, RenewalQueue};
+
 use super::super::hubspot::Deployment;
 use super::super::rules::Window;
 use super::events::Event;
@@ -17,10 +19,14 @@ impl Simulator {
     }
 
     pub(super) fn crash(&mut self, process: usize) {
-        if !self.processes[process].is_up || self.now >= self.faults_end_at {
-            return;
+        if self.processes[process].is_up && self.now < self.faults_end_at {
+            self.log(|_| format!("P{process} crashes"));
+            self.stop(process);
         }
-        self.log(|_| format!("P{process} crashes"));
+    }
+
+    /// Ends a process at once. What it had in memory is lost.
+    pub(super) fn stop(&mut self, process: usize) {
         let mut lost: Vec<String> = Vec::new();
         lost.extend(self.processes[process].unsaved.take().and_then(|unsaved| unsaved.new_refresh_token));
         let ended: Vec<usize> =
@@ -34,6 +40,8 @@ impl Simulator {
         }
         let crashed = &mut self.processes[process];
         (crashed.is_up, crashed.cached, crashed.renewal, crashed.pause_until) = (false, None, None, 0);
+        (crashed.queue, crashed.is_shut_down) = (RenewalQueue::new(Limits::default()), false);
+        crashed.sweep = None;
         for caller in std::mem::take(&mut crashed.waiting) {
             self.ask_later(process, caller.task);
         }
@@ -43,6 +51,7 @@ impl Simulator {
 
     pub(super) fn restart(&mut self, process: usize) {
         self.processes[process].is_up = true;
+        self.start_sweep(process);
         self.log(|_| format!("P{process} starts again"));
     }
 
@@ -66,7 +75,11 @@ impl Simulator {
         self.schedule(1500 * SECOND, Event::RecheckOtherApps);
         for process in 0..self.processes.len() {
             self.processes[process].offset = self.processes[process].skew;
-            self.processes[process].deployment = Deployment::Right;
+            if std::mem::replace(&mut self.processes[process].deployment, Deployment::Right)
+                != Deployment::Right
+            {
+                self.start_sweep(process);
+            }
             if !self.processes[process].is_up {
                 self.schedule(SECOND, Event::Restart { process });
             }

@@ -7,7 +7,9 @@ use hs_oauth_core::renewal::{
 };
 use hs_oauth_core::{Endpoint as _, TokenSet};
 
-use super::super::hubspot::at;
+use hs_oauth_manager::{Purpose, Standing, Wait};
+
+use super::super::hubspot::{ACCOUNT, at};
 use super::super::writer::Patience;
 use super::events::{Action, Delivery, Event};
 use super::{ActiveRun, Loaded, RunKind, SECOND, Simulator, millis};
@@ -75,6 +77,8 @@ impl Simulator {
             is_mass_refusal: false,
             is_shutting_down: false,
             is_paused: false,
+            has_unsaved: false,
+            seen: None,
         };
         self.runs.insert(run, active);
         run
@@ -106,6 +110,7 @@ impl Simulator {
             // As in the worst transport, the life of the token counts from reading the response.
             Delivery::Response(refresh, response) => {
                 let response = refresh.read_response(&self.hubspot.app, clock, &response);
+                let _ = self.processes[active.process].queue.note_response(Some(ACCOUNT), &response, clock);
                 active.is_mass_refusal = self.occurs(self.faults.mass_refusal);
                 Input::Refreshed { response, is_mass_refusal: active.is_mass_refusal }
             }
@@ -113,6 +118,7 @@ impl Simulator {
         self.log(|this| format!("run {run} receives: {}", this.describe_input(&input)));
         if let Input::Loaded(stored) = &input {
             active.found.get_or_insert(stored.as_ref().map(|stored| stored.record.grant));
+            active.seen = Some(stored.as_ref().map(|stored| Standing::of(&stored.record, &self.policy)));
             active.loaded = stored.as_ref().map(|stored| Loaded::new(&stored.record));
         }
         active.is_shutting_down |= matches!(input, Input::ShuttingDown);
@@ -132,7 +138,15 @@ impl Simulator {
         match next {
             Next::Renewed(result) => self.end_renewal(run, result),
             Next::Ended => _ = self.runs.remove(&run),
+            // A run that has sent nothing is ended by a shutdown instead of sleeping.
+            Next::Sleep(_) if self.ends_at_shutdown(run) => {
+                self.schedule(
+                    0,
+                    Event::Deliver { run, step, delivery: Delivery::Input(Input::ShuttingDown) },
+                );
+            }
             Next::Sleep(milliseconds) => {
+                let _ = self.processes[process].queue.rest(ACCOUNT);
                 let late = self.random.up_to(20);
                 let delivery = Delivery::Input(Input::Slept);
                 self.schedule(milliseconds + late, Event::Deliver { run, step, delivery });
@@ -165,9 +179,38 @@ impl Simulator {
             // At once, but a process may be paused before it goes on.
             Some(1..=3) if is_usable => (self.pause(), Input::Skip),
             Some(4) => (self.pause(), Input::Paused { wait: PAUSE, cause: RetryCause::RateLimited }),
-            _ => (wait, Input::Admit { waited }),
+            _ => {
+                let _ = self.processes[process].queue.join(ACCOUNT, Purpose::Caller, deadline, ());
+                return self.schedule(wait, Event::Admit { run, step, waited });
+            }
         };
         self.schedule(wait, Event::Deliver { run, step, delivery: Delivery::Input(input) });
+    }
+
+    /// Asks the queue of the process whether the run may begin.
+    pub(super) fn admit_again(&mut self, run: usize, step: u32, waited: bool) {
+        let Some(active) = self.runs.get(&run).filter(|active| active.step == step) else { return };
+        let process = active.process;
+        let clock = at(self.clock(process));
+        let joined = &mut self.processes[process].queue;
+        match joined.admit(ACCOUNT, clock, waited) {
+            Ok(input) => {
+                let _ = joined.leave(ACCOUNT);
+                self.schedule(0, Event::Deliver { run, step, delivery: Delivery::Input(input) });
+            }
+            Err(Wait::For(time)) => {
+                let wait = millis(time).clamp(1, 60 * SECOND);
+                self.schedule(wait, Event::Admit { run, step, waited: true });
+            }
+            Err(Wait::UntilWoken) => self.schedule(SECOND, Event::Admit { run, step, waited: true }),
+        }
+    }
+
+    /// Returns whether the process is being shut down, and the run has sent nothing and has nothing to save.
+    fn ends_at_shutdown(&self, run: usize) -> bool {
+        let Some(active) = self.runs.get(&run) else { return false };
+        let is_renewal = matches!(active.kind, RunKind::Renewal(_));
+        self.processes[active.process].is_shut_down && is_renewal && active.sends == 0 && !active.has_unsaved
     }
 
     pub(super) fn perform(&mut self, run: usize, action: Action, was_paused: bool) {
@@ -185,7 +228,15 @@ impl Simulator {
                     Delivery::Input(Input::Paused { wait: PAUSE, cause: RetryCause::RateLimited }),
                 );
             }
-            Action::Send(refresh) => self.begin_send(run, step, clock, refresh, was_paused),
+            Action::Send(_) if self.processes[process].is_shut_down => {
+                self.deliver(run, step, Delivery::Input(Input::ShuttingDown));
+            }
+            Action::Send(refresh) => {
+                if let Some(paused) = self.processes[process].queue.pause(ACCOUNT, at(clock)) {
+                    return self.deliver(run, step, Delivery::Input(paused));
+                }
+                self.begin_send(run, step, clock, refresh, was_paused);
+            }
             Action::Introspect(introspect) => {
                 let after = self.latency();
                 self.schedule(after, Event::Introspect { run, step, introspect });
