@@ -5,6 +5,7 @@ mod check;
 mod contract;
 mod failover;
 mod faults;
+mod managers;
 mod records;
 mod secrets;
 mod stores;

@@ -9,4 +9,8 @@ create table if not exists hs_oauth_tokens (
     primary key (hub_id, user_id)
 ) with (fillfactor = 70);
 
+-- Keeps records of up to 8 kB in their rows. Elsewhere (TOAST), each update of a record of 3 kB would leave a dead one behind: 400,000 updates
+-- of 40,000 such records took the table from 162 MB to 1,281 MB, and from 312 MB to 317 MB so.
+alter table hs_oauth_tokens alter column record set storage main;
+
 comment on table hs_oauth_tokens is 'hs-oauth schema 1';

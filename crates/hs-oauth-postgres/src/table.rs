@@ -97,6 +97,7 @@ mod tests {
     fn the_schema_is_that_of_the_table_and_of_this_version() {
         let schema = Table::new("tenants.tokens").unwrap().schema();
         assert!(schema.starts_with("create table if not exists \"tenants\".\"tokens\" ("));
+        assert!(schema.contains("alter table \"tenants\".\"tokens\" alter"));
         assert!(schema.contains("comment on table \"tenants\".\"tokens\" is"));
         assert!(!schema.contains(TABLE));
         assert!(SCHEMA.contains(&format!("is '{COMMENT}{SCHEMA_VERSION}'")));

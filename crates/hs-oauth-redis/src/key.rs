@@ -43,7 +43,7 @@ impl Keys {
         format!("{}:{{{account}}}", self.prefix)
     }
 
-    /// Returns the key of the hash that an inspection writes to.
+    /// Returns the key of the hash that a check writes to.
     pub(crate) fn probe(&self) -> String {
         format!("{}:{{check}}", self.prefix)
     }

@@ -3,7 +3,8 @@
 //! **In this crate**:
 //! - [`RedisStore`], an [`AsyncTokenStore`](hs_oauth_store::AsyncTokenStore) over one connection that is replaced when an answer stays
 //!   out. With the feature `block-on` it is a sync store, too: [`BlockOn::new(store)`](hs_oauth_store::BlockOn).
-//! - [`Inspection`] and [`Warning`]: where a Redis may lose what it has acknowledged.
+//! - [`Warning`]: a way in which a Redis may lose what it has acknowledged.
+//! - [`redis`], the driver, in the version that the store works with.
 //!
 //! **Not in this crate**: an HTTP client, or when tokens are renewed. The token managers of `hs-oauth-async` and `hs-oauth-blocking` take
 //! the store.
@@ -21,7 +22,7 @@
 //! | a failover, by Sentinel or a service | what no replica had, also with `appendfsync always`; less with `min-replicas-to-write 1` |
 //! | `maxmemory-policy allkeys-…` | any account when its memory is full; refused |
 //!
-//! [`RedisStore::inspect`] names each of these. PostgreSQL with a synchronous standby loses none of them.
+//! Each is refused, or [`RedisStore::warnings`] names it. `hs-oauth-postgres` with a synchronous standby loses none of them.
 //!
 //! # Who can read the tokens
 //!
@@ -31,18 +32,23 @@
 
 mod backoff;
 mod call;
+mod check;
 mod connection;
 mod error;
-mod inspection;
 mod key;
 mod page;
 mod reply;
 mod script;
 mod server;
 mod store;
+mod warning;
 
 #[cfg(feature = "block-on")]
 pub use hs_oauth_store::BlockOn;
-pub use inspection::{Inspection, Warning};
 pub use redis;
 pub use store::RedisStore;
+pub use warning::Warning;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

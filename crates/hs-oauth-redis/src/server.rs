@@ -7,8 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisError, Value};
 
 use crate::error::{is_not_allowed, refused, store_error, unavailable, unexpected_answer};
-use crate::inspection::Warning;
-use crate::reply;
+use crate::{Warning, reply};
 
 /// What a server says of itself. What it does not tell is missing.
 #[derive(Debug, Default)]

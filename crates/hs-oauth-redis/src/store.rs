@@ -10,12 +10,12 @@ use redis::{Client, Value};
 use zeroize::Zeroizing;
 
 use crate::call::{Line, Work, call};
+use crate::check::Check;
 use crate::connection::Connections;
 use crate::error::{CallError, unexpected_answer};
-use crate::inspection::{Inspect, Inspection};
 use crate::key::Keys;
 use crate::page::{Place, ReadPage};
-use crate::{reply, script};
+use crate::{Warning, reply, script};
 
 /// A store in Redis: a hash for each account, with its record and its version.
 ///
@@ -26,8 +26,8 @@ use crate::{reply, script};
 /// use hs_oauth_redis::{RedisStore, redis};
 ///
 /// let store = RedisStore::new(redis::Client::open(std::env::var("REDIS_URL")?)?).prefix("my_app")?;
-/// for warning in store.inspect().await?.warnings {
-///     println!("{warning}");
+/// for warning in store.warnings().await? {
+///     eprintln!("the token store: {warning}");
 /// }
 /// # Ok(())
 /// # }
@@ -102,16 +102,16 @@ impl RedisStore {
         Self { accepts_no_append_only_file: true, ..self }.with_new_connections()
     }
 
-    /// Asks Redis whether a write would last, and writes to the key `<prefix>:{check}`. Call it when the program starts, and show the
-    /// warnings to whoever runs Redis.
+    /// Checks as [`check`](AsyncTokenStore::check) does whether a write would last, and returns the settings by which this Redis may lose
+    /// one. Call it when the program starts, and show the warnings to whoever runs Redis.
     ///
     /// # Errors
     /// [`Refused`](hs_oauth_store::StoreErrorKind::Refused) if Redis is a replica or one of several nodes of a cluster, has no append-only
     /// file, drops any key when its memory is full (`maxmemory-policy allkeys-…`), takes no writes since its memory or its disk is
     /// full, or does not let this user do what the store needs. [`Unavailable`](hs_oauth_store::StoreErrorKind::Unavailable) if it
     /// does not answer in time.
-    pub async fn inspect(&self) -> Result<Inspection, StoreError> {
-        self.call(Inspect { key: self.keys.probe() }).await
+    pub async fn warnings(&self) -> Result<Vec<Warning>, StoreError> {
+        self.call(Check { key: self.keys.probe() }).await
     }
 
     async fn call<W: Work>(&self, work: W) -> Result<W::Output, StoreError> {
@@ -153,9 +153,10 @@ impl AsyncTokenStore for RedisStore {
         self.call(Remove { key: self.keys.key(account), expected: expected.to_string() }).await
     }
 
-    /// Does what [`inspect`](RedisStore::inspect) does, without the warnings.
+    /// Asks Redis whether a write would last, and writes to the key `<prefix>:{check}`. Its errors are those of
+    /// [`warnings`](RedisStore::warnings).
     async fn check(&self) -> Result<(), StoreError> {
-        self.inspect().await.map(drop)
+        self.warnings().await.map(drop)
     }
 }
 

@@ -1,4 +1,4 @@
-//! `check` and the first connection refuse a Redis that would lose tokens, and `inspect` warns of one that might. Each says why by name.
+//! `check` and the first connection refuse a Redis that would lose tokens, and `warnings` warns of one that might. Each says why by name.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -11,9 +11,12 @@ use crate::wait::wait_until;
 
 const ACCOUNT: Account = Account::hub(62515);
 
-/// The least that a user may be allowed to do, as the README has it.
-const ACL: &str = "ACL SETUSER app on >pass ~tokens:* resetchannels \
-                   +hello +info +cluster|info +hmget +hset +hget +hexists +hdel +time +evalsha +eval +scan";
+/// Returns the command by which the README makes a user who may do only what the store needs.
+fn acl() -> String {
+    let (_, text) = include_str!("../../../crates/hs-oauth-redis/README.md").split_once("```text").unwrap();
+    let words: Vec<&str> = text.split_once("```").unwrap().0.split_whitespace().collect();
+    words.join(" ").replace(">…", ">pass").replace("my_app", "tokens")
+}
 
 fn store(server: &Redis) -> RedisStore {
     super::store(&server.url(), "tokens").deadline(DEADLINE)
@@ -22,7 +25,7 @@ fn store(server: &Redis) -> RedisStore {
 /// Checks that the store refuses this server, at the start as well as in each call.
 async fn assert_refused(store: &RedisStore, text: &str) {
     let errors = [
-        store.inspect().await.unwrap_err(),
+        store.warnings().await.unwrap_err(),
         store.check().await.unwrap_err(),
         store.load(ACCOUNT).await.unwrap_err(),
         store.swap(ACCOUNT, None, &record(1)).await.unwrap_err(),
@@ -33,7 +36,7 @@ async fn assert_refused(store: &RedisStore, text: &str) {
 }
 
 async fn warnings(store: &RedisStore) -> Vec<Warning> {
-    store.inspect().await.unwrap().warnings
+    store.warnings().await.unwrap()
 }
 
 #[tokio::test]
@@ -157,7 +160,7 @@ async fn a_redis_that_cannot_save_takes_no_writes() {
 #[tokio::test]
 async fn a_user_who_may_do_only_what_the_store_needs_is_enough() {
     let server = Redis::start();
-    server.run::<()>(&ACL.split_whitespace().collect::<Vec<_>>().join(" "));
+    server.run::<()>(&acl());
     let url = server.url().replace("redis://", "redis://app:pass@");
     let handle = || super::store(&url, "tokens");
     contract::check_async_shared(&handle(), &handle()).await.unwrap();

@@ -1,18 +1,5 @@
 use std::fmt;
 
-use crate::call::{Line, Work};
-use crate::error::CallError;
-use crate::script;
-use crate::server::Server;
-
-/// What [`RedisStore::inspect`](crate::RedisStore::inspect) found at a Redis that can be used.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Inspection {
-    /// Where tokens may be lost, or might be.
-    pub warnings: Vec<Warning>,
-}
-
 /// Where a Redis that can be used may lose what it has acknowledged. Its text says what to do.
 ///
 /// A lost write of a refresh token that HubSpot has just replaced is a lost account: the customer has to connect again.
@@ -60,25 +47,5 @@ impl fmt::Display for Warning {
                 return write!(f, "Redis does not tell `{setting}`: make sure that it keeps what it has acknowledged");
             }
         })
-    }
-}
-
-/// The call that asks a server what it is, and writes to it.
-pub(crate) struct Inspect {
-    /// The key that is written to.
-    pub(crate) key: String,
-}
-
-impl Work for Inspect {
-    type Output = Inspection;
-
-    /// A second write does no harm.
-    const IS_READ: bool = true;
-
-    async fn run(&self, line: &mut Line<'_>) -> Result<Inspection, CallError> {
-        let server = Server::from_answers(line.query_all(&Server::commands()).await?)?;
-        server.check(line.connections().accepts_no_append_only_file()).map_err(|unfit| unfit.error)?;
-        script::PROBE.run(line, &self.key, &[]).await?;
-        Ok(Inspection { warnings: server.warnings() })
     }
 }

@@ -1,0 +1,27 @@
+//! The check of a server: what it says of itself, and a write.
+
+use crate::Warning;
+use crate::call::{Line, Work};
+use crate::error::CallError;
+use crate::script;
+use crate::server::Server;
+
+/// The call that asks a server what it is, and writes to it.
+pub(crate) struct Check {
+    /// The key that is written to.
+    pub(crate) key: String,
+}
+
+impl Work for Check {
+    type Output = Vec<Warning>;
+
+    /// A second write does no harm.
+    const IS_READ: bool = true;
+
+    async fn run(&self, line: &mut Line<'_>) -> Result<Vec<Warning>, CallError> {
+        let server = Server::from_answers(line.query_all(&Server::commands()).await?)?;
+        server.check(line.connections().accepts_no_append_only_file()).map_err(|unfit| unfit.error)?;
+        script::PROBE.run(line, &self.key, &[]).await?;
+        Ok(server.warnings())
+    }
+}
