@@ -9,4 +9,3 @@ mod managers;
 mod records;
 mod secrets;
 mod stores;
-mod writers;
