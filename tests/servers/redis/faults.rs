@@ -24,7 +24,7 @@ async fn writers(relay: &Relay) -> Writers {
     Writers::start("Redis", vec![Arc::new(store(relay)), Arc::new(store(relay))]).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_that_the_server_ends_are_replaced() {
     let server = Redis::start();
     let relay = Relay::start(server.address());
@@ -69,7 +69,7 @@ async fn a_write_does_not_fail_when_its_connection_was_ended_while_nobody_used_i
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_frozen_for_three_seconds_is_used_again() {
     let server = Redis::start();
     let relay = Relay::start(server.address());
@@ -84,7 +84,7 @@ async fn a_server_that_is_frozen_for_three_seconds_is_used_again() {
     assert!(connects < 30, "{connects} connects");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_there_after_a_crash_of_the_server() {
     let mut server = Redis::start();
     let relay = Relay::start(server.address());
@@ -98,7 +98,7 @@ async fn what_was_acknowledged_is_there_after_a_crash_of_the_server() {
     writers.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_reset_are_replaced() {
     let server = Redis::start();
     let relay = Relay::start(server.address());
@@ -113,7 +113,7 @@ async fn connections_that_are_reset_are_replaced() {
 }
 
 /// What is delivered late meets a later version, or is the write that was waited for.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn traffic_that_is_stalled_and_then_delivered_does_no_harm() {
     let server = Redis::start();
     let relay = Relay::start(server.address());
@@ -143,7 +143,7 @@ async fn a_write_whose_answer_is_lost_is_seen_by_the_next_load() {
     assert_eq!(store.swap(ACCOUNT, Some(version), &record(3)).await.unwrap(), Swapped::Conflict);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_lost_again_and_again_lose_no_write() {
     let server = Redis::start();
     let relay = Relay::start(server.address());
@@ -177,7 +177,7 @@ async fn a_connection_that_is_dead_without_a_word_is_let_go_and_never_used_again
     wait_until(|| relay.swallowed()[0].1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_that_go_dead_without_a_word_again_and_again_cost_a_deadline_each() {
     let server = Redis::start();
     let relay = Relay::start(server.address());
@@ -272,7 +272,7 @@ async fn after_a_failover_that_lost_the_last_writes_no_version_comes_back() {
 }
 
 /// The same while writers are at work. What they may lose is what the replica did not have.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn writers_go_on_after_a_failover_that_lost_the_last_writes() {
     let server = Redis::start();
     let replica = server.replica();
@@ -289,7 +289,7 @@ async fn writers_go_on_after_a_failover_that_lost_the_last_writes() {
     writers.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_fault_in_turn_loses_nothing() {
     let mut server = Redis::start();
     let relay = Relay::start(server.address());
@@ -328,7 +328,7 @@ fn a_sync_store_lets_a_dead_connection_go() {
 }
 
 /// A failover in which nothing is lost, while writers are at work.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failover_to_a_replica_that_has_everything_loses_nothing() {
     let server = Redis::with(&["min-replicas-to-write 1"]);
     let replica = server.replica();
