@@ -2,6 +2,7 @@
 
 mod calls;
 mod check;
+mod clients;
 mod contract;
 mod failover;
 mod faults;
