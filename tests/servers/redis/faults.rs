@@ -278,6 +278,7 @@ async fn writers_go_on_after_a_failover_that_lost_the_last_writes() {
     let replica = server.replica();
     let relay = Relay::start(server.address());
     let writers = writers(&relay).await;
+    wait_until(|| replica.run::<u64>("DBSIZE") == server.run::<u64>("DBSIZE"));
     replica.process().freeze();
     writers.make_progress().await;
     writers.may_lose();
