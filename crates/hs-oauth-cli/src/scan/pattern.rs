@@ -170,7 +170,7 @@ fn classes_and_methods(text: &[u8]) -> impl Iterator<Item = usize> {
             return None;
         }
         let before = text.get(start.saturating_sub(MAX_BEFORE)..start)?.to_ascii_lowercase();
-        let prefix = ["access_", "access", "refresh_", "refreshaccess", "refresh", "get", ""];
+        let prefix = ["refreshaccess", "access_", "access", "refresh_", "refresh", "get", ""];
         let prefix = prefix.into_iter().find(|prefix| before.ends_with(prefix.as_bytes()))?;
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
         if before.strip_suffix(prefix.as_bytes())?.last().is_some_and(is_part) {
