@@ -57,6 +57,7 @@ mod html;
 mod journal;
 mod loopback;
 mod marketplace;
+mod own_address;
 mod raw_query;
 mod redirect_uri;
 mod refusal;

@@ -13,6 +13,7 @@ mod host;
 mod log_line;
 mod response_body;
 mod saver;
+mod shared;
 mod state_file;
 mod waiting;
 mod webhook_sender;
@@ -26,10 +27,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use connections::{Phase, Shared, serve};
+use connections::serve;
 use hs_oauth_core::Timestamp;
 pub use log_line::LogFormat;
 use saver::Saver;
+use shared::{Phase, Shared};
 use state_file::StateFile;
 use tokio::sync::watch;
 use waiting::{MAX_WAITING, Waiting};
@@ -533,7 +535,9 @@ mod tests {
         let builder = Server::builder(Settings::new([1; 32])).with_log(log).with_log_format(LogFormat::Json);
         let server = builder.with_clock(|| Timestamp::from_secs(1_790_000_000)).start("127.0.0.1:0").unwrap();
         let line = |fault: Option<Fault>, request: &str| {
-            fault.map(|fault| server.emulator(|emulator| emulator.inject(fault)));
+            if let Some(fault) = fault {
+                server.emulator(|emulator| emulator.inject(fault));
+            }
             send(&server, request.as_bytes());
             serde_json::from_str::<serde_json::Value>(&lines.recv().unwrap()).unwrap()
         };
