@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::apps::{AppSettings, RegisteredApp};
 use crate::registered_scopes::RegisteredScopes;
 
-/// The app, the first account and the rules of an [`Emulator`](crate::Emulator). They apply at the start and again
+/// The apps, the first accounts and the rules of an [`Emulator`](crate::Emulator). They apply at the start and again
 /// after a reset.
 #[derive(Clone)]
 #[non_exhaustive]
