@@ -82,7 +82,7 @@ impl StoreAddress {
                 store.create().await?;
                 store.warnings().await?.into_iter().for_each(print_progress);
             }
-            Self::Redis(url) => redis(url)?.inspect().await?.warnings.into_iter().for_each(print_progress),
+            Self::Redis(url) => redis(url)?.warnings().await?.into_iter().for_each(print_progress),
         }
         Ok(())
     }
