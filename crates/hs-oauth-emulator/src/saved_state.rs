@@ -174,7 +174,7 @@ mod tests {
         for (wrong, expected) in [
             (String::new(), "line 1"),
             ("[]".to_owned(), "line 1"),
-            (saved[..saved.len() / 2].to_owned(), "line 1"),
+            (saved.chars().take(saved.len() / 2).collect(), "line 1"),
             (saved.replace("\"version\":1", "\"version\":2"), "version 2"),
             (saved.replace("\"hub_id\":62515", "\"hub_id\":\"na1-canary\""), "line 1"),
         ] {

@@ -551,7 +551,9 @@ mod tests {
         let builder = Server::builder(Settings::new([1; 32])).with_log(log).with_log_format(LogFormat::Json);
         let server = builder.with_clock(|| Timestamp::from_secs(1_790_000_000)).start("127.0.0.1:0").unwrap();
         let line = |fault: Option<Fault>, request: &str| {
-            fault.map(|fault| server.emulator(|emulator| emulator.inject(fault)));
+            if let Some(fault) = fault {
+                server.emulator(|emulator| emulator.inject(fault));
+            }
             send(&server, request.as_bytes());
             serde_json::from_str::<serde_json::Value>(&lines.recv().unwrap()).unwrap()
         };
