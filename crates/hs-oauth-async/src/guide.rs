@@ -6,6 +6,7 @@
 //! | How do I call HubSpot with a token that works? | [`hold`] |
 //! | What does this error ask of me? | [`errors`] |
 //! | How do several processes share tokens, and what can go wrong? | [`fleet`] |
+//! | How large can a fleet be, and what does it ask of its store? | [`capacity`] |
 //! | Which accounts are well, and what do I measure? | [`observe`] |
 //! | What happens to accounts, what can I limit, and what does the library not do? | [`operate`] |
 //! | How do I leave `v1`? | [`migrate`] |
@@ -51,6 +52,13 @@ pub mod errors {}
 /// [`MemoryStore`](crate::MemoryStore), [`FileStore`](crate::FileStore), [`Record`](crate::Record),
 /// [`RenewalPolicy`](crate::RenewalPolicy), [`Timing`](crate::Timing).
 pub mod fleet {}
+
+#[doc = include_str!("guide/capacity.md")]
+///
+/// # The items of this guide
+///
+/// [`TokenManagerBuilder`](crate::TokenManagerBuilder), [`Sweep`](crate::Sweep), [`RenewalPolicy`](crate::RenewalPolicy).
+pub mod capacity {}
 
 #[doc = include_str!("guide/observe.md")]
 ///
