@@ -187,7 +187,6 @@ fn swapped(swapped: Swapped) -> Result<u64, Error> {
 }
 
 /// A connection of a caller's own.
-#[expect(clippy::large_enum_variant, reason = "there are sixteen")]
 enum Bare {
     Pg(Client, Option<(tokio_postgres::Statement, tokio_postgres::Statement)>),
     Sqlx(PgConnection),

@@ -52,7 +52,8 @@ impl fmt::Debug for Value {
 /// ever given out, and the last version plus one may not be.
 const NOW: &str = "(extract(epoch from clock_timestamp()) * 1000000)::bigint";
 
-/// Lets this one statement be durable where the setting is that none is.
+/// Lets this one statement be durable where the setting is that none is. It takes the server 8 µs, 5 of them only where the statement is not
+/// prepared.
 const DURABLE: &str = "case current_setting('synchronous_commit') when 'off' then set_config('synchronous_commit', 'on', true) end";
 
 impl Statements {
