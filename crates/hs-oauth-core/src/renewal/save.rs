@@ -77,7 +77,12 @@ impl PendingSave {
     pub(super) fn written_into(&self, mut record: Record, owns_lease: bool) -> Record {
         record.state = GrantState::Live;
         record.tokens = Some(self.unsaved.tokens.clone());
-        record.retry = self.unsaved.partial.as_ref().map(|partial| partial.1.clone());
+        let requested = record.retry.take().filter(|retry| retry.requested);
+        record.retry = self.unsaved.partial.as_ref().map(|partial| match requested {
+            // HubSpot has asked another run for it meanwhile.
+            Some(requested) if requested.at > partial.1.at => requested,
+            _ => partial.1.clone(),
+        });
         if owns_lease {
             record.lease = None;
             record.unsettled = false;
@@ -133,6 +138,7 @@ impl UnsavedTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::renewal::RetryCause;
     use crate::secret::AccessToken;
 
     fn tokens(access: &str, refresh: &str) -> TokenSet {
@@ -188,5 +194,31 @@ mod tests {
         let under_own = pending.written_into(record, true);
         assert!(under_own.lease.is_none() && !under_own.unsettled);
         assert_eq!(under_own.tokens, Some(tokens("b", "s")));
+    }
+
+    fn retry(seconds: u64, requested: bool) -> Retry {
+        let at = Timestamp::from_secs(1000 + seconds);
+        Retry { requested, cause: Some(RetryCause::Unavailable), ..Retry::new(at, 1) }
+    }
+
+    /// RENEWAL.md, rule 5: a wait that HubSpot asked for is not cut short by a response of which only the refresh token could be used.
+    #[test]
+    fn a_refresh_token_that_was_rescued_does_not_cut_a_requested_wait_short() {
+        let mut record = Record::new(GrantId::new(1), tokens("a", "r"));
+        let partial = Some(Box::new((TokenError::Interrupted, retry(1, false))));
+        let pending =
+            PendingSave::new(&record, HolderId::new(1), tokens("a", "r"), tokens("a", "s"), partial);
+        for (stored, expected) in [
+            (None, retry(1, false)),
+            (Some(retry(60, false)), retry(1, false)),
+            (Some(retry(60, true)), retry(60, true)),
+            (Some(retry(0, true)), retry(1, false)),
+        ] {
+            record.retry = stored;
+            assert_eq!(pending.written_into(record.clone(), false).retry, Some(expected));
+        }
+        let whole = PendingSave::new(&record, HolderId::new(1), tokens("a", "r"), tokens("b", "s"), None);
+        record.retry = Some(retry(60, true));
+        assert_eq!(whole.written_into(record, true).retry, None, "HubSpot has responded with tokens");
     }
 }
