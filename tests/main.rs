@@ -5,6 +5,7 @@
 mod both;
 mod canary;
 mod documents;
+mod engine;
 mod hostile;
 mod manager;
 mod raw_server;

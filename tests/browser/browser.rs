@@ -95,12 +95,15 @@ impl Browser {
 
     /// Waits until this text is on the page.
     pub(crate) async fn wait_for_text(&self, text: &str) -> Result<(), BoxError> {
-        self.find(By::XPath(format!("//body//text()[contains(., \"{text}\")]/..")), text).await.map(drop)
+        self.find(By::XPath(format!("//body//text()[not(parent::script)][contains(., \"{text}\")]/..")), text)
+            .await
+            .map(drop)
     }
 
-    /// Presses the button or follows the link with this text.
+    /// Presses the button, follows the link or unfolds the part with this text.
     pub(crate) async fn press(&self, text: &str) -> Result<(), BoxError> {
-        let by = By::XPath(format!("//*[self::button or self::a][normalize-space()=\"{text}\"]"));
+        let by =
+            By::XPath(format!("//*[self::button or self::a or self::summary][normalize-space()=\"{text}\"]"));
         self.find(by, text).await?.click().await?;
         Ok(())
     }

@@ -110,9 +110,9 @@ async fn a_code_that_comes_while_the_page_is_open_is_not_confirmed_with_it() -> 
     browser.sign_in(&service, "Ada").await?;
     browser.install_from_marketplace(&service, "Install").await?;
     browser.see("Is this your account?").await?;
-    assert!(browser.text().await?.contains("seven.example.com"), "the first account of two");
+    assert!(browser.text().await?.contains("demo.example.com"), "the account that is preselected");
     let marketplace = format!("{}/marketplace", service.hubspot.url());
-    browser.in_background(&marketplace, "[value='62515']", "Install").await?;
+    browser.in_background(&marketplace, "[value='7']", "Install").await?;
     browser.press("Yes, connect this account").await?;
     browser.see("Nothing left to do here").await?;
     browser.open(&service.url).await?;

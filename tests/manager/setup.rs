@@ -15,10 +15,11 @@ use hs_oauth_core::{
     RefreshToken, StoreError, StoreErrorKind, Timestamp, TokenSet,
 };
 use hs_oauth_emulator::{Fault, Server, Settings, Target};
-use hs_oauth_store::{Cursor, MemoryStore, Page, Swapped, TokenStore};
+use hs_oauth_store::{Cursor, Page, Swapped, TokenStore};
 
 use super::relay::Relay;
 use crate::both::Client;
+use crate::engine::new_store;
 use crate::wait::{PATIENCE, in_parallel, wait_until};
 
 pub(crate) const HUB: Account = Account::hub(62_515);
@@ -438,10 +439,9 @@ impl fmt::Debug for Manager {
     }
 }
 
-/// A memory store with a function of the test that runs before each operation. It can fail, panic or wait.
-#[derive(Default)]
+/// A store with a function of the test that runs before each operation. It can fail, panic or wait.
 pub(crate) struct Store {
-    records: Mutex<Arc<MemoryStore>>,
+    records: Mutex<Arc<dyn TokenStore>>,
     fault: Mutex<Option<Arc<StoreFault>>>,
 }
 
@@ -456,6 +456,12 @@ pub(crate) enum Operation {
     /// Any other write.
     Swap,
     Page,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { records: Mutex::new(new_store()), fault: Mutex::default() }
+    }
 }
 
 impl Store {
@@ -508,14 +514,15 @@ impl Store {
         self.records().load(account).unwrap().unwrap()
     }
 
-    /// Replaces everything by this one record, as if a copy of the store from long ago had been restored. Its version is low.
+    /// Replaces everything by this one record, as if a copy of the store from long ago had been restored. Its version is low where
+    /// the store counts.
     pub(crate) fn restore(&self, record: &Record) {
-        let records = MemoryStore::new();
+        let records = new_store();
         assert!(matches!(records.swap(HUB, None, record), Ok(Swapped::Stored(_))));
-        *self.records.lock().unwrap() = Arc::new(records);
+        *self.records.lock().unwrap() = records;
     }
 
-    fn records(&self) -> Arc<MemoryStore> {
+    fn records(&self) -> Arc<dyn TokenStore> {
         Arc::clone(&self.records.lock().unwrap())
     }
 

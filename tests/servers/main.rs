@@ -1,7 +1,9 @@
 //! The stores for fleets over real servers. Each test says which fault it makes, and what must hold under it.
 
+mod managers;
 mod postgres;
 mod redis;
 mod relay;
 mod server;
 mod wait;
+mod writers;

@@ -2,6 +2,7 @@
 
 mod calls;
 mod check;
+mod clients;
 mod contract;
 mod failover;
 mod faults;
@@ -9,4 +10,3 @@ mod managers;
 mod records;
 mod secrets;
 mod stores;
-mod writers;

@@ -3,11 +3,11 @@
 mod clients;
 mod contract;
 mod faults;
+mod managers;
 mod pages;
 mod secrets;
 mod settings;
 mod versions;
-mod writers;
 
 use std::time::Duration;
 
@@ -38,9 +38,4 @@ fn record(number: u64) -> Record {
         },
     });
     serde_json::from_value(record).unwrap()
-}
-
-/// Returns the number in a record of [`record`].
-fn number(record: &Record) -> u64 {
-    serde_json::to_value(record).unwrap()["number"].as_u64().unwrap()
 }

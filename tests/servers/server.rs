@@ -1,7 +1,10 @@
 //! Throw-away servers of Debian's packages: on free ports, in folders of their own, and ended with the test, even if it panics or is
 //! killed.
 
+// With their paths, since `over_postgres.rs` has this file in another place.
+#[path = "server/pgbouncer.rs"]
 pub(crate) mod pgbouncer;
+#[path = "server/postgres.rs"]
 pub(crate) mod postgres;
 pub(crate) mod redis;
 

@@ -47,7 +47,8 @@ Exit status:
   3  reauthorize: the grant is gone or the code was refused; the account has to connect again
   4  fix the configuration: the app is set up wrongly; the stored grants stay good
   5  try later: HubSpot is busy, was not reached, or its response did not arrive whole
-  6  done, and something was found or refused, as the help of the command says
+  6  done, and something was found: api got a status of 400 or above, scan found uses of v1, or
+     import has rows that are refused
   1  anything else
 
 An error message goes to standard error. With --json, one object goes to standard output too:

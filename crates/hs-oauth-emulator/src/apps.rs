@@ -1,11 +1,10 @@
-//! The apps that are registered with HubSpot: the one that [`Settings`] describe themselves, and the others in them.
+//! The apps that are registered with HubSpot: the one that the settings describe themselves, and the others in them.
 
 use std::fmt;
 
 use crate::registered_scopes::RegisteredScopes;
-use crate::settings::Settings;
 
-/// An app besides the one that [`Settings`] describe themselves. It has a secret, redirect URIs and scopes of its own, and what an account
+/// An app besides the one that [`Settings`](crate::Settings) describe themselves. It has a secret, redirect URIs and scopes of its own, and what an account
 /// grants to it is of no use to another app.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -18,7 +17,7 @@ pub struct AppSettings {
     pub app_name: String,
     /// The app's id in introspection responses. Default 456790.
     pub app_id: i64,
-    /// The registered redirect URIs, as those of [`Settings`]. Default `http://localhost:3000/oauth/callback`.
+    /// The registered redirect URIs, as those of [`Settings`](crate::Settings). Default `http://localhost:3000/oauth/callback`.
     pub redirect_uris: Vec<String>,
     /// The scopes that are registered for the app. Without them, the app can ask for any scope. Default `None`.
     pub registered_scopes: Option<RegisteredScopes>,
@@ -62,19 +61,6 @@ pub(crate) struct RegisteredApp<'s> {
     pub(crate) scopes: Option<&'s RegisteredScopes>,
 }
 
-impl<'s> RegisteredApp<'s> {
-    fn first(settings: &'s Settings) -> Self {
-        Self {
-            client_id: &settings.client_id,
-            client_secret: &settings.client_secret,
-            name: &settings.app_name,
-            app_id: settings.app_id,
-            redirect_uris: &settings.redirect_uris,
-            scopes: settings.registered_scopes.as_ref(),
-        }
-    }
-}
-
 impl<'s> From<&'s AppSettings> for RegisteredApp<'s> {
     fn from(app: &'s AppSettings) -> Self {
         Self {
@@ -85,23 +71,6 @@ impl<'s> From<&'s AppSettings> for RegisteredApp<'s> {
             redirect_uris: &app.redirect_uris,
             scopes: app.registered_scopes.as_ref(),
         }
-    }
-}
-
-impl Settings {
-    /// Returns all apps. The first one is that which the settings describe themselves.
-    pub(crate) fn apps(&self) -> impl Iterator<Item = RegisteredApp<'_>> {
-        std::iter::once(RegisteredApp::first(self)).chain(self.more_apps.iter().map(RegisteredApp::from))
-    }
-
-    /// Returns the app that the settings describe themselves.
-    pub(crate) fn first_app(&self) -> RegisteredApp<'_> {
-        RegisteredApp::first(self)
-    }
-
-    /// Returns the app with this client id.
-    pub(crate) fn app(&self, client_id: &str) -> Option<RegisteredApp<'_>> {
-        self.apps().find(|app| app.client_id == client_id)
     }
 }
 

@@ -1,32 +1,16 @@
 //! The emulator's own redirect URI, `/callback`. It stands for an app's where nothing listens yet: it shows the code, and the command that
 //! exchanges it.
 
-use http::header::HOST;
 use http::{Method, Request, Response, StatusCode};
 
 use crate::apps::RegisteredApp;
 use crate::html::{document, escaped, push};
+use crate::own_address::own_url;
 use crate::responses;
 use crate::settings::Settings;
 use crate::state::State;
 
-pub(crate) const PATH: &str = "/callback";
-
-/// Returns the redirect URI of this page, as the browser that sent the request knows the emulator. Every app may use it. `None` if the
-/// request does not say how.
-pub(crate) fn own_callback(request: &Request<Vec<u8>>) -> Option<String> {
-    own_url(request).map(|url| format!("{url}{PATH}"))
-}
-
-fn own_url(request: &Request<Vec<u8>>) -> Option<String> {
-    let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let host = header.or(request.uri().authority().map(|host| host.as_str()))?;
-    // Nothing that could begin another part of the URL.
-    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-    (!host.is_empty() && host.bytes().all(is_host)).then(|| format!("http://{host}"))
-}
-
-/// Returns the response to a request to [`PATH`].
+/// Returns the response to a request to it.
 pub(crate) fn respond(state: &mut State, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
     match *request.method() {
         Method::GET => responses::page(StatusCode::OK, page(state, request)),
@@ -110,9 +94,11 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::header::HOST;
     use http::{Request, Response};
 
     use super::*;
+    use crate::own_address::own_callback;
     use crate::testing::{Harness, json};
 
     const HOST_NAME: &str = "localhost:4380";

@@ -512,6 +512,9 @@ mod tests {
             let form = format!("ticket={ticket}&decision={decision}&optional_scope=files");
             location(&harness.post("/oauth/authorize", &form)).to_owned()
         };
+        // HTML standard, "Implicit submission": the Enter key presses the first button.
+        let page = html(&harness.get(&format!("{PATH}{query}")));
+        assert_eq!(page.find("name=\"decision\""), page.find("name=\"decision\" value=\"connect\""));
         let denied = decide(&mut harness, "deny");
         assert!(denied.contains("error=access_denied") && denied.ends_with("&state=s"), "{denied}");
         assert!(decide(&mut harness, "wrong_state").ends_with("&state=s-wrong"));

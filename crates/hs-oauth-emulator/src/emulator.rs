@@ -11,7 +11,7 @@ use crate::settings::{Permissions, Rotation, Settings};
 use crate::state::State;
 use crate::webhook::Webhook;
 
-/// An emulator of HubSpot's OAuth: one app, the accounts that can install it, and what they have granted.
+/// An emulator of HubSpot's OAuth: the apps, the accounts that can install them, and what they have granted.
 ///
 /// It holds its state in memory and computes everything from its arguments: the same settings and the same requests at
 /// the same times give the same responses. It forgets expired codes and tokens.
@@ -20,7 +20,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Returns an emulator with the account of `settings` and no grants.
+    /// Returns an emulator with the accounts of `settings` and no grants.
     pub fn new(settings: Settings) -> Self {
         Self { state: State::new(settings) }
     }

@@ -1,5 +1,5 @@
-//! An emulator of HubSpot's OAuth, for development and tests. It serves the consent page and the token API of every
-//! version. Its access tokens expire, its refresh tokens can rotate, accounts can uninstall the app, versions of the
+//! An emulator of HubSpot's OAuth, for development and tests. It serves the consent page, the token API of every
+//! version, and as much of the CRM API as an app needs to be developed. Its access tokens expire, its refresh tokens can rotate, accounts can uninstall the app, versions of the
 //! API can be removed, and requests can be made to fail. It needs no HubSpot account and no network.
 //!
 //! [`Emulator`] gives the response to each request, as far as HubSpot's documents and reports from other projects say
@@ -30,11 +30,12 @@
 //!
 //! # The map
 //!
-//! - [`Settings`] describe the app, the first account and the rules. [`Emulator::handle`] takes one request and returns
+//! - [`Settings`] describe the apps, the first accounts and the rules. [`Emulator::handle`] takes one request and returns
 //!   one response.
 //! - [`Delivery`] says how a response is to be delayed or interrupted. It is in the response's extensions, and the
 //!   transport or simulation that delivers the response has to carry it out.
 //! - [`Fault`] makes requests fail. [`Entry`] is a request as the journal shows it, with its secrets masked.
+//! - [`Emulator::save`] and [`Emulator::restore`] let the accounts and their grants outlast the process.
 //! - Everything can be controlled over HTTP under `/_emulator/` too. The README of this crate describes how.
 
 mod account_api;
@@ -57,6 +58,7 @@ mod html;
 mod journal;
 mod loopback;
 mod marketplace;
+mod own_address;
 mod raw_query;
 mod redirect_uri;
 mod refusal;

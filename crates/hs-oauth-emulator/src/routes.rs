@@ -13,8 +13,8 @@ use crate::journal::{Entry, Mask};
 use crate::responses::Reason;
 use crate::state::{SERVED_VERSIONS, State};
 use crate::{
-    account_api, callback_page, consent, control, crm_api, dashboard, health, marketplace, responses,
-    token_api,
+    account_api, callback_page, consent, control, crm_api, dashboard, health, marketplace, own_address,
+    responses, token_api,
 };
 
 /// The size of the largest body that is read, in bytes: 1 MiB. A request with a larger one gets the status 413.
@@ -56,12 +56,12 @@ pub(crate) fn respond(state: &mut State, now: Timestamp, mut request: Request<Ve
 }
 
 /// The paths besides those of the control API that HubSpot has not. Requests to them are not in the journal.
-const OWN_PATHS: [&str; 3] = [dashboard::PATH, callback_page::PATH, health::PATH];
+const OWN_PATHS: [&str; 3] = [dashboard::PATH, own_address::CALLBACK_PATH, health::PATH];
 
 fn respond_to_own(state: &mut State, now: Timestamp, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
     match request.uri().path() {
         dashboard::PATH => dashboard::respond(state, now, request),
-        callback_page::PATH => callback_page::respond(state, request),
+        own_address::CALLBACK_PATH => callback_page::respond(state, request),
         health::PATH => health::respond(state, request),
         _ => control::respond(state, now, request),
     }

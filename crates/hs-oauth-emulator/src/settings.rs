@@ -3,10 +3,10 @@ use std::fmt;
 use hs_oauth_core::Scopes;
 use serde::{Deserialize, Serialize};
 
-use crate::apps::AppSettings;
+use crate::apps::{AppSettings, RegisteredApp};
 use crate::registered_scopes::RegisteredScopes;
 
-/// The app, the first account and the rules of an [`Emulator`](crate::Emulator). They apply at the start and again
+/// The apps, the first accounts and the rules of an [`Emulator`](crate::Emulator). They apply at the start and again
 /// after a reset.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -159,6 +159,30 @@ impl Settings {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;
         Ok(Self::new(seed))
+    }
+}
+
+impl Settings {
+    /// Returns all apps. The first one is that which the settings describe themselves.
+    pub(crate) fn apps(&self) -> impl Iterator<Item = RegisteredApp<'_>> {
+        std::iter::once(self.first_app()).chain(self.more_apps.iter().map(RegisteredApp::from))
+    }
+
+    /// Returns the app that the settings describe themselves.
+    pub(crate) fn first_app(&self) -> RegisteredApp<'_> {
+        RegisteredApp {
+            client_id: &self.client_id,
+            client_secret: &self.client_secret,
+            name: &self.app_name,
+            app_id: self.app_id,
+            redirect_uris: &self.redirect_uris,
+            scopes: self.registered_scopes.as_ref(),
+        }
+    }
+
+    /// Returns the app with this client id.
+    pub(crate) fn app(&self, client_id: &str) -> Option<RegisteredApp<'_>> {
+        self.apps().find(|app| app.client_id == client_id)
     }
 }
 

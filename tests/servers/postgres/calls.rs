@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, Swapped};
 
 use super::stores::{Limits, MODES, Mode, Pooled, create, pooled, store};
-use super::writers::{number, record};
 use crate::relay::{Network, Relay};
 use crate::server::postgres::{
     Postgres, connect, new_table_name, shared_address, shared_url, shared_url_through,
 };
 use crate::wait::PATIENCE;
+use crate::writers::{number, record};
 
 const HUB: Account = Account::hub(62_515);
 

@@ -8,9 +8,9 @@ use hs_oauth_postgres::{PgStore, SqlxStore, Warning};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, Swapped};
 
 use super::stores::{MODES, Mode, create, pool, sqlx_pool, store};
-use super::writers::{Writers, number, record};
 use crate::relay::{Network, Relay};
 use crate::server::postgres::{Postgres, new_table_name};
+use crate::writers::{Writers, number, record};
 
 /// Returns stores that reach both servers. tokio-postgres finds the primary among several hosts by itself. For sqlx, which has one host,
 /// an address that moves stands for what a load balancer does.

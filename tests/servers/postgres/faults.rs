@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::stores::{MODES, create, store};
-use super::writers::Writers;
 use crate::relay::{Network, Relay};
 use crate::server::postgres::{Postgres, new_table_name};
+use crate::writers::Writers;
 
 /// A server behind a relay, with writers of every mode, two stores each.
 struct Setup {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use hs_oauth_store::{Account, AsyncTokenStore, Stored, Swapped};
 
-use super::{number, record, store};
+use super::{record, store};
 use crate::server::redis::Redis;
 use crate::wait::wait_until;
+use crate::writers::number;
 
 const ACCOUNTS: i64 = 5;
 

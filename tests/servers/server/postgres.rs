@@ -1,6 +1,5 @@
 //! PostgreSQL.
 
-use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -98,11 +97,6 @@ impl Postgres {
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// Returns what the server wrote to its log.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     pub(crate) fn connection_string(address: SocketAddr) -> String {

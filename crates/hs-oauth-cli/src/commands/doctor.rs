@@ -1,4 +1,4 @@
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
@@ -178,8 +178,11 @@ fn check_network(app: &App, checks: &mut Vec<Check>) {
 fn dns(app: &App) -> Check {
     const NAME: &str = "DNS";
     let uri: Option<hs_oauth_blocking::http::Uri> = app.api_base().parse().ok();
-    let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
-    let found = (host.trim_matches(['[', ']']), 443).to_socket_addrs().map(|mut addresses| addresses.next());
+    let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or_default().trim_matches(['[', ']']);
+    if host.parse::<IpAddr>().is_ok() {
+        return Check::good(NAME, format!("not needed for {host}"));
+    }
+    let found = (host, 443).to_socket_addrs().map(|mut addresses| addresses.next());
     match found {
         Ok(Some(address)) => Check::good(NAME, format!("{host} is {}", address.ip())),
         _ => Check::failed(

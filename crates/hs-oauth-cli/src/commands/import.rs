@@ -22,14 +22,15 @@ use crate::store::Store;
 /// Bring refresh tokens in from a table: CSV, JSON lines or the settings of `hs`
 ///
 /// CSV names its columns in the first line, and JSON lines have an object each: hub_id (or portalId,
-/// accountId), refresh_token, and where they matter user_id and client_id. `hubspot.config.yml` is read
-/// in its older and its newer form.
+/// accountId), refresh_token, and where they matter user_id and client_id. The settings of HubSpot's
+/// own command line (hubspot.config.yml) are read in their older and their newer form.
 ///
-/// Each refresh token is verified: it is used once. If that is stopped, the same command goes on where
-/// it was, and nothing is lost. A token that HubSpot refuses stays in the store, marked as gone, so that
-/// `list` names the account and `recheck` can try it again.
+/// Each refresh token is verified: it is used once. If that is stopped, the same command goes on
+/// where it was, and nothing is lost. A token that HubSpot refuses stays in the store, marked as
+/// gone, so that `list` names the account and `recheck` can try it again.
 ///
-/// Exit status: 0 done, 6 some are refused, 5 some are not done yet, 4 all would be refused, 2 usage.
+/// Exit status: 0 done, 6 some are refused, 5 some are not done yet, 4 all would be refused,
+/// 2 usage.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, after_help = EXAMPLES)]
 pub(crate) struct Import {
@@ -48,10 +49,10 @@ pub(crate) struct Import {
     /// Replace the token of an account that is connected with another one
     #[arg(long)]
     replace: bool,
-    /// Go on when HubSpot refuses many accounts in a row, which otherwise counts as a wrong app
+    /// Go on when HubSpot refuses many accounts, which otherwise counts as a wrong app
     #[arg(long)]
     accept_refusals: bool,
-    /// Write a JSON object for each row to this file, or with `-` to standard output; never a token
+    /// Write a JSON object for each row, without its token; `-` is standard output
     #[arg(long, value_name = "FILE|-")]
     report: Option<PathBuf>,
 }

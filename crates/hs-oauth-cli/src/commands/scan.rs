@@ -15,17 +15,18 @@ use crate::scan::{self, Options};
 ///
 /// Files that .gitignore or .ignore names, binary files and the folder .git are left out.
 ///
-/// Exit status: 0 nothing found, 6 something found, 1 nothing found but not all could be read, 2 usage.
+/// Exit status: 0 nothing found, 6 something found, 1 nothing found but not all could be read,
+/// 2 usage.
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, after_help = EXAMPLES)]
 pub(crate) struct Scan {
     /// Folders or files [default: the current folder]
     #[arg(value_name = "DIR")]
     roots: Vec<PathBuf>,
-    /// How to print the findings: text, json, or sarif for code hosts and editors
+    /// How to print the findings; sarif is for code hosts and editors
     #[arg(long, value_name = "text|json|sarif", hide_possible_values = true)]
     format: Option<Format>,
-    /// Leave out files that match this, as in .gitignore; may be given several times
+    /// Leave out what matches this, as in a .gitignore of the folder; can be repeated
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
     /// Search the files that .gitignore and .ignore name, too
@@ -39,6 +40,11 @@ enum Format {
     Json,
     Sarif,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  hs-oauth scan
+  hs-oauth scan src config --exclude '*.snap' --format sarif > v1.sarif";
 
 impl Scan {
     pub(crate) fn run(&self) -> Result<Report, Failure> {

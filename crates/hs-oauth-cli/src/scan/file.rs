@@ -41,27 +41,19 @@ pub(crate) fn search(
             return Ok(InFile { is_binary: true, ..InFile::default() });
         }
         let end = if is_last { buffer.len() } else { buffer.len().saturating_sub(OVERLAP) };
-        if patterns.may_have_hits(buffer) {
-            let hits = patterns.hits(buffer).into_iter().filter(|hit| (searched..end).contains(&hit.offset));
-            let mut from = searched;
-            let mut at = position.clone();
-            for hit in hits {
-                at.advance(buffer.get(from..hit.offset).unwrap_or_default());
-                from = hit.offset;
-                let is_known =
-                    |(known, place): &(Hit, Place)| place.line == at.line && known.rule == hit.rule;
-                match pending
-                    .iter_mut()
-                    .rev()
-                    .take_while(|(_, place)| place.line == at.line)
-                    .find(|known| is_known(known))
-                {
-                    // One finding of a rule is enough on a line, but it is the most certain one.
-                    Some((known, _)) => known.merge(&hit),
-                    None => {
-                        at.excerpt = excerpt_at(buffer, hit.offset);
-                        pending.push((hit, at.clone()));
-                    }
+        let hits = patterns.hits(buffer).into_iter().filter(|hit| (searched..end).contains(&hit.offset));
+        let mut from = searched;
+        let mut at = position.clone();
+        for hit in hits {
+            at.advance(buffer.get(from..hit.offset).unwrap_or_default());
+            from = hit.offset;
+            let on_line = pending.iter_mut().rev().take_while(|(_, place)| place.line == at.line);
+            match on_line.into_iter().find(|(known, _)| known.rule == hit.rule) {
+                // One finding of a rule is enough on a line, but it is the most certain one.
+                Some((known, _)) => known.merge(&hit),
+                None => {
+                    at.excerpt = excerpt_at(buffer, hit.offset);
+                    pending.push((hit, at.clone()));
                 }
             }
         }

@@ -12,13 +12,13 @@ use crate::harness::{Outcome, Run};
 use crate::running::Running;
 
 /// An account with a refresh token that another program has.
-struct Grant {
+pub(crate) struct Grant {
     hub_id: i64,
     refresh_token: String,
 }
 
 /// Connects accounts to the app in another program, which keeps their refresh tokens in a table.
-fn grants(home: &Emulated, hub_ids: impl IntoIterator<Item = i64>) -> Vec<Grant> {
+pub(crate) fn grants(home: &Emulated, hub_ids: impl IntoIterator<Item = i64>) -> Vec<Grant> {
     let settings = home.hubspot.settings();
     let app = App::hubspot(&settings.client_id, ClientSecret::new(&*settings.client_secret).unwrap())
         .with_redirect_uri(&home.redirect_uri)
@@ -41,7 +41,7 @@ fn grants(home: &Emulated, hub_ids: impl IntoIterator<Item = i64>) -> Vec<Grant>
     hub_ids.into_iter().map(connect).collect()
 }
 
-fn csv(grants: &[Grant]) -> String {
+pub(crate) fn csv(grants: &[Grant]) -> String {
     let row = |grant: &Grant| format!("{},{}\n", grant.hub_id, grant.refresh_token);
     format!("hub_id,refresh_token\n{}", grants.iter().map(row).collect::<String>())
 }

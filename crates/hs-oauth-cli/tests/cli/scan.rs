@@ -33,6 +33,7 @@ await hubspotClient.apiRequest({ method: "POST", path: "/oauth/v1/token" });
             (4, "sdk-access-tokens"),
             (6, "sdk-refresh-tokens"),
             (7, "sdk-tokens"),
+            (7, "sdk-refresh-tokens"),
             (8, "sdk-tokens"),
             (9, "sdk-tokens"),
             (10, "sdk-tokens"),
@@ -306,7 +307,7 @@ fn a_clean_folder_has_exit_status_0() {
 
 #[test]
 fn a_folder_that_is_not_there_and_a_wrong_flag_have_exit_status_2() {
-    for arguments in [&["scan", "nowhere"][..], &["scan", "--format", "xml"], &["scan", "--exclude", "a{"]] {
+    for arguments in [&["scan", "nowhere"][..], &["scan", "--format", "xml"]] {
         let outcome = hs_oauth(arguments).run();
         assert_eq!((outcome.status, outcome.stdout.as_str()), (2, ""), "{outcome:?}");
     }

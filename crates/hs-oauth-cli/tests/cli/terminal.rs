@@ -10,6 +10,7 @@ use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::emulated::{Emulated, HUB, LONG};
 use crate::harness::Run;
+use crate::import::{csv, grants};
 use crate::running::PATIENCE;
 
 /// A program on a terminal of its own.
@@ -141,4 +142,16 @@ fn a_secret_is_not_shown_while_it_is_typed() {
     terminal.type_in(" na1-CANARY  \n");
     let (status, shown) = terminal.end();
     assert!(status == 0 && shown.contains("active  false") && !shown.contains("CANARY"), "{shown}");
+}
+
+/// Elsewhere standard error stays empty, as the tests of `import` and `scan` say.
+#[test]
+fn import_shows_how_far_it_is() {
+    let home = Emulated::new();
+    let table = csv(&grants(&home, 1..=3));
+    home.inject(Fault::delay(Duration::from_secs(1)).with_count(3).with_target(Target::Refresh));
+    let run = home.with_app(&["import", "table.csv"]).var("TERM", "xterm").file("table.csv", table);
+    let mut terminal = Terminal::start(run);
+    terminal.see("of 3 rows");
+    terminal.see("3 rows: 3 accepted");
 }

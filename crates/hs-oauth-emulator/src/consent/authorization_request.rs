@@ -5,7 +5,7 @@ use http::Request;
 
 use super::redirect_target::RedirectTarget;
 use crate::apps::RegisteredApp;
-use crate::callback_page::own_callback;
+use crate::own_address::own_callback;
 use crate::raw_query::{decoded, raw_values};
 use crate::redirect_uri::check_redirect_uri;
 use crate::registered_scopes::{ScopeMismatch, check_unregistered};

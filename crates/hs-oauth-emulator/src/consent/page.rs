@@ -34,9 +34,8 @@ pub(crate) fn consent_page(
         format_args!(
             "<section><h2>Afterwards</h2><p>Your browser goes to <strong>{0}</strong>. You can take the app out of the \
              account again at any time.</p></section>\
-             {OTHER_OUTCOMES}\
              <div class=\"buttons in-view\"><button name=\"decision\" value=\"connect\"{1}>Connect</button>\
-             <button class=\"second\" name=\"decision\" value=\"cancel\">Cancel</button></div></form>",
+             <button class=\"second\" name=\"decision\" value=\"cancel\">Cancel</button></div>{OTHER_OUTCOMES}</form>",
             escaped(host(&authorization.redirect_target.redirect_uri)),
             if offer.hubs.is_empty() { " disabled" } else { "" },
         ),
@@ -44,7 +43,8 @@ pub(crate) fn consent_page(
     document(&format!("Connect {app}"), &html)
 }
 
-/// What else can come of a consent, and what the app has to cope with. Each is a decision of the form.
+/// What else can come of a consent, and what the app has to cope with. Each is a decision of the form. It comes after Connect, which is what
+/// the Enter key presses: the first button of the form.
 const OTHER_OUTCOMES: &str = "<details><summary>Test another outcome</summary>\
     <p class=\"quiet\">HubSpot has no such buttons. Each sends your browser back to the app at once.</p><ul class=\"outcomes\">\
     <li><button class=\"second\" name=\"decision\" value=\"deny\">Deny</button> The app gets <code>error=access_denied</code></li>\

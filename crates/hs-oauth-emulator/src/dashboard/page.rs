@@ -9,11 +9,11 @@ use super::actions::FAULTS;
 use super::journal_list::push_list;
 use super::time_left::in_words;
 use crate::apps::RegisteredApp;
-use crate::callback_page::own_callback;
 use crate::consent::offer::Offer;
 use crate::faults::Target;
 use crate::grants::GrantView;
 use crate::html::{dashboard_document, escaped, push};
+use crate::own_address::own_callback;
 use crate::settings::Rotation;
 use crate::state::{SERVED_VERSIONS, State};
 

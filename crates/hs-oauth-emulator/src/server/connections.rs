@@ -4,12 +4,10 @@ use std::fmt;
 use std::io;
 use std::net::TcpListener;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use hs_oauth_core::Timestamp;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
 use hyper::body::{Body, Bytes, Frame, Incoming};
@@ -21,63 +19,20 @@ use tokio::task::JoinSet;
 
 use super::event_stream;
 use super::host;
-use super::log_line::{LogFormat, LogLine};
+use super::log_line::LogLine;
 use super::response_body::ResponseBody;
-use super::waiting::{Connection, Waiting};
+use super::shared::{Phase, Shared};
+use super::waiting::Connection;
 use super::webhook_sender;
 use crate::delivery::{Cut, Delivery};
-use crate::emulator::Emulator;
 use crate::events::EventCursor;
 use crate::journal::Mask;
 use crate::responses::Reason;
 use crate::routes::MAX_BODY_SIZE;
-use crate::settings::Settings;
-use crate::token_generator::TokenGenerator;
 use crate::webhook::SignedWebhook;
 
 /// How long a client may take to send its headers, and again to send its body.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long the server still serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Serving,
-    /// No new connections are accepted, and requests in flight may finish for so long.
-    Finishing(Duration),
-    /// Everything ends at once.
-    Stopped,
-}
-
-/// What all connections share.
-pub(super) struct Shared {
-    pub(super) emulator: Mutex<Emulator>,
-    /// Whether the emulator may have changed since it was saved.
-    pub(super) has_changed: AtomicBool,
-    /// Changes after each request, for those who wait for what has come of it.
-    pub(super) handled: watch::Sender<()>,
-    pub(super) settings: Settings,
-    /// Makes the fingerprints of masked secrets in log lines.
-    pub(super) token_generator: TokenGenerator,
-    pub(super) clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
-    pub(super) log: Box<dyn Fn(&str) + Send + Sync>,
-    pub(super) log_format: LogFormat,
-    /// Whether requests for other hosts are refused.
-    pub(super) checks_host: bool,
-    pub(super) waiting: Arc<Waiting>,
-}
-
-impl Shared {
-    /// Says that the emulator may have changed.
-    pub(super) fn set_changed(&self) {
-        self.has_changed.store(true, Ordering::SeqCst);
-        self.handled.send_replace(());
-    }
-
-    /// Locks the emulator. No request is handled while it is locked.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Emulator> {
-        self.emulator.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Serves every connection until the phase is another one than [`Phase::Serving`], and then finishes as it says.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut phases: watch::Receiver<Phase>) {

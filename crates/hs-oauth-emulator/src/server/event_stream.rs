@@ -7,7 +7,7 @@ use hyper::body::Bytes;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 
-use super::connections::{Phase, Shared};
+use super::shared::{Phase, Shared};
 use crate::events::{self, EventCursor};
 
 /// How long nothing may happen before a comment is sent, by which the server finds out whether the reader is still there.

@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::connections::Shared;
+use super::shared::Shared;
 use super::state_file::StateFile;
 
 /// How long a change waits for others, so that many of them are saved at once. A killed process loses so much.

@@ -136,7 +136,8 @@ impl Shared {
                     }
                     self.progress[writer].fetch_add(1, Ordering::SeqCst);
                 }
-                Ok(Swapped::Conflict) => {}
+                // Writers in step with each other would leave one of them behind for ever.
+                Ok(Swapped::Conflict) => tokio::time::sleep(Duration::from_millis(1 + writer as u64)).await,
                 Err(_) => self.fail().await,
             }
         }

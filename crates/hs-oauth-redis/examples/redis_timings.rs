@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! redis-server --port 7777 --save "" --appendonly yes --appendfsync always
-//! cargo run --release -p hs-oauth-redis --example timings -- redis://127.0.0.1:7777
+//! cargo run --release -p hs-oauth-redis --example redis_timings -- redis://127.0.0.1:7777
 //! ```
 //!
 //! It writes to the keys `timings:{…}` of that server.
