@@ -33,7 +33,7 @@ pub(crate) fn svg(options: &Options, all: &[Counts]) -> String {
 <title>What a fleet asks of its store and of HubSpot</title>
 <rect width="{width}" height="{height}" fill="#fff"/>
 <text x="{LEFT}" y="32" font-size="19" font-weight="600" fill="#1d1d1d">{} accounts, {} replicas</text>
-<text x="{LEFT}" y="54">{calls_per_hour} calls an hour for each account, which reach {replicas_per_account} of the replicas</text>
+<text x="{LEFT}" y="54">{calls_per_hour} calls an hour for each account, which reach {replicas_per_account} of the replicas; minutes since the begin</text>
 "##,
         grouped((*accounts).into()),
         grouped((*replicas).into()),
@@ -107,7 +107,7 @@ fn panel(
         let x = x_of(number(minute * 60));
         let _ = writeln!(
             svg,
-            r##"<path d="M{x:.1} {bottom}v4" stroke="#888"/><text x="{x:.1}" y="{}" text-anchor="middle" font-size="11">{minute} min</text>"##,
+            r##"<path d="M{x:.1} {bottom}v4" stroke="#888"/><text x="{x:.1}" y="{}" text-anchor="middle" font-size="11">{minute}</text>"##,
             bottom + 18.0
         );
     }

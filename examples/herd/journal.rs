@@ -1,6 +1,6 @@
 //! The renewals, duplicates and refusals that the emulator's journal shows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hs_oauth_async::{Timestamp, Timing};
@@ -20,7 +20,8 @@ pub(crate) struct JournalReader {
     renewal_times: Vec<Timestamp>,
     duplicates: Vec<Duplicate>,
     rejected_bearers: u64,
-    refused_accounts: BTreeSet<i64>,
+    /// The accounts with a refused refresh, and their newest tokens when it was refused for the first time.
+    refused_accounts: BTreeMap<i64, Option<Issued>>,
     last_number: u64,
     missed: u64,
 }
@@ -49,7 +50,7 @@ impl JournalReader {
             renewal_times: Vec::new(),
             duplicates: Vec::new(),
             rejected_bearers: 0,
-            refused_accounts: BTreeSet::new(),
+            refused_accounts: BTreeMap::new(),
             last_number: 0,
             missed: 0,
         }
@@ -80,13 +81,14 @@ impl JournalReader {
     }
 
     /// Returns the accounts with a refused refresh.
-    pub(crate) fn refused_accounts(&self) -> &BTreeSet<i64> {
-        &self.refused_accounts
+    pub(crate) fn refused_accounts(&self) -> impl Iterator<Item = i64> {
+        self.refused_accounts.keys().copied()
     }
 
-    /// Returns when an account's newest tokens were issued, and to which process.
-    pub(crate) fn newest(&self, hub_id: i64) -> Option<Issued> {
-        self.newest.get(&hub_id).copied()
+    /// Returns when the tokens were issued, and to which process, with which an account was lost: the newest ones when a refresh was
+    /// refused for the first time. A process that had them may have saved them later, so that others follow.
+    pub(crate) fn lost_tokens(&self, hub_id: i64) -> Option<Issued> {
+        self.refused_accounts.get(&hub_id).copied().unwrap_or_else(|| self.newest.get(&hub_id).copied())
     }
 
     /// Returns how many requests the journal dropped before they were read.
@@ -106,7 +108,10 @@ impl JournalReader {
                 self.count_renewal(hub_id, Issued::from_entry(entry))
             }
             // The entry of a refresh whose grant `strict` has ended names no account. The refusal that ended the grant was counted.
-            (Some(Target::Refresh), _, Some(hub_id)) => _ = self.refused_accounts.insert(hub_id),
+            (Some(Target::Refresh), _, Some(hub_id)) => {
+                let newest = self.newest.get(&hub_id).copied();
+                self.refused_accounts.entry(hub_id).or_insert(newest);
+            }
             _ => {}
         }
     }

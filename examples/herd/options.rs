@@ -73,7 +73,8 @@ Progress goes to standard error; the result is one line of JSON on standard outp
 duplicate_renewals, rejected_bearers, lost_accounts and corrupt_files should be 0. With --kill, a
 process can die after HubSpot's response and before the save. Then one more renewal is needed. With
 --rotation rotate or strict the account is lost, and no client can prevent that. So it is if a store
-is out of reach for longer than a lease (with tokens of 10 seconds: 3 seconds) after the response.
+is out of reach for longer than the rest of a lease after the response (with tokens of 10 seconds:
+2 seconds at least). The process that has the tokens goes on to save them, and the account may live.
 
 Exit status: 0 as promised, 1 not as promised (standard error says why), 2 could not run.";
 
