@@ -420,7 +420,10 @@ impl<'a> Cell<'a> {
             return Ok(());
         }
         loop {
-            let Some(sweep) = &mut self.replica(replica)?.sweep else { return Ok(()) };
+            let state = self.replica(replica)?;
+            let is_outage = state.queue.is_outage();
+            let Some(sweep) = &mut state.sweep else { return Ok(()) };
+            sweep.note_outage(is_outage, now);
             match sweep.next(now) {
                 SweepStep::ReadPage(cursor) => {
                     self.replica(replica)?.page = cursor;

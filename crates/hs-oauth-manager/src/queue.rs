@@ -346,6 +346,11 @@ impl<W> RenewalQueue<W> {
         self.is_closed
     }
 
+    /// Returns whether one renewal is tried at a time, since HubSpot or the network has failed several times in a row.
+    pub fn is_outage(&self) -> bool {
+        self.throttle.is_outage()
+    }
+
     fn wakers(&self) -> impl Iterator<Item = &W> {
         self.entries.values().filter_map(|entry| entry.run.as_ref().map(|run| &run.waker))
     }

@@ -362,6 +362,7 @@ impl<W: Waiting> Shared<W> {
     /// Returns what is to be done for the sweep now, or `None` if there is none, or none any more.
     pub fn next_of_sweep(&self, now: Timestamp) -> Option<SweepStep> {
         let mut sweep = self.sweep()?;
+        sweep.note_outage(self.flights.is_outage(), now);
         (!self.flights.is_closed()).then(|| sweep.next(now))
     }
 

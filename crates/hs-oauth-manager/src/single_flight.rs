@@ -198,6 +198,11 @@ impl<W: Waiting> SingleFlight<W> {
         self.state().queue.is_closed()
     }
 
+    /// Returns whether one renewal is tried at a time, since HubSpot or the network fails.
+    pub(crate) fn is_outage(&self) -> bool {
+        self.state().queue.is_outage()
+    }
+
     /// Ends every run that has not sent a refresh yet, as soon as it would wait or send. A run that has sent one goes on.
     pub fn close(&self) {
         let mut state = self.state();

@@ -49,6 +49,8 @@ pub struct SweepPlan {
     order: BTreeSet<(Timestamp, Key)>,
     /// The accounts that are being looked after, and since when.
     in_flight: HashMap<Account, Timestamp>,
+    /// When the next flight may be begun in an outage, or `None` if there is no outage.
+    outage: Option<Timestamp>,
     pages: Pages,
     looked_at: u64,
     renewed: u64,
@@ -181,6 +183,7 @@ impl SweepPlan {
             accounts: HashMap::new(),
             order: BTreeSet::new(),
             in_flight: HashMap::new(),
+            outage: None,
             pages: Pages::new(sweep.round()),
             looked_at: 0,
             renewed: 0,
@@ -195,19 +198,29 @@ impl SweepPlan {
         self.give_up_lost_flights(now);
         let first = self.order.first().copied();
         let is_full = self.in_flight.len() >= self.max_in_flight;
-        match first.filter(|_| !is_full) {
-            Some((turn, key)) if turn <= now => {
+        match (first.filter(|_| !is_full), self.wait_in_outage(now)) {
+            (Some((turn, _)), Some(wait)) if turn <= now => SweepStep::Wait(wait),
+            (Some((turn, key)), _) if turn <= now => {
+                if let Some(next_try) = &mut self.outage {
+                    *next_try = now.plus(RETRY);
+                }
                 self.set_turn(key, None);
                 let account = key.account();
                 self.in_flight.insert(account, now);
                 SweepStep::Renew(account)
             }
-            first => {
+            (first, _) => {
                 let turn = first.map(|(turn, _)| turn).into_iter();
                 let next = turn.chain(self.pages.next_at()).min();
                 SweepStep::Wait(next.map_or(MAX_WAIT, |next| next.since(now)).clamp(MIN_WAIT, MAX_WAIT))
             }
         }
+    }
+
+    /// Notes whether HubSpot or the network fails for all accounts. In an outage one flight a minute is begun: each one that fails makes the
+    /// account's callers wait, too, and they find out by themselves that HubSpot works again.
+    pub fn note_outage(&mut self, is_outage: bool, now: Timestamp) {
+        self.outage = is_outage.then(|| self.outage.unwrap_or(now));
     }
 
     /// Notes a page of the store, or why it could not be read.
@@ -248,6 +261,11 @@ impl SweepPlan {
             None if self.accounts.contains_key(&key) => self.set_turn(key, Some(now.plus(RETRY))),
             None => {}
         }
+    }
+
+    /// Returns how long no flight is begun because of an outage.
+    fn wait_in_outage(&self, now: Timestamp) -> Option<Duration> {
+        self.outage.map(|next_try| next_try.since(now)).filter(|wait| !wait.is_zero())
     }
 
     /// Forgets an account that was disconnected.

@@ -103,7 +103,8 @@ impl Throttle {
         self.trial = self.is_outage().then_some(account);
     }
 
-    fn is_outage(&self) -> bool {
+    /// Returns whether HubSpot or the network has failed so often in a row that one renewal is tried at a time.
+    pub(crate) fn is_outage(&self) -> bool {
         self.failures >= MAX_FAILURES
     }
 }

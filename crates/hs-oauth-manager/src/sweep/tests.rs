@@ -314,6 +314,34 @@ fn no_more_flights_are_under_way_than_allowed_and_lost_ones_are_given_up() {
 }
 
 #[test]
+fn in_an_outage_one_flight_a_minute_is_begun_and_after_it_all_that_are_due() {
+    let mut fleet = Fleet::new(Sweep::check_daily(), 1, 20);
+    let plan = &mut fleet.plans[0];
+    plan.page_read(fleet.store.page(None, 500), START);
+    // Begins whatever the plan wants at this moment. Every flight fails.
+    let begun = |plan: &mut SweepPlan, is_outage: bool, now: Timestamp| {
+        let mut begun = 0;
+        loop {
+            plan.note_outage(is_outage, now);
+            match plan.next(now) {
+                SweepStep::Renew(account) => {
+                    begun += 1;
+                    plan.ended(account, None, false, now);
+                }
+                SweepStep::ReadPage(_) => plan.page_read(Ok(Page::default()), now),
+                SweepStep::Wait(_) => return begun,
+            }
+        }
+    };
+    let now = START.plus(DAY);
+    let later = |seconds| now.plus(Duration::from_secs(seconds));
+    assert_eq!(begun(plan, true, now), 1);
+    assert_eq!(begun(plan, true, later(59)), 0);
+    assert_eq!(begun(plan, true, later(60)), 1);
+    assert_eq!(begun(plan, false, later(61)), 19);
+}
+
+#[test]
 fn an_account_takes_at_most_150_bytes() {
     // A hash map is at least 7/16 full after it has grown, with a byte of its own for each place. A node of the tree has 11 places, of which
     // at least 5 are taken, and 16 bytes of its own; inner nodes are a tenth of all, with 12 pointers.
