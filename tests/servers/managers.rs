@@ -56,7 +56,19 @@ impl Setup {
         }
     }
 
-    fn refreshes(&self) -> usize {
+    /// Returns the environment variables that describe the app to the command line.
+    pub(crate) fn variables(&self) -> [(&'static str, String); 5] {
+        let settings = self.hubspot.settings();
+        [
+            ("HUBSPOT_CLIENT_ID", settings.client_id.clone()),
+            ("HUBSPOT_CLIENT_SECRET", settings.client_secret.clone()),
+            ("HUBSPOT_REDIRECT_URI", settings.redirect_uris[0].clone()),
+            ("HUBSPOT_API_BASE", self.hubspot.url().to_owned()),
+            ("HUBSPOT_APP_BASE", self.hubspot.url().to_owned()),
+        ]
+    }
+
+    pub(crate) fn refreshes(&self) -> usize {
         let is_refresh = |operation| operation == Some(Target::Refresh);
         self.hubspot
             .emulator(|emulator| emulator.journal().filter(|entry| is_refresh(entry.operation)).count())

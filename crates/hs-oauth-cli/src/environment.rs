@@ -19,6 +19,7 @@ pub(crate) struct Variable {
 }
 
 pub(crate) static PROFILE: Variable = setting("HS_OAUTH_PROFILE", "--profile", "profile");
+pub(crate) static STORE: Variable = setting("HS_OAUTH_STORE", "--store", "store");
 pub(crate) static CLIENT_ID: Variable = setting("HUBSPOT_CLIENT_ID", "--client-id", "client id");
 pub(crate) static CLIENT_SECRET: Variable =
     secret("HUBSPOT_CLIENT_SECRET", "--client-secret", "client secret");
@@ -34,8 +35,9 @@ pub(crate) static REFRESH_TOKEN: Variable =
     secret("HUBSPOT_REFRESH_TOKEN", "--refresh-token", "refresh token");
 
 /// Every variable.
-pub(crate) static ALL: [&Variable; 11] = [
+pub(crate) static ALL: [&Variable; 12] = [
     &PROFILE,
+    &STORE,
     &CLIENT_ID,
     &CLIENT_SECRET,
     &REDIRECT_URI,

@@ -42,6 +42,9 @@ mod settings;
 mod signals;
 mod stdin;
 mod store;
+mod store_url;
+#[cfg(any(test, feature = "postgres", feature = "redis"))]
+mod unsealed;
 mod usage;
 mod waiting;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config_file::{self, AppSettings, Config};
 use crate::failure::Failure;
 use crate::folders;
+use crate::store_url::StoreUrl;
 
 /// A profile, which may not exist yet.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub(crate) struct Profile {
     /// Its settings, if it exists.
     settings: Option<AppSettings>,
     folder: PathBuf,
+    /// Where its tokens are, if they are not in its folder.
+    store: Option<StoreUrl>,
 }
 
 /// The name of the profile that counts if neither the command line nor the environment nor the file names another.
@@ -37,7 +40,17 @@ impl Profile {
         let name = name.or(config.profile.as_deref()).unwrap_or(DEFAULT);
         check_name(name)?;
         let settings = config.profiles.get(name).cloned();
-        Ok(Self { name: name.to_owned(), settings, folder: folders::state()?.join(name) })
+        Ok(Self { name: name.to_owned(), settings, folder: folders::state()?.join(name), store: None })
+    }
+
+    /// Returns the profile with its tokens in this store.
+    pub(crate) fn with_store(self, store: StoreUrl) -> Self {
+        Self { store: Some(store), ..self }
+    }
+
+    /// Returns where its tokens are, if they are not in its folder.
+    pub(crate) fn store(&self) -> Option<&StoreUrl> {
+        self.store.as_ref()
     }
 
     /// Fails if somebody named a profile of which there is no trace. The default one needs none.

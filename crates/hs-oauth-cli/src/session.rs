@@ -34,7 +34,7 @@ impl Session {
     ) -> Result<(Self, Store), Failure> {
         let resolved = settings.resolve()?;
         resolved.profile.require_trace()?;
-        match store::folder(&resolved.profile).exists() {
+        match store::exists(&resolved.profile) {
             true => Self::open_within(resolved, [], timeout),
             false => Err(accounts::none_connected(&resolved.profile)),
         }

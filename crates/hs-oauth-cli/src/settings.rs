@@ -3,13 +3,14 @@ use hs_oauth_blocking::{ApiVersion, App, Client, ClientSecret, Credential};
 
 use crate::config_file::AppSettings;
 use crate::environment::{
-    API_BASE, API_VERSION, APP_BASE, CLIENT_ID, CLIENT_SECRET, PROFILE, REDIRECT_URI, Variable,
+    API_BASE, API_VERSION, APP_BASE, CLIENT_ID, CLIENT_SECRET, PROFILE, REDIRECT_URI, STORE, Variable,
 };
 use crate::failure::Failure;
 use crate::kept_secret::KeptSecret;
 use crate::profile::Profile;
 use crate::secret;
 use crate::stdin::StdinMarker;
+use crate::store_url::StoreUrl;
 
 /// The flags that describe the app. Where one is not given, its environment variable counts, and then the profile.
 #[derive(Args, Debug)]
@@ -18,6 +19,9 @@ pub(crate) struct Settings {
     /// The app, as `hs-oauth login` has kept it [env: HS_OAUTH_PROFILE]
     #[arg(long, global = true, value_name = "NAME")]
     profile: Option<String>,
+    /// The fleet's PostgreSQL or Redis in place of the profile's folder [env: HS_OAUTH_STORE]
+    #[arg(long, global = true, value_name = "URL")]
+    store: Option<String>,
     /// The app's client id [env: HUBSPOT_CLIENT_ID]
     #[arg(long, global = true, value_name = "ID")]
     client_id: Option<String>,
@@ -58,7 +62,17 @@ impl Settings {
     /// Returns the profile, which may not exist yet.
     pub(crate) fn profile(&self) -> Result<Profile, Failure> {
         let name = setting(&self.profile, &PROFILE)?;
-        Profile::find(name.as_deref())
+        let profile = Profile::find(name.as_deref())?;
+        match setting(&self.store, &STORE)? {
+            None => Ok(profile),
+            Some(url) => {
+                let url = StoreUrl::parse(url)?;
+                if self.store.is_some() {
+                    url.refuse_password()?;
+                }
+                Ok(profile.with_store(url))
+            }
+        }
     }
 
     /// Puts the settings together. A flag wins over its environment variable, and that wins over the profile.

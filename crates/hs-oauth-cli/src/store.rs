@@ -15,8 +15,12 @@ use crate::profile::Profile;
 /// A store of any kind.
 pub(crate) type Store = Arc<dyn TokenStore>;
 
-/// Opens the store of a profile, and creates it if it is missing: files in the profile's folder, sealed with the profile's key.
+/// Opens the store of a profile, and creates it if it is missing: files in the profile's folder, sealed with the profile's key. A store with a
+/// URL is taken as it is.
 pub(crate) fn open(profile: &Profile) -> Result<Store, Failure> {
+    if let Some(url) = profile.store() {
+        return url.open();
+    }
     let files = FileStore::open(folder(profile))?;
     let key = KeptSecret::SealingKey.read_or_make(profile, || match accounts(&files)?.is_empty() {
         true => new_key(),
@@ -36,10 +40,20 @@ pub(crate) fn open(profile: &Profile) -> Result<Store, Failure> {
 /// Opens the store of a profile, or returns `None` if nothing was ever stored. Fails if there is no trace of such a profile.
 pub(crate) fn open_if_any(profile: &Profile) -> Result<Option<Store>, Failure> {
     profile.require_trace()?;
-    match folder(profile).exists() {
+    match exists(profile) {
         true => open(profile).map(Some),
         false => Ok(None),
     }
+}
+
+/// Returns whether something may have been stored for the profile.
+pub(crate) fn exists(profile: &Profile) -> bool {
+    profile.store().is_some() || folder(profile).exists()
+}
+
+/// Returns where the tokens of a profile are, for people.
+pub(crate) fn place(profile: &Profile) -> String {
+    profile.store().map_or_else(|| folder(profile).display().to_string(), ToString::to_string)
 }
 
 /// Returns every account that has a record, disconnected ones included, in order.
@@ -60,7 +74,7 @@ pub(crate) fn accounts(store: &dyn TokenStore) -> Result<Vec<Account>, StoreErro
 const PAGE_SIZE: usize = 500;
 
 /// Returns the folder with the tokens. It may not exist yet.
-pub(crate) fn folder(profile: &Profile) -> PathBuf {
+fn folder(profile: &Profile) -> PathBuf {
     profile.folder().join("tokens")
 }
 

@@ -242,14 +242,14 @@ fn secret(app: App) -> Check {
     }
 }
 
-/// Checks the store: its folder, its permissions, its key, its lock, and each account in it.
+/// Checks the store: its folder, its permissions, its key and its lock, or its server; and each account in it.
 fn check_store(profile: &Profile, checks: &mut Vec<Check>) {
     const NAME: &str = "store";
-    let folder = store::folder(profile).display().to_string();
+    let place = store::place(profile);
     let failed = |failure: &Failure| Check::bad(NAME, one_line(failure), failure.advice());
     let store = match store::open_if_any(profile) {
         Ok(None) => {
-            checks.push(Check::good(NAME, format!("{folder} is not there yet: nothing was stored")));
+            checks.push(Check::good(NAME, format!("{place} is not there yet: nothing was stored")));
             return;
         }
         Ok(Some(store)) => store,
@@ -261,7 +261,8 @@ fn check_store(profile: &Profile, checks: &mut Vec<Check>) {
     // No account has the number 0, so nothing is removed. Its lock is taken, as for every write.
     let checked = store.check().and_then(|()| store.remove(Account::hub(0), 0)).map(drop);
     checks.push(match checked {
-        Ok(()) => Check::good(NAME, format!("{folder} can be read, written and locked by you alone")),
+        Ok(()) if profile.store().is_some() => Check::good(NAME, format!("{place} can be read and written")),
+        Ok(()) => Check::good(NAME, format!("{place} can be read, written and locked by you alone")),
         Err(error) => failed(&error.into()),
     });
     match AccountStatus::read_all(&store, now()) {

@@ -86,7 +86,7 @@ fn show(profile: &crate::profile::Profile) -> Result<Report, Failure> {
     let settings = Report::new(&profile.settings())?;
     object.extend(settings.object);
     object.insert("file".to_owned(), folders::config_file()?.display().to_string().into());
-    object.insert("store".to_owned(), store::folder(&profile).display().to_string().into());
+    object.insert("store".to_owned(), store::place(&profile).into());
     for (name, secret) in
         [("sealing_key", KeptSecret::SealingKey), ("client_secret", KeptSecret::ClientSecret)]
     {
