@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
+
+use hs_oauth_blocking::TokenStore;
 
 use crate::environment::STORE;
 use crate::failure::Failure;
-use crate::store::Store;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 use crate::unsealed::Unsealed;
 
@@ -58,7 +60,7 @@ impl StoreUrl {
     }
 
     /// Opens the store.
-    pub(crate) fn open(&self) -> Result<Store, Failure> {
+    pub(crate) fn open(&self) -> Result<Arc<dyn TokenStore>, Failure> {
         match self.kind {
             #[cfg(feature = "postgres")]
             Kind::Postgres => postgres(&self.url),
@@ -99,7 +101,7 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 #[cfg(feature = "postgres")]
-fn postgres(url: &str) -> Result<Store, Failure> {
+fn postgres(url: &str) -> Result<Arc<dyn TokenStore>, Failure> {
     use deadpool_postgres::tokio_postgres::{Config, NoTls};
     use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
     use hs_oauth_postgres::{BlockOn, PgStore};
@@ -111,15 +113,15 @@ fn postgres(url: &str) -> Result<Store, Failure> {
         Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     let pool = Pool::builder(manager).max_size(2).build();
     let pool = pool.map_err(|_| Failure::usage("the pool of PostgreSQL cannot be built"))?;
-    Ok(std::sync::Arc::new(Unsealed(BlockOn::new(PgStore::new(pool))?)))
+    Ok(Arc::new(Unsealed(BlockOn::new(PgStore::new(pool))?)))
 }
 
 #[cfg(feature = "redis")]
-fn redis(url: &str) -> Result<Store, Failure> {
+fn redis(url: &str) -> Result<Arc<dyn TokenStore>, Failure> {
     use hs_oauth_redis::{BlockOn, RedisStore, redis::Client};
 
     let client = Client::open(url).map_err(|_| Failure::usage("the URL of Redis cannot be read"))?;
-    Ok(std::sync::Arc::new(Unsealed(BlockOn::new(RedisStore::new(client))?)))
+    Ok(Arc::new(Unsealed(BlockOn::new(RedisStore::new(client))?)))
 }
 
 /// Shows the URL without user and password, and without parameters.
