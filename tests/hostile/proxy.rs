@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use hs_oauth_core::TransportErrorKind::{self, Connect, ConnectTimeout, Interrupted, Resolve, Timeout, Tls};
+use hs_oauth_core::TransportErrorKind::{
+    self, Connect, ConnectTimeout, Interrupted, NotTls, Resolve, Timeout, Tls,
+};
 use hs_oauth_core::{App, Error, RetryPolicy, TIMEOUT};
 
 use super::case::Want::{self, Tokens, Transport};
-use super::case::{Case, LATER, case_in, connect_limit};
+use super::case::{Case, FIX, LATER, case_in, connect_limit};
 use super::certificates::{TRUSTED, UNKNOWN, self_signed};
 use super::server::{Act, Script, Server};
 use super::setup::{Other, Setup, TransportKind, app, exchange, respond_with, response, token_response};
@@ -210,7 +212,7 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
             Transport(Timeout),
         )
-        .on_blocking(Transport(Tls), LATER),
+        .on_blocking(Transport(NotTls), FIX),
         stuck("a proxy that says nothing", vec![Act::Read, Act::Stall], Transport(Timeout))
             .on_blocking(Transport(ConnectTimeout), LATER),
         stuck(

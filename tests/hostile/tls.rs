@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use hs_oauth_core::Problem::Truncated;
-use hs_oauth_core::TransportErrorKind::{Connect, ConnectTimeout, Interrupted, Timeout, Tls};
+use hs_oauth_core::TransportErrorKind::{Connect, ConnectTimeout, Interrupted, NotTls, Timeout, Tls};
 use hs_oauth_core::{App, NextStep, TIMEOUT};
 use rustls::ServerConfig;
 
@@ -113,6 +113,14 @@ fn handshakes() -> Vec<Case> {
     let says = |name: &str, said: &[u8]| {
         after(name, vec![Act::Peek, Act::Send(said.to_vec()), Act::Stall], Transport(Tls))
     };
+    // Whoever speaks no TLS at all is the wrong server or the wrong port, which no second try mends.
+    let says_without_tls = |name: &str, said: &[u8]| {
+        let script = vec![Act::Peek, Act::Send(said.to_vec()), Act::Stall];
+        let setup = move |transport: TransportKind| {
+            setup(transport, script.clone(), None, |app| trusting(transport, app).with_timeout(TIMEOUT), HERE)
+        };
+        case_in(name, setup, Transport(NotTls), FIX).with_requests(0)
+    };
     vec![
         says("a hello of TLS 1.0", &hello([3, 1])),
         says("a hello of TLS 1.1", &hello([3, 2])),
@@ -120,10 +128,13 @@ fn handshakes() -> Vec<Case> {
         says("an alert that the version is not spoken", b"\x15\x03\x01\x00\x02\x02\x46"),
         says("an alert that the handshake failed", b"\x15\x03\x03\x00\x02\x02\x28"),
         says("an alert that the name is not known", b"\x15\x03\x03\x00\x02\x02\x70"),
-        says("a response in the clear", &response(200, "", token_response())),
-        says("an error response in the clear", &response(400, "", "plain HTTP was sent to an HTTPS port")),
-        says("a redirect in the clear", &response(301, "location: http://127.0.0.1:1/\r\n", "")),
-        says("noise in place of a hello", &[0xaa; 600]),
+        says_without_tls("a response in the clear", &response(200, "", token_response())),
+        says_without_tls(
+            "an error response in the clear",
+            &response(400, "", "plain HTTP was sent to an HTTPS port"),
+        ),
+        says_without_tls("a redirect in the clear", &response(301, "location: http://127.0.0.1:1/\r\n", "")),
+        says_without_tls("noise in place of a hello", &[0xaa; 600]),
         says("a record that is too long", &[22, 3, 3, 0xff, 0xff, 2, 0, 0, 0]),
         after("silence after the hello", vec![Act::Peek, Act::Stall], Transport(Timeout))
             .with_connections([1, 1], [1, 3])
