@@ -162,6 +162,11 @@ impl Setup {
         self.events.try_iter().collect()
     }
 
+    /// Returns the next events, as many as these. A flight emits its events after it has ended.
+    pub(crate) fn next_events(&self, number: usize) -> Vec<String> {
+        (0..number).map(|_| self.events.recv_timeout(PATIENCE).unwrap()).collect()
+    }
+
     /// Returns 0 for the async transport, 1 for the blocking one.
     pub(crate) fn index(&self) -> usize {
         self.index

@@ -88,7 +88,7 @@ async fn the_command_line_works_on_the_store_in_postgresql() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_works_on_the_store_in_redis() {
     let server = Redis::start();
-    let store = RedisStore::new(redis::Client::open(server.url()).unwrap());
+    let store = RedisStore::new(hs_oauth_redis::redis::Client::open(server.url()).unwrap());
     the_accounts_of_the_services_are_there(Arc::new(store), &server.url()).await;
 }
 

@@ -6,6 +6,7 @@
 pub(crate) mod pgbouncer;
 #[path = "server/postgres.rs"]
 pub(crate) mod postgres;
+#[path = "server/redis.rs"]
 pub(crate) mod redis;
 
 use std::fs;
