@@ -128,7 +128,8 @@ async fn a_role_without_the_privileges_is_refused_and_one_that_may_not_create_fi
     let url = Postgres::url(server.address());
     create(&url, &table).await;
     let role = format!("user_of_{table}");
-    admin()
+    server
+        .admin()
         .await
         .batch_execute(&format!("create role {role} login; grant select on {table} to {role}"))
         .await
