@@ -8,7 +8,8 @@ use tempfile::TempDir;
 use super::postgres::{Postgres, connect};
 use super::{Process, folder, free_address, run};
 
-/// A pgbouncer in front of a server, in transaction mode: a client has a connection for the time of a transaction.
+/// A pgbouncer in front of a server, in transaction mode: a client has a connection for the time of a transaction. It ignores a parameter that
+/// sqlx sends, as pgbouncer must for sqlx.
 pub(crate) struct PgBouncer {
     _process: Process,
     _folder: TempDir,
@@ -22,7 +23,8 @@ impl PgBouncer {
         let settings = format!(
             "[databases]\npostgres = host={} port={} user=postgres\n\
              [pgbouncer]\nlisten_addr = {}\nlisten_port = {}\nunix_socket_dir =\nauth_type = any\n\
-             pool_mode = transaction\ndefault_pool_size = {connections}\n",
+             pool_mode = transaction\ndefault_pool_size = {connections}\n\
+             ignore_startup_parameters = extra_float_digits\n",
             server.ip(),
             server.port(),
             address.ip(),
