@@ -333,6 +333,8 @@ fn a_sync_store_lets_a_dead_connection_go() {
 async fn a_failover_to_a_replica_that_has_everything_loses_nothing() {
     let server = Redis::with(&["min-replicas-to-write 1"]);
     let replica = server.replica();
+    // The server counts a replica only after its first acknowledgement.
+    wait_until(|| server.info("replication").contains("min_slaves_good_slaves:1"));
     let relay = Relay::start(server.address());
     let writers = writers(&relay).await;
     writers.make_progress().await;
