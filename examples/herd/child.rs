@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::observed_store::{Observed, ObservedStore, Outage};
-use crate::store::{STORE_VARIABLE, StoreAddress};
+use crate::store::{Driver, STORE_VARIABLE, StoreAddress};
 use crate::store_tasks::{PAUSE_AFTER_FAILURE, StoreTask};
 
 /// The configuration of a process: one line on its standard input, because other processes can read its arguments. The process
@@ -29,6 +29,8 @@ use crate::store_tasks::{PAUSE_AFTER_FAILURE, StoreTask};
 pub(crate) struct ChildConfig {
     /// The number of the process. It is in the `User-Agent`, so that the emulator's journal has the sender of each request.
     pub(crate) number: u32,
+    /// What it reaches PostgreSQL with.
+    pub(crate) driver: Driver,
     /// The address of the emulator.
     pub(crate) url: String,
     pub(crate) client_id: String,
@@ -105,7 +107,7 @@ async fn run_tasks(
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), BoxError> {
     let history = config.histories.as_ref().map(|folder| history_file(folder, config.number));
-    let store = ObservedStore::new(address.open()?, history.as_deref())?;
+    let store = ObservedStore::new(address.open(config.driver)?, history.as_deref())?;
     let app = App::hubspot(&config.client_id, ClientSecret::new(&config.client_secret)?)
         .with_api_base(&config.url)
         .build()?;

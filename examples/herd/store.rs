@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use deadpool_postgres::tokio_postgres::{Config, NoTls};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use hs_oauth_async::{AsyncTokenStore, FileStore, SpawnBlocking};
 use hs_oauth_examples::BoxError;
-use hs_oauth_postgres::PgStore;
+use hs_oauth_postgres::{PgStore, SqlxStore};
 use hs_oauth_redis::{RedisStore, redis};
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::progress::print_progress;
 
@@ -27,8 +30,18 @@ pub(crate) enum StoreAddress {
     Redis(String),
 }
 
+/// What a process reaches PostgreSQL with. Its statements are prepared, or sent anew each time, as pgbouncer needs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum Driver {
+    #[default]
+    TokioPostgres,
+    TokioPostgresPrepared,
+    Sqlx,
+    SqlxPrepared,
+}
+
 /// The connections that a process has to PostgreSQL.
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: u32 = 8;
 
 impl StoreAddress {
     /// Reads an address. No error repeats the text.
@@ -65,10 +78,15 @@ impl StoreAddress {
     }
 
     /// Opens the store. It may be opened in a runtime only.
-    pub(crate) fn open(&self) -> Result<Arc<dyn AsyncTokenStore>, BoxError> {
+    pub(crate) fn open(&self, driver: Driver) -> Result<Arc<dyn AsyncTokenStore>, BoxError> {
         Ok(match self {
             Self::File(folder) => Arc::new(SpawnBlocking::new(FileStore::open(folder)?)),
-            Self::Postgres(url) => Arc::new(postgres(url)?),
+            Self::Postgres(url) => match driver {
+                Driver::TokioPostgres => Arc::new(postgres(url)?.prepared(false)),
+                Driver::TokioPostgresPrepared => Arc::new(postgres(url)?.prepared(true)),
+                Driver::Sqlx => Arc::new(sqlx(url)?.prepared(false)),
+                Driver::SqlxPrepared => Arc::new(sqlx(url)?.prepared(true)),
+            },
             Self::Redis(url) => Arc::new(redis(url)?),
         })
     }
@@ -88,12 +106,19 @@ impl StoreAddress {
     }
 }
 
+const UNREADABLE_URL: &str = "the URL of PostgreSQL cannot be read";
+
 fn postgres(url: &str) -> Result<PgStore, BoxError> {
     // The error might repeat a part of the URL.
-    let config = Config::from_str(url).map_err(|_| "the URL of PostgreSQL cannot be read")?;
+    let config = Config::from_str(url).map_err(|_| UNREADABLE_URL)?;
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(config, NoTls, recycling);
-    Ok(PgStore::new(Pool::builder(manager).max_size(CONNECTIONS).build()?))
+    Ok(PgStore::new(Pool::builder(manager).max_size(usize::try_from(CONNECTIONS)?).build()?))
+}
+
+fn sqlx(url: &str) -> Result<SqlxStore, BoxError> {
+    let options = PgConnectOptions::from_str(url).map_err(|_| UNREADABLE_URL)?;
+    Ok(SqlxStore::new(PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(options)))
 }
 
 /// A Redis that loses writes when it ends is a fault that the herd may have to show.
@@ -123,8 +148,11 @@ mod tests {
             assert!(!error.contains("hunter2"), "{error}");
         }
         for wrong in ["postgres://herd:hunter2@localhost:hunter2/herd", "redis://herd:hunter2@:hunter2"] {
-            let error = StoreAddress::parse(wrong).unwrap().open().map(|_| ()).unwrap_err().to_string();
-            assert!(!error.contains("hunter2"), "{error}");
+            for driver in Driver::value_variants() {
+                let opened = StoreAddress::parse(wrong).unwrap().open(*driver).map(|_| ());
+                let error = opened.unwrap_err().to_string();
+                assert!(!error.contains("hunter2"), "{error}");
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A network between a store and its server that misbehaves when a test wants it to.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -38,19 +38,20 @@ struct Shared {
     of_new: Mutex<Network>,
     connections: Mutex<Vec<Arc<Connection>>>,
     accepted: AtomicUsize,
-    is_over: Mutex<bool>,
+    is_over: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Connection {
     network: Mutex<Network>,
+    /// Notified when the network changes.
+    changed: Condvar,
+    /// Both sides, while the connection lasts.
+    streams: Mutex<Option<[TcpStream; 2]>>,
     /// What the client sent after the network had begun to swallow.
     swallowed: Mutex<Vec<u8>>,
     is_closed_by_client: Mutex<bool>,
 }
-
-/// How often a connection looks at what the network does.
-const TICK: Duration = Duration::from_millis(5);
 
 impl Relay {
     /// Starts a relay on a free port.
@@ -62,12 +63,12 @@ impl Relay {
             of_new: Mutex::new(Network::Passes),
             connections: Mutex::default(),
             accepted: AtomicUsize::new(0),
-            is_over: Mutex::new(false),
+            is_over: AtomicBool::new(false),
         });
         let relay = Self { address, shared: Arc::clone(&shared) };
         thread::spawn(move || {
             for client in listener.incoming() {
-                if *lock(&shared.is_over) {
+                if shared.is_over.load(Ordering::SeqCst) {
                     return;
                 }
                 shared.accept(client.unwrap());
@@ -95,11 +96,7 @@ impl Relay {
     /// Sets what happens to the connections that there are now.
     pub fn set_present(&self, network: Network) {
         for connection in lock(&self.shared.connections).iter() {
-            // What is dead stays dead.
-            let mut present = lock(&connection.network);
-            if *present != Network::Swallows {
-                *present = network;
-            }
+            connection.set(network);
         }
     }
 
@@ -123,7 +120,10 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        *lock(&self.shared.is_over) = true;
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        for connection in lock(&self.shared.connections).iter() {
+            connection.end();
+        }
         // Wakes the thread that accepts connections.
         let _ = TcpStream::connect(self.address);
     }
@@ -134,59 +134,79 @@ impl Shared {
         self.accepted.fetch_add(1, Ordering::SeqCst);
         let connection = Arc::new(Connection {
             network: Mutex::new(*lock(&self.of_new)),
+            changed: Condvar::new(),
+            streams: Mutex::default(),
             swallowed: Mutex::default(),
             is_closed_by_client: Mutex::default(),
         });
         lock(&self.connections).push(Arc::clone(&connection));
-        let shared = Arc::clone(self);
+        let server = *lock(&self.server);
         thread::spawn(move || {
             // A server that does not listen closes the connection.
-            let Ok(server) = TcpStream::connect(*lock(&shared.server)) else { return };
-            for stream in [&client, &server] {
-                stream.set_nodelay(true).unwrap();
-                stream.set_read_timeout(Some(TICK)).unwrap();
-            }
-            thread::scope(|scope| {
-                scope.spawn(|| shared.pump(&connection, &client, &server, true));
-                shared.pump(&connection, &server, &client, false);
-            });
+            let Ok(server) = TcpStream::connect(server) else { return };
+            connection.carry(&client, &server);
         });
+    }
+}
+
+impl Connection {
+    fn set(&self, network: Network) {
+        let mut present = lock(&self.network);
+        // What is dead stays dead.
+        if *present != Network::Swallows {
+            *present = network;
+            drop(present);
+            self.wake();
+        }
+    }
+
+    fn end(&self) {
+        *lock(&self.network) = Network::Resets;
+        self.wake();
+    }
+
+    /// Lets the threads of this connection see that the network has changed. Neither side is told.
+    fn wake(&self) {
+        self.changed.notify_all();
+        if *lock(&self.network) == Network::Resets {
+            for stream in lock(&self.streams).iter().flatten() {
+                let _ = stream.shutdown(Shutdown::Read);
+            }
+        }
+    }
+
+    /// Carries the bytes of both sides until one of them closes the connection.
+    fn carry(&self, client: &TcpStream, server: &TcpStream) {
+        for stream in [client, server] {
+            stream.set_nodelay(true).unwrap();
+        }
+        *lock(&self.streams) = Some([client, server].map(|stream| stream.try_clone().unwrap()));
+        // It may have been reset before its streams were known.
+        self.wake();
+        thread::scope(|scope| {
+            scope.spawn(|| self.carry_one_way(client, server, true));
+            self.carry_one_way(server, client, false);
+        });
+        *lock(&self.streams) = None;
     }
 
     /// Carries the bytes of one direction.
-    fn pump(&self, connection: &Connection, mut from: &TcpStream, mut to: &TcpStream, is_client: bool) {
+    fn carry_one_way(&self, mut from: &TcpStream, mut to: &TcpStream, is_client: bool) {
         let mut buffer = [0; 16 * 1024];
-        let is_over = || *lock(&self.is_over);
-        while !is_over() {
-            let count = match from.read(&mut buffer) {
-                Ok(count) => count,
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    if *lock(&connection.network) == Network::Resets {
-                        return reset([from, to]);
-                    }
-                    continue;
-                }
-                Err(_) => 0,
-            };
-            let network = loop {
-                match *lock(&connection.network) {
-                    Network::Stalls if !is_over() => {}
-                    network => break network,
-                }
-                thread::sleep(TICK);
-            };
-            match network {
+        loop {
+            let count = from.read(&mut buffer).unwrap_or(0);
+            // What was read is kept as long as the network stalls.
+            match self.wait_while(|network| network == Network::Stalls) {
                 Network::Resets => return reset([from, to]),
                 // The other side never hears of it.
                 Network::Swallows => {
                     if is_client {
-                        lock(&connection.swallowed).extend_from_slice(&buffer[..count]);
-                        *lock(&connection.is_closed_by_client) |= count == 0;
+                        lock(&self.swallowed).extend_from_slice(&buffer[..count]);
+                        *lock(&self.is_closed_by_client) |= count == 0;
                     }
                     if count == 0 {
-                        while !is_over() {
-                            thread::sleep(TICK);
-                        }
+                        self.wait_while(|network| network != Network::Resets);
+                        return reset([from, to]);
                     }
                     continue;
                 }
@@ -199,6 +219,12 @@ impl Shared {
                 return;
             }
         }
+    }
+
+    /// Waits until the network is another one, and returns it.
+    fn wait_while(&self, is_same: impl Fn(Network) -> bool) -> Network {
+        let present = lock(&self.network);
+        *self.changed.wait_while(present, |network| is_same(*network)).unwrap()
     }
 }
 

@@ -4,11 +4,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use hs_oauth_store::{Account, AsyncTokenStore, Stored, Swapped};
+use hs_oauth_test_servers::server::postgres::{Postgres, new_table_name};
+use hs_oauth_test_servers::wait::wait_until;
 
 use super::stores::{MODES, Mode, create, store};
 use crate::writers::{number, record};
-use hs_oauth_test_servers::server::postgres::{Postgres, new_table_name};
-use hs_oauth_test_servers::wait::wait_until;
 
 const ACCOUNTS: i64 = 5;
 

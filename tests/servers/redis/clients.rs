@@ -4,11 +4,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use hs_oauth_store::{Account, AsyncTokenStore, Stored, Swapped};
+use hs_oauth_test_servers::server::redis::Redis;
+use hs_oauth_test_servers::wait::wait_until;
 
 use super::{record, store};
 use crate::writers::number;
-use hs_oauth_test_servers::server::redis::Redis;
-use hs_oauth_test_servers::wait::wait_until;
 
 const ACCOUNTS: i64 = 5;
 

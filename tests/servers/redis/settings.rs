@@ -4,10 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use hs_oauth_redis::{RedisStore, Warning, redis};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, contract};
-
-use super::{DEADLINE, record};
 use hs_oauth_test_servers::server::redis::Redis;
 use hs_oauth_test_servers::wait::wait_until;
+
+use super::{DEADLINE, record};
 
 const ACCOUNT: Account = Account::hub(62515);
 
@@ -94,14 +94,14 @@ async fn a_redis_that_was_set_right_is_used() {
 #[tokio::test]
 async fn a_replica_is_refused() {
     let server = Redis::start();
-    let replica = server.replica();
+    let replica = server.replica(server.address());
     assert_refused(&store(&replica), "this Redis is a replica").await;
 }
 
 #[tokio::test]
 async fn a_primary_whose_replicas_may_lag_gets_a_warning() {
     let server = Redis::start();
-    let _replica = server.replica();
+    let _replica = server.replica(server.address());
     assert_eq!(warnings(&store(&server)).await, [Warning::ReplicasMayLag]);
     server.run::<()>("CONFIG SET min-replicas-to-write 1");
     wait_until(|| server.info("replication").contains("min_slaves_good_slaves:1"));

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, Swapped};
+use hs_oauth_test_servers::server::redis::Redis;
 
 use super::{record, store};
-use hs_oauth_test_servers::server::redis::Redis;
 
 const ACCOUNT: Account = Account::user(62515, 7);
 const KEY: &str = "tokens:{62515-7}";

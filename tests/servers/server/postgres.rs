@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -89,7 +89,33 @@ impl Postgres {
         self.process.as_ref().unwrap()
     }
 
-    /// Makes a standby the primary.
+    /// Ends all connections of clients.
+    pub async fn end_connections(&self) {
+        let ended = "select pg_terminate_backend(pid) from pg_stat_activity \
+                     where backend_type = 'client backend' and pid <> pg_backend_pid()";
+        self.admin().await.execute(ended, &[]).await.unwrap();
+    }
+
+    /// Acknowledges writes only after a standby has them, from now on. Waits until this is so for `standby`.
+    pub async fn wait_for_answers_of(&self, standby: &Self) {
+        let admin = self.admin().await;
+        admin.execute("alter system set synchronous_standby_names = '*'", &[]).await.unwrap();
+        admin.execute("select pg_reload_conf()", &[]).await.unwrap();
+        let is_synchronous = "select exists (select from pg_stat_replication where sync_state = 'sync')";
+        wait_until_true(&admin, is_synchronous).await;
+        self.wait_until_received(standby).await;
+    }
+
+    /// Waits until a standby has all that this server has now.
+    pub async fn wait_until_received(&self, standby: &Self) {
+        let (primary, standby) = (self.admin().await, standby.admin().await);
+        let row = primary.query_one("select pg_current_wal_lsn()::text", &[]).await.unwrap();
+        let position: String = row.get(0);
+        let is_there = format!("select pg_last_wal_replay_lsn() >= '{position}'::pg_lsn");
+        wait_until_true(&standby, &is_there).await;
+    }
+
+    /// Makes a standby the primary. Waits until it is.
     pub async fn promote(&self) {
         self.admin().await.execute("select pg_promote()", &[]).await.unwrap();
     }
@@ -126,6 +152,15 @@ impl Postgres {
     }
 }
 
+/// Waits until a query returns `true`.
+async fn wait_until_true(client: &Client, query: &str) {
+    let started = Instant::now();
+    while !client.query_one(query, &[]).await.unwrap().get::<_, bool>(0) {
+        assert!(started.elapsed() < PATIENCE, "{query}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Returns a connection. Waits until the server accepts one.
 pub async fn connect(url: String) -> Client {
     let started = Instant::now();
@@ -138,7 +173,7 @@ pub async fn connect(url: String) -> Client {
             }
             Err(error) => assert!(started.elapsed() < PATIENCE, "{error:?}"),
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -40,11 +40,26 @@ impl Redis {
         server
     }
 
-    /// Starts a replica of this server. Waits until it has all that the server has.
-    pub fn replica(&self) -> Self {
-        let replica = Self::with(&[&format!("replicaof {} {}", self.address.ip(), self.address.port())]);
+    /// Starts a replica of this server, which it follows through `address`. Waits until it has all that the server has had at its begin.
+    pub fn replica(&self, address: SocketAddr) -> Self {
+        let replica = Self::with(&[&format!("replicaof {} {}", address.ip(), address.port())]);
         wait_until(|| replica.info("replication").contains("master_link_status:up"));
         replica
+    }
+
+    /// Waits until a replica has all that this server has.
+    pub fn wait_until_received(&self, replica: &Self) {
+        let offset = |server: &Self, name: &str| {
+            let info = server.info("replication");
+            let line = info.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.parse::<u64>().unwrap()
+        };
+        wait_until(|| offset(self, "master_repl_offset:") == offset(replica, "slave_repl_offset:"));
+    }
+
+    /// Makes a replica the primary.
+    pub fn promote(&self) {
+        self.run::<()>("REPLICAOF NO ONE");
     }
 
     /// Starts the process. Waits until it has read its data.
@@ -70,6 +85,16 @@ impl Redis {
     /// Ends the server as a crash would.
     pub fn crash(&mut self) {
         self.process.take().unwrap().end(Signal::KILL);
+    }
+
+    /// Ends the server in the way in which it is restarted.
+    pub fn stop(&mut self) {
+        self.process.take().unwrap().end(Signal::TERM);
+    }
+
+    /// Ends all connections of clients.
+    pub fn end_connections(&self) {
+        self.run::<u64>("CLIENT KILL TYPE normal");
     }
 
     /// Returns the process of the server, which must not have ended.
