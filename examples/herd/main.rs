@@ -133,7 +133,7 @@ fn check_history(
         operations.extend(history::read(process, &history_file(histories, process))?);
     }
     history::write(file, &mut operations)?;
-    Ok(linearizability::check(&operations).inspect(print_progress))
+    Ok(linearizability::check(&operations).inspect(|checked| print_progress(checked)))
 }
 
 fn emulator(options: &Options) -> Result<Server, BoxError> {

@@ -59,6 +59,11 @@ impl Fault {
         Self::Failover,
         Self::LossyFailover,
     ];
+
+    /// Returns the faults after which everything that was acknowledged is still there.
+    pub fn that_lose_nothing() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|fault| *fault != Self::LossyFailover)
+    }
 }
 
 const SECOND: Duration = Duration::from_secs(1);

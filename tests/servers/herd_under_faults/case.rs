@@ -57,10 +57,7 @@ impl Case {
         match self {
             Self::None | Self::Killed => Vec::new(),
             Self::Fault(fault) => vec![fault; times(fault)],
-            Self::All => {
-                let lose_nothing = Fault::ALL.into_iter().filter(|fault| *fault != Fault::LossyFailover);
-                lose_nothing.collect()
-            }
+            Self::All => Fault::that_lose_nothing().collect(),
         }
     }
 
