@@ -52,12 +52,15 @@ impl Case {
         }
     }
 
-    /// Returns the faults that happen one after the other, evenly spread.
-    pub(crate) fn faults(self) -> Vec<Fault> {
+    /// Returns the faults that happen one after the other, evenly spread over these seconds.
+    pub(crate) fn faults(self, seconds: u32) -> Vec<Fault> {
         match self {
             Self::None | Self::Killed => Vec::new(),
             Self::Fault(fault) => vec![fault; times(fault)],
-            Self::All => Fault::that_lose_nothing().collect(),
+            Self::All => {
+                let count = usize::try_from(seconds / SECONDS_EACH).unwrap_or(usize::MAX);
+                Fault::that_lose_nothing().collect::<Vec<_>>().into_iter().cycle().take(count).collect()
+            }
         }
     }
 
@@ -71,6 +74,9 @@ impl Case {
         self == Self::Fault(Fault::LossyFailover)
     }
 }
+
+/// How long each fault and what it leaves behind may take, when every fault comes in turn.
+const SECONDS_EACH: u32 = 5;
 
 /// Returns how often a fault happens in a run. Those that put the server out of reach for seconds happen once: with access tokens of ten
 /// seconds there is time for no more.

@@ -27,7 +27,7 @@ use options::{Engine, Options, Rotation};
 use table::Row;
 
 /// How long a herd runs before the first fault, and how long after the last one.
-const QUIET: Duration = Duration::from_secs(5);
+const QUIET_SECONDS: u32 = 5;
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -45,7 +45,8 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
             let mut quiet_runs: Vec<Row> = Vec::new();
             for case in options.cases() {
                 let seconds = case.seconds(options.seconds);
-                if !quiet_runs.iter().any(|quiet| quiet.seconds == seconds) {
+                let is_compared = case == Case::None || !options.alone;
+                if is_compared && !quiet_runs.iter().any(|quiet| quiet.seconds == seconds) {
                     let finished = run(&options, &program, engine, rotation, Case::None, seconds).await?;
                     let row = Row::new(engine, rotation, Case::None, seconds, finished, None);
                     writeln!(lines, "{row}")?;
@@ -84,10 +85,11 @@ async fn run(
     let mut site = Site::new(server);
     let herd = Herd::start(options, program, &site.url(), engine, rotation, case, seconds)?;
     let begun = herd.wait_for_first_second()?;
-    let faults = case.faults();
-    let window = Duration::from_secs(seconds.into()).saturating_sub(2 * QUIET);
+    let window = seconds.saturating_sub(2 * QUIET_SECONDS);
+    let faults = case.faults(window);
+    let (quiet, window) = (Duration::from_secs(QUIET_SECONDS.into()), Duration::from_secs(window.into()));
     for (index, fault) in faults.iter().enumerate() {
-        let at = begun + QUIET + window * u32::try_from(index)? / u32::try_from(faults.len())?;
+        let at = begun + quiet + window * u32::try_from(index)? / u32::try_from(faults.len())?;
         tokio::time::sleep_until(at.into()).await;
         let from = Instant::now();
         site.make(*fault).await;

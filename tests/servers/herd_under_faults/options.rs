@@ -18,9 +18,12 @@ pub(crate) struct Options {
     /// What a refresh does to the refresh token; may be given several times
     #[arg(long, value_enum, default_value = "keep")]
     rotation: Vec<Rotation>,
-    /// What happens during a run; may be given several times, and is everything by default. A run without a fault comes first in any case
+    /// What happens during a run; may be given several times, and is everything by default. A run without a fault comes first in any case, but for --alone
     #[arg(long, value_name = "NAME", value_parser = case, long_help = fault_help())]
     fault: Vec<Case>,
+    /// Make no runs without a fault, and do not compare the number of renewals with theirs
+    #[arg(long)]
+    pub(crate) alone: bool,
     /// The driver for PostgreSQL, as the herd names it
     #[arg(long, default_value = "tokio-postgres")]
     pub(crate) driver: String,
@@ -91,7 +94,7 @@ fn case(name: &str) -> Result<Case, String> {
 
 fn fault_help() -> String {
     format!(
-        "What happens during a run; may be given several times, and is everything by default: {}. A run without a fault comes first in any case",
+        "What happens during a run; may be given several times, and is everything by default: {}. A run without a fault comes first in any case, but for --alone",
         names()
     )
 }
