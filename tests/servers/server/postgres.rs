@@ -38,14 +38,16 @@ impl Postgres {
         Self::over(folder, settings).await
     }
 
-    /// Starts a standby of this server, which it follows through `address`. The settings are the standby's.
+    /// Starts a standby of this server, which it follows through `address`. It has the settings of this server, and then its own: a standby
+    /// with fewer connections than its primary does not start.
     pub async fn standby(&self, address: SocketAddr, settings: &[&str]) -> Self {
         let folder = folder();
         let data = folder.path().join("data");
         let from = format!("{} application_name=standby", Self::connection_string(address));
         let options = ["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync"];
         run(&[&[&*tool("pg_basebackup"), "-D", data.to_str().unwrap(), "-d", &from], &options[..]].concat());
-        Self::over(folder, settings).await
+        let inherited = self.settings.iter().map(String::as_str);
+        Self::over(folder, &inherited.chain(settings.iter().copied()).collect::<Vec<_>>()).await
     }
 
     async fn over(folder: TempDir, settings: &[&str]) -> Self {
