@@ -14,8 +14,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::managers::Setup;
-use crate::server::postgres::Postgres;
-use crate::server::redis::Redis;
+use hs_oauth_test_servers::server::postgres::Postgres;
+use hs_oauth_test_servers::server::redis::Redis;
 
 const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
 
@@ -88,7 +88,7 @@ async fn the_command_line_works_on_the_store_in_postgresql() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_works_on_the_store_in_redis() {
     let server = Redis::start();
-    let store = RedisStore::new(hs_oauth_redis::redis::Client::open(server.url()).unwrap());
+    let store = RedisStore::new(redis::Client::open(server.url()).unwrap());
     the_accounts_of_the_services_are_there(Arc::new(store), &server.url()).await;
 }
 

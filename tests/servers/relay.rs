@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-/// A relay in front of a server.
-pub(crate) struct Relay {
+/// A relay in front of a server. Its connections end with it.
+#[derive(Debug)]
+pub struct Relay {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
 
 /// What the network does with the bytes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Network {
+pub enum Network {
+    /// Delivers the bytes of both sides.
     Passes,
     /// Keeps the bytes of both sides, and delivers them when the connection passes again.
     Stalls,
@@ -29,6 +31,7 @@ pub(crate) enum Network {
     Resets,
 }
 
+#[derive(Debug)]
 struct Shared {
     server: Mutex<SocketAddr>,
     /// What happens to new connections.
@@ -38,6 +41,7 @@ struct Shared {
     is_over: Mutex<bool>,
 }
 
+#[derive(Debug)]
 struct Connection {
     network: Mutex<Network>,
     /// What the client sent after the network had begun to swallow.
@@ -49,7 +53,8 @@ struct Connection {
 const TICK: Duration = Duration::from_millis(5);
 
 impl Relay {
-    pub(crate) fn start(server: SocketAddr) -> Self {
+    /// Starts a relay on a free port.
+    pub fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -71,23 +76,24 @@ impl Relay {
         relay
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Returns the address that clients connect to.
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Sets what happens to the connections there are, and to new ones.
-    pub(crate) fn set_all(&self, network: Network) {
+    pub fn set_all(&self, network: Network) {
         self.set_new(network);
         self.set_present(network);
     }
 
     /// Sets what happens to new connections.
-    pub(crate) fn set_new(&self, network: Network) {
+    pub fn set_new(&self, network: Network) {
         *lock(&self.shared.of_new) = network;
     }
 
     /// Sets what happens to the connections that there are now.
-    pub(crate) fn set_present(&self, network: Network) {
+    pub fn set_present(&self, network: Network) {
         for connection in lock(&self.shared.connections).iter() {
             // What is dead stays dead.
             let mut present = lock(&connection.network);
@@ -98,17 +104,17 @@ impl Relay {
     }
 
     /// Sends new connections to another server, as an address does that moves.
-    pub(crate) fn set_server(&self, server: SocketAddr) {
+    pub fn set_server(&self, server: SocketAddr) {
         *lock(&self.shared.server) = server;
     }
 
     /// Returns how many connections were accepted until now.
-    pub(crate) fn accepted(&self) -> usize {
+    pub fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
     /// Returns what clients sent on connections that swallow everything, for each connection, and whether its client has closed it.
-    pub(crate) fn swallowed(&self) -> Vec<(Vec<u8>, bool)> {
+    pub fn swallowed(&self) -> Vec<(Vec<u8>, bool)> {
         let connections = lock(&self.shared.connections);
         let swallow = connections.iter().filter(|connection| *lock(&connection.network) == Network::Swallows);
         swallow.map(|of| (lock(&of.swallowed).clone(), *lock(&of.is_closed_by_client))).collect()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use hs_oauth_store::{Account, AsyncTokenStore, Record, Swapped};
 use tokio::task::JoinHandle;
 
-use crate::wait::PATIENCE;
+use hs_oauth_test_servers::wait::PATIENCE;
 
 /// How many accounts the writers write to, all of them to each.
 const ACCOUNTS: i64 = 3;

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, Swapped};
 
 use super::stores::{Limits, MODES, Mode, Pooled, create, pooled, store};
-use crate::relay::{Network, Relay};
-use crate::server::postgres::{
+use crate::writers::{number, record};
+use hs_oauth_test_servers::relay::{Network, Relay};
+use hs_oauth_test_servers::server::postgres::{
     Postgres, connect, new_table_name, shared_address, shared_url, shared_url_through,
 };
-use crate::wait::PATIENCE;
-use crate::writers::{number, record};
+use hs_oauth_test_servers::wait::PATIENCE;
 
 const HUB: Account = Account::hub(62_515);
 

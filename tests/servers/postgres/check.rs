@@ -7,8 +7,8 @@ use hs_oauth_postgres::{PgStore, SCHEMA, SqlxStore, TABLE, Warning};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreError, StoreErrorKind, Swapped};
 
 use super::stores::{MODES, Mode, create, pool, sqlx_pool, store};
-use crate::server::postgres::{Postgres, connect, new_table_name, shared_url};
 use crate::writers::record;
+use hs_oauth_test_servers::server::postgres::{Postgres, connect, new_table_name, shared_url};
 
 /// Returns a connection to the shared database.
 async fn admin() -> Client {

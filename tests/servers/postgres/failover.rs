@@ -8,9 +8,9 @@ use hs_oauth_postgres::{PgStore, SqlxStore, Warning};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, Swapped};
 
 use super::stores::{MODES, Mode, create, pool, sqlx_pool, store};
-use crate::relay::{Network, Relay};
-use crate::server::postgres::{Postgres, new_table_name};
 use crate::writers::{Writers, number, record};
+use hs_oauth_test_servers::relay::{Network, Relay};
+use hs_oauth_test_servers::server::postgres::{Postgres, new_table_name};
 
 /// Returns stores that reach both servers. tokio-postgres finds the primary among several hosts by itself. For sqlx, which has one host,
 /// an address that moves stands for what a load balancer does.
@@ -110,7 +110,7 @@ async fn wait_for_replication(primary: &Postgres, standby: &Postgres) {
     let is_there = format!("select pg_last_wal_replay_lsn() >= '{position}'::pg_lsn");
     let started = std::time::Instant::now();
     while !standby.query_one(&is_there, &[]).await.unwrap().get::<_, bool>(0) {
-        assert!(started.elapsed() < crate::wait::PATIENCE);
+        assert!(started.elapsed() < hs_oauth_test_servers::wait::PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }

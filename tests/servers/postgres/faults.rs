@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::stores::{MODES, create, store};
-use crate::relay::{Network, Relay};
-use crate::server::postgres::{Postgres, new_table_name};
 use crate::writers::Writers;
+use hs_oauth_test_servers::relay::{Network, Relay};
+use hs_oauth_test_servers::server::postgres::{Postgres, new_table_name};
 
 /// A server behind a relay, with writers of every mode, two stores each.
 struct Setup {
@@ -69,7 +69,7 @@ async fn connections_are_ended_by_the_server() {
     assert!(setup.end().await > 0, "the fault was one");
 }
 
-async fn end_connections(admin: &deadpool_postgres::tokio_postgres::Client) {
+async fn end_connections(admin: &tokio_postgres::Client) {
     let ended = "select pg_terminate_backend(pid) from pg_stat_activity \
                  where backend_type = 'client backend' and pid <> pg_backend_pid()";
     admin.execute(ended, &[]).await.unwrap();

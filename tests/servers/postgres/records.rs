@@ -3,8 +3,8 @@
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, Swapped};
 
 use super::stores::{MODES, create, store};
-use crate::server::postgres::{connect, new_table_name, shared_url};
 use crate::writers::{number, record};
+use hs_oauth_test_servers::server::postgres::{connect, new_table_name, shared_url};
 
 const HUB: Account = Account::hub(62_515);
 

@@ -7,7 +7,7 @@ use hs_oauth_store::{Account, AsyncTokenStore, Record, StoreError, Swapped};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::stores::{MODES, create, store};
-use crate::server::postgres::{connect, new_table_name, shared_url};
+use hs_oauth_test_servers::server::postgres::{connect, new_table_name, shared_url};
 
 const HUB: Account = Account::hub(62_515);
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use hs_oauth_store::{Account, AsyncTokenStore, Stored, Swapped};
 
 use super::{record, store};
-use crate::server::redis::Redis;
-use crate::wait::wait_until;
 use crate::writers::number;
+use hs_oauth_test_servers::server::redis::Redis;
+use hs_oauth_test_servers::wait::wait_until;
 
 const ACCOUNTS: i64 = 5;
 

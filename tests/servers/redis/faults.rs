@@ -8,10 +8,10 @@ use hs_oauth_redis::{BlockOn, RedisStore, redis};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, Swapped, TokenStore};
 
 use super::{DEADLINE, record};
-use crate::relay::{Network, Relay};
-use crate::server::redis::{Redis, url};
-use crate::wait::{PATIENCE, wait_until};
 use crate::writers::{Writers, number};
+use hs_oauth_test_servers::relay::{Network, Relay};
+use hs_oauth_test_servers::server::redis::{Redis, url};
+use hs_oauth_test_servers::wait::{PATIENCE, wait_until};
 
 const ACCOUNT: Account = Account::hub(62515);
 

@@ -7,7 +7,7 @@ use hs_oauth_store::AsyncTokenStore;
 
 use super::store;
 use crate::managers::{PROCESSES, Setup, storm};
-use crate::server::redis::{new_prefix, shared_url};
+use hs_oauth_test_servers::server::redis::{new_prefix, shared_url};
 
 /// RENEWAL.md, rule 1. With `Strict`, a second refresh of a grant would end it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hs_oauth_store::{Account, AsyncTokenStore, Cursor, StoreErrorKind};
 
 use super::{record, store};
-use crate::server::redis::Redis;
+use hs_oauth_test_servers::server::redis::Redis;
 
 const ACCOUNTS: i64 = 1000;
 

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use hs_oauth_store::{Account, AsyncTokenStore};
 
 use super::{DEADLINE, TOKEN, record, store};
-use crate::server::redis::{Redis, url};
+use hs_oauth_test_servers::server::redis::{Redis, url};
 
 /// Redis quotes the arguments of a command that it does not know.
 #[tokio::test]

@@ -6,8 +6,8 @@ use hs_oauth_redis::{RedisStore, Warning, redis};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, contract};
 
 use super::{DEADLINE, record};
-use crate::server::redis::Redis;
-use crate::wait::wait_until;
+use hs_oauth_test_servers::server::redis::Redis;
+use hs_oauth_test_servers::wait::wait_until;
 
 const ACCOUNT: Account = Account::hub(62515);
 
@@ -86,7 +86,7 @@ async fn a_redis_that_was_set_right_is_used() {
     server.run::<()>("CONFIG SET maxmemory-policy noeviction");
     let started = std::time::Instant::now();
     while let Err(error) = store.check().await {
-        assert!(started.elapsed() < crate::wait::PATIENCE, "{error}");
+        assert!(started.elapsed() < hs_oauth_test_servers::wait::PATIENCE, "{error}");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }
@@ -202,7 +202,7 @@ async fn a_node_of_a_cluster_that_has_only_some_keys_is_refused() {
     let server = Redis::with(&[
         "cluster-enabled yes",
         "cluster-require-full-coverage no",
-        &format!("cluster-port {}", crate::server::free_address().port()),
+        &format!("cluster-port {}", hs_oauth_test_servers::server::free_address().port()),
     ]);
     server.run::<()>("CLUSTER ADDSLOTSRANGE 0 1");
     wait_until(|| server.run::<String>("CLUSTER INFO").contains("cluster_state:ok"));
