@@ -8,4 +8,6 @@ pub mod loopback;
 pub mod minute;
 pub mod program;
 pub mod storms;
+#[cfg(feature = "stores")]
+pub mod stores;
 pub mod trees;

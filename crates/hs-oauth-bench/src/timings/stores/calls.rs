@@ -57,7 +57,7 @@ impl Callers {
 
     /// Writes the first record of every account.
     pub(super) async fn fill(&mut self, store: &dyn AsyncTokenStore) -> Result<(), Failure> {
-        for (account, version) in self.callers.iter_mut().flat_map(Caller::all) {
+        for (account, version) in self.callers.iter_mut().flat_map(Caller::accounts_and_versions) {
             *version = swapped(store.swap(account, None, &record(account)?).await?)?;
         }
         Ok(())
@@ -65,10 +65,18 @@ impl Callers {
 
     /// The same for a store that blocks.
     pub(super) fn fill_blocking(&mut self, store: &dyn TokenStore) -> Result<(), Failure> {
-        for (account, version) in self.callers.iter_mut().flat_map(Caller::all) {
+        for (account, version) in self.callers.iter_mut().flat_map(Caller::accounts_and_versions) {
             *version = swapped(store.swap(account, None, &record(account)?)?)?;
         }
         Ok(())
+    }
+
+    pub(super) fn accounts(&self) -> impl Iterator<Item = Account> {
+        let own = |caller: &Caller| {
+            let number = caller.number;
+            (0..caller.versions.len()).map(move |index| account(number, index))
+        };
+        self.callers.iter().flat_map(own)
     }
 
     /// Returns how many of each of these calls are made a second. The calls take turns, so what else the machine does affects all of them
@@ -77,16 +85,17 @@ impl Callers {
         let mut rates = vec![Vec::new(); calls.len()];
         for _ in 0..ROUNDS {
             for (call, rates) in calls.iter().zip(&mut rates) {
-                rates.push(self.rate(call).await?);
+                rates.push(self.rate(call).await?.0);
             }
         }
         Ok(rates.into_iter().map(median).collect())
     }
 
-    async fn rate(&mut self, call: &SharedCall) -> Result<f64, Failure> {
+    /// Returns how many of these calls are made a second in one round, and how many that was.
+    pub(super) async fn rate(&mut self, call: &SharedCall) -> Result<(f64, u64), Failure> {
         let began = Instant::now();
         let made = self.run(call, move |_| began.elapsed() < ROUND).await?;
-        Ok(made as f64 / began.elapsed().as_secs_f64())
+        Ok((made as f64 / began.elapsed().as_secs_f64(), made))
     }
 
     /// Makes so many calls.
@@ -146,16 +155,12 @@ impl Caller {
     fn next(&mut self) -> Option<(Account, &mut u64)> {
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let index = (self.seed >> 33) as usize % self.versions.len().max(1);
-        Some((self.account(index), self.versions.get_mut(index)?))
+        Some((account(self.number, index), self.versions.get_mut(index)?))
     }
 
-    fn all(&mut self) -> impl Iterator<Item = (Account, &mut u64)> {
+    fn accounts_and_versions(&mut self) -> impl Iterator<Item = (Account, &mut u64)> {
         let number = self.number;
         self.versions.iter_mut().enumerate().map(move |(index, version)| (account(number, index), version))
-    }
-
-    fn account(&self, index: usize) -> Account {
-        account(self.number, index)
     }
 }
 

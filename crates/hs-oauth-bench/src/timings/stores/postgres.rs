@@ -9,10 +9,10 @@ use hs_oauth_async::AsyncTokenStore;
 use hs_oauth_postgres::{PgStore, SqlxStore};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use super::calls::CALLERS;
+use super::calls::{CALLERS, SharedCall};
 use super::given::{HUB, json};
 use super::postgres_bare::{PgBare, SqlxBare};
-use super::section::Subject;
+use super::subject::Subject;
 use crate::work::Failure;
 
 /// How statements get to the server.
@@ -106,7 +106,26 @@ impl Table {
         self.run(&format!("drop table {}", self.name)).await
     }
 
-    pub(super) async fn run(&self, sql: &str) -> Result<(), Failure> {
+    /// Reads the table and its index into the server's memory, as far as they have room there.
+    pub(super) async fn warm_up(&self) -> Result<(), Failure> {
+        self.run("create extension if not exists pg_prewarm").await?;
+        let name = &self.name;
+        self.run(&format!("select pg_prewarm('{name}'), pg_prewarm('{name}_pkey')")).await
+    }
+
+    /// Lets the server log no whole pages. A crash could then damage the table, so it is for measuring only.
+    pub(super) async fn log_no_whole_pages(&self) -> Result<(), Failure> {
+        self.run("alter system set full_page_writes = off").await?;
+        self.run("select pg_reload_conf()").await?;
+        // The setting counts from the checkpoint on that has it.
+        let is_on = "select full_page_writes from pg_control_checkpoint()";
+        while self.admin.query_one(is_on, &[]).await?.try_get(0)? {
+            self.run("checkpoint").await?;
+        }
+        Ok(())
+    }
+
+    async fn run(&self, sql: &str) -> Result<(), Failure> {
         Ok(self.admin.batch_execute(sql).await?)
     }
 
@@ -134,7 +153,7 @@ impl Table {
         })
     }
 
-    async fn bare(&self, mode: Mode) -> Result<[super::calls::SharedCall; 2], Failure> {
+    async fn bare(&self, mode: Mode) -> Result<[SharedCall; 2], Failure> {
         Ok(match mode {
             Mode::QueryTyped | Mode::Prepared => self.pg_bare(mode).await?.calls(),
             Mode::SqlxUnprepared | Mode::SqlxPrepared => {

@@ -81,9 +81,15 @@ impl PgBare {
     }
 
     /// Replaces a record. Returns the new version.
-    pub(super) async fn swap(&self, caller: usize, account: Account, version: i64) -> Result<i64, Failure> {
+    pub(super) async fn swap(
+        &self,
+        caller: usize,
+        account: Account,
+        version: i64,
+        json: &str,
+    ) -> Result<i64, Failure> {
         let PgConnected { client, prepared } = self.connections.get(caller).ok_or("no connection")?;
-        let values: [&(dyn ToSql + Sync); 4] = [&account.hub_id, &0_i64, &version, &self.json];
+        let values: [&(dyn ToSql + Sync); 4] = [&account.hub_id, &0_i64, &version, &json];
         let rows = match prepared {
             Some([_, swap]) => client.query(swap, &values).await?,
             None => client.query_typed(&self.swap, &typed(values, SWAP_TYPES)).await?,
@@ -117,7 +123,8 @@ struct PgSwap(Arc<PgBare>);
 #[async_trait]
 impl Call for PgSwap {
     async fn make(&self, caller: usize, account: Account, version: &mut u64) -> Result<(), Failure> {
-        *version = u64::try_from(self.0.swap(caller, account, i64::try_from(*version)?).await?)?;
+        let swapped = self.0.swap(caller, account, i64::try_from(*version)?, &self.0.json).await?;
+        *version = u64::try_from(swapped)?;
         Ok(())
     }
 }
