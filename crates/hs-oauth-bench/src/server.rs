@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::given;
 use crate::work::Failure;
@@ -108,12 +109,15 @@ fn serve_connection(stream: TcpStream, on_request: &dyn Fn()) -> Result<(), Fail
         request.clear();
         incoming.by_ref().take(length).read_to_end(&mut request)?;
         on_request();
-        match given::response_to(&request) {
+        match given::response_to(&request, NUMBER.fetch_add(1, Ordering::Relaxed)) {
             Some(own) => outgoing.write_all(&with_head(own.as_bytes()))?,
             None => outgoing.write_all(&response)?,
         }
     }
 }
+
+/// The number of the next request.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 fn with_head(body: &[u8]) -> Vec<u8> {
     let head = format!(
