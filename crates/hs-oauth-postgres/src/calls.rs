@@ -49,7 +49,17 @@ impl<D: Driver> Calls<D> {
         statement: &Statement,
         values: Vec<Value>,
     ) -> Result<Vec<D::Row>, Failure> {
-        self.call(Work::Query(statement.clone(), values), self.deadline).await
+        self.query_within(statement, values, self.deadline).await
+    }
+
+    /// The same with another deadline, for a second statement of one call.
+    pub(crate) async fn query_within(
+        &self,
+        statement: &Statement,
+        values: Vec<Value>,
+        within: Duration,
+    ) -> Result<Vec<D::Row>, Failure> {
+        self.call(Work::Query(statement.clone(), values), within).await
     }
 
     /// Sends statements that have no parameters and return nothing, as one transaction.
