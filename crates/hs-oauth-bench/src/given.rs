@@ -60,7 +60,8 @@ pub fn response_to(body: &[u8], access_token: u64) -> Option<String> {
     let (_, token) = str::from_utf8(body).ok()?.split_once("refresh_token=na1-")?;
     let hub = token.split('&').next()?;
     let number: u64 = hub.parse().ok()?;
-    let response = str::from_utf8(RESPONSE).ok()?.replace(r#""hub_id":62515"#, &format!(r#""hub_id":{number}"#));
+    let response =
+        str::from_utf8(RESPONSE).ok()?.replace(r#""hub_id":62515"#, &format!(r#""hub_id":{number}"#));
     let access_token = format!("CKDZpunPLhICAQEYs-gDIIGOBii1hQIyGQAf3xBKEgsYjYMJVvlHEz9t{access_token:017}");
     Some(response.replace(REFRESH_TOKEN, &format!("na1-{hub}")).replace(ACCESS_TOKEN, &access_token))
 }

@@ -21,10 +21,7 @@ use self::subject::{Measured, Which, table};
 use crate::report::{Section, Table};
 use crate::work::Failure;
 
-/// How many accounts the table in PostgreSQL has, unless others are asked for.
-pub const ACCOUNTS: [u64; 2] = [1_000, 1_000_000];
-
-/// How many accounts there are in the other stores.
+/// How many accounts there are in the stores other than PostgreSQL.
 const FEW_ACCOUNTS: u64 = 1_000;
 
 /// What PostgreSQL has if nobody sets it.
@@ -36,25 +33,39 @@ const LARGE_SHARED_BUFFERS: &str = "shared_buffers=3GB";
 /// From so many accounts on, the table does not fit into what PostgreSQL has if nobody sets it.
 const MANY_ACCOUNTS: u64 = 100_000;
 
-/// Measures all stores, and the table in PostgreSQL with each of these numbers of accounts, the fewest first.
+/// How much is measured.
+#[derive(Clone, Debug)]
+pub struct Extent {
+    /// The numbers of accounts with which the table in PostgreSQL is measured, the smallest first.
+    pub accounts: Vec<u64>,
+    /// How many updates the table gets before its size is measured again.
+    pub updates: u64,
+}
+
+impl Default for Extent {
+    fn default() -> Self {
+        Self { accounts: vec![1_000, 1_000_000], updates: 400_000 }
+    }
+}
+
+/// Measures all stores.
 ///
 /// The servers are those of `HS_OAUTH_TEST_POSTGRES` and `HS_OAUTH_TEST_REDIS`, or servers of its own.
 ///
 /// # Errors
 /// If a store or a server returns an error.
-pub fn report(accounts: &[u64]) -> Result<(), Failure> {
-    let accounts = if accounts.is_empty() { &ACCOUNTS } else { accounts };
+pub fn report(extent: &Extent) -> Result<(), Failure> {
     // The prototypes had two cores.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(report_all(accounts))
+    runtime.block_on(report_all(extent))
 }
 
-async fn report_all(accounts: &[u64]) -> Result<(), Failure> {
+async fn report_all(extent: &Extent) -> Result<(), Failure> {
     let mut section = Section::new("9-stores", "The stores");
     let mut others =
         vec![local::measure_memory(FEW_ACCOUNTS).await?, local::measure_files(FEW_ACCOUNTS).await?];
     measure_redis(&mut others).await?;
-    let (mut sizes, renewals) = measure_postgres(accounts).await?;
+    let (mut sizes, renewals) = measure_postgres(extent).await?;
     if env::var_os(POSTGRES).is_none() {
         measure_large_buffers(&mut sizes).await?;
     }
@@ -100,7 +111,7 @@ async fn measure_redis(measured: &mut Vec<Measured>) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn measure_postgres(accounts: &[u64]) -> Result<(Vec<Size>, Table), Failure> {
+async fn measure_postgres(extent: &Extent) -> Result<(Vec<Size>, Table), Failure> {
     let (url, _server) = match env::var(POSTGRES) {
         Ok(url) => (url, None),
         Err(_) => {
@@ -109,8 +120,8 @@ async fn measure_postgres(accounts: &[u64]) -> Result<(Vec<Size>, Table), Failur
         }
     };
     let mut sizes = Vec::new();
-    for accounts in accounts {
-        sizes.push(sizes::measure(&url, *accounts).await?);
+    for accounts in &extent.accounts {
+        sizes.push(sizes::measure(&url, *accounts, extent.updates).await?);
     }
     Ok((sizes, renewals::measure(&url).await?))
 }

@@ -33,7 +33,8 @@ pub(super) async fn measure(url: &str, accounts: u64) -> Result<Measured, Failur
     let script = Script::new(SWAP);
     script.prepare_invoke().load_async(&mut connection.clone()).await?;
     let bare = Arc::new(Bare { connection: connection.clone(), prefix, script, json: json() });
-    let calls: [SharedCall; 2] = [Arc::new(BareLoad(Arc::clone(&bare))), Arc::new(BareSwap(Arc::clone(&bare)))];
+    let calls: [SharedCall; 2] =
+        [Arc::new(BareLoad(Arc::clone(&bare))), Arc::new(BareSwap(Arc::clone(&bare)))];
     let name = format!("Redis, appendfsync {}", settings.1);
     let measured = Subject::new(&name, store, Some(PROTOTYPE), Some(calls))?.measure(&mut callers).await;
     for account in callers.accounts() {

@@ -10,8 +10,8 @@ use super::given::hub;
 use super::postgres::{Mode, Table};
 use super::postgres_bare::PgBare;
 use super::subject::shown;
-use crate::report::{Table as Figures, say};
 use crate::given;
+use crate::report::{Table as Figures, say};
 use crate::server::Server;
 use crate::work::Failure;
 
@@ -42,14 +42,19 @@ pub(super) async fn measure(url: &str) -> Result<Figures, Failure> {
         let calls: [SharedCall; 2] = [Arc::new(Renewal(manager)), Arc::new(bare)];
         let rates = callers.rates(&calls).await?;
         let [rate, bare] = rates.try_into().map_err(|_| "rates are missing")?;
-        say(format!("measured: renewals over {}: {} a second", mode.name(), shown(rate)));
+        let times_bare = format!("{:.2}", bare / rate);
+        let name = mode.name();
+        say(format!(
+            "measured: renewals over {name}: {} a second ({times_bare} times the bare)",
+            shown(rate)
+        ));
         figures.row([
-            mode.name().to_owned(),
+            name.to_owned(),
             shown(rate),
             format!("{:.1}", micros(rate)),
             shown(bare),
             format!("{:.1}", micros(bare)),
-            format!("{:.2}", bare / rate),
+            times_bare,
         ]);
     }
     table.drop().await?;

@@ -12,7 +12,6 @@ use crate::work::Failure;
 
 /// How much longer a call may take than with the fewest accounts.
 const MAX_TIMES_FEWEST: f64 = 1.5;
-const UPDATES: u64 = 400_000;
 const PAGE: usize = 1_000;
 
 /// What was measured with so many accounts.
@@ -59,7 +58,7 @@ impl CountedCalls {
 }
 
 /// Measures all.
-pub(super) async fn measure(url: &str, accounts: u64) -> Result<Size, Failure> {
+pub(super) async fn measure(url: &str, accounts: u64, updates: u64) -> Result<Size, Failure> {
     say(format!("PostgreSQL with {} accounts", thousands(accounts)));
     let began = Instant::now();
     let table = Table::create(url, accounts).await?;
@@ -71,7 +70,7 @@ pub(super) async fn measure(url: &str, accounts: u64) -> Result<Size, Failure> {
         modes.push(table.subject(mode).await?.measure(&mut callers).await?);
     }
     let caches = vec![measure_caches(&table, &mut callers).await?];
-    let updates = measure_updates(&table, &mut callers).await?;
+    let updates = measure_updates(&table, &mut callers, updates).await?;
     table.drop().await?;
     Ok(Size { accounts, modes, pages, updates, caches })
 }
@@ -138,14 +137,14 @@ async fn measure_caches(table: &Table, callers: &mut Callers) -> Result<Caches, 
     Ok(Caches { settings: settings.join(", "), loads, swaps })
 }
 
-async fn measure_updates(table: &Table, callers: &mut Callers) -> Result<Updates, Failure> {
+async fn measure_updates(table: &Table, callers: &mut Callers, updates: u64) -> Result<Updates, Failure> {
     let (counted, before) = (table.counts().await?, table.sizes().await?);
     let began = Instant::now();
     let swap: SharedCall = Arc::new(Swap::new(table.store(Mode::Prepared)?)?);
-    callers.make(&swap, UPDATES).await?;
+    callers.make(&swap, updates).await?;
     let took = began.elapsed();
     drop(swap);
-    say(format!("{} updates, in {:.0} s", thousands(UPDATES), took.as_secs_f64()));
+    say(format!("{} updates, in {:.0} s", thousands(updates), took.as_secs_f64()));
     Ok(Updates { took, counts: table.counts().await? - counted, before, after: table.sizes().await? })
 }
 
@@ -156,9 +155,10 @@ pub(super) fn rates_table(which: Which, sizes: &[Size]) -> Figures {
     headings.extend(sizes.iter().map(|size| format!("a second, {} accounts", accounts(size))));
     headings.extend(sizes.iter().map(|size| format!("µs, {} accounts", accounts(size))));
     headings.extend(
-        sizes.iter().skip(1).map(|size| {
-            format!("times the fewest, {} accounts, bound {MAX_TIMES_FEWEST}", accounts(size))
-        }),
+        sizes
+            .iter()
+            .skip(1)
+            .map(|size| format!("times the fewest, {} accounts, bound {MAX_TIMES_FEWEST}", accounts(size))),
     );
     headings.extend(sizes.iter().map(|size| format!("times the bare, {} accounts", accounts(size))));
     let mut table = Figures::new(headings);
@@ -191,7 +191,8 @@ pub(super) fn caches_table(sizes: &[Size]) -> Figures {
     ]);
     for size in sizes {
         for Caches { settings, loads, swaps } in &size.caches {
-            let pages = |calls: &CountedCalls| format!("{:.1}", calls.for_each(|counts| counts.hits + counts.reads));
+            let pages =
+                |calls: &CountedCalls| format!("{:.1}", calls.for_each(|counts| counts.hits + counts.reads));
             let reads = |calls: &CountedCalls| format!("{:.2}", calls.for_each(|counts| counts.reads));
             table.row([
                 thousands(size.accounts),

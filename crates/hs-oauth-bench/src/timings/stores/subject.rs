@@ -64,9 +64,17 @@ impl Subject {
                 (rates.try_into().map_err(|_| "rates are missing")?, None)
             }
         };
-        let [loads, swaps] = rates.map(shown);
-        say(format!("measured: {name}: {loads} loads and {swaps} swaps a second"));
-        Ok(Measured { name, prototype, rates, bare })
+        let measured = Measured { name, prototype, rates, bare };
+        let [loads, swaps] = Which::BOTH.map(|which| {
+            format!(
+                "{} {} a second ({} times the bare)",
+                shown(which.of(rates)),
+                which.name(),
+                measured.times_bare(which)
+            )
+        });
+        say(format!("measured: {}: {loads}, {swaps}", measured.name));
+        Ok(measured)
     }
 }
 
