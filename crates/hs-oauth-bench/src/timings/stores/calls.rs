@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use hs_oauth_async::{Account, AsyncTokenStore, Record, Swapped, TokenStore};
 
 use super::given::{json, record};
+use crate::timings::clock::spent;
 use crate::work::Failure;
 
 /// How many callers there are at once. None of them makes a call before its last one is done.
@@ -25,6 +26,27 @@ pub(super) trait Call: Send + Sync {
 
 /// A call that all callers share.
 pub(super) type SharedCall = Arc<dyn Call>;
+
+/// What was measured of a call.
+#[derive(Clone, Copy)]
+pub(super) struct Rate {
+    /// How many of them all callers make a second.
+    pub(super) a_second: f64,
+    /// How much time of a processor it takes this process, in microseconds. The server's is not in it.
+    pub(super) processor: f64,
+}
+
+impl Rate {
+    /// Returns how long a call takes its caller, in microseconds.
+    pub(super) fn micros(self) -> f64 {
+        CALLERS as f64 * 1e6 / self.a_second
+    }
+
+    /// Returns how many times as long as another call it takes.
+    pub(super) fn times(self, other: Self) -> f64 {
+        other.a_second / self.a_second
+    }
+}
 
 /// The callers. Each has accounts of its own, all over the table, and knows the versions of their records.
 pub(super) struct Callers {
@@ -79,23 +101,36 @@ impl Callers {
         self.callers.iter().flat_map(own)
     }
 
-    /// Returns how many of each of these calls are made a second. The calls take turns, so what else the machine does affects all of them
-    /// alike. The figure is the median of some rounds.
-    pub(super) async fn rates(&mut self, calls: &[SharedCall]) -> Result<Vec<f64>, Failure> {
-        let mut rates = vec![Vec::new(); calls.len()];
+    /// Measures these calls. They take turns, so what else the machine does affects all of them alike. The figures are the medians of some
+    /// rounds.
+    pub(super) async fn rates<const N: usize>(
+        &mut self,
+        calls: [&SharedCall; N],
+    ) -> Result<[Rate; N], Failure> {
+        let mut rounds = calls.map(|_| Vec::new());
         for _ in 0..ROUNDS {
-            for (call, rates) in calls.iter().zip(&mut rates) {
-                rates.push(self.rate(call).await?.0);
+            for (call, rounds) in calls.iter().zip(&mut rounds) {
+                rounds.push(self.rate(call).await?);
             }
         }
-        Ok(rates.into_iter().map(median).collect())
+        Ok(rounds.map(|rounds| Rate {
+            a_second: median(rounds.iter().map(|round| round.a_second)),
+            processor: median(rounds.iter().map(|round| round.processor)),
+        }))
     }
 
-    /// Returns how many of these calls are made a second in one round, and how many that was.
-    pub(super) async fn rate(&mut self, call: &SharedCall) -> Result<(f64, u64), Failure> {
+    async fn rate(&mut self, call: &SharedCall) -> Result<Rate, Failure> {
+        let spent_before = spent();
+        let (took, made) = self.make_for_a_while(call).await?;
+        let processor = spent().saturating_sub(spent_before).as_secs_f64() * 1e6 / made;
+        Ok(Rate { a_second: made / took.as_secs_f64(), processor })
+    }
+
+    /// Makes calls for the time of a round. Returns how long that was, and how many calls.
+    pub(super) async fn make_for_a_while(&mut self, call: &SharedCall) -> Result<(Duration, f64), Failure> {
         let began = Instant::now();
         let made = self.run(call, move |_| began.elapsed() < ROUND).await?;
-        Ok((made as f64 / began.elapsed().as_secs_f64(), made))
+        Ok((began.elapsed(), made as f64))
     }
 
     /// Makes so many calls.
@@ -168,14 +203,10 @@ fn account(caller: usize, index: usize) -> Account {
     Account::hub((index * CALLERS + caller + 1) as i64)
 }
 
-/// Returns how long a call takes its caller, in microseconds, if so many are made a second.
-pub(super) fn micros(rate: f64) -> f64 {
-    CALLERS as f64 * 1e6 / rate
-}
-
-pub(super) fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or_default()
+fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
 }
 
 /// Returns the version that was stored.

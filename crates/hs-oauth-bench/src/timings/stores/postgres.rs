@@ -7,6 +7,7 @@ use deadpool_postgres::tokio_postgres::{Client, NoTls};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, tokio_postgres};
 use hs_oauth_async::AsyncTokenStore;
 use hs_oauth_postgres::{PgStore, SqlxStore};
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::calls::{CALLERS, SharedCall};
@@ -146,9 +147,7 @@ impl Table {
                 Arc::new(PgStore::new(self.pool()?).table(&self.name)?.prepared(mode.is_prepared()))
             }
             Mode::SqlxUnprepared | Mode::SqlxPrepared => {
-                let pool = PgPoolOptions::new().max_connections(u32::try_from(CALLERS)?);
-                let pool = pool.connect_lazy_with(self.sqlx_options()?);
-                Arc::new(SqlxStore::new(pool).table(&self.name)?.prepared(mode.is_prepared()))
+                Arc::new(SqlxStore::new(self.sqlx_pool()?).table(&self.name)?.prepared(mode.is_prepared()))
             }
         })
     }
@@ -157,7 +156,7 @@ impl Table {
         Ok(match mode {
             Mode::QueryTyped | Mode::Prepared => self.pg_bare(mode).await?.calls(),
             Mode::SqlxUnprepared | Mode::SqlxPrepared => {
-                SqlxBare::connect(&self.sqlx_options()?, &self.name, mode.is_prepared()).await?.calls()
+                SqlxBare::new(self.sqlx_pool()?, &self.name, mode.is_prepared()).calls()
             }
         })
     }
@@ -178,8 +177,11 @@ impl Table {
         Ok(config)
     }
 
-    fn sqlx_options(&self) -> Result<PgConnectOptions, Failure> {
-        Ok(self.url.parse::<PgConnectOptions>()?.application_name(APPLICATION))
+    /// Returns a pool that asks the server nothing before it lends a connection.
+    fn sqlx_pool(&self) -> Result<PgPool, Failure> {
+        let options = self.url.parse::<PgConnectOptions>()?.application_name(APPLICATION);
+        let pool = PgPoolOptions::new().max_connections(u32::try_from(CALLERS)?).test_before_acquire(false);
+        Ok(pool.connect_lazy_with(options))
     }
 
     /// Returns what was counted. Waits until all connections of the section are closed, for only then the server has counted all.

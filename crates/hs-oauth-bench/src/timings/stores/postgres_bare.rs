@@ -1,4 +1,4 @@
-//! The statements of a store for PostgreSQL as one would write them by hand, on a connection for each caller.
+//! The statements of a store for PostgreSQL as one would write them by hand.
 
 use std::sync::Arc;
 
@@ -6,9 +6,7 @@ use async_trait::async_trait;
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use deadpool_postgres::tokio_postgres::{self, Client, NoTls, Row, Statement};
 use hs_oauth_async::Account;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Row as _};
-use tokio::sync::Mutex;
+use sqlx::{AssertSqlSafe, Executor, PgPool, Postgres, Row as _};
 
 use super::calls::{CALLERS, Call, SharedCall};
 use super::given::json;
@@ -28,7 +26,7 @@ fn swap_sql(table: &str) -> String {
 const LOAD_TYPES: [Type; 2] = [Type::INT8, Type::INT8];
 const SWAP_TYPES: [Type; 4] = [Type::INT8, Type::INT8, Type::INT8, Type::TEXT];
 
-/// tokio-postgres.
+/// tokio-postgres, with a connection for each caller.
 pub(super) struct PgBare {
     connections: Vec<PgConnected>,
     load: String,
@@ -129,10 +127,10 @@ impl Call for PgSwap {
     }
 }
 
-/// sqlx. Unprepared, a load is sent as a text without parameters, and a swap in a transaction: what works through pgbouncer in transaction
-/// mode, too.
+/// sqlx, over a pool, which asks the server at each release whether the connection still works. Unprepared, a load is sent as a text without
+/// parameters, and a swap in a transaction: what works through pgbouncer in transaction mode, too.
 pub(super) struct SqlxBare {
-    connections: Vec<Mutex<PgConnection>>,
+    pool: PgPool,
     is_prepared: bool,
     load: String,
     swap: String,
@@ -140,32 +138,24 @@ pub(super) struct SqlxBare {
 }
 
 impl SqlxBare {
-    pub(super) async fn connect(
-        options: &PgConnectOptions,
-        table: &str,
-        is_prepared: bool,
-    ) -> Result<Arc<Self>, Failure> {
-        let mut connections = Vec::new();
-        for _ in 0..CALLERS {
-            connections.push(Mutex::new(options.connect().await?));
-        }
+    pub(super) fn new(pool: PgPool, table: &str, is_prepared: bool) -> Arc<Self> {
         let (load, swap) = (load_sql(table), swap_sql(table));
-        Ok(Arc::new(Self { connections, is_prepared, load, swap, json: json() }))
+        Arc::new(Self { pool, is_prepared, load, swap, json: json() })
     }
 
     pub(super) fn calls(self: Arc<Self>) -> [SharedCall; 2] {
         [Arc::new(SqlxLoad(Arc::clone(&self))), Arc::new(SqlxSwap(self))]
     }
 
-    async fn swap_on(
+    async fn swap_over(
         &self,
-        connection: &mut PgConnection,
+        executor: impl Executor<'_, Database = Postgres>,
         account: Account,
         version: u64,
-    ) -> Result<i64, Failure> {
+    ) -> Result<u64, Failure> {
         let query = sqlx::query(AssertSqlSafe(&*self.swap)).persistent(self.is_prepared);
         let query = query.bind(account.hub_id).bind(0_i64).bind(i64::try_from(version)?).bind(&self.json);
-        Ok(query.fetch_one(connection).await?.try_get(0)?)
+        Ok(u64::try_from(query.fetch_one(executor).await?.try_get::<i64, _>(0)?)?)
     }
 }
 
@@ -173,17 +163,16 @@ struct SqlxLoad(Arc<SqlxBare>);
 
 #[async_trait]
 impl Call for SqlxLoad {
-    async fn make(&self, caller: usize, account: Account, _: &mut u64) -> Result<(), Failure> {
-        let SqlxBare { connections, is_prepared, load, .. } = &*self.0;
-        let mut connection = connections.get(caller).ok_or("no connection")?.lock().await;
+    async fn make(&self, _: usize, account: Account, _: &mut u64) -> Result<(), Failure> {
+        let SqlxBare { pool, is_prepared, load, .. } = &*self.0;
         let row = match is_prepared {
             true => {
                 let query = sqlx::query(AssertSqlSafe(&**load)).bind(account.hub_id).bind(0_i64);
-                query.fetch_one(&mut *connection).await?
+                query.fetch_one(pool).await?
             }
             false => {
                 let sql = load.replace("$1", &account.hub_id.to_string()).replace("$2", "0");
-                connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(sql))).await?
+                sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(pool).await?
             }
         };
         let (_, _): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -195,19 +184,16 @@ struct SqlxSwap(Arc<SqlxBare>);
 
 #[async_trait]
 impl Call for SqlxSwap {
-    async fn make(&self, caller: usize, account: Account, version: &mut u64) -> Result<(), Failure> {
-        let connection = self.0.connections.get(caller).ok_or("no connection")?;
-        let mut connection = connection.lock().await;
-        let swapped = match self.0.is_prepared {
-            true => self.0.swap_on(&mut connection, account, *version).await?,
+    async fn make(&self, _: usize, account: Account, version: &mut u64) -> Result<(), Failure> {
+        *version = match self.0.is_prepared {
+            true => self.0.swap_over(&self.0.pool, account, *version).await?,
             false => {
-                connection.execute(sqlx::raw_sql("begin")).await?;
-                let swapped = self.0.swap_on(&mut connection, account, *version).await?;
-                connection.execute(sqlx::raw_sql("commit")).await?;
+                let mut transaction = self.0.pool.begin().await?;
+                let swapped = self.0.swap_over(&mut *transaction, account, *version).await?;
+                transaction.commit().await?;
                 swapped
             }
         };
-        *version = u64::try_from(swapped)?;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hs_oauth_async::{Account, App, Client, ClientSecret, RefreshToken, TokenManager};
 
-use super::calls::{Call, Callers, SharedCall, micros};
+use super::calls::{Call, Callers, SharedCall};
 use super::given::hub;
 use super::postgres::{Mode, Table};
 use super::postgres_bare::PgBare;
@@ -33,6 +33,8 @@ pub(super) async fn measure(url: &str) -> Result<Figures, Failure> {
         "µs each".to_owned(),
         "bare, a second".to_owned(),
         "bare, µs".to_owned(),
+        "processor, µs".to_owned(),
+        "bare, processor, µs".to_owned(),
         format!("times the bare, bound {MAX_TIMES_BARE}"),
     ]);
     for mode in [Mode::QueryTyped, Mode::Prepared] {
@@ -40,20 +42,21 @@ pub(super) async fn measure(url: &str) -> Result<Figures, Failure> {
         let manager = TokenManager::new(client.clone(), table.store(mode)?);
         let bare = Bare { statements: table.pg_bare(mode).await?, client };
         let calls: [SharedCall; 2] = [Arc::new(Renewal(manager)), Arc::new(bare)];
-        let rates = callers.rates(&calls).await?;
-        let [rate, bare] = rates.try_into().map_err(|_| "rates are missing")?;
-        let times_bare = format!("{:.2}", bare / rate);
+        let [rate, bare] = callers.rates(calls.each_ref()).await?;
+        let times_bare = format!("{:.2}", rate.times(bare));
         let name = mode.name();
         say(format!(
             "measured: renewals over {name}: {} a second ({times_bare} times the bare)",
-            shown(rate)
+            shown(rate.a_second)
         ));
         figures.row([
             name.to_owned(),
-            shown(rate),
-            format!("{:.1}", micros(rate)),
-            shown(bare),
-            format!("{:.1}", micros(bare)),
+            shown(rate.a_second),
+            format!("{:.1}", rate.micros()),
+            shown(bare.a_second),
+            format!("{:.1}", bare.micros()),
+            format!("{:.1}", rate.processor),
+            format!("{:.1}", bare.processor),
             times_bare,
         ]);
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::calls::{Callers, SharedCall, Swap, micros};
+use super::calls::{Callers, Rate, SharedCall, Swap};
 use super::postgres::{Counts, Mode, Sizes, Table};
 use super::subject::{Measured, Which, calls, shown};
 use crate::report::{Table as Figures, say, thousands};
@@ -47,13 +47,13 @@ struct Caches {
 /// Calls, and what the server counted meanwhile.
 struct CountedCalls {
     rate: f64,
-    made: u64,
+    made: f64,
     counts: Counts,
 }
 
 impl CountedCalls {
     fn for_each(&self, count: impl Fn(&Counts) -> i64) -> f64 {
-        count(&self.counts) as f64 / self.made as f64
+        count(&self.counts) as f64 / self.made
     }
 }
 
@@ -126,11 +126,15 @@ async fn measure_caches(table: &Table, callers: &mut Callers) -> Result<Caches, 
     for which in Which::BOTH {
         let before = table.counts().await?;
         // The server has counted all calls when the connections are closed, which is when they are dropped.
-        let (rate, made) = {
+        let (took, made) = {
             let calls = calls(table.store(Mode::Prepared)?)?;
-            callers.rate(&which.of(calls)).await?
+            callers.make_for_a_while(&which.of(calls)).await?
         };
-        measured.push(CountedCalls { rate, made, counts: table.counts().await? - before });
+        measured.push(CountedCalls {
+            rate: made / took.as_secs_f64(),
+            made,
+            counts: table.counts().await? - before,
+        });
     }
     let [loads, swaps] = measured.try_into().map_err(|_| "a round is missing")?;
     say(format!("counted, with {}", settings.join(", ")));
@@ -164,11 +168,11 @@ pub(super) fn rates_table(which: Which, sizes: &[Size]) -> Figures {
     let mut table = Figures::new(headings);
     for (index, first) in sizes.iter().take(1).flat_map(|fewest| fewest.modes.iter().enumerate()) {
         let modes: Vec<&Measured> = sizes.iter().filter_map(|size| size.modes.get(index)).collect();
-        let rates: Vec<f64> = modes.iter().map(|mode| which.of(mode.rates)).collect();
+        let rates: Vec<Rate> = modes.iter().map(|mode| which.of(mode.rates)).collect();
         let mut row = vec![first.name.clone()];
-        row.extend(rates.iter().map(|rate| shown(*rate)));
-        row.extend(rates.iter().map(|rate| format!("{:.1}", micros(*rate))));
-        row.extend(rates.iter().skip(1).map(|rate| format!("{:.2}", which.of(first.rates) / rate)));
+        row.extend(rates.iter().map(|rate| shown(rate.a_second)));
+        row.extend(rates.iter().map(|rate| format!("{:.1}", rate.micros())));
+        row.extend(rates.iter().skip(1).map(|rate| format!("{:.2}", rate.times(which.of(first.rates)))));
         row.extend(modes.iter().map(|mode| mode.times_bare(which)));
         table.row(row);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hs_oauth_async::{AsyncTokenStore, TokenStore};
 
-use super::calls::{Callers, Load, SharedCall, Swap, micros};
+use super::calls::{Callers, Load, Rate, SharedCall, Swap};
 use crate::report::{Table, say, thousands};
 use crate::work::Failure;
 
@@ -21,12 +21,12 @@ pub(super) struct Subject {
     bare: Option<[SharedCall; 2]>,
 }
 
-/// How many calls were made a second.
+/// What was measured of it.
 pub(super) struct Measured {
     pub(super) name: String,
     prototype: Option<[u64; 2]>,
-    pub(super) rates: [f64; 2],
-    bare: Option<[f64; 2]>,
+    pub(super) rates: [Rate; 2],
+    bare: Option<[Rate; 2]>,
 }
 
 impl Subject {
@@ -53,22 +53,19 @@ impl Subject {
     /// Measures it, and prints what came out.
     pub(super) async fn measure(self, callers: &mut Callers) -> Result<Measured, Failure> {
         let Self { name, prototype, calls: [load, swap], bare } = self;
-        let (rates, bare) = match bare {
+        let (rates, bare) = match &bare {
             Some([bare_load, bare_swap]) => {
-                let rates = callers.rates(&[load, bare_load, swap, bare_swap]).await?;
-                let [load, bare_load, swap, bare_swap] = rates.try_into().map_err(|_| "rates are missing")?;
+                let [load, bare_load, swap, bare_swap] =
+                    callers.rates([&load, bare_load, &swap, bare_swap]).await?;
                 ([load, swap], Some([bare_load, bare_swap]))
             }
-            None => {
-                let rates = callers.rates(&[load, swap]).await?;
-                (rates.try_into().map_err(|_| "rates are missing")?, None)
-            }
+            None => (callers.rates([&load, &swap]).await?, None),
         };
         let measured = Measured { name, prototype, rates, bare };
         let [loads, swaps] = Which::BOTH.map(|which| {
             format!(
                 "{} {} a second ({} times the bare)",
-                shown(which.of(rates)),
+                shown(which.of(rates).a_second),
                 which.name(),
                 measured.times_bare(which)
             )
@@ -86,7 +83,7 @@ pub(super) fn calls(store: Arc<dyn AsyncTokenStore>) -> Result<[SharedCall; 2], 
 impl Measured {
     /// Returns how much longer than the bare statement a call takes.
     pub(super) fn times_bare(&self, which: Which) -> String {
-        self.bare.map_or_else(missing, |bare| format!("{:.2}", which.of(bare) / which.of(self.rates)))
+        self.bare.map_or_else(missing, |bare| format!("{:.2}", which.of(self.rates).times(which.of(bare))))
     }
 }
 
@@ -127,6 +124,8 @@ pub(super) fn table<'a>(which: Which, measured: impl Iterator<Item = &'a Measure
         "µs each".to_owned(),
         "bare, a second".to_owned(),
         "bare, µs".to_owned(),
+        "processor, µs".to_owned(),
+        "bare, processor, µs".to_owned(),
         format!("times the bare, bound {MAX_TIMES_BARE}"),
         "prototype, a second".to_owned(),
     ]);
@@ -135,10 +134,12 @@ pub(super) fn table<'a>(which: Which, measured: impl Iterator<Item = &'a Measure
         let bare = measured.bare.map(|bare| which.of(bare));
         table.row([
             measured.name.clone(),
-            shown(rate),
-            format!("{:.1}", micros(rate)),
-            bare.map_or_else(missing, shown),
-            bare.map_or_else(missing, |bare| format!("{:.1}", micros(bare))),
+            shown(rate.a_second),
+            format!("{:.1}", rate.micros()),
+            bare.map_or_else(missing, |bare| shown(bare.a_second)),
+            bare.map_or_else(missing, |bare| format!("{:.1}", bare.micros())),
+            format!("{:.1}", rate.processor),
+            bare.map_or_else(missing, |bare| format!("{:.1}", bare.processor)),
             measured.times_bare(which),
             measured.prototype.map_or_else(missing, |prototype| thousands(which.of(prototype))),
         ]);
