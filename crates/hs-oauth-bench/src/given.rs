@@ -54,6 +54,18 @@ pub fn webhook() -> http::Result<http::request::Parts> {
     Ok(request.body(())?.into_parts().0)
 }
 
+/// Returns the body of the response to a refresh whose refresh token is `na1-` and the number of a hub: that hub's, with the same refresh
+/// token, and an access token with this number. Returns `None` for other refresh tokens, such as [`REFRESH_TOKEN`].
+pub fn response_to(body: &[u8], access_token: u64) -> Option<String> {
+    let (_, token) = str::from_utf8(body).ok()?.split_once("refresh_token=na1-")?;
+    let hub = token.split('&').next()?;
+    let number: u64 = hub.parse().ok()?;
+    let response =
+        str::from_utf8(RESPONSE).ok()?.replace(r#""hub_id":62515"#, &format!(r#""hub_id":{number}"#));
+    let access_token = format!("CKDZpunPLhICAQEYs-gDIIGOBii1hQIyGQAf3xBKEgsYjYMJVvlHEz9t{access_token:017}");
+    Some(response.replace(REFRESH_TOKEN, &format!("na1-{hub}")).replace(ACCESS_TOKEN, &access_token))
+}
+
 /// Returns the response with tokens, as an HTTP client returns it.
 pub fn response() -> Response<Vec<u8>> {
     canned(StatusCode::OK, RESPONSE)

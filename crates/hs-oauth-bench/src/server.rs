@@ -1,9 +1,11 @@
-//! A server that responds to every request with the same tokens. It is a process of its own, so that its work is not counted.
+//! A server that responds to every request with the same tokens, of the hub in the request's refresh token if it names one. It is a process
+//! of its own, so that its work is not counted.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::given;
 use crate::work::Failure;
@@ -83,11 +85,8 @@ fn serve_all(listener: &TcpListener, on_request: &Arc<impl Fn() + Send + Sync + 
 
 fn serve_connection(stream: TcpStream, on_request: &dyn Fn()) -> Result<(), Failure> {
     stream.set_nodelay(true)?;
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json;charset=utf-8\r\ncontent-length: {}\r\n\r\n",
-        given::RESPONSE.len()
-    );
-    let response = [head.as_bytes(), given::RESPONSE].concat();
+    let response = with_head(given::RESPONSE);
+    let mut request = Vec::new();
     let mut incoming = BufReader::new(stream.try_clone()?);
     let mut outgoing = stream;
     let mut line = String::new();
@@ -107,8 +106,23 @@ fn serve_connection(stream: TcpStream, on_request: &dyn Fn()) -> Result<(), Fail
                 None => {}
             }
         }
-        std::io::copy(&mut incoming.by_ref().take(length), &mut std::io::sink())?;
+        request.clear();
+        incoming.by_ref().take(length).read_to_end(&mut request)?;
         on_request();
-        outgoing.write_all(&response)?;
+        match given::response_to(&request, NUMBER.fetch_add(1, Ordering::Relaxed)) {
+            Some(own) => outgoing.write_all(&with_head(own.as_bytes()))?,
+            None => outgoing.write_all(&response)?,
+        }
     }
+}
+
+/// The number of the next request.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+fn with_head(body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json;charset=utf-8\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
 }

@@ -7,5 +7,7 @@ pub mod growth;
 pub mod loopback;
 pub mod minute;
 pub mod program;
+#[cfg(feature = "stores")]
+pub mod stores;
 pub mod storms;
 pub mod trees;

@@ -1,7 +1,7 @@
 //! How a call is made: as a task of its own, with a deadline of its own.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -49,7 +49,17 @@ impl<D: Driver> Calls<D> {
         statement: &Statement,
         values: Vec<Value>,
     ) -> Result<Vec<D::Row>, Failure> {
-        self.call(Work::Query(statement.clone(), values), self.deadline).await
+        self.query_within(statement, values, self.deadline).await
+    }
+
+    /// The same with another deadline, for a second statement of one call.
+    pub(crate) async fn query_within(
+        &self,
+        statement: &Statement,
+        values: Vec<Value>,
+        within: Duration,
+    ) -> Result<Vec<D::Row>, Failure> {
+        self.call(Work::Query(statement.clone(), values), within).await
     }
 
     /// Sends statements that have no parameters and return nothing, as one transaction.
@@ -64,42 +74,38 @@ impl<D: Driver> Calls<D> {
         let deadline = begun + within;
         let place = timeout_at(deadline.into(), Arc::clone(&self.places).acquire_owned());
         let Ok(Ok(place)) = place.await else { return Err(Failure::Late) };
-        let (answer, mut answered) = oneshot::channel();
-        let is_sent = Arc::new(AtomicBool::new(false));
-        let call = Call { calls: self.clone(), work, begun, deadline, is_sent: Arc::clone(&is_sent) };
-        runtime.spawn(call.run(answer, place));
-        let result = match timeout_at(deadline.into(), &mut answered).await {
-            Err(_) if !is_sent.load(Ordering::SeqCst) => return Err(Failure::Late),
-            // Its deadline has passed, too. It tells so once the connection is out of the pool.
-            Err(_) => answered.await,
-            Ok(result) => result,
-        };
-        result.unwrap_or_else(|_| {
+        let (answer, answered) = oneshot::channel();
+        let call = Call { calls: self.clone(), work, begun, deadline, answer: Some(answer) };
+        runtime.spawn(call.run(place));
+        answered.await.unwrap_or_else(|_| {
             Err(Failure::Connection("the call was given up, since its runtime ends".into()))
         })
     }
 }
 
-struct Call<D> {
+struct Call<D: Driver> {
     calls: Calls<D>,
     work: Work,
     begun: Instant,
     deadline: Instant,
-    /// Whether there was a connection for it in time.
-    is_sent: Arc<AtomicBool>,
+    /// The caller, until it has its answer. It gets one at its deadline, or when the connection on which the answer stayed out is out of the
+    /// pool.
+    answer: Option<oneshot::Sender<Result<Vec<D::Row>, Failure>>>,
 }
 
 impl<D: Driver> Call<D> {
-    async fn run(self, answer: oneshot::Sender<Result<Vec<D::Row>, Failure>>, place: OwnedSemaphorePermit) {
-        let (mut result, mut connection) = self.attempt().await;
-        // Before the time is looked at: from the deadline on, the caller waits only for what is sent.
-        self.is_sent.store(false, Ordering::SeqCst);
-        // A read may be sent again: the server may have closed the connection while it was idle.
-        if connection.is_none() && self.is_read() && Instant::now() < self.deadline {
-            (result, connection) = self.attempt().await;
-        }
-        // The caller may have given up.
-        let _ = answer.send(result);
+    async fn run(mut self, place: OwnedSemaphorePermit) {
+        let mut is_second = false;
+        let (result, connection) = loop {
+            let (result, connection) = self.attempt().await;
+            // A read may be sent again: the server may have closed the connection while it was idle.
+            let is_done = connection.is_some() || is_second || !self.is_read();
+            if is_done || Instant::now() >= self.deadline {
+                break (result, connection);
+            }
+            is_second = true;
+        };
+        self.answer(result);
         if let Some(connection) = connection {
             let _ = timeout(self.calls.deadline, self.calls.driver.give_back(connection)).await;
         }
@@ -107,27 +113,44 @@ impl<D: Driver> Call<D> {
     }
 
     /// Makes the call. Returns the connection, too, if it can be used again.
-    async fn attempt(&self) -> (Result<Vec<D::Row>, Failure>, Option<D::Connection>) {
-        let driver = &self.calls.driver;
-        // It goes on after the caller's deadline: if new connections were given up when a server is slow, there would be ever more of them.
-        let mut connection = match timeout(self.calls.connect_deadline, driver.connection()).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(failure)) => return (Err(failure), None),
-            Err(_) => return (Err(Failure::Connection("no connection in time".into())), None),
+    async fn attempt(&mut self) -> (Result<Vec<D::Row>, Failure>, Option<D::Connection>) {
+        let mut connection = match self.connection().await {
+            Ok(connection) => connection,
+            Err(failure) => return (Err(failure), None),
         };
         if Instant::now() >= self.deadline {
             return (Err(Failure::Late), Some(connection));
         }
-        self.is_sent.store(true, Ordering::SeqCst);
         let sent = timeout_at(self.deadline.into(), self.send(&mut connection)).await;
         match sent.unwrap_or(Err(Failure::Late)) {
             Err(failure) if failure.ends_connection() => {
+                let driver = &self.calls.driver;
                 driver.let_go(connection);
                 driver.let_go_of_silent(self.begun).await;
                 (Err(failure), None)
             }
             result => (result, Some(connection)),
         }
+    }
+
+    /// Returns a connection. It goes on after the caller's deadline: if new connections were given up when a server is slow, there would be
+    /// ever more of them.
+    async fn connection(&mut self) -> Result<D::Connection, Failure> {
+        let driver = self.calls.driver.clone();
+        let mut connection = pin!(timeout(self.calls.connect_deadline, driver.connection()));
+        let connection = match timeout_at(self.deadline.into(), connection.as_mut()).await {
+            Ok(connection) => connection,
+            Err(_) => {
+                self.answer(Err(Failure::Late));
+                connection.await
+            }
+        };
+        connection.unwrap_or_else(|_| Err(Failure::Connection("no connection in time".into())))
+    }
+
+    fn answer(&mut self, result: Result<Vec<D::Row>, Failure>) {
+        // The caller may have given up.
+        let _ = self.answer.take().map(|answer| answer.send(result));
     }
 
     async fn send(&self, connection: &mut D::Connection) -> Result<Vec<D::Row>, Failure> {

@@ -10,8 +10,10 @@ use crate::table::Table;
 /// The texts for one table.
 #[derive(Debug)]
 pub(crate) struct Statements {
-    /// Returns one row in any case: whether the server is a standby, which may know less than was written, and what is stored.
+    /// Returns what is stored, and whether the server is a standby, which may know less than was written.
     pub(crate) load: Statement,
+    /// Returns the same as one row in any case, also where nothing is stored. The server takes longer to plan it.
+    pub(crate) load_or_nothing: Statement,
     /// Writes a record where there is none.
     pub(crate) create: Statement,
     /// Replaces a record of the expected version.
@@ -63,6 +65,10 @@ impl Statements {
         let write = |sql: String| Statement { sql: sql.into(), is_read: false };
         Self {
             load: read(format!(
+                "select pg_is_in_recovery()::text, version, record::text from {table} \
+                 where hub_id = $1 and user_id = $2 and record is not null"
+            )),
+            load_or_nothing: read(format!(
                 "select pg_is_in_recovery()::text, stored.version, stored.record::text \
                  from (select 1) as always left join {table} as stored \
                  on stored.hub_id = $1 and stored.user_id = $2 and stored.record is not null"

@@ -56,7 +56,8 @@ pub fn busy(work: impl FnOnce() -> Result<(), Failure>) -> Result<Duration, Fail
     Ok(spent().saturating_sub(began))
 }
 
-fn spent() -> Duration {
+/// Returns the processor time that this process has taken so far, the kernel's work for it included.
+pub fn spent() -> Duration {
     clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap_or_default()
 }
 

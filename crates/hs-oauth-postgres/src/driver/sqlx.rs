@@ -22,7 +22,7 @@ pub(crate) struct Sqlx {
 /// How long the server may take to answer on an idle connection that may be forgotten.
 const PING: Duration = Duration::from_secs(1);
 
-/// Begins a transaction for a statement that is not prepared by name. The driver sends such a statement in two parts, and pgbouncer would
+/// Begins a transaction for a statement that has parameters and is not prepared by name. The driver sends such a statement in two parts, and pgbouncer would
 /// give the second part to another connection. If the client is no more, the server ends the transaction by itself.
 const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '5s'";
 
@@ -51,6 +51,10 @@ impl Driver for Sqlx {
         let query = bound(statement, values)?.persistent(self.is_prepared);
         if self.is_prepared {
             return query.fetch_all(&mut **connection).await.map_err(|error| failure(&error));
+        }
+        if let Some(sql) = without_parameters(statement, values) {
+            let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut **connection).await;
+            return rows.map_err(|error| failure(&error));
         }
         self.batch(connection, BEGIN).await?;
         match query.fetch_all(&mut **connection).await {
@@ -98,6 +102,18 @@ impl Driver for Sqlx {
     }
 }
 
+/// Returns a statement that only reads, with its values in their places, if all of them are numbers. The driver sends such a text at once, so it
+/// needs no transaction. A record never gets into a text: the server logs those of statements that fail.
+fn without_parameters(statement: &Statement, values: &[Value]) -> Option<String> {
+    let mut sql = statement.is_read.then(|| statement.sql.to_string())?;
+    for (index, value) in values.iter().enumerate() {
+        let Value::BigInt(number) = value else { return None };
+        // As the literal of a bigint: in plain digits, the lowest number would be a numeric, for which there is no index.
+        sql = sql.replace(&format!("${}", index + 1), &format!("'{number}'::bigint"));
+    }
+    Some(sql)
+}
+
 fn bound<'q>(
     statement: &Statement,
     values: &'q [Value],
@@ -140,5 +156,33 @@ fn failure(error: &sqlx::Error) -> Failure {
         sqlx::Error::Configuration(_) => Failure::Setup("the pool's options are not valid".into()),
         // The texts of the others may have a part of what was read in them.
         _ => Failure::Connection("the driver does not understand the server".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::Statements;
+    use crate::table::Table;
+
+    #[test]
+    fn a_read_by_numbers_is_a_text_without_parameters() {
+        let statements = Statements::new(&Table::default());
+        let sql = without_parameters(&statements.load, &[Value::BigInt(62_515), Value::BigInt(0)]).unwrap();
+        assert!(
+            sql.ends_with("where hub_id = '62515'::bigint and user_id = '0'::bigint and record is not null")
+        );
+        let values = [Value::BigInt(62_515), Value::BigInt(i64::MIN), Value::BigInt(10)];
+        let sql = without_parameters(&statements.page, &values).unwrap();
+        assert!(sql.contains("> ('62515'::bigint, '-9223372036854775808'::bigint)"), "{sql}");
+        assert!(!sql.contains('$'));
+    }
+
+    #[test]
+    fn neither_a_write_nor_a_text_is_put_into_a_statement() {
+        let statements = Statements::new(&Table::default());
+        let key = [Value::BigInt(62_515), Value::BigInt(0), Value::BigInt(1)];
+        assert!(without_parameters(&statements.remove, &key).is_none());
+        assert!(without_parameters(&statements.server, &[Value::Text("tokens".into())]).is_none());
     }
 }
