@@ -18,7 +18,7 @@ use deadpool_postgres::tokio_postgres::types::Type;
 use deadpool_postgres::tokio_postgres::{Client, NoTls};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, tokio_postgres};
 use hs_oauth_postgres::{PgStore, SqlxStore};
-use hs_oauth_store::{Account, AsyncTokenStore, Record, Swapped};
+use hs_oauth_store::{Account, AllPages, AsyncTokenStore, Record, Swapped};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection};
 
@@ -293,14 +293,10 @@ async fn bare_swap(bares: Bares, mut caller: Caller) -> Result<u64, Error> {
 
 /// Reads all pages.
 async fn pages(store: &Store, rows: i64) -> Result<(), Error> {
-    let (started, mut count, mut cursor) = (Instant::now(), 0, None);
-    loop {
-        let page = store.page(cursor.as_ref(), 1000).await?;
-        count += page.entries.len();
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
+    let (started, mut count, mut pages) = (Instant::now(), 0, AllPages::new());
+    while let Some(cursor) = pages.cursor() {
+        let page = store.page(cursor, 1000).await?;
+        count += pages.read(page).len();
     }
     let memory = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let memory = memory.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default().trim();

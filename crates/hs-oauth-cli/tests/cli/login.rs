@@ -75,6 +75,16 @@ fn assert_private_tree(path: &Path) {
     }
 }
 
+/// RFC 8252 §7.3. The emulator takes redirect URIs as HubSpot does.
+#[test]
+fn login_listens_for_a_redirect_uri_on_any_name_of_this_machine() {
+    for name in ["localhost", "127.0.0.1", "[::1]"] {
+        let home = Emulated::with_redirect_host(name);
+        home.login(&[]).succeeded_with_messages();
+        assert_eq!(home.state(HUB).as_deref(), Some("live"), "{name}");
+    }
+}
+
 #[test]
 fn login_listens_on_both_loopback_addresses() {
     let home = Emulated::new();
