@@ -326,10 +326,12 @@ fn scopes_that_were_not_granted_are_named() {
 
 #[test]
 fn everything_that_is_missing_is_named_at_once() {
-    let outcome = hs_oauth(&["login", "--scope=oauth"]).run();
+    let outcome = hs_oauth(&["login"]).run();
     assert_eq!(outcome.status, 2);
-    for variable in ["HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET", "HUBSPOT_REDIRECT_URI"] {
-        assert!(outcome.stderr.contains(&format!("set {variable}")), "{outcome:?}");
+    for advice in
+        ["set HUBSPOT_CLIENT_ID", "set HUBSPOT_CLIENT_SECRET", "set HUBSPOT_REDIRECT_URI", "pass --scope"]
+    {
+        assert!(outcome.stderr.contains(advice), "{outcome:?}");
     }
     let outcome = Emulated::new().with_app(&["login"]).run();
     assert_eq!(outcome.status, 2);
