@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use hs_oauth_async::{
     AccessTokenInfo, Account, AccountDetails, AccountType, Introspection, NextStep, Scopes, TokenError,
 };
@@ -17,18 +19,32 @@ use crate::session::{SignedIn, Visitor};
 use crate::site::Site;
 use crate::webhook::Event;
 
-/// An account of the person who has signed in. Any other one is not found.
-pub(crate) fn of_person(site: &Site, person: &str, account: Account) -> Result<Account, Problem> {
-    site.people.accounts(person).get(&account).copied().ok_or_else(Problem::not_found)
+/// The account that the path names, of the person who has signed in. Any other one is not found.
+pub(crate) struct OwnAccount {
+    pub(crate) person: String,
+    pub(crate) account: Account,
+}
+
+impl FromRequestParts<Arc<Site>> for OwnAccount {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
+        let signed_in = SignedIn::from_request_parts(parts, site).await;
+        let SignedIn(person) = signed_in.map_err(IntoResponse::into_response)?;
+        let path = Path::from_request_parts(parts, site).await;
+        let Path(account) = path.map_err(IntoResponse::into_response)?;
+        match site.people.accounts(&person).contains(&account) {
+            true => Ok(Self { person, account }),
+            false => Err(Problem::not_found().into_response()),
+        }
+    }
 }
 
 pub(crate) async fn page(
     State(site): State<Arc<Site>>,
     Extension(visitor): Extension<Visitor>,
-    SignedIn(person): SignedIn,
-    Path(account): Path<Account>,
+    OwnAccount { account, .. }: OwnAccount,
 ) -> Result<Markup, Problem> {
-    let account = of_person(&site, &person, account)?;
     let content = html! {
         @match ask_hubspot(&site, account).await {
             Ok((details, info)) => (connected(&visitor, &details, &info)?),

@@ -3,24 +3,22 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Redirect;
 use hs_oauth_async::Account;
 use maud::{Markup, html};
 
-use crate::account::of_person;
+use crate::account::OwnAccount;
 use crate::layout::{document, form};
 use crate::problem::Problem;
-use crate::session::{NoFields, SafeForm, SignedIn, Visitor};
+use crate::session::{NoFields, SafeForm, Visitor};
 use crate::site::Site;
 
 pub(crate) async fn disconnect_page(
     State(site): State<Arc<Site>>,
     Extension(visitor): Extension<Visitor>,
-    SignedIn(person): SignedIn,
-    Path(account): Path<Account>,
-) -> Result<Markup, Problem> {
-    let account = of_person(&site, &person, account)?;
+    OwnAccount { person, account }: OwnAccount,
+) -> Markup {
     let text = match site.people.is_shared(&person, account) {
         true => {
             "The account leaves your list. It stays connected for the other people here who have connected it."
@@ -29,16 +27,14 @@ pub(crate) async fn disconnect_page(
             "This service forgets the account’s tokens and revokes them. The app stays installed in HubSpot."
         }
     };
-    Ok(question(&visitor, account, "Disconnect", "disconnect", text))
+    question(&visitor, account, "Disconnect", "disconnect", text)
 }
 
 pub(crate) async fn disconnect(
     State(site): State<Arc<Site>>,
-    SignedIn(person): SignedIn,
-    Path(account): Path<Account>,
+    OwnAccount { person, account }: OwnAccount,
     SafeForm(_): SafeForm<NoFields>,
 ) -> Result<Redirect, Problem> {
-    let account = of_person(&site, &person, account)?;
     if !site.people.is_shared(&person, account) {
         site.manager.disconnect(account).await?;
     }
@@ -47,23 +43,18 @@ pub(crate) async fn disconnect(
 }
 
 pub(crate) async fn uninstall_page(
-    State(site): State<Arc<Site>>,
     Extension(visitor): Extension<Visitor>,
-    SignedIn(person): SignedIn,
-    Path(account): Path<Account>,
-) -> Result<Markup, Problem> {
-    let account = of_person(&site, &person, account)?;
+    OwnAccount { account, .. }: OwnAccount,
+) -> Markup {
     let text = "This takes the app out of the HubSpot account, for everybody who has connected it. HubSpot tells the account’s admins by email.";
-    Ok(question(&visitor, account, "Uninstall the app from", "uninstall", text))
+    question(&visitor, account, "Uninstall the app from", "uninstall", text)
 }
 
 pub(crate) async fn uninstall(
     State(site): State<Arc<Site>>,
-    SignedIn(person): SignedIn,
-    Path(account): Path<Account>,
+    OwnAccount { account, .. }: OwnAccount,
     SafeForm(_): SafeForm<NoFields>,
 ) -> Result<Redirect, Problem> {
-    let account = of_person(&site, &person, account)?;
     site.manager.uninstall(account).await?;
     site.people.remove_from_all(account)?;
     Ok(Redirect::to("/"))

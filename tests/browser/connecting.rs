@@ -22,6 +22,13 @@ impl Browser {
         self.press("Connect").await?;
         self.see("Account 62515").await
     }
+
+    /// Loads the page of an account once more, and checks that the account is still connected.
+    pub(crate) async fn check_still_connected(&self) -> Result<(), BoxError> {
+        self.reload().await?;
+        assert!(self.text().await?.contains("Connected. HubSpot responded just now."));
+        Ok(())
+    }
 }
 
 #[tokio::test]
@@ -96,9 +103,7 @@ async fn the_callback_loaded_again_sends_no_code_twice_and_is_no_error() -> Resu
     assert!(!service.has_called(Target::ExchangeCode));
     browser.back().await?;
     browser.see("Account 62515").await?;
-    browser.reload().await?;
-    assert!(browser.text().await?.contains("Connected. HubSpot responded just now."));
-    Ok(())
+    browser.check_still_connected().await
 }
 
 /// RFC 6749 §10.12: without the session that began it, nobody knows whose authorization it is.

@@ -39,7 +39,7 @@
 //! | single calls | [`Endpoint`], [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`], [`Uninstall`], [`ReadAccountDetails`], [`AccountDetails`], [`AccountType`], [`Token`], [`Introspection`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`] |
 //! | requests from HubSpot | [`RequestVerifier`], [`RequestSignatureVersion`], [`RequestSignatureError`] |
 //! | errors | [`Error`], [`NextStep`], [`Operation`], [`ApiError`], [`ErrorDetail`], [`HubSpotCode`], [`OAuthCode`], [`ResponseError`], [`RescuedTokens`], [`Problem`], [`TransportError`], [`TransportErrorKind`], [`StoreError`], [`StoreErrorKind`], [`InvalidArgument`], [`InvalidArgumentKind`], [`printable`], [`error_text`] |
-//! | stores | [`AsyncTokenStore`], [`SpawnBlocking`], [`TokenStore`], [`MemoryStore`], [`FileStore`], `Sealed` and its keys (feature `sealed`), and to write one of your own [`Record`], [`GrantState`], [`Stored`], [`Swapped`], [`Page`], [`Entry`], [`Cursor`], [`check_account`], [`async_trait`](macro@async_trait) |
+//! | stores | [`AsyncTokenStore`], [`SpawnBlocking`], [`TokenStore`], [`MemoryStore`], [`FileStore`], `Sealed` and its keys (feature `sealed`), [`AllPages`] to read all of one, and to write one of your own [`Record`], [`GrantState`], [`Stored`], [`Swapped`], [`Page`], [`Entry`], [`Cursor`], [`check_account`], [`async_trait`](macro@async_trait) |
 //!
 //! # Features
 //!
@@ -88,7 +88,7 @@ pub use hs_oauth_core::{
     error_text, http, printable,
 };
 pub use hs_oauth_store::{
-    AsyncTokenStore, Cursor, Entry, FileStore, MemoryStore, Page, Swapped, TokenStore, async_trait,
+    AllPages, AsyncTokenStore, Cursor, Entry, FileStore, MemoryStore, Page, Swapped, TokenStore, async_trait,
     check_account,
 };
 #[cfg(feature = "sealed")]

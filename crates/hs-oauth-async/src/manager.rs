@@ -15,7 +15,7 @@ use hs_oauth_manager::{
     Cached, Caller, Health, Installed, NewTokens, PAGE_SIZE, Purpose, RequestedScopes, RunsOn,
     SHUTDOWN_TIMEOUT, Shared, StatusPage, TaskGuard, access_token, is_installed, random,
 };
-use hs_oauth_store::{AsyncTokenStore, Cursor};
+use hs_oauth_store::{AllPages, AsyncTokenStore, Cursor};
 use tokio::runtime::Handle;
 
 use crate::client::Client;
@@ -355,18 +355,14 @@ impl TokenManager {
     pub async fn accounts(&self) -> Result<Vec<Account>, TokenError> {
         let (inner, runtime) = (Arc::clone(&self.inner), self.inner.runtime()?);
         let work = async move {
-            let mut accounts = BTreeSet::new();
-            let mut cursor = None;
-            loop {
-                let page = inner.page(cursor.as_ref(), PAGE_SIZE).await.map_err(TokenError::Store)?;
+            let (mut pages, mut accounts) = (AllPages::new(), BTreeSet::new());
+            while let Some(cursor) = pages.cursor() {
+                let page = inner.page(cursor, PAGE_SIZE).await.map_err(TokenError::Store)?;
                 accounts.extend(
-                    page.entries.iter().filter(|entry| is_installed(entry)).map(|entry| entry.account),
+                    pages.read(page).iter().filter(|entry| is_installed(entry)).map(|entry| entry.account),
                 );
-                match page.next {
-                    None => return Ok(accounts.into_iter().collect()),
-                    next => cursor = next,
-                }
             }
+            Ok(accounts.into_iter().collect())
         };
         run_on(&runtime, work).await.unwrap_or(Err(TokenError::Interrupted))
     }

@@ -48,7 +48,7 @@
 //! | single calls | [`Endpoint`], [`ExchangeCode`], [`Refresh`], [`ClientCredentials`], [`Introspect`], [`Revoke`], [`Uninstall`], [`ReadAccountDetails`], [`AccountDetails`], [`AccountType`], [`Token`], [`Introspection`], [`AccessTokenInfo`], [`RefreshTokenInfo`], [`SignedAccessToken`] |
 //! | requests from HubSpot | [`RequestVerifier`], [`RequestSignatureVersion`], [`RequestSignatureError`] |
 //! | errors | [`Error`], [`NextStep`], [`Operation`], [`ApiError`], [`ErrorDetail`], [`HubSpotCode`], [`OAuthCode`], [`ResponseError`], [`RescuedTokens`], [`Problem`], [`TransportError`], [`TransportErrorKind`], [`StoreError`], [`StoreErrorKind`], [`InvalidArgument`], [`InvalidArgumentKind`], [`printable`], [`error_text`] |
-//! | stores | [`TokenStore`], [`MemoryStore`], [`FileStore`], `Sealed` and its keys (feature `sealed`), and to write one of your own [`Record`], [`GrantState`], [`Stored`], [`Swapped`], [`Page`], [`Entry`], [`Cursor`], [`check_account`] |
+//! | stores | [`TokenStore`], [`MemoryStore`], [`FileStore`], `Sealed` and its keys (feature `sealed`), [`AllPages`] to read all of one, and to write one of your own [`Record`], [`GrantState`], [`Stored`], [`Swapped`], [`Page`], [`Entry`], [`Cursor`], [`check_account`] |
 //!
 //! # Features
 //!
@@ -96,7 +96,9 @@ pub use hs_oauth_core::{
     TokenUse, TransportError, TransportErrorKind, UnconfirmedInstall, UnconfirmedTokens, Uninstall,
     error_text, http, printable,
 };
-pub use hs_oauth_store::{Cursor, Entry, FileStore, MemoryStore, Page, Swapped, TokenStore, check_account};
+pub use hs_oauth_store::{
+    AllPages, Cursor, Entry, FileStore, MemoryStore, Page, Swapped, TokenStore, check_account,
+};
 #[cfg(feature = "sealed")]
 pub use hs_oauth_store::{InvalidKey, Keys, Resealed, Sealed, SealingKey};
 

@@ -12,7 +12,7 @@ use hs_oauth_manager::{
     Cached, Caller, Health, Installed, NewTokens, PAGE_SIZE, RequestedScopes, SHUTDOWN_TIMEOUT, Shared,
     StatusPage, TaskGuard, access_token, is_installed, random,
 };
-use hs_oauth_store::{Cursor, TokenStore};
+use hs_oauth_store::{AllPages, Cursor, TokenStore};
 
 use crate::client::Client;
 use crate::driver::Inner;
@@ -330,17 +330,14 @@ impl TokenManager {
     /// # Errors
     /// [`TokenError::Store`] if the store cannot be read.
     pub fn accounts(&self) -> Result<Vec<Account>, TokenError> {
-        let mut accounts = BTreeSet::new();
-        let mut cursor = None;
-        loop {
-            let page = self.inner().page(cursor.as_ref(), PAGE_SIZE).map_err(TokenError::Store)?;
-            accounts
-                .extend(page.entries.iter().filter(|entry| is_installed(entry)).map(|entry| entry.account));
-            match page.next {
-                None => return Ok(accounts.into_iter().collect()),
-                next => cursor = next,
-            }
+        let (mut pages, mut accounts) = (AllPages::new(), BTreeSet::new());
+        while let Some(cursor) = pages.cursor() {
+            let page = self.inner().page(cursor, PAGE_SIZE).map_err(TokenError::Store)?;
+            accounts.extend(
+                pages.read(page).iter().filter(|entry| is_installed(entry)).map(|entry| entry.account),
+            );
         }
+        Ok(accounts.into_iter().collect())
     }
 
     /// Returns what the account's record says, or `None` if the store has no record of it. It is read from the store now, renews nothing and

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use hs_oauth_blocking::{Account, TokenStore};
 
-use crate::account_status::AccountStatus;
+use crate::account_report::AccountReport;
 use crate::failure::Failure;
 use crate::profile::Profile;
 
@@ -22,7 +22,7 @@ pub(crate) fn choose(
     if let Some(account) = account {
         return Ok(account);
     }
-    let connected = AccountStatus::read_all(store, SystemTime::now().into())?;
+    let connected = AccountReport::read_all(store, SystemTime::now().into())?;
     match connected.as_slice() {
         [] => Err(none_connected(profile)),
         [one] => Ok(one.account),

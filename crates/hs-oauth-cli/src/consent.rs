@@ -39,12 +39,7 @@ impl Consent {
         if !self.optional_scope.is_empty() {
             settings.optional_scopes = names(&optional(&self.optional_scope)?);
         }
-        match settings.scopes.is_empty() {
-            true => Err(Failure::usage(
-                "no scope: pass --scope with the scopes that the app's settings require, at least `oauth`",
-            )),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
     /// Begins an authorization with what [`apply_to`](Self::apply_to) put into the settings.

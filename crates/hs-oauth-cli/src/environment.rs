@@ -56,6 +56,11 @@ pub(crate) fn find(flag: &str) -> Option<&'static Variable> {
 }
 
 impl Variable {
+    /// Returns what a message says if a command requires the value and it is not given.
+    pub(crate) fn missing(&self) -> String {
+        format!("no {}: {}", self.label, self.instruction())
+    }
+
     /// Reads the variable. An empty one counts as not set.
     pub(crate) fn read(&self) -> Result<Option<String>, NotUtf8> {
         match std::env::var_os(self.name).filter(|value| !value.is_empty()).map(OsString::into_string) {

@@ -41,16 +41,7 @@ impl Failure {
 
     /// Returns the failure of a command that requires a value which is not given.
     pub(crate) fn missing(variable: &Variable) -> Self {
-        Self::missing_all(&[variable])
-    }
-
-    /// Returns the failure of a command that requires several values which are not given. It names all of them.
-    pub(crate) fn missing_all(variables: &[&Variable]) -> Self {
-        let lines: Vec<_> = variables
-            .iter()
-            .map(|variable| format!("no {}: {}", variable.label, variable.instruction()))
-            .collect();
-        Self::Usage(lines.join("\n"))
+        Self::Usage(variable.missing())
     }
 
     pub(crate) fn exit_status(&self) -> u8 {
@@ -93,6 +84,9 @@ impl Failure {
             }
             (Self::NotPrinted { .. } | Self::Other(_), _) => {
                 "fix the cause on this machine, then try again".to_owned()
+            }
+            (Self::NotConnected(_), _) => {
+                "connect the account, with `hs-oauth login` or `hs-oauth authorize-url`".to_owned()
             }
             (_, NextStep::Reauthorize | NextStep::RestartAuthorization) => {
                 format!("{step}, beginning with `hs-oauth login` or `hs-oauth authorize-url`")

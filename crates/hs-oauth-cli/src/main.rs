@@ -9,7 +9,7 @@
 //! Every command is a file in `commands` and returns a [`Report`](report::Report) or a [`Failure`](failure::Failure). `output` prints
 //! them. `environment` names the environment variables. `profile`, `store` and `session` are about what is kept.
 
-mod account_status;
+mod account_report;
 mod accounts;
 mod browser;
 mod callback;

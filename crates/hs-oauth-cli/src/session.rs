@@ -5,7 +5,7 @@ use std::time::Duration;
 use hs_oauth_blocking::{App, Client, Credential, TIMEOUT, TokenManager};
 
 use crate::config_file::AppSettings;
-use crate::environment::{API_BASE, CLIENT_ID, CLIENT_SECRET, Variable};
+use crate::environment::{API_BASE, CLIENT_ID, CLIENT_SECRET};
 use crate::failure::Failure;
 use crate::kept_secret::KeptSecret;
 use crate::profile::Profile;
@@ -35,28 +35,20 @@ impl Session {
         let resolved = settings.resolve()?;
         resolved.profile.require_trace()?;
         match store::exists(&resolved.profile) {
-            true => Self::open_within(resolved, [], timeout),
+            true => Self::open_within(resolved, timeout),
             false => Err(accounts::none_connected(&resolved.profile)),
         }
     }
 
-    /// Opens the store of the profile, and creates it if it is missing. `more` are values that the command requires besides the client id
-    /// and the client secret.
+    /// Opens the store of the profile, and creates it if it is missing.
     ///
     /// Fails if the profile is about another app, or about another server: its tokens are sent nowhere else.
-    pub(crate) fn open(
-        resolved: Resolved,
-        more: impl IntoIterator<Item = &'static Variable>,
-    ) -> Result<(Self, Store), Failure> {
-        Self::open_within(resolved, more, TIMEOUT)
+    pub(crate) fn open(resolved: Resolved) -> Result<(Self, Store), Failure> {
+        Self::open_within(resolved, TIMEOUT)
     }
 
-    fn open_within(
-        resolved: Resolved,
-        more: impl IntoIterator<Item = &'static Variable>,
-        timeout: Duration,
-    ) -> Result<(Self, Store), Failure> {
-        resolved.require([&CLIENT_ID, &CLIENT_SECRET].into_iter().chain(more))?;
+    fn open_within(resolved: Resolved, timeout: Duration) -> Result<(Self, Store), Failure> {
+        resolved.require([&CLIENT_ID, &CLIENT_SECRET])?;
         check_profile(&resolved)?;
         let client = Client::new(resolved.app_with_secret()?).with_timeout(timeout);
         let store = store::open(&resolved.profile)?;

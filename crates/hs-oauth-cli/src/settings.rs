@@ -48,6 +48,9 @@ pub(crate) struct Settings {
     user_level: bool,
 }
 
+const NO_SCOPE: &str =
+    "no scope: pass --scope with the scopes that the app's settings require, at least `oauth`";
+
 /// The settings with which a command works.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
@@ -143,15 +146,33 @@ impl Resolved {
         &self,
         variables: impl IntoIterator<Item = &'static Variable>,
     ) -> Result<(), Failure> {
+        self.require_all(variables, None)
+    }
+
+    /// Does the same for an authorization, which requires scopes, too, unless HubSpot decides on them.
+    pub(crate) fn require_with_scopes(
+        &self,
+        variables: impl IntoIterator<Item = &'static Variable>,
+    ) -> Result<(), Failure> {
+        let has_scopes = self.app.mcp || !self.app.scopes.is_empty();
+        self.require_all(variables, (!has_scopes).then_some(NO_SCOPE))
+    }
+
+    fn require_all(
+        &self,
+        variables: impl IntoIterator<Item = &'static Variable>,
+        more: Option<&str>,
+    ) -> Result<(), Failure> {
         let mut missing = Vec::new();
         for variable in variables {
             if !self.has(variable)? {
-                missing.push(variable);
+                missing.push(variable.missing());
             }
         }
+        missing.extend(more.map(str::to_owned));
         match missing.is_empty() {
             true => Ok(()),
-            false => Err(Failure::missing_all(&missing)),
+            false => Err(Failure::usage(missing.join("\n"))),
         }
     }
 

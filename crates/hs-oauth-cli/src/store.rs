@@ -1,12 +1,14 @@
 //! The store with the tokens of a profile.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hs_oauth_blocking::{Account, FileStore, Keys, Sealed, SealingKey, StoreError, TokenStore};
+use hs_oauth_blocking::{
+    Account, AllPages, Entry, FileStore, Keys, Sealed, SealingKey, StoreError, TokenStore,
+};
 
 use crate::failure::Failure;
 use crate::kept_secret::KeptSecret;
@@ -22,7 +24,7 @@ pub(crate) fn open(profile: &Profile) -> Result<Store, Failure> {
         return url.open();
     }
     let files = FileStore::open(folder(profile))?;
-    let key = KeptSecret::SealingKey.read_or_make(profile, || match accounts(&files)?.is_empty() {
+    let key = KeptSecret::SealingKey.read_or_make(profile, || match read_all(&files, Some)?.is_empty() {
         true => new_key(),
         false => Err(Failure::Other(format!(
             "{} is missing, and without it nobody can read the tokens of the profile {}: put it back, or remove the tokens \
@@ -56,18 +58,24 @@ pub(crate) fn place(profile: &Profile) -> String {
     profile.store().map_or_else(|| folder(profile).display().to_string(), ToString::to_string)
 }
 
-/// Returns every account that has a record, disconnected ones included, in order.
-pub(crate) fn accounts(store: &dyn TokenStore) -> Result<Vec<Account>, StoreError> {
-    let mut accounts = BTreeSet::new();
-    let mut cursor = None;
-    loop {
-        let page = store.page(cursor.as_ref(), PAGE_SIZE)?;
-        accounts.extend(page.entries.iter().map(|entry| entry.account));
-        match page.next {
-            None => return Ok(accounts.into_iter().collect()),
-            next => cursor = next,
+/// Returns what `read` makes of each record, disconnected ones included, in the order of the accounts. Where it returns `None`, the account
+/// is left out.
+pub(crate) fn read_all<T>(
+    store: &dyn TokenStore,
+    read: impl Fn(Entry) -> Option<T>,
+) -> Result<BTreeMap<Account, T>, StoreError> {
+    let (mut pages, mut all) = (AllPages::new(), BTreeMap::new());
+    while let Some(cursor) = pages.cursor() {
+        for entry in pages.read(store.page(cursor, PAGE_SIZE)?) {
+            let account = entry.account;
+            // An account may be in several pages. What was read last counts.
+            match read(entry) {
+                Some(value) => all.insert(account, value),
+                None => all.remove(&account),
+            };
         }
     }
+    Ok(all)
 }
 
 /// How many records are read at once.

@@ -20,6 +20,9 @@ pub(crate) fn message(error: &clap::Error, commands: &str) -> String {
         }
         ErrorKind::InvalidValue | ErrorKind::ValueValidation if argument.starts_with("--") => {
             let valid = match context(ContextKind::ValidValue) {
+                valid if valid.is_empty() && argument.contains("<DURATION>") => {
+                    ": a duration is such as 90s, 5m or 1h 30m, and at most a day".to_owned()
+                }
                 valid if valid.is_empty() => valid,
                 valid => format!(": it is one of {valid}"),
             };

@@ -1,13 +1,16 @@
 //! Which redirect URIs an app can register.
 
+use std::net::IpAddr;
+
 use http::Uri;
 use http::uri::Scheme;
 
 /// Checks a redirect URI that an app is to register: it is an absolute `http` or `https` URI without a fragment (RFC 6749 §3.1.2), and
 /// its query has no parameter that the response adds.
 ///
-/// If `strict`, it is also one that HubSpot takes: its host is a domain and not an IP address, and its scheme is `https` except on
-/// `localhost` (HubSpot's OAuth guide, `redirect_uri`).
+/// If `strict`, it is also one that HubSpot takes: its host is a domain and not an IP address, and its scheme is `https` (HubSpot's OAuth
+/// guide, `redirect_uri`). A redirect URI that leads to this machine is for development, and is taken as it is: on `localhost`, in
+/// `127.0.0.0/8` and on `[::1]`, with `http` or `https` (RFC 8252 §7.3).
 ///
 /// # Errors
 /// What is wrong with it, as the end of a sentence about it.
@@ -27,12 +30,22 @@ pub fn check_redirect_uri(text: &str, strict: bool) -> Result<(), &'static str> 
     }
     let host = uri.host().unwrap_or("");
     match strict {
-        true if is_ip_address(host) => Err("must have a domain and not an IP address, as HubSpot asks for"),
-        true if !is_https && !host.eq_ignore_ascii_case("localhost") => {
-            Err("must be https except on localhost, as HubSpot asks for")
+        true if is_this_machine(host) => Ok(()),
+        true if is_ip_address(host) => {
+            Err("must have a domain and not an IP address, except a loopback address, as HubSpot asks for")
+        }
+        true if !is_https => {
+            Err("must be https except on localhost and loopback addresses, as HubSpot asks for")
         }
         _ => Ok(()),
     }
+}
+
+/// Returns whether a host is `localhost` or a loopback address in its usual spelling.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost")
+        || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// Returns whether a redirect URI already has a query parameter that the authorization response adds: `code`, `state`
@@ -77,9 +90,10 @@ mod tests {
         }
     }
 
-    /// HubSpot's OAuth guide: `https`, or `http` on localhost; a domain, since IP addresses are not supported.
+    /// HubSpot's OAuth guide: `https`, or `http` on localhost; a domain, since IP addresses are not supported. RFC 8252 §7.3: an app on
+    /// a desktop listens on a loopback address, which is this machine by any of its names.
     #[test]
-    fn hubspot_takes_only_domains_and_only_https_except_on_localhost() {
+    fn hubspot_takes_only_domains_and_only_https_except_on_this_machine() {
         for uri in [
             "https://app.example/cb?x=code",
             "https://app.example:8443/cb",
@@ -89,6 +103,10 @@ mod tests {
             "http://LOCALHOST/",
             "https://7.example/cb",
             "https://0x7f.example/",
+            "http://127.0.0.1:3000/oauth/callback",
+            "http://127.8.0.1/cb",
+            "https://127.0.0.1/cb",
+            "http://[::1]:3000/cb",
         ] {
             assert_eq!(
                 (check_redirect_uri(uri, true), check_redirect_uri(uri, false)),
@@ -97,14 +115,19 @@ mod tests {
             );
         }
         for (uri, expected) in [
-            ("http://127.0.0.1:3000/cb", "not an IP address"),
-            ("https://127.0.0.1/cb", "not an IP address"),
+            ("http://192.0.2.7:3000/cb", "not an IP address"),
             ("https://192.0.2.7./cb", "not an IP address"),
-            ("http://[::1]:3000/cb", "not an IP address"),
+            ("http://0.0.0.0:3000/cb", "not an IP address"),
+            ("http://[::]:3000/cb", "not an IP address"),
+            ("http://[2001:db8::1]/cb", "not an IP address"),
+            ("http://127.0.0.1.:3000/cb", "not an IP address"),
+            ("http://127.1/cb", "not an IP address"),
             ("https://2130706433/cb", "not an IP address"),
             ("https://0x7f.1/cb", "not an IP address"),
             ("https://a.0x1F/cb", "not an IP address"),
             ("http://app.example/cb", "https except on localhost"),
+            ("http://127.0.0.1.example/cb", "https except on localhost"),
+            ("http://127.0.0.1@app.example/cb", "https except on localhost"),
             ("http://app.localhost/cb", "https except on localhost"),
             ("http://localhost.evil.example/cb", "https except on localhost"),
             ("http://localhost@app.example/cb", "https except on localhost"),

@@ -22,8 +22,8 @@ pub struct Settings {
     /// The registered redirect URIs. A request must name one of them, the same to the byte. One that already has a
     /// query parameter `code`, `state` or `error` is never used. Default `http://localhost:3000/oauth/callback`.
     pub redirect_uris: Vec<String>,
-    /// Whether a redirect URI must be one that HubSpot takes: a domain and not an IP address, and `https` except on `localhost`. Any other
-    /// one is never used then. Default false; the program sets it unless it is started with `--lenient-redirects`.
+    /// Whether a redirect URI must be one that HubSpot takes: a domain and not an IP address, and `https`, except on `localhost` and loopback
+    /// addresses. Any other one is never used then. Default false; the program sets it unless it is started with `--lenient-redirects`.
     pub strict_redirects: bool,
     /// The scopes that are registered for the app. Without them, the app can ask for any scope. Default `None`.
     pub registered_scopes: Option<RegisteredScopes>,

@@ -174,11 +174,11 @@ fn a_file_and_the_environment_configure_it_and_a_flag_overrides_both() {
     assert!(program.get("/health").ends_with("{\"status\":\"ok\"}"));
 }
 
-/// HubSpot's OAuth guide: a domain, and https except on localhost.
+/// HubSpot's OAuth guide: a domain, and https except on this machine.
 #[test]
 fn a_redirect_uri_that_hubspot_does_not_take_ends_the_program_with_the_status_of_wrong_usage() {
     let output = Command::new(env!("CARGO_BIN_EXE_hs-oauth-emulator"))
-        .args(["--listen", "127.0.0.1:0", "--redirect-uri", "http://127.0.0.1:3000/cb"])
+        .args(["--listen", "127.0.0.1:0", "--redirect-uri", "http://192.0.2.7:3000/cb"])
         .output()
         .unwrap();
     let error = String::from_utf8(output.stderr).unwrap();

@@ -3,6 +3,7 @@
 //! **In this crate**:
 //! - [`TokenStore`], the trait of a store: the few operations that the renewal of tokens needs. `AsyncTokenStore` (feature
 //!   `async`) is the same trait with async methods. It needs no async runtime and no HTTP client.
+//! - [`AllPages`], which goes through all records of a store.
 //! - `BlockOn` (feature `block-on`), a sync store over an async one. It alone needs tokio.
 //! - [`MemoryStore`], whose records are lost when the process ends.
 //! - [`FileStore`], for the processes of one machine.
@@ -23,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod all_pages;
 #[cfg(feature = "async")]
 mod async_store;
 #[cfg(feature = "block-on")]
@@ -41,6 +43,7 @@ mod stripe;
 pub use hs_oauth_core::renewal::{Record, Stored};
 pub use hs_oauth_core::{Account, StoreError, StoreErrorKind};
 
+pub use all_pages::AllPages;
 #[cfg(feature = "async")]
 pub use async_store::AsyncTokenStore;
 #[cfg(feature = "async")]

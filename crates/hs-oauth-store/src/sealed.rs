@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use hs_oauth_core::renewal::{Record, Stored};
 use hs_oauth_core::{Account, StoreError, StoreErrorKind};
 
-use crate::{Cursor, Entry, Page, Swapped, TokenStore};
+use crate::{AllPages, Cursor, Entry, Page, Swapped, TokenStore};
 
 pub use key::{InvalidKey, Keys, SealingKey};
 
@@ -140,18 +140,15 @@ macro_rules! define_reseal {
             $(#[$documentation])*
             pub $($async)? fn $reseal(&self) -> Result<Resealed, StoreError> {
                 let mut result = Resealed::default();
-                let mut cursor = None;
-                loop {
-                    let page = self.store.page(cursor.as_ref(), PAGE)$($await)*?;
-                    for entry in page.entries {
+                let mut pages = AllPages::new();
+                while let Some(cursor) = pages.cursor() {
+                    let page = self.store.page(cursor, PAGE)$($await)*?;
+                    for entry in pages.read(page) {
                         let account = entry.account;
                         result.add(account, self.$reseal_one(entry)$($await)*);
                     }
-                    match page.next {
-                        None => return Ok(result),
-                        next => cursor = next,
-                    }
                 }
+                Ok(result)
             }
 
             /// Returns whether the record had to be sealed anew.

@@ -41,7 +41,7 @@ impl AuthorizeUrl {
             return Err(Failure::usage("with --mcp, PKCE is required: leave out --no-pkce"));
         }
         self.consent.apply_to(&mut resolved.app)?;
-        resolved.require([&CLIENT_ID, &REDIRECT_URI])?;
+        resolved.require_with_scopes([&CLIENT_ID, &REDIRECT_URI])?;
         let app = resolved.public_app()?;
         let authorization = self.consent.begin(&app, &resolved.app, |authorize| match self.no_pkce {
             true => authorize.without_pkce(),

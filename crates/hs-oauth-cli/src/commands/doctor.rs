@@ -9,7 +9,7 @@ use hs_oauth_blocking::{
 };
 use serde_json::json;
 
-use crate::account_status::AccountStatus;
+use crate::account_report::AccountReport;
 use crate::callback_server::CallbackServer;
 use crate::check::{self, Check, Level};
 use crate::environment::{CLIENT_ID, CLIENT_SECRET};
@@ -265,13 +265,13 @@ fn check_store(profile: &Profile, checks: &mut Vec<Check>) {
         Ok(()) => Check::good(NAME, format!("{place} can be read, written and locked by you alone")),
         Err(error) => failed(&error.into()),
     });
-    match AccountStatus::read_all(&store, now()) {
+    match AccountReport::read_all(&store, now()) {
         Err(error) => checks.push(failed(&error.into())),
         Ok(accounts) => checks.extend(accounts.iter().map(account)),
     }
 }
 
-fn account(status: &AccountStatus) -> Check {
+fn account(status: &AccountReport) -> Check {
     let name = format!("account {}", status.account);
     let [_, state, token, ..] = status.cells();
     let text = format!("{state}, token: {token}");

@@ -77,7 +77,10 @@ impl Export {
     /// Loads the refresh tokens. Fails if a record cannot be read, or if an account that is named has no token.
     fn rows(&self, store: &dyn TokenStore) -> Result<Vec<Row>, Failure> {
         let is_named = !self.accounts.is_empty();
-        let accounts = if is_named { self.accounts.clone() } else { store::accounts(store)? };
+        let accounts = match is_named {
+            true => self.accounts.clone(),
+            false => store::read_all(store, |_| Some(()))?.into_keys().collect(),
+        };
         let mut rows = Vec::new();
         for account in accounts {
             let stored = store.load(account)?.filter(|stored| stored.is_installed());

@@ -74,7 +74,7 @@ impl Import {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, Failure> {
         let resolved = settings.resolve()?;
         let user_level = resolved.app.user_level;
-        let (mut session, store) = Session::open(resolved, [])?;
+        let (mut session, store) = Session::open(resolved)?;
         let rows = import::read(&self.file, self.format.map(Into::into))?;
         let mut lines = self.report.as_deref().map(open_report).transpose()?;
         let path = session.profile.folder().join("import");

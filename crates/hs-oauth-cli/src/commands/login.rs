@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::callback_server::{Callback, CallbackServer};
 use crate::consent::Consent;
-use crate::environment::REDIRECT_URI;
+use crate::environment::{CLIENT_ID, CLIENT_SECRET, REDIRECT_URI};
 use crate::failure::Failure;
 use crate::output::print_error;
 use crate::page::Page;
@@ -51,8 +51,9 @@ impl Login {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, Failure> {
         let mut resolved = settings.resolve()?;
         self.consent.apply_to(&mut resolved.app)?;
+        resolved.require_with_scopes([&CLIENT_ID, &CLIENT_SECRET, &REDIRECT_URI])?;
         let app_settings = resolved.app.clone();
-        let (mut session, store) = Session::open(resolved, [&REDIRECT_URI])?;
+        let (mut session, store) = Session::open(resolved)?;
         // Before a person does something in vain.
         store.check()?;
         let authorization = self.consent.begin(session.app(), &app_settings, |authorize| authorize)?;

@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Command, CommandFactory};
@@ -32,7 +33,7 @@ impl Man {
         let mut program = Cli::command().disable_help_subcommand(true);
         program.build();
         if let Some(folder) = &self.dir {
-            return write_all(program, folder);
+            return write_all(&program, folder);
         }
         let page = match &self.command {
             None => program,
@@ -42,22 +43,28 @@ impl Man {
                     .ok_or_else(|| Failure::usage("there is no such command: `hs-oauth --help` lists them"))?
             }
         };
-        let text = render(page)?;
+        let mut text = Vec::new();
+        write_page(&page, &mut text)
+            .map_err(|error| Failure::Other(format!("could not make the page: {error}")))?;
         let name = self.command.as_deref().unwrap_or("hs-oauth");
         Ok(Report::new(&json!({ "command": name, "page": String::from_utf8_lossy(&text) }))?.shown_as(text))
     }
 }
 
-fn write_all(program: Command, folder: &Path) -> Result<Report, Failure> {
-    let written = fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(program, folder));
+fn write_all(program: &Command, folder: &Path) -> Result<Report, Failure> {
+    let written = fs::create_dir_all(folder).and_then(|()| write_with_subcommands(program, folder));
     let path = folder.display().to_string();
     written.map_err(|error| Failure::usage(format!("could not write the pages into {path}: {error}")))?;
     Ok(Report::new(&json!({ "folder": path }))?.shown_as(format!("The pages are in {path}.\n")))
 }
 
-fn render(command: Command) -> Result<Vec<u8>, Failure> {
-    let mut page = Vec::new();
-    let rendered = Page::new(command).render(&mut page);
-    rendered.map_err(|error| Failure::Other(format!("could not make the page: {error}")))?;
-    Ok(page)
+fn write_with_subcommands(command: &Command, folder: &Path) -> io::Result<()> {
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    write_page(command, &mut fs::File::create(folder.join(format!("{name}.1")))?)?;
+    command.get_subcommands().try_for_each(|command| write_with_subcommands(command, folder))
+}
+
+/// Writes the page of a command. Its foot names the program, as that of a subcommand would else name the subcommand.
+fn write_page(command: &Command, to: &mut dyn Write) -> io::Result<()> {
+    Page::new(command.clone()).source(concat!("hs-oauth ", env!("CARGO_PKG_VERSION"))).render(to)
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use hs_oauth_blocking::Account;
 use serde_json::{Value, json};
 
-use crate::account_status::AccountStatus;
+use crate::account_report::AccountReport;
 use crate::accounts;
 use crate::confirm::Confirm;
 use crate::failure::Failure;
@@ -38,7 +38,7 @@ impl Recheck {
         let accounts: Vec<_> = match self.account {
             Some(account) => vec![account],
             None => {
-                let all = AccountStatus::read_all(&store, SystemTime::now().into())?;
+                let all = AccountReport::read_all(&store, SystemTime::now().into())?;
                 all.iter().filter(|status| status.is_gone()).map(|status| status.account).collect()
             }
         };

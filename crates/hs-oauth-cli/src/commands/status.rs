@@ -1,10 +1,10 @@
 use std::time::SystemTime;
 
 use clap::Args;
-use hs_oauth_blocking::{Account, NextStep};
-use serde_json::{Value, json};
+use hs_oauth_blocking::Account;
+use serde_json::json;
 
-use crate::account_status::{self, AccountStatus};
+use crate::account_report::{self, AccountReport};
 use crate::failure::Failure;
 use crate::online::Online;
 use crate::report::Report;
@@ -15,8 +15,9 @@ use crate::{accounts, store};
 ///
 /// What is shown is what the store says. No request is made unless --online is given.
 ///
-/// The exit status is 3 if an account has to connect again, 4 if the app has to be set up otherwise,
-/// and 5 if there is no good token and it is too early to renew it.
+/// The exit status is 3 if an account has to connect again or none is connected, 4 if the app has to be
+/// set up otherwise or a record cannot be read, and 5 if there is no good token and it is too early to
+/// renew it, or the store does not respond. Of several accounts, the lowest one counts.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, after_help = EXAMPLES)]
 pub(crate) struct Status {
@@ -38,8 +39,8 @@ impl Status {
         let store = store::open_if_any(&profile)?.ok_or_else(|| accounts::none_connected(&profile))?;
         let now = SystemTime::now().into();
         let mut accounts = match self.account {
-            None => AccountStatus::read_all(&store, now)?,
-            Some(account) => AccountStatus::read(&store, account, now).into_iter().collect(),
+            None => AccountReport::read_all(&store, now)?,
+            Some(account) => AccountReport::read(&store, account, now).into_iter().collect(),
         };
         if accounts.is_empty() {
             return Err(match self.account {
@@ -47,28 +48,21 @@ impl Status {
                 Some(account) => Failure::NotConnected(format!("the account {account} is not connected")),
             });
         }
-        self.online.ask(settings, &mut accounts)?;
-        let exit_status =
-            accounts.iter().filter_map(AccountStatus::next_step).map(exit_status).min().unwrap_or(0);
+        self.online.ask(settings, &store, &mut accounts)?;
         let report = match (self.account, accounts.as_slice()) {
-            (Some(_), [one]) => Report::new(&one.object())?.shown_as(detail(one)),
+            (Some(_), [one]) => Report::new(&one.object()?)?.shown_as(detail(one)),
             _ => {
-                let objects: Vec<_> = accounts.iter().map(AccountStatus::object).collect();
+                let objects = account_report::objects(&accounts)?;
                 let report = Report::new(&json!({ "profile": profile.name(), "accounts": objects }))?;
-                report.shown_as(account_status::table(&accounts))
+                report.shown_as(account_report::table(&accounts))
             }
         };
-        Ok(report.with_exit_status(exit_status))
+        Ok(report.with_exit_status(account_report::exit_status(&accounts)))
     }
 }
 
-/// Returns the exit status that asks for this step.
-fn exit_status(step: NextStep) -> u8 {
-    Failure::status_of(step)
-}
-
 /// Returns what people read about one account: a line for each thing that is known.
-fn detail(status: &AccountStatus) -> String {
+fn detail(status: &AccountReport) -> String {
     let mut text = String::new();
     let [account, state, token, renewed, back_off, scopes] = status.cells();
     let online = match status.online {
@@ -76,10 +70,7 @@ fn detail(status: &AccountStatus) -> String {
         Some(true) => "the refresh token is active",
         Some(false) => "the refresh token is not active",
     };
-    let error = match status.object().get("error") {
-        Some(Value::String(error)) => error.clone(),
-        _ => "-".to_owned(),
-    };
+    let error = status.error().unwrap_or("-".to_owned());
     let next = status.next_step().map_or("-".to_owned(), |step| step.to_string());
     for (name, value) in [
         ("account", account.as_str()),

@@ -51,25 +51,29 @@ impl Rule {
         }
     }
 
-    /// Returns what is wrong with the place, as a sentence.
+    /// Returns what is wrong with the place, and until when it works, as two sentences.
     pub(crate) fn problem(self) -> String {
-        let what = match self {
-            Self::TokenPath => "This is the path at which v1 of HubSpot's OAuth API issues tokens",
+        format!("{} HubSpot removes v1 on {}.", self.what(), sunset())
+    }
+
+    /// Returns what the place is, as a sentence.
+    pub(crate) const fn what(self) -> &'static str {
+        match self {
+            Self::TokenPath => "This is the path at which v1 of HubSpot's OAuth API issues tokens.",
             Self::AccessTokenPath => {
-                "This is the path at which v1 of HubSpot's OAuth API describes access tokens"
+                "This is the path at which v1 of HubSpot's OAuth API describes access tokens."
             }
             Self::RefreshTokenPath => {
-                "This is the path at which v1 of HubSpot's OAuth API describes and revokes refresh tokens"
+                "This is the path at which v1 of HubSpot's OAuth API describes and revokes refresh tokens."
             }
-            Self::BasePath => "This is a path of v1 of HubSpot's OAuth API",
+            Self::BasePath => "This is a path of v1 of HubSpot's OAuth API.",
             Self::SdkTokens | Self::SdkAccessTokens | Self::SdkRefreshTokens => {
-                "This class of HubSpot's SDK sends to v1 of the OAuth API, also in the newest SDK"
+                "This class of HubSpot's SDK sends to v1 of the OAuth API, also in the newest SDK."
             }
             Self::LegacySdk => {
-                "This method of a HubSpot SDK that is no longer maintained sends to v1 of the OAuth API"
+                "This method of a HubSpot SDK that is no longer maintained sends to v1 of the OAuth API."
             }
-        };
-        format!("{what}. HubSpot removes v1 on {}.", sunset())
+        }
     }
 
     /// Returns what to write instead, in this language.

@@ -15,8 +15,10 @@ pub(crate) fn sarif(scanned: &Scanned) -> Value {
     let rules = Rule::ALL.map(|rule| {
         json!({
             "id": rule.id(),
-            "shortDescription": {"text": rule.problem()},
-            "help": {"text": format!("Write instead: {}", rule.instead(Language::Other))},
+            "shortDescription": {"text": rule.what()},
+            "fullDescription": {"text": rule.problem()},
+            "help": {"text": format!("Write instead: {}.", rule.instead(Language::Other))},
+            "helpUri": "https://docs.rs/hs-oauth-async/latest/hs_oauth_async/guide/migrate/",
             "defaultConfiguration": {"level": "error"},
         })
     });

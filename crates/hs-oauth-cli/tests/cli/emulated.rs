@@ -27,9 +27,15 @@ pub(crate) struct Emulated {
 
 impl Emulated {
     pub(crate) fn new() -> Self {
-        let redirect_uri = format!("http://localhost:{}/oauth/callback", free_port());
+        Self::with_redirect_host("localhost")
+    }
+
+    /// Does the same, with a redirect URI on this host.
+    pub(crate) fn with_redirect_host(host: &str) -> Self {
+        let redirect_uri = format!("http://{host}:{}/oauth/callback", free_port());
         let mut settings = Settings::random().unwrap();
         settings.redirect_uris = vec![redirect_uri.clone()];
+        settings.strict_redirects = true;
         let hubspot = Server::start("127.0.0.1:0", settings).unwrap();
         Self { hubspot, home: new_folder(), redirect_uri }
     }
@@ -107,7 +113,7 @@ impl Emulated {
 
     /// Returns the state of an account, as `list` says.
     pub(crate) fn state(&self, account: &str) -> Option<String> {
-        let list = self.run(&["list", "--json"]).succeeded().json();
+        let list = self.run(&["list", "--json"]).json();
         let accounts = list["accounts"].as_array().unwrap();
         let found: Option<&Value> = accounts.iter().find(|status| status["account"] == account);
         found.map(|status| status["state"].as_str().unwrap().to_owned())

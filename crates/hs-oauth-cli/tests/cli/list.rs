@@ -40,10 +40,43 @@ fn online_asks_hubspot_about_each_refresh_token_and_changes_nothing() {
     home.run(&["list", "--online"]).succeeded();
     assert_eq!(home.requests(Target::Introspect), 1);
     home.hubspot.emulator(|emulator| emulator.uninstall(62515));
-    let object = home.run(&["list", "--online", "--json"]).succeeded().json();
+    let outcome = home.run(&["list", "--online", "--json"]);
+    assert_eq!(outcome.status, 3, "{outcome:?}");
+    let object = outcome.json();
     let account = &object["accounts"][0];
     assert_eq!((&account["state"], &account["active"]), (&json!("revoked"), &json!(false)));
     assert_eq!(home.state(HUB).as_deref(), Some("live"));
+}
+
+#[test]
+fn the_exit_status_of_list_is_that_of_status() {
+    let home = Emulated::new();
+    home.login_with_life(100);
+    home.hubspot.emulator(|emulator| emulator.uninstall(62515));
+    home.run(&["list"]).succeeded();
+    assert_eq!(home.run(&["token"]).status, 3);
+    for command in ["list", "status"] {
+        let outcome = home.run(&[command]);
+        assert_eq!((outcome.status, outcome.stderr.as_str()), (3, ""), "{outcome:?}");
+        assert!(outcome.stdout.contains("gone"), "{outcome:?}");
+    }
+
+    let home = Emulated::new();
+    home.login_with_life(100);
+    home.hs_oauth(&["token"]).var("HUBSPOT_CLIENT_SECRET", "wrong").run();
+    assert_eq!(home.run(&["list"]).status, 4);
+    assert_eq!(home.run(&["status"]).status, 4);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_listed_and_named_by_the_exit_status() {
+    let home = Emulated::connected();
+    let record = home.home.join(".local/state/hs-oauth/default/tokens").join(format!("{HUB}.json"));
+    std::fs::write(record, "{").unwrap();
+    let outcome = home.run(&["list", "--json"]);
+    let account = &outcome.json()["accounts"][0];
+    assert_eq!((outcome.status, &account["state"]), (4, &json!("unreadable")), "{outcome:?}");
+    assert_eq!(account["next_step"], "fix_configuration");
 }
 
 #[test]

@@ -75,6 +75,16 @@ fn assert_private_tree(path: &Path) {
     }
 }
 
+/// RFC 8252 §7.3. The emulator takes redirect URIs as HubSpot does.
+#[test]
+fn login_listens_for_a_redirect_uri_on_any_name_of_this_machine() {
+    for name in ["localhost", "127.0.0.1", "[::1]"] {
+        let home = Emulated::with_redirect_host(name);
+        home.login(&[]).succeeded_with_messages();
+        assert_eq!(home.state(HUB).as_deref(), Some("live"), "{name}");
+    }
+}
+
 #[test]
 fn login_listens_on_both_loopback_addresses() {
     let home = Emulated::new();
@@ -316,10 +326,12 @@ fn scopes_that_were_not_granted_are_named() {
 
 #[test]
 fn everything_that_is_missing_is_named_at_once() {
-    let outcome = hs_oauth(&["login", "--scope=oauth"]).run();
+    let outcome = hs_oauth(&["login"]).run();
     assert_eq!(outcome.status, 2);
-    for variable in ["HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET", "HUBSPOT_REDIRECT_URI"] {
-        assert!(outcome.stderr.contains(&format!("set {variable}")), "{outcome:?}");
+    for advice in
+        ["set HUBSPOT_CLIENT_ID", "set HUBSPOT_CLIENT_SECRET", "set HUBSPOT_REDIRECT_URI", "pass --scope"]
+    {
+        assert!(outcome.stderr.contains(advice), "{outcome:?}");
     }
     let outcome = Emulated::new().with_app(&["login"]).run();
     assert_eq!(outcome.status, 2);

@@ -10,6 +10,7 @@ fn man_is_the_page_of_the_program_or_of_a_command() {
     }
     let page = hs_oauth(&["man", "token"]).run().succeeded().stdout.clone();
     assert!(page.contains("min\\-life") && page.contains("Examples:"), "{page}");
+    assert!(page.contains(&format!("\"hs-oauth {}\"", env!("CARGO_PKG_VERSION"))), "{page}");
     let outcome = hs_oauth(&["man", "CANARY"]).run();
     assert_eq!(outcome.status, 2);
     assert!(!outcome.stderr.contains("CANARY"));

@@ -450,6 +450,12 @@ fn sarif_has_the_shape_that_code_hosts_read() {
         (&driver["name"], &driver["version"]),
         (&json!("hs-oauth"), &json!(env!("CARGO_PKG_VERSION")))
     );
+    for rule in driver["rules"].as_array().unwrap() {
+        // GitHub's code scanning asks for all of them.
+        for text in ["shortDescription", "fullDescription", "help"] {
+            assert!(rule[text]["text"].as_str().unwrap().ends_with('.'), "{rule}");
+        }
+    }
     let results = run["results"].as_array().unwrap();
     let places: Vec<_> = results
         .iter()

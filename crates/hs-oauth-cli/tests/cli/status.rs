@@ -53,5 +53,5 @@ fn status_4_if_the_app_must_be_fixed_and_5_if_there_is_no_good_token_and_it_is_t
     }
     let account = &outcome.json()["accounts"][0];
     assert_eq!((outcome.status, &account["state"]), (5, &json!("backing_off")));
-    assert_eq!((&account["retry_cause"], &account["failures"]), (&json!("unavailable"), &json!(1)));
+    assert_eq!((&account["cause"], &account["failures"]), (&json!("unavailable"), &json!(1)));
 }

@@ -63,6 +63,12 @@ fn status_2_if_no_token_lasts_as_long_and_if_the_account_is_none() {
     let outcome = home.run(&["token", "--min-life=2h"]);
     assert_eq!(outcome.status, 2);
     assert!(outcome.stderr.contains("a shorter --min-life"), "{outcome:?}");
+    let outcome = home.run(&["token", "--min-life=soon"]);
+    assert_eq!(outcome.status, 2);
+    assert!(
+        outcome.stderr.contains("a duration is such as 90s") && !outcome.stderr.contains("soon"),
+        "{outcome:?}"
+    );
     for arguments in
         [&["token", "na1-CANARY"][..], &["token", "--min-life=CANARY"], &["token", "1", "CANARY"]]
     {

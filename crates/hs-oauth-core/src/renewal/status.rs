@@ -9,6 +9,7 @@ use super::record::{GrantState, Record};
 use super::retry_cause::RetryCause;
 use crate::account::Account;
 use crate::app::CredentialFingerprint;
+use crate::error::NextStep;
 use crate::scope::Scopes;
 use crate::timestamp::Timestamp;
 
@@ -35,6 +36,8 @@ pub struct AccountStatus {
     pub renewed_at: Option<Timestamp>,
     /// When the stored access token expires. Absent if there is none.
     pub expires_at: Option<Timestamp>,
+    /// Until when the stored access token is handed out, which is a margin before it expires. Absent if there is none.
+    pub usable_until: Option<Timestamp>,
     /// How many renewals have failed in a row since then.
     pub failures: u32,
     /// Why the last one of them failed. Absent if none has failed, or if an older version of this library wrote the back-off.
@@ -87,12 +90,35 @@ impl AccountStatus {
             scopes: tokens.and_then(|tokens| tokens.scopes.clone()),
             renewed_at: issued.map(|tokens| tokens.requested_at()),
             expires_at: issued.map(|tokens| tokens.expires_at),
+            usable_until: issued.map(|tokens| policy.schedule(tokens).usable_until),
             failures: retry.map_or(0, |retry| retry.failures),
             cause: retry.and_then(|retry| retry.cause.clone()),
             backoff_until: backoff.map(|retry| retry.at),
             backoff_credential: backoff.and_then(|retry| retry.credential.clone()),
             leased_until: record.lease.as_ref().filter(|_| holder.is_some()).map(|lease| lease.until),
             is_revocation_due: record.revoke.is_some(),
+        }
+    }
+
+    /// Returns what somebody has to do for the account to be well, or `None` if that is nothing. `now` is the time for which the status was
+    /// made.
+    ///
+    /// It is [`NextStep::Reauthorize`] if there is no grant, and during a back-off what its cause asks for. While the stored access token is
+    /// handed out, nobody has to wait for another.
+    pub fn next_step(&self, now: Timestamp) -> Option<NextStep> {
+        match self.state {
+            AccountState::GoneRefused | AccountState::GoneUnsettled | AccountState::Disconnected => {
+                Some(NextStep::Reauthorize)
+            }
+            AccountState::Live => {
+                let wait = self.backoff_until?.since(now);
+                let step = self
+                    .cause
+                    .as_ref()
+                    .map_or(NextStep::RetryAfter(Some(wait)), |cause| cause.next_step(wait));
+                let is_usable = self.usable_until.is_some_and(|until| now < until);
+                Some(step).filter(|step| !(is_usable && matches!(step, NextStep::RetryAfter(_))))
+            }
         }
     }
 }
@@ -162,6 +188,7 @@ mod tests {
                 "account": "62515", "state": "live", "client_id": "client-id", "user_id": 7,
                 "scopes": ["oauth", "crm.objects.contacts.read"],
                 "renewed_at": 999_400_000, "expires_at": 1_001_200_000,
+                "usable_until": 1_001_140_000,
                 "failures": 0, "cause": null, "backoff_until": null, "backoff_credential": null,
                 "leased_until": null, "is_revocation_due": false,
             })
@@ -197,7 +224,38 @@ mod tests {
     fn a_refresh_token_that_was_taken_over_has_no_times_before_its_first_use() {
         let tokens = TokenSet::from_refresh_token(RefreshToken::new("r").unwrap());
         let status = status(&Record::new(GrantId::new(1), tokens));
-        assert_eq!((status.renewed_at, status.expires_at), (None, None));
+        assert_eq!((status.renewed_at, status.expires_at, status.usable_until), (None, None, None));
+    }
+
+    #[test]
+    fn the_next_step_is_that_of_the_grant_or_of_the_cause_of_a_back_off_if_there_is_no_token_meanwhile() {
+        let backing_off = |cause| Retry { cause: Some(cause), ..Retry::new(after(1500), 1) };
+        let is_late = NOW.plus(Duration::from_secs(1200));
+        for (change, now, expected) in [
+            (record(), NOW, None),
+            (Record { state: GrantState::Gone, ..record() }, NOW, Some(NextStep::Reauthorize)),
+            (Record { state: GrantState::Disconnected, ..record() }, NOW, Some(NextStep::Reauthorize)),
+            (Record { retry: Some(backing_off(RetryCause::Unavailable)), ..record() }, NOW, None),
+            (
+                Record { retry: Some(backing_off(RetryCause::Unavailable)), ..record() },
+                is_late,
+                Some(NextStep::RetryAfter(Some(Duration::from_secs(300)))),
+            ),
+            (
+                Record { retry: Some(Retry::new(after(1500), 1)), ..record() },
+                is_late,
+                Some(NextStep::RetryAfter(Some(Duration::from_secs(300)))),
+            ),
+            (
+                Record { retry: Some(backing_off(RetryCause::ClientRefused)), ..record() },
+                NOW,
+                Some(NextStep::FixConfiguration),
+            ),
+            (Record { retry: Some(Retry::new(NOW, 1)), ..record() }, is_late, None),
+        ] {
+            let status = AccountStatus::new(ACCOUNT, &change, &RenewalPolicy::new(), now);
+            assert_eq!(status.next_step(now), expected, "{status:?}");
+        }
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
         value_delimiter = ' '
     )]
     pub(crate) redirect_uris: Vec<String>,
-    /// Take redirect URIs that HubSpot does not take: on an IP address, and `http` anywhere
+    /// Take redirect URIs that HubSpot does not take: on any IP address, and `http` anywhere
     #[arg(long, env = "HS_OAUTH_EMULATOR_LENIENT_REDIRECTS", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
     pub(crate) lenient_redirects: Option<bool>,
     /// Scopes that are registered for the app as required, separated by spaces or each with its own flag; `oauth` is always one

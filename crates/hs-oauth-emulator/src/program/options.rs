@@ -354,10 +354,10 @@ lacks = ["automation"]
         assert_eq!(options(&["--client-secret", "--canary"], "").unwrap().settings.client_secret, "--canary");
     }
 
-    /// HubSpot's OAuth guide: a domain, and https except on localhost.
+    /// HubSpot's OAuth guide: a domain, and https except on this machine.
     #[test]
     fn a_redirect_uri_that_hubspot_does_not_take_is_wrong_usage_unless_the_program_is_lenient() {
-        for uri in ["http://127.0.0.1:3000/cb", "http://app.example/cb"] {
+        for uri in ["http://192.0.2.7:3000/cb", "http://app.example/cb"] {
             let problem = error(&["--redirect-uri", uri], "");
             assert!(
                 problem.contains("--redirect-uri") && problem.contains("--lenient-redirects"),
@@ -373,7 +373,9 @@ lacks = ["automation"]
             assert!(problem.contains("--redirect-uri") && problem.contains("`state`"), "{problem}");
             assert!(!problem.contains("--lenient-redirects"), "{problem}");
         }
-        assert!(options(&["--redirect-uri", "http://localhost:3000/cb?x=code"], "").is_ok());
+        for uri in ["http://localhost:3000/cb?x=code", "http://127.0.0.1:3000/cb", "http://[::1]:3000/cb"] {
+            assert!(options(&["--redirect-uri", uri], "").is_ok(), "{uri}");
+        }
     }
 
     #[test]
