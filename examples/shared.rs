@@ -25,7 +25,7 @@ use hs_oauth_core::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub use store_address::{StoreAddress, pool};
+pub use store_address::{Driver, StoreAddress, pool};
 
 /// Any error that ends an example.
 pub type BoxError = Box<dyn std::error::Error>;

@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use deadpool_postgres::tokio_postgres::{Config, NoTls};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use hs_oauth_async::{AsyncTokenStore, FileStore, SpawnBlocking};
-use hs_oauth_postgres::PgStore;
+use hs_oauth_postgres::{PgStore, SqlxStore};
 use hs_oauth_redis::{RedisStore, redis};
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::{BoxError, print_progress};
 
-/// Where the store is. It has no `Display` and does not show its address, since that may hold a password.
+/// Where the store is. It has no `Display` and its `Debug` shows no address, since that may hold a password.
 #[derive(Clone)]
 pub enum StoreAddress {
     /// A folder of a `FileStore`.
@@ -24,8 +27,22 @@ pub enum StoreAddress {
     Redis(String),
 }
 
+/// What a process reaches PostgreSQL with. Its statements are prepared, or sent anew each time, as pgbouncer needs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum Driver {
+    /// tokio-postgres, with statements that are not prepared.
+    #[default]
+    TokioPostgres,
+    /// tokio-postgres, with prepared statements.
+    TokioPostgresPrepared,
+    /// sqlx, with statements that are not prepared.
+    Sqlx,
+    /// sqlx, with prepared statements.
+    SqlxPrepared,
+}
+
 /// The connections that a process has to PostgreSQL.
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: u32 = 8;
 
 impl StoreAddress {
     /// Reads an address: `file:FOLDER`, `postgres://…` or `redis://…`.
@@ -49,7 +66,7 @@ impl StoreAddress {
     /// Returns the address as text, for the environment of another process only.
     ///
     /// # Errors
-    /// If it is the name of a folder that is not UTF-8.
+    /// If it is a folder whose name is not UTF-8.
     pub fn secret_text(&self) -> Result<String, BoxError> {
         match self {
             Self::File(folder) => {
@@ -71,10 +88,15 @@ impl StoreAddress {
     ///
     /// # Errors
     /// If the folder cannot be opened, or the URL cannot be read.
-    pub fn open(&self) -> Result<Arc<dyn AsyncTokenStore>, BoxError> {
+    pub fn open(&self, driver: Driver) -> Result<Arc<dyn AsyncTokenStore>, BoxError> {
         Ok(match self {
             Self::File(folder) => Arc::new(SpawnBlocking::new(FileStore::open(folder)?)),
-            Self::Postgres(url) => Arc::new(PgStore::new(pool(url)?)),
+            Self::Postgres(url) => match driver {
+                Driver::TokioPostgres => Arc::new(PgStore::new(pool(url)?).prepared(false)),
+                Driver::TokioPostgresPrepared => Arc::new(PgStore::new(pool(url)?).prepared(true)),
+                Driver::Sqlx => Arc::new(sqlx(url)?.prepared(false)),
+                Driver::SqlxPrepared => Arc::new(sqlx(url)?.prepared(true)),
+            },
             Self::Redis(url) => Arc::new(redis(url)?),
         })
     }
@@ -97,16 +119,23 @@ impl StoreAddress {
     }
 }
 
+const UNREADABLE_URL: &str = "the URL of PostgreSQL cannot be read";
+
 /// Returns a pool of connections to the PostgreSQL at this URL, as many as a process of an example has.
 ///
 /// # Errors
 /// If the URL cannot be read. The error does not repeat it.
 pub fn pool(url: &str) -> Result<Pool, BoxError> {
     // The error might repeat a part of the URL.
-    let config = Config::from_str(url).map_err(|_| "the URL of PostgreSQL cannot be read")?;
+    let config = Config::from_str(url).map_err(|_| UNREADABLE_URL)?;
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(config, NoTls, recycling);
-    Ok(Pool::builder(manager).max_size(CONNECTIONS).build()?)
+    Ok(Pool::builder(manager).max_size(usize::try_from(CONNECTIONS)?).build()?)
+}
+
+fn sqlx(url: &str) -> Result<SqlxStore, BoxError> {
+    let options = PgConnectOptions::from_str(url).map_err(|_| UNREADABLE_URL)?;
+    Ok(SqlxStore::new(PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(options)))
 }
 
 /// A Redis that loses writes when it ends is a fault that the herd may have to show.
@@ -147,8 +176,11 @@ mod tests {
             assert!(!error.contains("hunter2"), "{error}");
         }
         for wrong in ["postgres://herd:hunter2@localhost:hunter2/herd", "redis://herd:hunter2@:hunter2"] {
-            let error = StoreAddress::parse(wrong).unwrap().open().map(|_| ()).unwrap_err().to_string();
-            assert!(!error.contains("hunter2"), "{error}");
+            for driver in Driver::value_variants() {
+                let opened = StoreAddress::parse(wrong).unwrap().open(*driver).map(|_| ());
+                let error = opened.unwrap_err().to_string();
+                assert!(!error.contains("hunter2"), "{error}");
+            }
         }
     }
 }

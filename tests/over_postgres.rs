@@ -8,8 +8,6 @@ mod both;
 mod canary;
 mod manager;
 mod raw_server;
-#[path = "servers/server.rs"]
-mod server;
 mod wait;
 
 /// The store beneath the scenarios: a table of its own, over tokio-postgres, or over sqlx if `HS_OAUTH_TEST_DRIVER` is `sqlx`.
@@ -23,7 +21,7 @@ mod engine {
     use sqlx::PgPool;
     use tokio::runtime::Runtime;
 
-    use crate::server::postgres::{new_table_name, shared_url};
+    use hs_oauth_test_servers::server::postgres::{new_table_name, shared_url};
 
     /// Returns a new store with nothing in it.
     pub(crate) fn new_store() -> Arc<dyn TokenStore> {

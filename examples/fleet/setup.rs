@@ -12,7 +12,7 @@ use hs_oauth_async::{
 use hs_oauth_core::Random;
 use hs_oauth_core::renewal::GrantId;
 use hs_oauth_emulator::{Emulator, Server, Settings};
-use hs_oauth_examples::{BoxError, StoreAddress, pool, print_progress};
+use hs_oauth_examples::{BoxError, Driver, StoreAddress, pool, print_progress};
 use hs_oauth_postgres::PgStore;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -70,7 +70,7 @@ impl Table {
     pub(crate) fn open(&self) -> Result<Arc<dyn AsyncTokenStore>, BoxError> {
         match self.pool()? {
             Some(pool) => Ok(Arc::new(PgStore::new(pool).table(&self.name)?)),
-            None => self.address.open(),
+            None => self.address.open(Driver::default()),
         }
     }
 

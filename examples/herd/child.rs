@@ -12,7 +12,7 @@ use hs_oauth_async::{
     reqwest,
 };
 use hs_oauth_core::Random;
-use hs_oauth_examples::{BoxError, StoreAddress};
+use hs_oauth_examples::{BoxError, Driver, StoreAddress};
 use http::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -28,6 +28,8 @@ use crate::store_tasks::{PAUSE_AFTER_FAILURE, StoreTask};
 pub(crate) struct ChildConfig {
     /// The number of the process. It is in the `User-Agent`, so that the emulator's journal has the sender of each request.
     pub(crate) number: u32,
+    /// What it reaches PostgreSQL with.
+    pub(crate) driver: Driver,
     /// The address of the emulator.
     pub(crate) url: String,
     pub(crate) client_id: String,
@@ -107,7 +109,7 @@ async fn run_tasks(
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), BoxError> {
     let history = config.histories.as_ref().map(|folder| history_file(folder, config.number));
-    let store = ObservedStore::new(address.open()?, history.as_deref())?;
+    let store = ObservedStore::new(address.open(config.driver)?, history.as_deref())?;
     let app = App::hubspot(&config.client_id, ClientSecret::new(&config.client_secret)?)
         .with_api_base(&config.url)
         .build()?;

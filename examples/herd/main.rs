@@ -46,6 +46,7 @@ use chart::Chart;
 use child::{ChildConfig, STORE_VARIABLE, history_file};
 use fleet::{Fleet, POLL_INTERVAL};
 use journal::JournalReader;
+use linearizability::{Checked, Violation};
 use observed_store::ObservedStore;
 use options::Options;
 use result::RunResult;
@@ -75,7 +76,7 @@ fn run(options: &Options) -> Result<ExitCode, BoxError> {
     runtime.block_on(address.prepare())?;
     let _entered = runtime.enter();
     let own_history = histories.as_deref().map(|histories| history_file(histories, 0));
-    let store = ObservedStore::new(address.open()?, own_history.as_deref())?;
+    let store = ObservedStore::new(address.open(options.driver)?, own_history.as_deref())?;
     let hubspot = emulator(options)?;
     let client = client(&hubspot)?;
     let timing = timing(options)?;
@@ -90,12 +91,11 @@ fn run(options: &Options) -> Result<ExitCode, BoxError> {
     fleet.stop(timing.lease + Duration::from_secs(10), || journal.read(&hubspot))?;
 
     let audit = runtime.block_on(Audit::run(&store, address.folder(), &client, &options.hubs()))?;
-    let history_violation = match (&options.history, histories) {
-        (Some(file), Some(histories)) => check_history(file, &histories, fleet.last_number())?,
+    let history = match (&options.history, histories) {
+        (Some(file), Some(histories)) => Some(check_history(file, &histories, fleet.last_number())?),
         _ => None,
     };
-    let result =
-        RunResult { options, timing, fleet: &fleet, journal: &journal, audit: &audit, history_violation };
+    let result = RunResult { options, timing, fleet: &fleet, journal: &journal, audit: &audit, history };
     if let Some(mut file) = chart {
         let chart = Chart { options, started, fleet: &fleet, journal: &journal, verdict: result.verdict() };
         file.write_all(chart.svg().as_bytes())?;
@@ -118,20 +118,14 @@ fn store_address(options: &Options, folder: &Path) -> Result<StoreAddress, BoxEr
     }
 }
 
-/// Joins the histories of all processes into one file, and checks it. Returns what is wrong with it.
-fn check_history(file: &Path, histories: &Path, last: u32) -> Result<Option<String>, BoxError> {
+/// Joins the histories of all processes into one file, and checks it.
+fn check_history(file: &Path, histories: &Path, last: u32) -> Result<Result<Checked, Violation>, BoxError> {
     let mut operations = Vec::new();
     for process in 0..=last {
         operations.extend(history::read(process, &history_file(histories, process))?);
     }
     history::write(file, &mut operations)?;
-    Ok(match linearizability::check(&operations) {
-        Ok(checked) => {
-            print_progress(checked);
-            None
-        }
-        Err(violation) => Some(violation.to_string()),
-    })
+    Ok(linearizability::check(&operations).inspect(|checked| print_progress(checked)))
 }
 
 fn emulator(options: &Options) -> Result<Server, BoxError> {
@@ -212,6 +206,7 @@ fn child_config(options: &Options, hubspot: &Server, histories: Option<PathBuf>)
     let tasks = f64::from(options.processes) * f64::from(options.tasks);
     ChildConfig {
         number: 0,
+        driver: options.driver,
         url: hubspot.url().to_owned(),
         client_id: settings.client_id.clone(),
         client_secret: settings.client_secret.clone(),

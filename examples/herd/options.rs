@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use hs_oauth_emulator::Rotation;
+use hs_oauth_examples::Driver;
 
 /// Many processes share the tokens of many accounts through one folder. An emulator of HubSpot counts what they do wrong.
 #[derive(Parser)]
@@ -39,6 +40,13 @@ pub(crate) struct Options {
     /// environment, since others can read a command line
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) store: Option<String>,
+    /// What the processes reach PostgreSQL with
+    #[arg(long, value_name = "DRIVER", value_enum, default_value_t)]
+    pub(crate) driver: Driver,
+    /// The store may lose writes that it has acknowledged, as after a failover to a standby that had not received them: count renewals that are
+    /// made again and, with rotate and strict, lost accounts, but do not judge them
+    #[arg(long)]
+    pub(crate) store_may_lose: bool,
     /// Write every call of the store to a file, with its begin, end and outcome, and check that the store is linearizable
     #[arg(long, value_name = "FILE")]
     pub(crate) history: Option<PathBuf>,
@@ -69,6 +77,7 @@ Progress goes to standard error; the result is one line of JSON on standard outp
   store_calls         calls of the store by all processes, without those that a killed process had not yet reported
   store_failures      calls of the store that failed, or that their caller gave up
   longest_store_ms    the longest call of the store
+  checked_calls       calls of the store in the history that was checked
 
 duplicate_renewals, rejected_bearers, lost_accounts and corrupt_files should be 0. With --kill, a
 process can die after HubSpot's response and before the save. Then one more renewal is needed. With

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::audit::Audit;
 use crate::fleet::Fleet;
 use crate::journal::{Issued, JournalReader};
+use crate::linearizability::{Checked, Violation};
 use crate::options::Options;
 
 /// The result of a run.
@@ -20,8 +21,8 @@ pub(crate) struct RunResult<'a> {
     pub(crate) fleet: &'a Fleet,
     pub(crate) journal: &'a JournalReader,
     pub(crate) audit: &'a Audit,
-    /// What is wrong with the history of the store.
-    pub(crate) history_violation: Option<String>,
+    /// What came of the check of the store's history, if one was asked for.
+    pub(crate) history: Option<Result<Checked, Violation>>,
 }
 
 #[derive(Serialize)]
@@ -42,6 +43,7 @@ struct ResultLine {
     store_calls: u64,
     store_failures: u64,
     longest_store_ms: u128,
+    checked_calls: usize,
 }
 
 /// What a run comes to, in three numbers.
@@ -93,13 +95,19 @@ impl RunResult<'_> {
             store_calls: totals.store_calls,
             store_failures: totals.store_failures,
             longest_store_ms: totals.longest_store_call.as_millis(),
+            checked_calls: match &self.history {
+                Some(Ok(checked)) => checked.operations,
+                Some(Err(_)) | None => 0,
+            },
         })
     }
 
     /// Returns everything that is not as promised, in words.
     pub(crate) fn violations(&self) -> Vec<String> {
         let mut violations = self.fleet.process_failures().to_vec();
-        violations.extend(self.history_violation.clone());
+        if let Some(Err(violation)) = &self.history {
+            violations.push(violation.to_string());
+        }
         let mut check = |is_as_promised: bool, violation: String| {
             if !is_as_promised {
                 violations.push(violation);
@@ -107,10 +115,13 @@ impl RunResult<'_> {
         };
         let missed = self.journal.missed();
         check(missed == 0, format!("the journal was not read often enough: {missed} requests missed"));
+        let store_may_lose = self.options.store_may_lose;
         for duplicate in self.journal.duplicates() {
             let (earlier, later) = (duplicate.earlier, duplicate.later);
             check(
-                self.was_killed_before_save(earlier) || self.could_not_save(earlier, Duration::ZERO),
+                store_may_lose
+                    || self.was_killed_before_save(earlier)
+                    || self.could_not_save(earlier, Duration::ZERO),
                 format!(
                     "account {} was renewed by {} and {:?} later by {}, and no killed process and no outage of the store explain that",
                     duplicate.hub_id,
@@ -124,10 +135,10 @@ impl RunResult<'_> {
         let min_outage = self.timing.lease.saturating_sub(self.timing.request);
         let may_lose = self.options.rotation != Rotation::Keep;
         for hub_id in self.lost_accounts() {
-            let is_explained = may_lose
-                && self.journal.lost_tokens(hub_id).is_some_and(|tokens| {
-                    self.was_killed_before_save(tokens) || self.could_not_save(tokens, min_outage)
-                });
+            let is_explained_by =
+                |tokens| self.was_killed_before_save(tokens) || self.could_not_save(tokens, min_outage);
+            let is_explained =
+                may_lose && (store_may_lose || self.journal.lost_tokens(hub_id).is_some_and(is_explained_by));
             check(
                 is_explained,
                 format!(

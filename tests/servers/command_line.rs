@@ -10,28 +10,17 @@ use hs_oauth_emulator::Rotation;
 use hs_oauth_postgres::PgStore;
 use hs_oauth_redis::RedisStore;
 use hs_oauth_store::AsyncTokenStore;
+use hs_oauth_test_servers::program::build;
+use hs_oauth_test_servers::server::postgres::Postgres;
+use hs_oauth_test_servers::server::redis::Redis;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::managers::Setup;
-use crate::server::postgres::Postgres;
-use crate::server::redis::Redis;
-
-const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
 
 /// The program with both stores, which cargo builds once for all tests.
-static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--locked", "--message-format=json", "--manifest-path", PROJECT])
-        .args(["-p", "hs-oauth-cli", "--no-default-features", "--features", "postgres,redis"])
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "the program is not built");
-    let lines = String::from_utf8(output.stdout).unwrap();
-    let messages = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back().unwrap()
-});
+static PROGRAM: LazyLock<PathBuf> =
+    LazyLock::new(|| build(&["-p", "hs-oauth-cli", "--no-default-features", "--features", "postgres,redis"]));
 
 /// Runs the program with an empty home and the settings of the app.
 fn run(setup: &Setup, arguments: &[&str], url: Option<&str>) -> Output {
@@ -88,7 +77,7 @@ async fn the_command_line_works_on_the_store_in_postgresql() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_works_on_the_store_in_redis() {
     let server = Redis::start();
-    let store = RedisStore::new(hs_oauth_redis::redis::Client::open(server.url()).unwrap());
+    let store = RedisStore::new(redis::Client::open(server.url()).unwrap());
     the_accounts_of_the_services_are_there(Arc::new(store), &server.url()).await;
 }
 

@@ -4,7 +4,4 @@ mod command_line;
 mod managers;
 mod postgres;
 mod redis;
-mod relay;
-mod server;
-mod wait;
 mod writers;

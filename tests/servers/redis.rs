@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use hs_oauth_redis::{RedisStore, redis};
 use hs_oauth_store::Record;
-
-use crate::wait::PATIENCE;
+use hs_oauth_test_servers::wait::PATIENCE;
 
 /// Returns a store in the Redis of this URL, with a connection of its own. Its deadline is one that only a hang misses.
 pub(crate) fn store(url: &str, prefix: &str) -> RedisStore {

@@ -1,13 +1,9 @@
 //! Throw-away servers of Debian's packages: on free ports, in folders of their own, and ended with the test, even if it panics or is
 //! killed.
 
-// With their paths, since `over_postgres.rs` has this file in another place.
-#[path = "server/pgbouncer.rs"]
-pub(crate) mod pgbouncer;
-#[path = "server/postgres.rs"]
-pub(crate) mod postgres;
-#[path = "server/redis.rs"]
-pub(crate) mod redis;
+pub mod pgbouncer;
+pub mod postgres;
+pub mod redis;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -42,14 +38,15 @@ wait "$server"
 "#;
 
 /// The process of a server, and those that it has started.
-pub(crate) struct Process {
+#[derive(Debug)]
+pub struct Process {
     guard: Child,
     pid: Pid,
 }
 
 impl Process {
     /// Starts a program as the user of servers. What it says is in the file `log` in the folder.
-    pub(crate) fn start(folder: &Path, command: &[&str]) -> Self {
+    pub fn start(folder: &Path, command: &[&str]) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", GUARD, "guard"]).arg(folder).args(as_server_user()).args(command);
         let mut guard = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -60,12 +57,12 @@ impl Process {
     }
 
     /// Stops the server as if its host were frozen. Its kernel still accepts connections.
-    pub(crate) fn freeze(&self) {
+    pub fn freeze(&self) {
         self.signal_all(Signal::STOP);
     }
 
     /// Lets a server go on that was frozen.
-    pub(crate) fn thaw(&self) {
+    pub fn thaw(&self) {
         self.signal_all(Signal::CONT);
     }
 
@@ -78,7 +75,7 @@ impl Process {
     }
 
     /// Sends this signal to the server, and waits for its end.
-    pub(crate) fn end(mut self, signal: Signal) {
+    pub fn end(mut self, signal: Signal) {
         kill_process(self.pid, signal).unwrap();
         // Kept open: without it the shell would think that the tests are no more. The signal 0 does nothing.
         let mut stdin = self.guard.stdin.take().unwrap();
@@ -143,7 +140,7 @@ fn user_and_group() -> (u32, u32) {
 }
 
 /// Returns an address on which nothing listens. Another process may take it before the server does.
-pub(crate) fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 

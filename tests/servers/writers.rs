@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use hs_oauth_store::{Account, AsyncTokenStore, Record, Swapped};
+use hs_oauth_test_servers::wait::PATIENCE;
 use tokio::task::JoinHandle;
-
-use crate::wait::PATIENCE;
 
 /// How many accounts the writers write to, all of them to each.
 const ACCOUNTS: i64 = 3;

@@ -5,13 +5,13 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, Swapped};
-
-use super::stores::{Limits, MODES, Mode, Pooled, create, pooled, store};
-use crate::relay::{Network, Relay};
-use crate::server::postgres::{
+use hs_oauth_test_servers::relay::{Network, Relay};
+use hs_oauth_test_servers::server::postgres::{
     Postgres, connect, new_table_name, shared_address, shared_url, shared_url_through,
 };
-use crate::wait::PATIENCE;
+use hs_oauth_test_servers::wait::PATIENCE;
+
+use super::stores::{Limits, MODES, Mode, Pooled, create, pooled, store};
 use crate::writers::{number, record};
 
 const HUB: Account = Account::hub(62_515);

@@ -5,9 +5,9 @@ use std::os::unix::fs::symlink;
 use deadpool_postgres::tokio_postgres::Client;
 use hs_oauth_postgres::{PgStore, SCHEMA, SqlxStore, TABLE, Warning};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreError, StoreErrorKind, Swapped};
+use hs_oauth_test_servers::server::postgres::{Postgres, connect, new_table_name, shared_url};
 
 use super::stores::{MODES, Mode, create, pool, sqlx_pool, store};
-use crate::server::postgres::{Postgres, connect, new_table_name, shared_url};
 use crate::writers::record;
 
 /// Returns a connection to the shared database.

@@ -4,10 +4,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use hs_oauth_store::{Account, AsyncTokenStore, Stored, Swapped};
+use hs_oauth_test_servers::server::postgres::{Postgres, new_table_name};
+use hs_oauth_test_servers::wait::wait_until;
 
 use super::stores::{MODES, Mode, create, store};
-use crate::server::postgres::{Postgres, new_table_name};
-use crate::wait::wait_until;
 use crate::writers::{number, record};
 
 const ACCOUNTS: i64 = 5;

@@ -2,10 +2,10 @@
 
 use hs_oauth_postgres::BlockOn;
 use hs_oauth_store::contract;
+use hs_oauth_test_servers::server::pgbouncer::PgBouncer;
+use hs_oauth_test_servers::server::postgres::{Postgres, new_table_name, shared_url};
 
 use super::stores::{MODES, Mode, create, store};
-use crate::server::pgbouncer::PgBouncer;
-use crate::server::postgres::{Postgres, new_table_name, shared_url};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds_between_two_stores_with_connections_of_their_own() {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use hs_oauth_postgres::{PgStore, SqlxStore, Warning};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, Swapped};
+use hs_oauth_test_servers::relay::{Network, Relay};
+use hs_oauth_test_servers::server::postgres::{Postgres, new_table_name};
 
 use super::stores::{MODES, Mode, create, pool, sqlx_pool, store};
-use crate::relay::{Network, Relay};
-use crate::server::postgres::{Postgres, new_table_name};
 use crate::writers::{Writers, number, record};
 
 /// Returns stores that reach both servers. tokio-postgres finds the primary among several hosts by itself. For sqlx, which has one host,
@@ -33,9 +33,7 @@ fn stores_of_both(
 async fn a_failover_to_a_synchronous_standby_loses_nothing() {
     let mut primary = Postgres::start().await;
     let standby = primary.standby(primary.address(), &[]).await;
-    let admin = primary.admin().await;
-    admin.execute("alter system set synchronous_standby_names = '*'", &[]).await.unwrap();
-    admin.execute("select pg_reload_conf()", &[]).await.unwrap();
+    primary.wait_for_answers_of(&standby).await;
     let moving = Relay::start(primary.address());
     let mut writers = Vec::new();
     for mode in MODES {
@@ -76,7 +74,7 @@ async fn a_failover_that_loses_the_last_second_brings_no_version_back() {
     let Ok(Swapped::Stored(first)) = before.swap(account, None, &record(1)).await else {
         panic!("not stored")
     };
-    wait_for_replication(&primary, &standby).await;
+    primary.wait_until_received(&standby).await;
     replication.set_all(Network::Swallows);
     let swapped = before.swap(account, Some(first), &record(2)).await;
     let Ok(Swapped::Stored(second)) = swapped else { panic!("not stored") };
@@ -102,19 +100,6 @@ async fn a_failover_that_loses_the_last_second_brings_no_version_back() {
     }
 }
 
-/// Waits until the standby has all that the primary has.
-async fn wait_for_replication(primary: &Postgres, standby: &Postgres) {
-    let (primary, standby) = (primary.admin().await, standby.admin().await);
-    let row = primary.query_one("select pg_current_wal_lsn()::text", &[]).await.unwrap();
-    let position: String = row.get(0);
-    let is_there = format!("select pg_last_wal_replay_lsn() >= '{position}'::pg_lsn");
-    let started = std::time::Instant::now();
-    while !standby.query_one(&is_there, &[]).await.unwrap().get::<_, bool>(0) {
-        assert!(started.elapsed() < crate::wait::PATIENCE);
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-}
-
 /// A standby may know less than was written: its answer could bring a token back that was rotated away.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_is_refused_for_reads_and_writes_and_the_primary_warns_of_it() {
@@ -126,7 +111,7 @@ async fn a_standby_is_refused_for_reads_and_writes_and_the_primary_warns_of_it()
     let Ok(Swapped::Stored(version)) = first.swap(Account::hub(1), None, &record(1)).await else {
         panic!("not stored")
     };
-    wait_for_replication(&primary, &standby).await;
+    primary.wait_until_received(&standby).await;
     for mode in MODES {
         let second = store(mode, &Postgres::url(standby.address()), &table, 1);
         for error in [

@@ -1,10 +1,10 @@
 //! The async and the blocking token manager together on one table, against the emulator.
 
 use hs_oauth_emulator::Rotation;
+use hs_oauth_test_servers::server::postgres::{new_table_name, shared_url};
 
 use super::stores::{MODES, create, store};
 use crate::managers::{PROCESSES, Setup, storm};
-use crate::server::postgres::{new_table_name, shared_url};
 
 /// RENEWAL.md, rule 1. With `Strict`, a second refresh of a grant would end it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

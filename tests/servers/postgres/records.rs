@@ -1,9 +1,9 @@
 //! What stands in the table: versions that never come back, and records that cannot be read.
 
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, Swapped};
+use hs_oauth_test_servers::server::postgres::{connect, new_table_name, shared_url};
 
 use super::stores::{MODES, create, store};
-use crate::server::postgres::{connect, new_table_name, shared_url};
 use crate::writers::{number, record};
 
 const HUB: Account = Account::hub(62_515);

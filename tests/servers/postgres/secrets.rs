@@ -4,10 +4,10 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use hs_oauth_store::{Account, AsyncTokenStore, Record, StoreError, Swapped};
+use hs_oauth_test_servers::server::postgres::{connect, new_table_name, shared_url};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::stores::{MODES, create, store};
-use crate::server::postgres::{connect, new_table_name, shared_url};
 
 const HUB: Account = Account::hub(62_515);
 

@@ -4,10 +4,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use hs_oauth_store::{Account, AsyncTokenStore, Stored, Swapped};
+use hs_oauth_test_servers::server::redis::Redis;
+use hs_oauth_test_servers::wait::wait_until;
 
 use super::{record, store};
-use crate::server::redis::Redis;
-use crate::wait::wait_until;
 use crate::writers::number;
 
 const ACCOUNTS: i64 = 5;

@@ -2,11 +2,11 @@
 
 use hs_oauth_redis::BlockOn;
 use hs_oauth_store::{Keys, Sealed, SealingKey, contract};
+use hs_oauth_test_servers::server::free_address;
+use hs_oauth_test_servers::server::redis::{Redis, new_prefix, shared_url};
+use hs_oauth_test_servers::wait::wait_until;
 
 use super::store;
-use crate::server::free_address;
-use crate::server::redis::{Redis, new_prefix, shared_url};
-use crate::wait::wait_until;
 
 #[tokio::test]
 async fn it_passes_the_contract() {

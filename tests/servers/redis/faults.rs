@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use hs_oauth_redis::{BlockOn, RedisStore, redis};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, Swapped, TokenStore};
+use hs_oauth_test_servers::relay::{Network, Relay};
+use hs_oauth_test_servers::server::redis::{Redis, url};
+use hs_oauth_test_servers::site::{Fault, Server, Site};
+use hs_oauth_test_servers::wait::{PATIENCE, wait_until};
 
 use super::{DEADLINE, record};
-use crate::relay::{Network, Relay};
-use crate::server::redis::{Redis, url};
-use crate::wait::{PATIENCE, wait_until};
 use crate::writers::{Writers, number};
 
 const ACCOUNT: Account = Account::hub(62515);
@@ -31,7 +32,7 @@ async fn connections_that_the_server_ends_are_replaced() {
     let writers = writers(&relay).await;
     for _ in 0..10 {
         writers.make_progress().await;
-        server.run::<u64>("CLIENT KILL TYPE normal");
+        server.end_connections();
     }
     writers.make_progress().await;
     writers.end().await;
@@ -45,7 +46,7 @@ async fn a_load_does_not_fail_when_the_server_ends_its_connection() {
     let store = super::store(&server.url(), "tokens");
     store.swap(ACCOUNT, None, &record(1)).await.unwrap();
     for _ in 0..20 {
-        server.run::<u64>("CLIENT KILL TYPE normal");
+        server.end_connections();
         assert_eq!(number(&store.load(ACCOUNT).await.unwrap().unwrap().record), 1);
     }
 }
@@ -61,7 +62,7 @@ async fn a_write_does_not_fail_when_its_connection_was_ended_while_nobody_used_i
             panic!()
         };
         version = Some(next);
-        server.run::<u64>("CLIENT KILL TYPE normal");
+        server.end_connections();
         // The runtime looks at its sockets whenever it waits.
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -254,13 +255,13 @@ async fn a_write_goes_on_when_its_caller_gives_up() {
 #[tokio::test]
 async fn after_a_failover_that_lost_the_last_writes_no_version_comes_back() {
     let server = Redis::start();
-    let replica = server.replica();
+    let replica = server.replica(server.address());
     let relay = Relay::start(server.address());
     let store = store(&relay);
     let Swapped::Stored(kept) = store.swap(ACCOUNT, None, &record(1)).await.unwrap() else { panic!() };
     wait_until(|| replica.run::<Option<String>>("HGET tokens:{62515} version") == Some(kept.to_string()));
     // The replica becomes the primary without what comes now.
-    replica.run::<()>("REPLICAOF NO ONE");
+    replica.promote();
     let Swapped::Stored(lost) = store.swap(ACCOUNT, Some(kept), &record(2)).await.unwrap() else { panic!() };
     relay.set_server(replica.address());
     drop(server);
@@ -275,7 +276,7 @@ async fn after_a_failover_that_lost_the_last_writes_no_version_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn writers_go_on_after_a_failover_that_lost_the_last_writes() {
     let server = Redis::start();
-    let replica = server.replica();
+    let replica = server.replica(server.address());
     let relay = Relay::start(server.address());
     let writers = writers(&relay).await;
     wait_until(|| replica.run::<u64>("DBSIZE") == server.run::<u64>("DBSIZE"));
@@ -284,7 +285,7 @@ async fn writers_go_on_after_a_failover_that_lost_the_last_writes() {
     writers.may_lose();
     server.process().freeze();
     replica.process().thaw();
-    replica.run::<()>("REPLICAOF NO ONE");
+    replica.promote();
     relay.set_server(replica.address());
     writers.make_progress().await;
     writers.end().await;
@@ -292,25 +293,13 @@ async fn writers_go_on_after_a_failover_that_lost_the_last_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_in_turn_loses_nothing() {
-    let mut server = Redis::start();
-    let relay = Relay::start(server.address());
-    let writers = writers(&relay).await;
-    for _ in 0..2 {
-        for network in [Network::Resets, Network::Swallows, Network::SwallowsAnswers, Network::Stalls] {
-            relay.set_present(network);
-            writers.make_progress().await;
-        }
-        server.run::<u64>("CLIENT KILL TYPE normal");
-        server.process().freeze();
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        server.process().thaw();
-        writers.make_progress().await;
-        server.crash();
-        server.begin();
-        relay.set_present(Network::Passes);
+    let mut site = Site::new(Server::Redis(Redis::start()));
+    let writers = writers(&site.relay).await;
+    for fault in Fault::that_lose_nothing() {
+        site.make(fault).await;
         writers.make_progress().await;
     }
-    writers.end().await;
+    assert!(writers.end().await > 0, "the faults were some");
 }
 
 /// The store of the blocking manager has its deadline from the async one.
@@ -332,7 +321,7 @@ fn a_sync_store_lets_a_dead_connection_go() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failover_to_a_replica_that_has_everything_loses_nothing() {
     let server = Redis::with(&["min-replicas-to-write 1"]);
-    let replica = server.replica();
+    let replica = server.replica(server.address());
     // The server counts a replica only after its first acknowledgement.
     wait_until(|| server.info("replication").contains("min_slaves_good_slaves:1"));
     let relay = Relay::start(server.address());
@@ -340,13 +329,8 @@ async fn a_failover_to_a_replica_that_has_everything_loses_nothing() {
     writers.make_progress().await;
     // Nothing is written any more, and what was written gets to the replica.
     relay.set_all(Network::Stalls);
-    let offset = |server: &Redis, name: &str| {
-        let info = server.info("replication");
-        let line = info.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.parse::<u64>().unwrap()
-    };
-    wait_until(|| offset(&server, "master_repl_offset:") == offset(&replica, "slave_repl_offset:"));
-    replica.run::<()>("REPLICAOF NO ONE");
+    server.wait_until_received(&replica);
+    replica.promote();
     relay.set_server(replica.address());
     drop(server);
     relay.set_present(Network::Resets);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use hs_oauth_emulator::Rotation;
 use hs_oauth_store::AsyncTokenStore;
+use hs_oauth_test_servers::server::redis::{new_prefix, shared_url};
 
 use super::store;
 use crate::managers::{PROCESSES, Setup, storm};
-use crate::server::redis::{new_prefix, shared_url};
 
 /// RENEWAL.md, rule 1. With `Strict`, a second refresh of a grant would end it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

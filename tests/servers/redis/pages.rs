@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use hs_oauth_store::{Account, AsyncTokenStore, Cursor, StoreErrorKind};
+use hs_oauth_test_servers::server::redis::Redis;
 
 use super::{record, store};
-use crate::server::redis::Redis;
 
 const ACCOUNTS: i64 = 1000;
 

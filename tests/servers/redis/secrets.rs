@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 
 use hs_oauth_store::{Account, AsyncTokenStore};
+use hs_oauth_test_servers::server::redis::{Redis, url};
 
 use super::{DEADLINE, TOKEN, record, store};
-use crate::server::redis::{Redis, url};
 
 /// Redis quotes the arguments of a command that it does not know.
 #[tokio::test]

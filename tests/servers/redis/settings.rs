@@ -4,10 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use hs_oauth_redis::{RedisStore, Warning, redis};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, contract};
+use hs_oauth_test_servers::server::redis::Redis;
+use hs_oauth_test_servers::wait::wait_until;
 
 use super::{DEADLINE, record};
-use crate::server::redis::Redis;
-use crate::wait::wait_until;
 
 const ACCOUNT: Account = Account::hub(62515);
 
@@ -86,7 +86,7 @@ async fn a_redis_that_was_set_right_is_used() {
     server.run::<()>("CONFIG SET maxmemory-policy noeviction");
     let started = std::time::Instant::now();
     while let Err(error) = store.check().await {
-        assert!(started.elapsed() < crate::wait::PATIENCE, "{error}");
+        assert!(started.elapsed() < hs_oauth_test_servers::wait::PATIENCE, "{error}");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }
@@ -94,14 +94,14 @@ async fn a_redis_that_was_set_right_is_used() {
 #[tokio::test]
 async fn a_replica_is_refused() {
     let server = Redis::start();
-    let replica = server.replica();
+    let replica = server.replica(server.address());
     assert_refused(&store(&replica), "this Redis is a replica").await;
 }
 
 #[tokio::test]
 async fn a_primary_whose_replicas_may_lag_gets_a_warning() {
     let server = Redis::start();
-    let _replica = server.replica();
+    let _replica = server.replica(server.address());
     assert_eq!(warnings(&store(&server)).await, [Warning::ReplicasMayLag]);
     server.run::<()>("CONFIG SET min-replicas-to-write 1");
     wait_until(|| server.info("replication").contains("min_slaves_good_slaves:1"));
@@ -202,7 +202,7 @@ async fn a_node_of_a_cluster_that_has_only_some_keys_is_refused() {
     let server = Redis::with(&[
         "cluster-enabled yes",
         "cluster-require-full-coverage no",
-        &format!("cluster-port {}", crate::server::free_address().port()),
+        &format!("cluster-port {}", hs_oauth_test_servers::server::free_address().port()),
     ]);
     server.run::<()>("CLUSTER ADDSLOTSRANGE 0 1");
     wait_until(|| server.run::<String>("CLUSTER INFO").contains("cluster_state:ok"));

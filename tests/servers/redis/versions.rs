@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, Swapped};
+use hs_oauth_test_servers::server::redis::Redis;
 
 use super::{record, store};
-use crate::server::redis::Redis;
 
 const ACCOUNT: Account = Account::user(62515, 7);
 const KEY: &str = "tokens:{62515-7}";
@@ -100,7 +100,7 @@ async fn what_is_not_a_record_is_damaged_and_is_not_written_over() {
         (format!("SET {KEY} secret"), false),
     ] {
         server.run::<()>("FLUSHALL");
-        server.run::<hs_oauth_redis::redis::Value>(&command);
+        server.run::<redis::Value>(&command);
         let error = store.load(ACCOUNT).await.unwrap_err();
         assert!(error.kind() == StoreErrorKind::Damaged && !error.to_string().contains("secret"), "{error}");
         match store.swap(ACCOUNT, None, &record(1)).await {

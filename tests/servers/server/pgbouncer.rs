@@ -10,7 +10,8 @@ use super::{Process, folder, free_address, run};
 
 /// A pgbouncer in front of a server, in transaction mode: a client has a connection for the time of a transaction. It ignores a parameter that
 /// sqlx sends, as pgbouncer must for sqlx.
-pub(crate) struct PgBouncer {
+#[derive(Debug)]
+pub struct PgBouncer {
     _process: Process,
     _folder: TempDir,
     address: SocketAddr,
@@ -18,7 +19,7 @@ pub(crate) struct PgBouncer {
 
 impl PgBouncer {
     /// Starts a pgbouncer with so many connections to the server.
-    pub(crate) async fn start(server: SocketAddr, connections: usize) -> Self {
+    pub async fn start(server: SocketAddr, connections: usize) -> Self {
         let (folder, address) = (folder(), free_address());
         let settings = format!(
             "[databases]\npostgres = host={} port={} user=postgres\n\
@@ -38,7 +39,8 @@ impl PgBouncer {
         Self { _process: process, _folder: folder, address }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Returns the address that clients connect to.
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 }

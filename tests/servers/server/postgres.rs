@@ -4,17 +4,18 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use deadpool_postgres::tokio_postgres::{self, Client, NoTls};
 use rustix::process::Signal;
 use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
 
 use super::{Process, folder, free_address, program, run};
 use crate::wait::PATIENCE;
 
 /// A PostgreSQL server of a test's own.
-pub(crate) struct Postgres {
+#[derive(Debug)]
+pub struct Postgres {
     // Ended before its folder is removed.
     process: Option<Process>,
     folder: TempDir,
@@ -23,12 +24,13 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    pub(crate) async fn start() -> Self {
+    /// Starts a new server.
+    pub async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// Starts a new server with these settings, such as `fsync=off`.
-    pub(crate) async fn with(settings: &[&str]) -> Self {
+    /// Starts a new server with these settings, such as `shared_buffers=1GB`.
+    pub async fn with(settings: &[&str]) -> Self {
         let folder = folder();
         let data = folder.path().join("data");
         let encoding = ["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"];
@@ -37,7 +39,7 @@ impl Postgres {
     }
 
     /// Starts a standby of this server, which it follows through `address`. The settings are the standby's.
-    pub(crate) async fn standby(&self, address: SocketAddr, settings: &[&str]) -> Self {
+    pub async fn standby(&self, address: SocketAddr, settings: &[&str]) -> Self {
         let folder = folder();
         let data = folder.path().join("data");
         let from = format!("{} application_name=standby", Self::connection_string(address));
@@ -55,7 +57,7 @@ impl Postgres {
     }
 
     /// Starts the process. It may take a while until it accepts connections.
-    pub(crate) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         let folder = self.folder.path();
         let mut command = vec![tool("postgres"), "-D".to_owned(), folder.join("data").display().to_string()];
         let defaults = [
@@ -73,55 +75,94 @@ impl Postgres {
     }
 
     /// Ends the server as a crash would: at once, without writing what is in its memory.
-    pub(crate) fn crash(&mut self) {
+    pub fn crash(&mut self) {
         self.process.take().unwrap().end(Signal::QUIT);
     }
 
     /// Ends the server in the way in which it is restarted: its clients are told.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         self.process.take().unwrap().end(Signal::INT);
     }
 
-    pub(crate) fn process(&self) -> &Process {
+    /// Returns the process of the server, which must not have ended.
+    pub fn process(&self) -> &Process {
         self.process.as_ref().unwrap()
     }
 
-    /// Makes a standby the primary.
-    pub(crate) async fn promote(&self) {
+    /// Ends all connections of clients.
+    pub async fn end_connections(&self) {
+        let ended = "select pg_terminate_backend(pid) from pg_stat_activity \
+                     where backend_type = 'client backend' and pid <> pg_backend_pid()";
+        self.admin().await.execute(ended, &[]).await.unwrap();
+    }
+
+    /// Acknowledges writes only after a standby has them, from now on. Waits until this is so for `standby`.
+    pub async fn wait_for_answers_of(&self, standby: &Self) {
+        let admin = self.admin().await;
+        admin.execute("alter system set synchronous_standby_names = '*'", &[]).await.unwrap();
+        admin.execute("select pg_reload_conf()", &[]).await.unwrap();
+        let is_synchronous = "select exists (select from pg_stat_replication where sync_state = 'sync')";
+        wait_until_true(&admin, is_synchronous).await;
+        self.wait_until_received(standby).await;
+    }
+
+    /// Waits until a standby has all that this server has now.
+    pub async fn wait_until_received(&self, standby: &Self) {
+        let (primary, standby) = (self.admin().await, standby.admin().await);
+        let row = primary.query_one("select pg_current_wal_lsn()::text", &[]).await.unwrap();
+        let position: String = row.get(0);
+        let is_there = format!("select pg_last_wal_replay_lsn() >= '{position}'::pg_lsn");
+        wait_until_true(&standby, &is_there).await;
+    }
+
+    /// Makes a standby the primary. Waits until it is.
+    pub async fn promote(&self) {
         self.admin().await.execute("select pg_promote()", &[]).await.unwrap();
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Returns the address of the server, which stays the same when it begins again.
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(crate) fn folder(&self) -> &Path {
+    /// Returns the folder of the server. The file `log` in it has what the server says.
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    pub(crate) fn connection_string(address: SocketAddr) -> String {
+    /// Returns what libpq needs to reach this server through `address`.
+    pub fn connection_string(address: SocketAddr) -> String {
         format!("host={} port={} user=postgres dbname=postgres", address.ip(), address.port())
     }
 
     /// Returns a URL of this server's, as it is reached through `address`.
-    pub(crate) fn url(address: SocketAddr) -> String {
+    pub fn url(address: SocketAddr) -> String {
         Self::url_of("postgres", address)
     }
 
     /// Returns a URL for a role of this name.
-    pub(crate) fn url_of(role: &str, address: SocketAddr) -> String {
+    pub fn url_of(role: &str, address: SocketAddr) -> String {
         format!("postgres://{role}@{address}/postgres")
     }
 
     /// Returns a connection of the test's own. Waits until the server accepts one.
     #[track_caller]
-    pub(crate) fn admin(&self) -> impl Future<Output = Client> {
+    pub fn admin(&self) -> impl Future<Output = Client> {
         connect(Self::url(self.address))
     }
 }
 
+/// Waits until a query returns `true`.
+async fn wait_until_true(client: &Client, query: &str) {
+    let started = Instant::now();
+    while !client.query_one(query, &[]).await.unwrap().get::<_, bool>(0) {
+        assert!(started.elapsed() < PATIENCE, "{query}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Returns a connection. Waits until the server accepts one.
-pub(crate) async fn connect(url: String) -> Client {
+pub async fn connect(url: String) -> Client {
     let started = Instant::now();
     loop {
         match tokio_postgres::connect(&url, NoTls).await {
@@ -132,14 +173,14 @@ pub(crate) async fn connect(url: String) -> Client {
             }
             Err(error) => assert!(started.elapsed() < PATIENCE, "{error:?}"),
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 /// A database that tests share. Each test has a table of its own in it.
 ///
 /// It is the one of the environment variable `HS_OAUTH_TEST_POSTGRES`, or else one of a server that ends with the process.
-pub(crate) fn shared_url() -> String {
+pub fn shared_url() -> String {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
     if let Ok(url) = std::env::var("HS_OAUTH_TEST_POSTGRES") {
         return url;
@@ -154,7 +195,7 @@ pub(crate) fn shared_url() -> String {
 }
 
 /// Returns the address of the server of [`shared_url`].
-pub(crate) fn shared_address() -> SocketAddr {
+pub fn shared_address() -> SocketAddr {
     let config: tokio_postgres::Config = shared_url().parse().unwrap();
     let [tokio_postgres::config::Host::Tcp(host)] = config.get_hosts() else {
         panic!("HS_OAUTH_TEST_POSTGRES has to name one host")
@@ -164,7 +205,7 @@ pub(crate) fn shared_address() -> SocketAddr {
 }
 
 /// Returns the URL of [`shared_url`] with another address in it.
-pub(crate) fn shared_url_through(address: SocketAddr) -> String {
+pub fn shared_url_through(address: SocketAddr) -> String {
     let url = shared_url();
     let (user, rest) = url.rsplit_once('@').expect("HS_OAUTH_TEST_POSTGRES has to name a user");
     let (_, path) = rest.split_once('/').expect("HS_OAUTH_TEST_POSTGRES has to name a database");
@@ -172,7 +213,7 @@ pub(crate) fn shared_url_through(address: SocketAddr) -> String {
 }
 
 /// Returns a name that no other table has.
-pub(crate) fn new_table_name() -> String {
+pub fn new_table_name() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("tokens_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hs_oauth_redis::redis;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -13,7 +12,8 @@ use super::{Process, folder, free_address};
 use crate::wait::wait_until;
 
 /// A Redis of a test's own.
-pub(crate) struct Redis {
+#[derive(Debug)]
+pub struct Redis {
     // Ended before its folder is removed.
     process: Option<Process>,
     folder: TempDir,
@@ -26,12 +26,13 @@ const SETTINGS: [&str; 5] =
     ["appendonly yes", "appendfsync always", "save ", "maxmemory-policy noeviction", "bind 127.0.0.1"];
 
 impl Redis {
-    pub(crate) fn start() -> Self {
+    /// Starts a new server.
+    pub fn start() -> Self {
         Self::with(&[])
     }
 
     /// Starts a new server with these settings, such as `appendonly no`.
-    pub(crate) fn with(settings: &[&str]) -> Self {
+    pub fn with(settings: &[&str]) -> Self {
         let mut server =
             Self { process: None, folder: folder(), address: free_address(), settings: Vec::new() };
         server.settings = SETTINGS.iter().chain(settings).map(|&setting| setting.to_owned()).collect();
@@ -39,15 +40,30 @@ impl Redis {
         server
     }
 
-    /// Starts a replica of this server. Waits until it has all that the server has.
-    pub(crate) fn replica(&self) -> Self {
-        let replica = Self::with(&[&format!("replicaof {} {}", self.address.ip(), self.address.port())]);
+    /// Starts a replica of this server, which it follows through `address`. Waits until it has all that the server has had at its begin.
+    pub fn replica(&self, address: SocketAddr) -> Self {
+        let replica = Self::with(&[&format!("replicaof {} {}", address.ip(), address.port())]);
         wait_until(|| replica.info("replication").contains("master_link_status:up"));
         replica
     }
 
+    /// Waits until a replica has all that this server has.
+    pub fn wait_until_received(&self, replica: &Self) {
+        let offset = |server: &Self, name: &str| {
+            let info = server.info("replication");
+            let line = info.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.parse::<u64>().unwrap()
+        };
+        wait_until(|| offset(self, "master_repl_offset:") == offset(replica, "slave_repl_offset:"));
+    }
+
+    /// Makes a replica the primary.
+    pub fn promote(&self) {
+        self.run::<()>("REPLICAOF NO ONE");
+    }
+
     /// Starts the process. Waits until it has read its data.
-    pub(crate) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         let folder = self.folder.path();
         let (port, dir) = (self.address.port().to_string(), folder.display().to_string());
         let mut command = vec!["redis-server", "--port", &port, "--dir", &dir];
@@ -67,46 +83,60 @@ impl Redis {
     }
 
     /// Ends the server as a crash would.
-    pub(crate) fn crash(&mut self) {
+    pub fn crash(&mut self) {
         self.process.take().unwrap().end(Signal::KILL);
     }
 
-    pub(crate) fn process(&self) -> &Process {
+    /// Ends the server in the way in which it is restarted.
+    pub fn stop(&mut self) {
+        self.process.take().unwrap().end(Signal::TERM);
+    }
+
+    /// Ends all connections of clients.
+    pub fn end_connections(&self) {
+        self.run::<u64>("CLIENT KILL TYPE normal");
+    }
+
+    /// Returns the process of the server, which must not have ended.
+    pub fn process(&self) -> &Process {
         self.process.as_ref().unwrap()
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Returns the address of the server, which stays the same when it begins again.
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(crate) fn folder(&self) -> &Path {
+    /// Returns the folder of the server. The file `log` in it has what the server says.
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Returns the URL of this server.
+    pub fn url(&self) -> String {
         url(self.address)
     }
 
     /// Sends a command such as `CONFIG SET maxmemory 1mb` over a connection of its own.
     #[track_caller]
-    pub(crate) fn run<T: redis::FromRedisValue>(&self, command: &str) -> T {
+    pub fn run<T: redis::FromRedisValue>(&self, command: &str) -> T {
         run(&self.url(), command)
     }
 
     /// Returns a section of what the server says of itself.
-    pub(crate) fn info(&self, section: &str) -> String {
+    pub fn info(&self, section: &str) -> String {
         self.run(&format!("INFO {section}"))
     }
 }
 
 /// Returns the URL of a server that is reached through `address`.
-pub(crate) fn url(address: SocketAddr) -> String {
+pub fn url(address: SocketAddr) -> String {
     format!("redis://{address}")
 }
 
 /// Sends a command over a connection of its own.
 #[track_caller]
-pub(crate) fn run<T: redis::FromRedisValue>(url: &str, command: &str) -> T {
+pub fn run<T: redis::FromRedisValue>(url: &str, command: &str) -> T {
     let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
     let mut words = command.split(' ');
     let mut command = redis::cmd(words.next().unwrap());
@@ -119,13 +149,13 @@ pub(crate) fn run<T: redis::FromRedisValue>(url: &str, command: &str) -> T {
 /// A Redis that tests share. Each test has a prefix of its own in it.
 ///
 /// It is the one of the environment variable `HS_OAUTH_TEST_REDIS`, or else one of a server that ends with the process.
-pub(crate) fn shared_url() -> String {
+pub fn shared_url() -> String {
     static SERVER: OnceLock<Redis> = OnceLock::new();
     std::env::var("HS_OAUTH_TEST_REDIS").unwrap_or_else(|_| SERVER.get_or_init(Redis::start).url())
 }
 
 /// Returns a prefix that no other store has.
-pub(crate) fn new_prefix() -> String {
+pub fn new_prefix() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("tokens_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
