@@ -1,8 +1,10 @@
 //! Which account is looked after next although nobody asks for it, and when.
 //!
 //! The plan does no IO: [`SweepPlan::next`] says what to do, and the driver says what came of it. What it knows of the store comes from its
-//! pages, which are read all at once in the beginning and then slowly, twice in each period, and from the renewals of this process. Between them
-//! nothing is asked for.
+//! pages, which are read all at once in the beginning and then slowly, and from the renewals of this process. Between them nothing is asked
+//! for. The pages are read again since no other way leads to the accounts that others installed, and to those whose process has ended.
+//!
+//! In an outage the plan goes on: its flights wait in the queue, and soon there are as many as it may have.
 
 mod pages;
 mod turn;
