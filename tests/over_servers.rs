@@ -44,10 +44,11 @@ mod engine {
 
     fn new_sqlx() -> Arc<dyn TokenStore> {
         let name = new_table();
-        let runtime = Runtime::new().unwrap();
-        let _context = runtime.enter();
-        let pool = PgPool::connect_lazy(&postgres::shared_url()).unwrap();
-        Arc::new(BlockOn::new(SqlxStore::new(pool).table(&name).unwrap()).unwrap())
+        let open = async move {
+            let pool = PgPool::connect_lazy(&postgres::shared_url()).unwrap();
+            SqlxStore::new(pool).table(&name)
+        };
+        Arc::new(BlockOn::open(open).unwrap())
     }
 
     fn new_redis() -> Arc<dyn TokenStore> {

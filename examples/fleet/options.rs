@@ -48,7 +48,7 @@ pub(crate) struct ExpireOptions {
     #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = value_parser!(u32).range(10..=86_400))]
     pub(crate) token_lifetime: u32,
     /// How many bearers all processes together ask for in a second, each of an account by chance
-    #[arg(long, value_name = "NUMBER", default_value_t = 400, value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = value_parser!(u32).range(1..))]
     pub(crate) calls: u32,
     /// How long it may take to write the accounts into the store before the processes start, by default 10 seconds and another one for each 500 accounts
     #[arg(long, value_name = "SECONDS")]
