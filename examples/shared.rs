@@ -11,6 +11,8 @@
 //! # Ok::<(), hs_oauth_core::InvalidArgument>(())
 //! ```
 
+mod store_address;
+
 use std::env::VarError;
 use std::fmt;
 use std::io::{self, Write};
@@ -22,6 +24,8 @@ use hs_oauth_core::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+
+pub use store_address::{Driver, StoreAddress, pool};
 
 /// Any error that ends an example.
 pub type BoxError = Box<dyn std::error::Error>;
@@ -259,6 +263,18 @@ pub fn describe(result: &impl Describe) {
 pub fn print_line(line: impl fmt::Display) {
     // If standard output is closed, nobody reads the line, and the example goes on.
     let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Prints a line of progress to standard error.
+pub fn print_progress(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Returns the most memory that this process has had, in kilobytes, if the system says so.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches("kB").trim().parse().ok()
 }
 
 #[cfg(doctest)]

@@ -1,4 +1,4 @@
-//! The store beneath the scenarios of the managers. `over_postgres.rs` has another one in its place.
+//! The store beneath the scenarios of the managers. `over_servers.rs` has another one in its place.
 
 use std::sync::Arc;
 

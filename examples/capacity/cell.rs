@@ -74,8 +74,6 @@ struct Replica {
     /// The page that the sweep reads.
     page: Option<Cursor>,
     outage: StoreOutage,
-    /// The flights that a caller waits for and that wait in the queue. Some of them may have left it.
-    waiting_callers: Vec<FlightId>,
     /// Tokens whose save failed, and how long the next try waits.
     unsaved: HashMap<u32, (UnsavedTokens, Duration)>,
 }
@@ -353,7 +351,6 @@ impl<'a> Cell<'a> {
         flight.purpose = Purpose::Caller;
         let place = flight.place;
         let replica = self.replica(place.replica)?;
-        replica.waiting_callers.push(id);
         let moved = replica.queue.prioritize(hub(place.account)).copied();
         self.wake(moved);
         Ok(())
@@ -421,9 +418,7 @@ impl<'a> Cell<'a> {
         }
         loop {
             let state = self.replica(replica)?;
-            let is_outage = state.queue.is_outage();
             let Some(sweep) = &mut state.sweep else { return Ok(()) };
-            sweep.note_outage(is_outage, now);
             match sweep.next(now) {
                 SweepStep::ReadPage(cursor) => {
                     self.replica(replica)?.page = cursor;
@@ -484,7 +479,7 @@ impl<'a> Cell<'a> {
                 }
                 Step::Send { .. } => {
                     let now = self.now;
-                    match self.replica(place.replica)?.queue.pause(account, now) {
+                    match self.replica(place.replica)?.queue.before_send(account, now) {
                         Some(input) => input,
                         None => {
                             self.counts.requests.count(self.elapsed());
@@ -498,7 +493,7 @@ impl<'a> Cell<'a> {
                     None => return Ok(()),
                 },
                 Step::Sleep(time) => {
-                    let front = self.replica(place.replica)?.queue.rest(account).copied();
+                    let front = self.replica(place.replica)?.queue.give_back(account).copied();
                     self.wake(front);
                     return self.wait(id, Pending::Sleep, time);
                 }
@@ -584,13 +579,9 @@ impl<'a> Cell<'a> {
             false => Ok(self.issue(account, sent_at)?),
         };
         let replica = self.replica(place.replica)?;
-        let looks_again = replica.queue.note_response(Some(hub(account)), &response, now).is_some();
-        if looks_again {
-            // Of those that wait, a caller's run may end, and the first one may begin. The others would only look.
-            let front = replica.queue.leave(hub(account)).copied();
-            let callers = std::mem::take(&mut replica.waiting_callers);
-            callers.into_iter().chain(front).for_each(|flight| self.wake(Some(flight)));
-        }
+        let woken = replica.queue.note_response(Some(hub(account)), &response, now);
+        let woken: Vec<_> = woken.into_iter().flatten().copied().collect();
+        woken.into_iter().for_each(|flight| self.wake(Some(flight)));
         Ok(Input::Refreshed { response, is_mass_refusal: false })
     }
 
@@ -608,9 +599,6 @@ impl<'a> Cell<'a> {
         let place = flight.place;
         let replica = self.replica(place.replica)?;
         let front = replica.queue.join(account, purpose, deadline, id).copied();
-        if purpose == Purpose::Caller {
-            replica.waiting_callers.push(id);
-        }
         self.wake(front.filter(|front| *front != id));
         self.admission(id)
     }
@@ -820,7 +808,6 @@ impl Replica {
             next_look: 0,
             page: None,
             outage: StoreOutage::default(),
-            waiting_callers: Vec::new(),
             unsaved: HashMap::new(),
         }
     }

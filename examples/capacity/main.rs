@@ -13,7 +13,7 @@ mod counts;
 mod event;
 mod options;
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use hs_oauth_core::{App, AppIdentity, ClientSecret};
-use hs_oauth_examples::{BoxError, finish, print_line};
+use hs_oauth_examples::{BoxError, finish, peak_memory, print_line, print_progress};
 
 use cell::{Cell, Size};
 use chart::svg;
@@ -93,17 +93,6 @@ fn cells(options: &Options) -> Vec<Size> {
             Size { number, replicas: end - first, accounts }
         })
         .collect()
-}
-
-/// Returns the most memory that this process has had, in kilobytes, if the system says so.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches("kB").trim().parse().ok()
-}
-
-fn print_progress(line: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 #[cfg(test)]

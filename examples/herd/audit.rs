@@ -5,9 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hs_oauth_async::{Account, AsyncTokenStore, Client, GrantState, StoreError, StoreErrorKind, Stored};
-use hs_oauth_examples::BoxError;
-
-use crate::progress::print_progress;
+use hs_oauth_examples::{BoxError, print_progress};
 
 /// What the check found.
 pub(crate) struct Audit {

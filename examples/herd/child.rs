@@ -12,7 +12,7 @@ use hs_oauth_async::{
     reqwest,
 };
 use hs_oauth_core::Random;
-use hs_oauth_examples::BoxError;
+use hs_oauth_examples::{BoxError, Driver, StoreAddress};
 use http::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -20,7 +20,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::observed_store::{Observed, ObservedStore, Outage};
-use crate::store::{Driver, STORE_VARIABLE, StoreAddress};
 use crate::store_tasks::{PAUSE_AFTER_FAILURE, StoreTask};
 
 /// The configuration of a process: one line on its standard input, because other processes can read its arguments. The process
@@ -64,6 +63,9 @@ pub(crate) struct Report {
     /// How often each error occurred.
     pub(crate) errors: BTreeMap<String, u64>,
 }
+
+/// The environment variable with the address of the store. An address may hold a password, and other users can read the arguments of a process.
+pub(crate) const STORE_VARIABLE: &str = "HERD_STORE";
 
 /// The beginning of the `User-Agent` of a process. The number of the process follows.
 pub(crate) const USER_AGENT: &str = "herd/";

@@ -8,13 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hs_oauth_async::Timestamp;
 use hs_oauth_core::Random;
-use hs_oauth_examples::BoxError;
+use hs_oauth_examples::{BoxError, StoreAddress, print_progress};
 
-use crate::child::{ChildConfig, Report};
+use crate::child::{ChildConfig, Report, STORE_VARIABLE};
 use crate::observed_store::Outage;
 use crate::options::Options;
-use crate::progress::print_progress;
-use crate::store::{STORE_VARIABLE, StoreAddress};
 
 /// How often the processes and the emulator's journal are looked at. The requests of one interval must fit into the journal.
 /// They are about a hundredth of what it holds.

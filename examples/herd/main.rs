@@ -23,9 +23,7 @@ mod journal;
 mod linearizability;
 mod observed_store;
 mod options;
-mod progress;
 mod result;
-mod store;
 mod store_tasks;
 
 use std::fs::File;
@@ -41,19 +39,17 @@ use hs_oauth_async::{
 };
 use hs_oauth_core::Random;
 use hs_oauth_emulator::{Server, Settings};
-use hs_oauth_examples::{BoxError, finish, print_line};
+use hs_oauth_examples::{BoxError, StoreAddress, finish, print_line, print_progress};
 
 use audit::Audit;
 use chart::Chart;
-use child::{ChildConfig, history_file};
+use child::{ChildConfig, STORE_VARIABLE, history_file};
 use fleet::{Fleet, POLL_INTERVAL};
 use journal::JournalReader;
 use linearizability::{Checked, Violation};
 use observed_store::ObservedStore;
 use options::Options;
-use progress::print_progress;
 use result::RunResult;
-use store::{STORE_VARIABLE, StoreAddress};
 
 /// How long connecting all accounts may take at most.
 const MAX_INSTALL_TIME: Duration = Duration::from_secs(6);
@@ -123,11 +119,7 @@ fn store_address(options: &Options, folder: &Path) -> Result<StoreAddress, BoxEr
 }
 
 /// Joins the histories of all processes into one file, and checks it.
-fn check_history(
-    file: &Path,
-    histories: &Path,
-    last: u32,
-) -> Result<Result<Checked, Violation>, BoxError> {
+fn check_history(file: &Path, histories: &Path, last: u32) -> Result<Result<Checked, Violation>, BoxError> {
     let mut operations = Vec::new();
     for process in 0..=last {
         operations.extend(history::read(process, &history_file(histories, process))?);

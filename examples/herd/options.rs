@@ -3,8 +3,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use hs_oauth_emulator::Rotation;
-
-use crate::store::Driver;
+use hs_oauth_examples::Driver;
 
 /// Many processes share the tokens of many accounts through one folder. An emulator of HubSpot counts what they do wrong.
 #[derive(Parser)]

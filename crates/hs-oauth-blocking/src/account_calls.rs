@@ -50,7 +50,7 @@ impl TokenManager {
             return inner.shared.not_installed(inner.load(account));
         }
         let mut run = inner.shared.begin_uninstall(account, grant, uninstalled, random())?;
-        let result = inner.drive(account, &mut None, &mut run);
+        let result = inner.drive(account, None, &mut run);
         inner.shared.finish_forget(task, account, &run, result).map_err(TokenError::after_uninstall)
     }
 

@@ -19,14 +19,14 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// Drives a run of the account to its end. `admitted` is the right to begin if the queue has granted it already. It is taken when the
-    /// run uses it.
+    /// Drives a run of the account to its end. `admitted` is the right to begin if the queue has granted it already. The end of the run gives
+    /// it back.
     ///
     /// The store's timeouts cannot be enforced, since a sync store that does not return blocks its caller.
     pub(crate) fn drive<R: Driven>(
         &self,
         account: Account,
-        admitted: &mut Option<Admitted>,
+        mut admitted: Option<Admitted>,
         run: &mut R,
     ) -> Result<R::Output, TokenError> {
         #[cfg(feature = "tracing")]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hs_oauth_core::Account;
 use hs_oauth_core::renewal::{Demand, TokenError};
 use hs_oauth_manager::{
-    Admitted, BearerResult, Caller, FlightGuard, FlightResult, Purpose, Role, SaveRetries, Waiting, random,
+    Admitted, BearerResult, Caller, FlightGuard, FlightResult, Purpose, Role, SaveRetries, random,
 };
 
 use crate::driver::Inner;
@@ -46,14 +46,10 @@ impl Inner {
         mut guard: FlightGuard<Threads>,
         demand: Demand,
         purpose: Purpose,
-        mut admitted: Option<Admitted>,
+        admitted: Option<Admitted>,
     ) -> FlightResult {
         let mut flight = self.shared.begin_flight(guard.account(), demand, purpose, self.now(), random());
-        let result = self.drive(guard.account(), &mut admitted, &mut flight);
-        if let Some(unused) = admitted {
-            let flights = &self.shared.flights;
-            flights.waiting.queue_changed(flights.state().queue.give_back(unused));
-        }
+        let result = self.drive(guard.account(), admitted, &mut flight);
         let end = self.shared.finish_flight(&mut guard, flight, result, self.now(), random().next_u64());
         if end.starts_retries {
             self.start_retries();

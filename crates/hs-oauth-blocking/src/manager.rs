@@ -297,7 +297,7 @@ impl TokenManager {
         let task = inner.shared.flights.start_task()?;
         inner.shared.cache.evict(account);
         let mut run = Disconnect::new(inner.shared.app.clone(), random());
-        let mut result = inner.drive(account, &mut None, &mut run);
+        let mut result = inner.drive(account, None, &mut run);
         if let Some(token) = inner.shared.discard_install(account, &result) {
             result = result.and(inner.client.revoke(&token).map_err(TokenError::Call));
         }
@@ -318,7 +318,7 @@ impl TokenManager {
         let task = inner.shared.flights.start_task()?;
         inner.shared.cache.evict(account);
         let mut run = Disconnect::new(inner.shared.app.clone(), random()).without_revocation();
-        let result = inner.drive(account, &mut None, &mut run);
+        let result = inner.drive(account, None, &mut run);
         inner.shared.finish_forget(task, account, &run, result)
     }
 
@@ -446,7 +446,7 @@ impl Inner {
         tokens: TokenSet,
     ) -> Result<Installed, TokenError> {
         let mut install = self.shared.begin_install(task, account, tokens, self.now(), random());
-        let result = self.drive(account, &mut None, &mut install.run);
+        let result = self.drive(account, None, &mut install.run);
         self.shared.finish_install(install, result, self.now(), || self.start_retries())
     }
 }

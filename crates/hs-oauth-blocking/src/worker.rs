@@ -61,7 +61,7 @@ impl Worker {
             }
             // Under the lock too, so that the flight which is there cannot begin in between and lose its place among those in flight.
             Ok(Role::Follower(_)) | Err(_) => {
-                flights.waiting.queue_changed(state.queue.give_back(admitted));
+                flights.waiting.queue_changed(state.queue.give_back(admitted.account));
             }
         }
         true

@@ -28,7 +28,7 @@ pub struct Limits {
 /// Renewals that a caller waits for come before all others, and those of the sweep after all others. Among equals, the one whose token
 /// expires soonest comes first. In any one second, at most as many renewals begin as the rate says; in any tenth of a second, at most a
 /// tenth of that, rounded up. Of several replicas, each begins its share. At no time are more in flight than the other limit says. None
-/// begins in the pause that a 429 asks for, and in an outage one at a time does.
+/// begins in the pause that a 429 asks for. In an outage one at a time does, and for the sweep one a minute.
 ///
 /// The queue has two sorts of entries. A *run* has begun and waits to be admitted. An *account* has no run yet: a worker takes it with
 /// [`next`](Self::next) and then begins one. `W` wakes a run that waits.
@@ -36,8 +36,8 @@ pub struct Limits {
 pub struct RenewalQueue<W> {
     rate: Option<Rate>,
     max_in_flight: usize,
-    /// The accounts whose renewals have begun and have not ended.
-    in_flight: HashSet<Account>,
+    /// The accounts whose renewals have begun and have not ended, each with the moment at which it began as long as no refresh was sent.
+    in_flight: HashMap<Account, Option<Timestamp>>,
     /// The accounts whose run ignores the pauses that HubSpot asks for.
     ignoring_pauses: HashSet<Account>,
     throttle: Throttle,
@@ -70,8 +70,6 @@ pub struct Admitted {
     pub account: Account,
     /// Why they are.
     pub purpose: Purpose,
-    /// When the renewal was counted.
-    begun: Timestamp,
 }
 
 /// The purpose of a renewal. The lesser purpose comes first.
@@ -152,7 +150,7 @@ impl<W> RenewalQueue<W> {
         Self {
             rate: limits.per_second.map(|per_second| Rate::new(usize(per_second), usize(limits.replicas))),
             max_in_flight: usize(limits.in_flight),
-            in_flight: HashSet::new(),
+            in_flight: HashMap::new(),
             ignoring_pauses: HashSet::new(),
             throttle: Throttle::default(),
             begun: VecDeque::new(),
@@ -215,7 +213,7 @@ impl<W> RenewalQueue<W> {
         }
         let can_skip = is_usable && run.purpose == Purpose::Caller;
         let may_begin = match self.order.first() == Some(rank) {
-            true => self.begin(account, now),
+            true => self.begin(account, rank.purpose, now),
             false => Err(Wait::UntilWoken),
         };
         match may_begin {
@@ -227,29 +225,42 @@ impl<W> RenewalQueue<W> {
         }
     }
 
-    /// Notes that the account's run sleeps without a lease: others may be in flight instead. It is admitted anew before it goes on. Returns
-    /// the waker of the run now at the front, if a run is there.
-    pub fn rest(&mut self, account: Account) -> Option<&W> {
-        self.in_flight.remove(&account);
+    /// Gives back the right to renew the account, since no run uses it, or its run sleeps without a lease: others may be in flight instead. A
+    /// run that goes on is admitted anew. As long as no refresh was sent, the renewal does not count for the rate either. Returns the waker of
+    /// the run now at the front, if a run is there.
+    pub fn give_back(&mut self, account: Account) -> Option<&W> {
+        let unused = self.in_flight.remove(&account).flatten();
+        if let Some(index) = unused.and_then(|at| self.begun.iter().rposition(|begun| *begun == at)) {
+            self.begun.remove(index);
+        }
         self.front()
     }
 
     /// Notes that the account's run has ended. Returns the waker of the run now at the front, if a run is there.
     pub fn end(&mut self, account: Account) -> Option<&W> {
-        self.in_flight.remove(&account);
+        self.give_back(account);
         self.ignoring_pauses.remove(&account);
         self.leave(account)
     }
 
-    /// Notes how a call to HubSpot ended: a refresh of `account`, or another call without one. Returns the wakers of all runs if they have
-    /// to look again whether they may begin, for the caller to use.
+    /// Notes how a call to HubSpot ended: a refresh of `account`, or another call without one. Returns the wakers of the runs that have to look
+    /// again whether they may begin, if there are such, for the caller to use: those that a caller waits for, since they may have to wait no
+    /// more, and the run at the front. The others would only look.
     pub fn note_response<T>(
         &mut self,
         account: Option<Account>,
         result: &Result<T, Error>,
         now: Timestamp,
     ) -> Option<impl Iterator<Item = &W>> {
-        self.throttle.note(account, result, now).then(|| self.wakers())
+        let has_changed = self.throttle.note(account, result, now);
+        let front = self.order.first();
+        has_changed.then(|| {
+            let looks = move |rank: &&Rank| rank.purpose.is_awaited() || Some(*rank) == front;
+            self.order
+                .iter()
+                .take_while(looks)
+                .filter_map(|rank| self.run_of(rank.account).map(|run| &run.waker))
+        })
     }
 
     /// Lets the account's next run ignore the pauses that HubSpot asks for, until its [`end`](Self::end).
@@ -257,10 +268,17 @@ impl<W> RenewalQueue<W> {
         self.ignoring_pauses.insert(account);
     }
 
-    /// Returns [`Input::Paused`] if the account's run may not send a refresh now, since HubSpot has asked for a pause.
-    pub fn pause(&self, account: Account, now: Timestamp) -> Option<Input> {
-        let wait = self.throttle.pause(now).filter(|_| !self.ignoring_pauses.contains(&account))?;
-        Some(Input::Paused { wait, cause: RetryCause::RateLimited })
+    /// Returns what the account's run is resumed with in place of a refresh: [`Input::ShuttingDown`] in a closed queue, or [`Input::Paused`] if
+    /// HubSpot has asked for a pause. Returns `None` if the run sends the refresh now.
+    pub fn before_send(&mut self, account: Account, now: Timestamp) -> Option<Input> {
+        if self.is_closed {
+            return Some(Input::ShuttingDown);
+        }
+        if let Some(wait) = self.throttle.pause(now).filter(|_| !self.ignoring_pauses.contains(&account)) {
+            return Some(Input::Paused { wait, cause: RetryCause::RateLimited });
+        }
+        self.in_flight.entry(account).and_modify(|unused| *unused = None);
+        None
     }
 
     /// Removes the account's run, and the priority that a caller gave it. To be called as soon as the run waits no more. Returns the waker
@@ -276,7 +294,7 @@ impl<W> RenewalQueue<W> {
     /// Adds an account whose token is to be renewed before `deadline` although nobody waits for it. Returns whether the caller has to start
     /// a worker. The worker is counted already.
     pub fn push(&mut self, account: Account, purpose: Purpose, deadline: Timestamp) -> bool {
-        if self.is_closed || self.run_of(account).is_some() || self.in_flight.contains(&account) {
+        if self.is_closed || self.run_of(account).is_some() || self.in_flight.contains_key(&account) {
             return false;
         }
         // An account that is in use is not put behind all others.
@@ -301,24 +319,14 @@ impl<W> RenewalQueue<W> {
         if self.run_of(account).is_some() {
             return Err(Wait::UntilWoken);
         }
-        self.begin(account, now)?;
+        self.begin(account, purpose, now)?;
         self.remove(account);
-        Ok(Some(Admitted { account, purpose, begun: now }))
+        Ok(Some(Admitted { account, purpose }))
     }
 
     /// Counts one worker less. To be called for a worker that ends although [`next`](Self::next) has not returned `None` to it.
     pub fn lose_worker(&mut self) {
         self.workers = self.workers.saturating_sub(1);
-    }
-
-    /// Gives back a right that was not used, so that another renewal may begin instead. Returns the waker of the run now at the front, if a
-    /// run is there.
-    pub fn give_back(&mut self, admitted: Admitted) -> Option<&W> {
-        self.in_flight.remove(&admitted.account);
-        if let Some(index) = self.begun.iter().rposition(|begun| *begun == admitted.begun) {
-            self.begun.remove(index);
-        }
-        self.front()
     }
 
     /// Closes the queue. No run that waits is admitted any more, and no account is renewed ahead of time. Returns all wakers, for the
@@ -344,11 +352,6 @@ impl<W> RenewalQueue<W> {
     /// Returns whether the queue is closed: no run sends a refresh any more, unless it has sent it already.
     pub fn is_closed(&self) -> bool {
         self.is_closed
-    }
-
-    /// Returns whether one renewal is tried at a time, since HubSpot or the network has failed several times in a row.
-    pub fn is_outage(&self) -> bool {
-        self.throttle.is_outage()
     }
 
     fn wakers(&self) -> impl Iterator<Item = &W> {
@@ -379,16 +382,19 @@ impl<W> RenewalQueue<W> {
     }
 
     /// Counts a renewal that begins now, if it may.
-    fn begin(&mut self, account: Account, now: Timestamp) -> Result<(), Wait> {
+    fn begin(&mut self, account: Account, purpose: Purpose, now: Timestamp) -> Result<(), Wait> {
         if let Some(wait) = self.throttle.pause(now).filter(|_| !self.ignoring_pauses.contains(&account)) {
             return Err(Wait::For(wait));
         }
         if self.in_flight.len() >= self.throttle.max_in_flight(self.max_in_flight) {
             return Err(Wait::UntilWoken);
         }
+        if let Some(wait) = self.throttle.wait_of_sweep(now).filter(|_| purpose == Purpose::Sweep) {
+            return Err(Wait::For(wait));
+        }
         self.take_from_rate(now)?;
-        self.in_flight.insert(account);
-        self.throttle.begin(account);
+        self.in_flight.insert(account, Some(now));
+        self.throttle.begin(account, now);
         Ok(())
     }
 
@@ -495,10 +501,12 @@ mod tests {
             self.join(account, Purpose::Ahead, Deadline::At(deadline), ());
         }
 
-        /// Returns the hub id of the account that a worker renews next, or how long the worker waits. The renewal ends at once.
+        /// Returns the hub id of the account that a worker renews next, or how long the worker waits. The renewal sends a refresh and ends at
+        /// once.
         fn work(&mut self, now: Timestamp) -> Result<i64, Option<Duration>> {
             match self.next(now) {
                 Ok(Some(admitted)) => {
+                    assert!(self.before_send(admitted.account, now).is_none());
                     self.end(admitted.account);
                     Ok(admitted.account.hub_id)
                 }
@@ -507,10 +515,13 @@ mod tests {
             }
         }
 
-        /// Returns the admission of a run that has waited before.
+        /// Returns the admission of a run that has waited before. If it begins, it sends a refresh.
         fn admission(&mut self, account: Account, now: Timestamp) -> Admission {
             match self.admit(account, now, true) {
-                Ok(Input::Admit { waited: true }) => Admission::Begin,
+                Ok(Input::Admit { waited: true }) => {
+                    assert!(self.before_send(account, now).is_none());
+                    Admission::Begin
+                }
                 Ok(Input::Skip) => Admission::Skip,
                 Ok(Input::Paused { wait, .. }) => Admission::Paused(wait),
                 Ok(Input::ShuttingDown) => Admission::ShuttingDown,
@@ -649,14 +660,35 @@ mod tests {
         let push = |queue: &mut RenewalQueue<()>| _ = queue.push(hub(9), Purpose::Ahead, at(0));
         push(&mut queue);
         let Ok(Some(admitted)) = queue.next(START) else { panic!() };
-        queue.give_back(admitted);
-        queue.give_back(admitted);
+        queue.give_back(admitted.account);
+        queue.give_back(admitted.account);
         push(&mut queue);
         assert_eq!(queue.work(at(1)), Ok(9));
         push(&mut queue);
         assert_eq!(queue.work(at(1)), Err(Some(SECOND)));
-        queue.give_back(admitted);
+        queue.give_back(admitted.account);
         assert_eq!(queue.work(at(1)), Err(Some(SECOND)), "the renewal that began since is another one");
+    }
+
+    /// Another replica may have renewed the account meanwhile. The rate counts what HubSpot sees.
+    #[test]
+    fn a_renewal_that_sends_nothing_does_not_count_for_the_rate() {
+        let mut queue = queue(1);
+        for (sends, next) in [(false, Admission::Begin), (true, Admission::Wait(Wait::For(SECOND)))] {
+            queue.join_ahead(hub(1), at(100));
+            assert!(matches!(queue.admit(hub(1), START, true), Ok(Input::Admit { .. })));
+            assert!(!sends || queue.before_send(hub(1), START).is_none());
+            queue.join_ahead(hub(2), at(200));
+            assert_eq!(
+                queue.admission(hub(2), START),
+                Admission::Wait(Wait::For(SECOND)),
+                "it may still send"
+            );
+            assert!(queue.end(hub(1)).is_some(), "the next one is woken");
+            assert_eq!(queue.admission(hub(2), START), next);
+            queue.end(hub(2));
+            queue = self::queue(1);
+        }
     }
 
     #[test]
@@ -766,7 +798,7 @@ mod tests {
         queue.join(hub(2), Purpose::Caller, Deadline::Now, ());
         assert_eq!(queue.admission(hub(1), START), Admission::Begin);
         assert_eq!(queue.admission(hub(2), START), Admission::Wait(Wait::UntilWoken));
-        assert!(queue.rest(hub(1)).is_some(), "the next one is woken");
+        assert!(queue.give_back(hub(1)).is_some(), "the next one is woken");
         assert_eq!(queue.admission(hub(2), START), Admission::Begin);
         queue.join(hub(1), Purpose::Caller, Deadline::Now, ());
         assert_eq!(queue.admission(hub(1), START), Admission::Wait(Wait::UntilWoken));
@@ -782,7 +814,7 @@ mod tests {
         assert_eq!(queue.next(START), Err(Wait::UntilWoken));
         queue.join(hub(3), Purpose::Caller, Deadline::Now, ());
         assert_eq!(queue.admission(hub(3), START), Admission::Wait(Wait::UntilWoken));
-        assert!(queue.give_back(admitted).is_some());
+        assert!(queue.give_back(admitted.account).is_some());
         assert_eq!(queue.admission(hub(3), START), Admission::Begin);
         queue.end(hub(3));
         assert_eq!(queue.work(START), Ok(2));
@@ -795,7 +827,7 @@ mod tests {
         queue.join_ahead(hub(2), at(3000));
         queue.push(hub(3), Purpose::Ahead, at(3000));
         let woken = queue.note_response(Some(hub(9)), &rate_limit(10), START).map(Iterator::count);
-        assert_eq!(woken, Some(2));
+        assert_eq!(woken, Some(1), "the caller");
         assert!(queue.note_response(Some(hub(8)), &rate_limit(10), START).is_none(), "they know");
         assert_eq!(queue.admission(hub(1), START), Admission::Paused(SECOND * 10));
         queue.end(hub(1));
@@ -803,13 +835,13 @@ mod tests {
         queue.join(hub(4), Purpose::Caller, Deadline::At(at(9000)), ());
         assert_eq!(queue.admission(hub(4), START), Admission::Skip, "it can have the old token");
         queue.end(hub(4));
-        let pause = |queue: &RenewalQueue<()>, now| match queue.pause(hub(2), now) {
+        let pause = |queue: &mut RenewalQueue<()>, now| match queue.before_send(hub(2), now) {
             Some(Input::Paused { wait, cause: RetryCause::RateLimited }) => wait,
             None => Duration::ZERO,
             other => panic!("{other:?}"),
         };
-        assert_eq!(pause(&queue, at(9999)), Duration::from_millis(1));
-        assert_eq!(pause(&queue, at(10_000)), Duration::ZERO);
+        assert_eq!(pause(&mut queue, at(9999)), Duration::from_millis(1));
+        assert_eq!(pause(&mut queue, at(10_000)), Duration::ZERO);
         assert_eq!(queue.admission(hub(2), at(10_000)), Admission::Begin);
         assert_eq!(queue.work(at(10_000)), Ok(3));
     }
@@ -840,7 +872,7 @@ mod tests {
         assert_eq!(queue.admission(hub(1), START), Admission::Begin);
         assert_eq!(queue.admission(hub(2), START), Admission::Wait(Wait::UntilWoken));
         let woken = queue.note_response(Some(hub(1)), &unavailable(), START).map(Iterator::count);
-        assert_eq!(woken, Some(4));
+        assert_eq!(woken, Some(3), "the callers, and not the run ahead of time");
         assert!(matches!(queue.admission(hub(2), START), Admission::Paused(_)));
         assert!(matches!(queue.admission(hub(3), START), Admission::Paused(_)));
         (1..=3).for_each(|hub_id| _ = queue.end(hub(hub_id)));
@@ -852,9 +884,61 @@ mod tests {
             queue.join(hub(hub_id), Purpose::Caller, Deadline::At(START), ());
         }
         let woken = queue.note_response(Some(hub(6)), &Ok(()), START).map(Iterator::count);
-        assert_eq!(woken, Some(3), "all may begin");
+        assert_eq!(woken, Some(2), "the callers, and the end of each wakes the next one");
         for hub_id in [4, 7, 5] {
             assert_eq!(queue.admission(hub(hub_id), START), Admission::Begin);
+        }
+    }
+
+    /// Each try that fails makes the account's callers wait, too.
+    #[test]
+    fn in_an_outage_the_sweep_tries_an_account_a_minute_unless_a_caller_does_and_after_it_all_that_are_due() {
+        let mut queue = queue_in_flight(64);
+        let fail = |queue: &mut RenewalQueue<()>, account| {
+            let _ = queue.note_response(account, &unavailable(), START).map(Iterator::count);
+            account.map(|account| queue.end(account));
+        };
+        (0..5).for_each(|_| fail(&mut queue, None));
+        for hub_id in 1..=4 {
+            queue.join(hub(hub_id), Purpose::Sweep, Deadline::Now, ());
+        }
+        queue.push(hub(5), Purpose::Sweep, at(9000));
+        let wait = |seconds| Admission::Wait(Wait::For(SECOND * seconds));
+        assert_eq!(queue.admission(hub(1), START), Admission::Begin);
+        fail(&mut queue, Some(hub(1)));
+        assert_eq!(queue.admission(hub(2), START), wait(60));
+        assert_eq!(queue.admission(hub(2), at(59_000)), wait(1));
+        queue.join(hub(9), Purpose::Caller, Deadline::Now, ());
+        assert_eq!(queue.admission(hub(9), at(59_000)), Admission::Begin, "a caller does not wait");
+        fail(&mut queue, Some(hub(9)));
+        assert_eq!(queue.admission(hub(2), at(60_000)), wait(59));
+        assert_eq!(queue.admission(hub(2), at(119_000)), Admission::Begin);
+        fail(&mut queue, Some(hub(2)));
+        queue.prioritize(hub(3));
+        let paused = Admission::Paused(SECOND);
+        assert_eq!(
+            queue.admission(hub(3), at(119_000)),
+            paused,
+            "a caller has joined it and learns of the outage"
+        );
+        queue.end(hub(3));
+        queue.join(hub(3), Purpose::Caller, Deadline::Now, ());
+        assert_eq!(queue.admission(hub(3), at(119_000)), Admission::Begin);
+        let woken = queue.note_response(Some(hub(3)), &Ok(()), START).map(Iterator::count);
+        assert_eq!(woken, Some(1));
+        assert_eq!(queue.admission(hub(4), at(119_000)), Admission::Begin);
+        assert_eq!(queue.work(at(119_000)), Ok(5));
+    }
+
+    /// RENEWAL.md, rule 7.
+    #[test]
+    fn a_clock_that_was_set_back_does_not_keep_the_sweep_from_trying_in_an_outage() {
+        let mut queue = queue_in_flight(64);
+        (0..5).for_each(|_| _ = queue.note_response(None, &unavailable(), START).map(Iterator::count));
+        for (hub_id, now) in [(1, at(1_000_000)), (2, START)] {
+            queue.join(hub(hub_id), Purpose::Sweep, Deadline::Now, ());
+            assert_eq!(queue.admission(hub(hub_id), now), Admission::Begin);
+            queue.end(hub(hub_id));
         }
     }
 
@@ -912,6 +996,7 @@ mod tests {
                     let account = hub(i64::try_from(millisecond).unwrap() * 8 + process + 1);
                     queue.push(account, Purpose::Ahead, now);
                     while let Ok(Some(admitted)) = queue.next(now) {
+                        assert!(queue.before_send(admitted.account, now).is_none());
                         queue.end(admitted.account);
                         begun.push(millisecond);
                     }

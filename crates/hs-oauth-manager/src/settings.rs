@@ -130,7 +130,11 @@ impl<M, R> TokenManagerBuilder<M, R> {
     ///
     /// The processes share the work through the leases in the store. A sweep in all of them costs hardly more than one: each account is
     /// renewed by one, and two others look whether it was done. It needs about 100 bytes of memory for each account. After a restart it goes
-    /// on where it was, since the records say when they were renewed.
+    /// on where it was, since the records say when they were renewed. If many accounts are due, the one whose time ends first comes first.
+    ///
+    /// Each process reads all records when it starts, and keeps what it needs of them in memory. The store is never asked who is due. But a process
+    /// hears only by reading of accounts that another one installed, and of those whose process has ended. So it reads all pages again: for
+    /// [`Sweep::keep_warm`] in every ten minutes, and for a check twice in each period, evenly one by one.
     #[must_use]
     pub fn with_sweep(mut self, sweep: Sweep) -> Self {
         self.settings.sweep = Some(sweep);

@@ -188,9 +188,9 @@ impl<W: Waiting> Shared<W> {
         self.flights.note_response(None, response, self.settings.clock.wait_time());
     }
 
-    /// Returns the input with which the account's run is resumed in place of a refresh, or `None` if the refresh may be sent.
+    /// Returns the input with which the account's run is resumed in place of a refresh, or `None` if the refresh is sent now.
     pub fn before_send(&self, account: Account) -> Option<Input> {
-        self.flights.before_send(account, self.settings.clock.wait_time())
+        self.flights.state().queue.before_send(account, self.settings.clock.wait_time())
     }
 
     /// Notes the response to a refresh, and returns it as the input of the run that asked for it. `is_recheck` says that the grant was gone
@@ -362,7 +362,6 @@ impl<W: Waiting> Shared<W> {
     /// Returns what is to be done for the sweep now, or `None` if there is none, or none any more.
     pub fn next_of_sweep(&self, now: Timestamp) -> Option<SweepStep> {
         let mut sweep = self.sweep()?;
-        sweep.note_outage(self.flights.is_outage(), now);
         (!self.flights.is_closed()).then(|| sweep.next(now))
     }
 
@@ -389,9 +388,11 @@ impl<W: Waiting> Shared<W> {
 
 /// Returns the plan of a sweep of the tokens of `app`.
 fn plan(sweep: Sweep, settings: &Settings, app: AppIdentity) -> SweepPlan {
-    let Limits { replicas, in_flight, .. } = settings.limits;
-    // The other half is for callers who come while the sweep's flights wait for HubSpot.
-    let max_in_flight = usize::try_from(in_flight.get().div_ceil(2)).unwrap_or(usize::MAX);
+    let Limits { per_second, replicas, in_flight } = settings.limits;
+    // The other half is for callers who come while the sweep's flights wait for HubSpot. And no flight waits for longer than about a second
+    // for the rate: meanwhile another replica may have renewed the account.
+    let share = per_second.map_or(u32::MAX, |per_second| per_second.get().div_ceil(replicas.get()));
+    let max_in_flight = usize::try_from(in_flight.get().div_ceil(2).min(share)).unwrap_or(usize::MAX);
     let seed = random().next_u64();
     SweepPlan::new(sweep, settings.policy, app, settings.user_level, replicas, max_in_flight, seed)
 }

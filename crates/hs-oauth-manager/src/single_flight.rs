@@ -169,22 +169,13 @@ impl<W: Waiting> SingleFlight<W> {
     ) {
         if let Some(wakers) = self.state().queue.note_response(account, result, now) {
             wakers.for_each(|waker| self.waiting.queue_changed(Some(waker)));
-        }
-    }
-
-    /// Returns what the account's run is resumed with in place of a refresh: [`Input::ShuttingDown`] after a shutdown, or
-    /// [`Input::Paused`] if HubSpot has asked for a pause. Returns `None` if the refresh may be sent.
-    pub(crate) fn before_send(&self, account: Account, now: Timestamp) -> Option<Input> {
-        let state = self.state();
-        match state.queue.is_closed() {
-            true => Some(Input::ShuttingDown),
-            false => state.queue.pause(account, now),
+            self.waiting.queue_changed(None);
         }
     }
 
     /// Notes that the account's run sleeps without a lease, so that another may be in flight instead.
     pub fn rest(&self, account: Account) {
-        self.waiting.queue_changed(self.state().queue.rest(account));
+        self.waiting.queue_changed(self.state().queue.give_back(account));
     }
 
     /// Begins a shutdown. No new flight or task begins any more, except one for the shutdown itself, and no refresh is sent any more.
@@ -196,11 +187,6 @@ impl<W: Waiting> SingleFlight<W> {
     /// Returns whether no refresh is sent any more.
     pub fn is_closed(&self) -> bool {
         self.state().queue.is_closed()
-    }
-
-    /// Returns whether one renewal is tried at a time, since HubSpot or the network fails.
-    pub(crate) fn is_outage(&self) -> bool {
-        self.state().queue.is_outage()
     }
 
     /// Ends every run that has not sent a refresh yet, as soon as it would wait or send. A run that has sent one goes on.

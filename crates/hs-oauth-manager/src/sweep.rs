@@ -1,8 +1,10 @@
 //! Which account is looked after next although nobody asks for it, and when.
 //!
 //! The plan does no IO: [`SweepPlan::next`] says what to do, and the driver says what came of it. What it knows of the store comes from its
-//! pages, which are read all at once in the beginning and then slowly, twice in each period, and from the renewals of this process. Between them
-//! nothing is asked for.
+//! pages, which are read all at once in the beginning and then slowly, and from the renewals of this process. Between them nothing is asked
+//! for. The pages are read again since no other way leads to the accounts that others installed, and to those whose process has ended.
+//!
+//! In an outage the plan goes on: its flights wait in the queue, and soon there are as many as it may have.
 
 mod pages;
 mod turn;
@@ -45,12 +47,12 @@ pub struct SweepPlan {
     replica: Replica,
     max_in_flight: usize,
     accounts: HashMap<Key, Slot>,
-    /// The accounts that have a turn, by its moment.
-    order: BTreeSet<(Timestamp, Key)>,
+    /// The accounts whose turn is still to come, by its moment.
+    waiting: BTreeSet<(Timestamp, Key)>,
+    /// The accounts whose turn has come, by the moment until which they should be looked after.
+    due: BTreeSet<(Timestamp, Key)>,
     /// The accounts that are being looked after, and since when.
     in_flight: HashMap<Account, Timestamp>,
-    /// When the next flight may be begun in an outage, or `None` if there is no outage.
-    outage: Option<Timestamp>,
     pages: Pages,
     looked_at: u64,
     renewed: u64,
@@ -73,7 +75,7 @@ pub enum SweepStep {
 pub struct SweepProgress {
     /// How many accounts it looks after, together with the other processes.
     pub accounts: usize,
-    /// How many of them have their turn and wait for it, or are being looked after. More than a hundred thousand are not counted.
+    /// How many of them have their turn and wait for it, or are being looked after.
     pub due: usize,
     /// How many seconds ago the turn came of the one that waits longest.
     pub late_secs: u64,
@@ -99,6 +101,8 @@ struct Key {
 struct Slot {
     /// This replica's next turn, if it has one.
     turn: Option<Timestamp>,
+    /// How many seconds from the turn until the account should have been looked after.
+    seconds_left: u32,
     part: Part,
 }
 
@@ -116,9 +120,6 @@ const RETRY: Duration = Duration::from_secs(60);
 
 /// After this time, a flight that has not ended is forgotten, and another may begin.
 const MAX_FLIGHT: Duration = Duration::from_secs(300);
-
-/// The most accounts that are counted as due.
-const MAX_COUNTED: usize = 100_000;
 
 /// The longest wait, so that a clock that is set forward is noticed.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -181,9 +182,9 @@ impl SweepPlan {
             replica: Replica { seed, count: replicas.get() },
             max_in_flight,
             accounts: HashMap::new(),
-            order: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            due: BTreeSet::new(),
             in_flight: HashMap::new(),
-            outage: None,
             pages: Pages::new(sweep.round()),
             looked_at: 0,
             renewed: 0,
@@ -196,31 +197,21 @@ impl SweepPlan {
             return SweepStep::ReadPage(cursor);
         }
         self.give_up_lost_flights(now);
-        let first = self.order.first().copied();
+        self.begin_turns(now);
         let is_full = self.in_flight.len() >= self.max_in_flight;
-        match (first.filter(|_| !is_full), self.wait_in_outage(now)) {
-            (Some((turn, _)), Some(wait)) if turn <= now => SweepStep::Wait(wait),
-            (Some((turn, key)), _) if turn <= now => {
-                if let Some(next_try) = &mut self.outage {
-                    *next_try = now.plus(RETRY);
-                }
+        match self.due.first().filter(|_| !is_full) {
+            Some(&(_, key)) => {
                 self.set_turn(key, None);
                 let account = key.account();
                 self.in_flight.insert(account, now);
                 SweepStep::Renew(account)
             }
-            (first, _) => {
-                let turn = first.map(|(turn, _)| turn).into_iter();
+            None => {
+                let turn = self.waiting.first().map(|(turn, _)| *turn).into_iter();
                 let next = turn.chain(self.pages.next_at()).min();
                 SweepStep::Wait(next.map_or(MAX_WAIT, |next| next.since(now)).clamp(MIN_WAIT, MAX_WAIT))
             }
         }
-    }
-
-    /// Notes whether HubSpot or the network fails for all accounts. In an outage one flight a minute is begun: each one that fails makes the
-    /// account's callers wait, too, and they find out by themselves that HubSpot works again.
-    pub fn note_outage(&mut self, is_outage: bool, now: Timestamp) {
-        self.outage = is_outage.then(|| self.outage.unwrap_or(now));
     }
 
     /// Notes a page of the store, or why it could not be read.
@@ -254,18 +245,13 @@ impl SweepPlan {
                 let turn = self.accounts.get(&key).and_then(|slot| slot.turn);
                 if !renewed && turn.is_some_and(|turn| turn < now.plus(RETRY)) {
                     // It was its turn, and it could not be renewed.
-                    self.set_turn(key, Some(now.plus(RETRY)));
+                    self.set_turn(key, Some((now.plus(RETRY), 0)));
                 }
             }
             Some(None) => self.forget(account),
-            None if self.accounts.contains_key(&key) => self.set_turn(key, Some(now.plus(RETRY))),
+            None if self.accounts.contains_key(&key) => self.set_turn(key, Some((now.plus(RETRY), 0))),
             None => {}
         }
-    }
-
-    /// Returns how long no flight is begun because of an outage.
-    fn wait_in_outage(&self, now: Timestamp) -> Option<Duration> {
-        self.outage.map(|next_try| next_try.since(now)).filter(|wait| !wait.is_zero())
     }
 
     /// Forgets an account that was disconnected.
@@ -286,12 +272,12 @@ impl SweepPlan {
 
     /// Returns how far the sweep is.
     pub fn progress(&self, now: Timestamp) -> SweepProgress {
-        let due = self.order.iter().take(MAX_COUNTED).take_while(|(turn, _)| *turn <= now).count();
+        let turns_of_due = self.due.iter().filter_map(|(_, key)| self.accounts.get(key)?.turn);
         let (read, last_round) = self.pages.progress();
         SweepProgress {
             accounts: self.accounts.len(),
-            due: due + self.in_flight.len(),
-            late_secs: self.order.first().map_or(0, |(turn, _)| now.since(*turn).as_secs()),
+            due: self.due.len() + self.in_flight.len(),
+            late_secs: turns_of_due.min().map_or(0, |turn| now.since(turn).as_secs()),
             looked_at: self.looked_at,
             renewed: self.renewed,
             read: read.accounts,
@@ -321,13 +307,15 @@ impl SweepPlan {
         span.from = standing.retry_at.map_or(span.from, |retry_at| retry_at.max(span.from));
         let mut turn = self.replica.turn(account, part, span, now);
         let key = Key::of(account);
-        let slot = self.accounts.entry(key).or_insert(Slot { turn: None, part });
+        let slot = self.accounts.entry(key).or_insert(Slot { turn: None, seconds_left: 0, part });
         slot.part = part;
         if span.from <= now {
             // It is due, and a page that says so once more does not put it off.
             turn = slot.turn.or(turn).min(turn.or(slot.turn));
         }
-        self.set_turn(key, turn);
+        let until = self.replica.until(account, span);
+        let seconds_left = |turn| u32::try_from(until.since(turn).as_secs()).unwrap_or(u32::MAX);
+        self.set_turn(key, turn.map(|turn| (turn, seconds_left(turn))));
     }
 
     /// Returns the time in which the account is to be looked after next, if no back-off is in the way.
@@ -353,14 +341,27 @@ impl SweepPlan {
         self.accounts.get(&key).map_or(Part::Unknown, |slot| slot.part)
     }
 
-    fn set_turn(&mut self, key: Key, turn: Option<Timestamp>) {
+    /// Sets the account's next turn, and how many seconds after it the account should have been looked after.
+    fn set_turn(&mut self, key: Key, turn: Option<(Timestamp, u32)>) {
         let Some(slot) = self.accounts.get_mut(&key) else { return };
-        if let Some(before) = slot.turn.take() {
-            self.order.remove(&(before, key));
+        if let Some(before) = slot.turn {
+            let was_waiting = self.waiting.remove(&(before, key));
+            let _ = was_waiting || self.due.remove(&(slot.until(before), key));
         }
-        slot.turn = turn;
-        if let Some(turn) = turn {
-            self.order.insert((turn, key));
+        slot.turn = turn.map(|(turn, _)| turn);
+        if let Some((turn, seconds_left)) = turn {
+            slot.seconds_left = seconds_left;
+            self.waiting.insert((turn, key));
+        }
+    }
+
+    /// Moves the accounts whose turn has come to those that are due.
+    fn begin_turns(&mut self, now: Timestamp) {
+        while let Some(&(turn, key)) = self.waiting.first().filter(|(turn, _)| *turn <= now) {
+            self.waiting.pop_first();
+            if let Some(slot) = self.accounts.get(&key) {
+                self.due.insert((slot.until(turn), key));
+            }
         }
     }
 
@@ -374,8 +375,15 @@ impl SweepPlan {
             self.in_flight.iter().filter(|(_, begun)| is_lost(begun)).map(|(account, _)| *account).collect();
         for account in lost {
             self.in_flight.remove(&account);
-            self.set_turn(Key::of(account), Some(now.plus(RETRY)));
+            self.set_turn(Key::of(account), Some((now.plus(RETRY), 0)));
         }
+    }
+}
+
+impl Slot {
+    /// Returns until when the account should have been looked after, if this is its turn.
+    fn until(&self, turn: Timestamp) -> Timestamp {
+        turn.plus(Duration::from_secs(self.seconds_left.into()))
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Throttle {
     failures: u32,
     /// The account that is tried in an outage.
     trial: Option<Account>,
+    /// When the last such try began.
+    tried_at: Option<Timestamp>,
     /// How many such tries have failed.
     failed_trials: u64,
 }
@@ -37,6 +39,10 @@ const MAX_FAILURES: u32 = 5;
 
 /// How long a caller is told to wait in an outage. How long the outage lasts is not known.
 const OUTAGE_WAIT: Duration = Duration::from_secs(1);
+
+/// How often the sweep tries an account in an outage. Each one that fails makes the account's callers wait, too, and callers find out by
+/// themselves that HubSpot works again.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Throttle {
     /// Notes how a call ended: a refresh of `account`, or another call without one. Returns whether runs that wait have to look again
@@ -99,12 +105,20 @@ impl Throttle {
     }
 
     /// Notes that the renewal of an account begins.
-    pub(crate) fn begin(&mut self, account: Account) {
+    pub(crate) fn begin(&mut self, account: Account, now: Timestamp) {
         self.trial = self.is_outage().then_some(account);
+        self.tried_at = self.trial.map(|_| now).or(self.tried_at);
+    }
+
+    /// Returns how long the sweep has to wait before it tries the next account, or `None` if it need not wait.
+    pub(crate) fn wait_of_sweep(&self, now: Timestamp) -> Option<Duration> {
+        // A clock that was set back makes it wait no longer.
+        let tried_at = self.tried_at.filter(|at| self.is_outage() && *at <= now)?;
+        Some(tried_at.plus(SWEEP_INTERVAL).since(now)).filter(|wait| !wait.is_zero())
     }
 
     /// Returns whether HubSpot or the network has failed so often in a row that one renewal is tried at a time.
-    pub(crate) fn is_outage(&self) -> bool {
+    fn is_outage(&self) -> bool {
         self.failures >= MAX_FAILURES
     }
 }
@@ -240,7 +254,7 @@ mod tests {
         let mut throttle = outage();
         let began = throttle.failed_trials();
         assert_eq!(throttle.wait_of_caller(began, NOW), None, "there was no try since");
-        throttle.begin(HUB);
+        throttle.begin(HUB, NOW);
         assert!(!throttle.note(Some(Account::hub(2)), &status(503), NOW), "it was sent before the outage");
         assert_eq!(throttle.wait_of_caller(began, NOW), None);
         assert!(throttle.note(Some(HUB), &status(503), NOW));

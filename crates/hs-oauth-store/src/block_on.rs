@@ -39,15 +39,36 @@ impl<S: AsyncTokenStore + 'static> BlockOn<S> {
     /// # Errors
     /// [`StoreErrorKind::Unavailable`] if the operating system does not give a thread, or what a runtime needs.
     pub fn new(store: S) -> Result<Self, StoreError> {
-        let failed = |error| StoreError::with_source(StoreErrorKind::Unavailable, error);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let handle = runtime.handle().clone();
-        let (in_use, mut ended) = mpsc::channel(1);
-        std::thread::Builder::new()
-            .name("hs-oauth-store".to_owned())
-            .spawn(move || runtime.block_on(async { while ended.recv().await.is_some() {} }))
-            .map_err(failed)?;
-        Ok(Self { store: Arc::new(store), timeout: TIMEOUT, runtime: handle, in_use })
+        let (runtime, in_use) = start_runtime()?;
+        Ok(Self { store: Arc::new(store), timeout: TIMEOUT, runtime, in_use })
+    }
+
+    /// Starts the thread, and returns a sync store over the one that `open` returns. `open` runs there, in the context of the runtime: for a
+    /// store that cannot be made elsewhere, such as one with a pool of sqlx, or that connects first. The caller waits for it.
+    ///
+    /// ```no_run
+    /// # use hs_oauth_store::StoreError;
+    /// # async fn connect() -> Result<hs_oauth_store::MemoryStore, StoreError> { Ok(hs_oauth_store::MemoryStore::new()) }
+    /// use hs_oauth_store::BlockOn;
+    ///
+    /// let store = BlockOn::open(async { connect().await })?;
+    /// # Ok::<(), StoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `open`, or [`StoreErrorKind::Unavailable`] if it panicked, or if the operating system does not give a thread, or what a
+    /// runtime needs.
+    pub fn open<E>(open: impl Future<Output = Result<S, E>> + Send + 'static) -> Result<Self, E>
+    where
+        E: From<StoreError> + Send + 'static,
+    {
+        let (runtime, in_use) = start_runtime()?;
+        let (sender, receiver) = sync_channel(1);
+        // The task ends before the runtime does, since `in_use` is here.
+        runtime.spawn(async move { _ = sender.send(open.await) });
+        let panicked = || StoreError::with_source(StoreErrorKind::Unavailable, "it panicked");
+        let store = receiver.recv().unwrap_or_else(|_| Err(panicked().into()))?;
+        Ok(Self { store: Arc::new(store), timeout: TIMEOUT, runtime, in_use })
     }
 
     /// Sets how long a caller waits for a call. The default is 10 seconds. A call that takes longer fails with
@@ -81,6 +102,19 @@ impl<S: AsyncTokenStore + 'static> BlockOn<S> {
             Err(RecvTimeoutError::Disconnected) => failed("it panicked"),
         }
     }
+}
+
+/// Starts a runtime on a thread of its own. It ends when nobody has the sender or a clone of it any more.
+fn start_runtime() -> Result<(Handle, mpsc::Sender<()>), StoreError> {
+    let failed = |error| StoreError::with_source(StoreErrorKind::Unavailable, error);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let handle = runtime.handle().clone();
+    let (in_use, mut ended) = mpsc::channel(1);
+    std::thread::Builder::new()
+        .name("hs-oauth-store".to_owned())
+        .spawn(move || runtime.block_on(async { while ended.recv().await.is_some() {} }))
+        .map_err(failed)?;
+    Ok((handle, in_use))
 }
 
 impl<S: AsyncTokenStore + 'static> TokenStore for BlockOn<S> {
@@ -177,6 +211,36 @@ mod tests {
             let store = BlockOn::new(MemoryStore::new()).unwrap();
             assert_eq!(TokenStore::load(&store, Account::hub(1)).unwrap(), None);
         });
+    }
+
+    #[test]
+    fn a_store_that_needs_a_runtime_is_opened_on_that_of_its_thread() {
+        let open = || {
+            BlockOn::open(async {
+                // It panics without a runtime that has a clock.
+                tokio::time::sleep(Duration::ZERO).await;
+                Ok::<_, StoreError>(MemoryStore::new())
+            })
+        };
+        contract::check(&open().unwrap()).unwrap();
+        // Also from a thread of another runtime.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            assert_eq!(TokenStore::load(&open().unwrap(), Account::hub(1)).unwrap(), None)
+        });
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_opened_is_an_error_and_so_is_a_panic() {
+        let refused =
+            BlockOn::open(async { Err::<MemoryStore, _>(StoreError::new(StoreErrorKind::Refused)) });
+        assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::Refused);
+        async fn panicking() -> Result<MemoryStore, StoreError> {
+            panic!("on purpose")
+        }
+        let panicked = BlockOn::open(panicking()).unwrap_err();
+        assert_eq!(panicked.kind(), StoreErrorKind::Unavailable);
+        assert!(panicked.to_string().contains("it panicked"), "{panicked}");
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Simulator {
                 );
             }
             Next::Sleep(milliseconds) => {
-                let _ = self.processes[process].queue.rest(ACCOUNT);
+                let _ = self.processes[process].queue.give_back(ACCOUNT);
                 let late = self.random.up_to(20);
                 let delivery = Delivery::Input(Input::Slept);
                 self.schedule(milliseconds + late, Event::Deliver { run, step, delivery });
@@ -228,12 +228,9 @@ impl Simulator {
                     Delivery::Input(Input::Paused { wait: PAUSE, cause: RetryCause::RateLimited }),
                 );
             }
-            Action::Send(_) if self.processes[process].is_shut_down => {
-                self.deliver(run, step, Delivery::Input(Input::ShuttingDown));
-            }
             Action::Send(refresh) => {
-                if let Some(paused) = self.processes[process].queue.pause(ACCOUNT, at(clock)) {
-                    return self.deliver(run, step, Delivery::Input(paused));
+                if let Some(input) = self.processes[process].queue.before_send(ACCOUNT, at(clock)) {
+                    return self.deliver(run, step, Delivery::Input(input));
                 }
                 self.begin_send(run, step, clock, refresh, was_paused);
             }

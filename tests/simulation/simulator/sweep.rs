@@ -29,11 +29,9 @@ impl Simulator {
         // The last callers come before. A sweep would go on forever.
         let is_over = self.now > self.faults_end_at + 6000 * SECOND;
         let now = at(self.clock(process));
-        let is_outage = self.processes[process].queue.is_outage();
         let Some(plan) = self.processes[process].sweep.as_mut().filter(|_| is_working && !is_over) else {
             return;
         };
-        plan.note_outage(is_outage, now);
         let wait = match plan.next(now) {
             SweepStep::ReadPage(_) => {
                 let page = self.page();

@@ -313,32 +313,34 @@ fn no_more_flights_are_under_way_than_allowed_and_lost_ones_are_given_up() {
     assert!(matches!(plan.next(later), SweepStep::Renew(account) if !begun.contains(&account)));
 }
 
+/// The builder's documentation: a sweep that keeps warm "renews every account ahead of time".
 #[test]
-fn in_an_outage_one_flight_a_minute_is_begun_and_after_it_all_that_are_due() {
-    let mut fleet = Fleet::new(Sweep::check_daily(), 1, 20);
-    let plan = &mut fleet.plans[0];
+fn of_the_accounts_that_are_due_the_one_whose_token_ends_first_comes_first() {
+    let ends = |hub_id: i64| Duration::from_secs(u64::try_from(hub_id * 7919 % 400).unwrap());
+    let mut fleet = Fleet::new(Sweep::keep_warm(), 0, 0);
+    let issued = |hub_id| START.plus(ends(hub_id)).minus(Duration::from_secs(1700));
+    (1..=400).for_each(|hub_id| fleet.install(Account::hub(hub_id), issued(hub_id)));
+    let mut plan = plan(Sweep::keep_warm(), 4, 1);
     plan.page_read(fleet.store.page(None, 500), START);
-    // Begins whatever the plan wants at this moment. Every flight fails.
-    let begun = |plan: &mut SweepPlan, is_outage: bool, now: Timestamp| {
-        let mut begun = 0;
-        loop {
-            plan.note_outage(is_outage, now);
-            match plan.next(now) {
-                SweepStep::Renew(account) => {
-                    begun += 1;
-                    plan.ended(account, None, false, now);
-                }
-                SweepStep::ReadPage(_) => plan.page_read(Ok(Page::default()), now),
-                SweepStep::Wait(_) => return begun,
+    // Some turns have not come when the first accounts are renewed. Now all have.
+    let now = START.plus(Duration::from_secs(300));
+    let mut order = Vec::new();
+    loop {
+        match plan.next(now) {
+            SweepStep::Renew(account) => {
+                order.push(ends(account.hub_id));
+                plan.forget(account);
             }
+            SweepStep::ReadPage(_) => plan.page_read(Ok(Page::default()), now),
+            SweepStep::Wait(_) => break,
         }
-    };
-    let now = START.plus(DAY);
-    let later = |seconds| now.plus(Duration::from_secs(seconds));
-    assert_eq!(begun(plan, true, now), 1);
-    assert_eq!(begun(plan, true, later(59)), 0);
-    assert_eq!(begun(plan, true, later(60)), 1);
-    assert_eq!(begun(plan, false, later(61)), 19);
+    }
+    assert_eq!(order.len(), 400);
+    // A replica's own order differs by an eighth of the span, so that not all replicas begin the same renewals at once.
+    let span = Duration::from_secs(450 - 60) / 2;
+    for (before, after) in order.iter().zip(order.iter().skip(1)) {
+        assert!(*before < *after + span / 8, "{before:?} {after:?}");
+    }
 }
 
 #[test]

@@ -62,6 +62,14 @@ impl Replica {
         }
     }
 
+    /// Returns until when this replica wants the account to be looked after: of those that are due, the one that has the least time left comes
+    /// first. It is somewhat before the end of the second span, in which everybody may look after the account, and not at the same moment for
+    /// each replica. Otherwise all of them would begin the same renewals at once.
+    pub(super) fn until(self, account: Account, span: Span) -> Timestamp {
+        let Span { from, length } = span;
+        from.plus(length.mul_f64(2.0 - self.number(account, from, 3) / 8.0))
+    }
+
     /// Returns a number of at least 0 and less than 1, which differs from replica to replica and from span to span.
     fn number(self, account: Account, from: Timestamp, purpose: u64) -> f64 {
         fraction(mix(mix(hash(account, self.seed), from.as_millis()), purpose))

@@ -1,5 +1,6 @@
-//! The store that the processes share, by its address.
+//! The store that the processes of an example share, by its address.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -8,20 +9,16 @@ use clap::ValueEnum;
 use deadpool_postgres::tokio_postgres::{Config, NoTls};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use hs_oauth_async::{AsyncTokenStore, FileStore, SpawnBlocking};
-use hs_oauth_examples::BoxError;
 use hs_oauth_postgres::{PgStore, SqlxStore};
 use hs_oauth_redis::{RedisStore, redis};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::progress::print_progress;
+use crate::{BoxError, print_progress};
 
-/// The environment variable with the address. An address may hold a password, and other users can read the arguments of a process.
-pub(crate) const STORE_VARIABLE: &str = "HERD_STORE";
-
-/// Where the store is. It has no `Debug` and no `Display`, since it may hold a password.
+/// Where the store is. It has no `Display` and its `Debug` shows no address, since that may hold a password.
 #[derive(Clone)]
-pub(crate) enum StoreAddress {
+pub enum StoreAddress {
     /// A folder of a `FileStore`.
     File(PathBuf),
     /// The URL of a PostgreSQL.
@@ -32,11 +29,15 @@ pub(crate) enum StoreAddress {
 
 /// What a process reaches PostgreSQL with. Its statements are prepared, or sent anew each time, as pgbouncer needs it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-pub(crate) enum Driver {
+pub enum Driver {
+    /// tokio-postgres, with statements that are not prepared.
     #[default]
     TokioPostgres,
+    /// tokio-postgres, with prepared statements.
     TokioPostgresPrepared,
+    /// sqlx, with statements that are not prepared.
     Sqlx,
+    /// sqlx, with prepared statements.
     SqlxPrepared,
 }
 
@@ -44,8 +45,11 @@ pub(crate) enum Driver {
 const CONNECTIONS: u32 = 8;
 
 impl StoreAddress {
-    /// Reads an address. No error repeats the text.
-    pub(crate) fn parse(text: &str) -> Result<Self, BoxError> {
+    /// Reads an address: `file:FOLDER`, `postgres://…` or `redis://…`.
+    ///
+    /// # Errors
+    /// If it is none of them. No error repeats the text.
+    pub fn parse(text: &str) -> Result<Self, BoxError> {
         match text.split_once(':') {
             Some(("file", folder)) if !folder.is_empty() => Ok(Self::File(folder.into())),
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
@@ -60,7 +64,10 @@ impl StoreAddress {
     }
 
     /// Returns the address as text, for the environment of another process only.
-    pub(crate) fn secret_text(&self) -> Result<String, BoxError> {
+    ///
+    /// # Errors
+    /// If it is a folder whose name is not UTF-8.
+    pub fn secret_text(&self) -> Result<String, BoxError> {
         match self {
             Self::File(folder) => {
                 Ok(format!("file:{}", folder.to_str().ok_or("the folder's name is not UTF-8")?))
@@ -70,7 +77,7 @@ impl StoreAddress {
     }
 
     /// Returns the folder, if the store is one.
-    pub(crate) fn folder(&self) -> Option<&Path> {
+    pub fn folder(&self) -> Option<&Path> {
         match self {
             Self::File(folder) => Some(folder),
             Self::Postgres(_) | Self::Redis(_) => None,
@@ -78,12 +85,15 @@ impl StoreAddress {
     }
 
     /// Opens the store. It may be opened in a runtime only.
-    pub(crate) fn open(&self, driver: Driver) -> Result<Arc<dyn AsyncTokenStore>, BoxError> {
+    ///
+    /// # Errors
+    /// If the folder cannot be opened, or the URL cannot be read.
+    pub fn open(&self, driver: Driver) -> Result<Arc<dyn AsyncTokenStore>, BoxError> {
         Ok(match self {
             Self::File(folder) => Arc::new(SpawnBlocking::new(FileStore::open(folder)?)),
             Self::Postgres(url) => match driver {
-                Driver::TokioPostgres => Arc::new(postgres(url)?.prepared(false)),
-                Driver::TokioPostgresPrepared => Arc::new(postgres(url)?.prepared(true)),
+                Driver::TokioPostgres => Arc::new(PgStore::new(pool(url)?).prepared(false)),
+                Driver::TokioPostgresPrepared => Arc::new(PgStore::new(pool(url)?).prepared(true)),
                 Driver::Sqlx => Arc::new(sqlx(url)?.prepared(false)),
                 Driver::SqlxPrepared => Arc::new(sqlx(url)?.prepared(true)),
             },
@@ -92,11 +102,14 @@ impl StoreAddress {
     }
 
     /// Creates what the store needs, once for all processes, and says what the server may lose.
-    pub(crate) async fn prepare(&self) -> Result<(), BoxError> {
+    ///
+    /// # Errors
+    /// If the server does not answer, or cannot hold tokens.
+    pub async fn prepare(&self) -> Result<(), BoxError> {
         match self {
             Self::File(_) => {}
             Self::Postgres(url) => {
-                let store = postgres(url)?;
+                let store = PgStore::new(pool(url)?);
                 store.create().await?;
                 store.warnings().await?.into_iter().for_each(print_progress);
             }
@@ -108,12 +121,16 @@ impl StoreAddress {
 
 const UNREADABLE_URL: &str = "the URL of PostgreSQL cannot be read";
 
-fn postgres(url: &str) -> Result<PgStore, BoxError> {
+/// Returns a pool of connections to the PostgreSQL at this URL, as many as a process of an example has.
+///
+/// # Errors
+/// If the URL cannot be read. The error does not repeat it.
+pub fn pool(url: &str) -> Result<Pool, BoxError> {
     // The error might repeat a part of the URL.
     let config = Config::from_str(url).map_err(|_| UNREADABLE_URL)?;
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(config, NoTls, recycling);
-    Ok(PgStore::new(Pool::builder(manager).max_size(usize::try_from(CONNECTIONS)?).build()?))
+    Ok(Pool::builder(manager).max_size(usize::try_from(CONNECTIONS)?).build()?)
 }
 
 fn sqlx(url: &str) -> Result<SqlxStore, BoxError> {
@@ -125,6 +142,17 @@ fn sqlx(url: &str) -> Result<SqlxStore, BoxError> {
 fn redis(url: &str) -> Result<RedisStore, BoxError> {
     let client = redis::Client::open(url).map_err(|_| "the URL of Redis cannot be read")?;
     Ok(RedisStore::new(client).without_append_only_file())
+}
+
+impl fmt::Debug for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::File(_) => "File",
+            Self::Postgres(_) => "Postgres",
+            Self::Redis(_) => "Redis",
+        };
+        f.debug_tuple(kind).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]
