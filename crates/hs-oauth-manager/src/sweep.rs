@@ -272,12 +272,14 @@ impl SweepPlan {
 
     /// Returns how far the sweep is.
     pub fn progress(&self, now: Timestamp) -> SweepProgress {
-        let turns_of_due = self.due.iter().filter_map(|(_, key)| self.accounts.get(key)?.turn);
+        // Since the last step, the turns of some may have come.
+        let coming = || self.waiting.iter().map(|(turn, _)| *turn).take_while(|turn| *turn <= now);
+        let turns = self.due.iter().filter_map(|(_, key)| self.accounts.get(key)?.turn).chain(coming());
         let (read, last_round) = self.pages.progress();
         SweepProgress {
             accounts: self.accounts.len(),
-            due: self.due.len() + self.in_flight.len(),
-            late_secs: turns_of_due.min().map_or(0, |turn| now.since(turn).as_secs()),
+            due: self.due.len() + coming().count() + self.in_flight.len(),
+            late_secs: turns.min().map_or(0, |turn| now.since(turn).as_secs()),
             looked_at: self.looked_at,
             renewed: self.renewed,
             read: read.accounts,

@@ -299,6 +299,7 @@ fn no_more_flights_are_under_way_than_allowed_and_lost_ones_are_given_up() {
     let plan = &mut fleet.plans[0];
     plan.page_read(fleet.store.page(None, 500), START);
     let now = START.plus(DAY);
+    assert_eq!(plan.progress(now).due, 100, "before the next step, too");
     let mut begun = Vec::new();
     loop {
         match plan.next(now) {
@@ -309,6 +310,7 @@ fn no_more_flights_are_under_way_than_allowed_and_lost_ones_are_given_up() {
     }
     assert_eq!(begun.len(), 32);
     assert_eq!(plan.progress(now).due, 100);
+    assert!(plan.progress(now).late_secs > 0);
     let later = now.plus(MAX_FLIGHT);
     assert!(matches!(plan.next(later), SweepStep::Renew(account) if !begun.contains(&account)));
 }
