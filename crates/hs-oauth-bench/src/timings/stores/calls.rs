@@ -75,7 +75,7 @@ impl Callers {
         Ok(Self { callers: (0..CALLERS).map(caller).collect(), are_threads: false })
     }
 
-    pub(super) fn as_threads(mut self) -> Self {
+    pub(super) fn on_threads(mut self) -> Self {
         self.are_threads = true;
         self
     }
