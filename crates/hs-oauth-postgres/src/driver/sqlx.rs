@@ -48,14 +48,15 @@ impl Driver for Sqlx {
         statement: &Statement,
         values: &[Value],
     ) -> Result<Vec<PgRow>, Failure> {
-        let query = bound(statement, values)?.persistent(self.is_prepared);
         if self.is_prepared {
-            return query.fetch_all(&mut **connection).await.map_err(|error| failure(&error));
+            let rows = bound(statement, values)?.fetch_all(&mut **connection).await;
+            return rows.map_err(|error| failure(&error));
         }
         if let Some(sql) = without_parameters(statement, values) {
             let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut **connection).await;
             return rows.map_err(|error| failure(&error));
         }
+        let query = bound(statement, values)?.persistent(false);
         self.batch(connection, BEGIN).await?;
         match query.fetch_all(&mut **connection).await {
             Ok(rows) => {

@@ -13,6 +13,9 @@ use crate::work::Failure;
 /// How many callers there are at once. None of them makes a call before its last one is done.
 pub(super) const CALLERS: usize = 16;
 
+/// How long a call may take. On a machine that is busy, the stores' own deadline could end the run.
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -72,7 +75,7 @@ impl Callers {
         Ok(Self { callers: (0..CALLERS).map(caller).collect(), are_threads: false })
     }
 
-    pub(super) fn as_threads(mut self) -> Self {
+    pub(super) fn on_threads(mut self) -> Self {
         self.are_threads = true;
         self
     }

@@ -21,7 +21,7 @@ const PROTOTYPE: [u64; 2] = [48_000, 3_100];
 /// Measures the store in memory.
 pub(super) async fn measure_memory(accounts: u64) -> Result<Measured, Failure> {
     let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
-    let mut callers = Callers::new(accounts)?.as_threads();
+    let mut callers = Callers::new(accounts)?.on_threads();
     callers.fill_blocking(&*store)?;
     Subject::blocking("memory", store, None, None)?.measure(&mut callers).await
 }
@@ -30,7 +30,7 @@ pub(super) async fn measure_memory(accounts: u64) -> Result<Measured, Failure> {
 pub(super) async fn measure_files(accounts: u64) -> Result<Measured, Failure> {
     let folder = TempDir::with_prefix("hs-oauth-timings-")?;
     let store: Arc<dyn TokenStore> = Arc::new(FileStore::open(folder.path().join("tokens"))?);
-    let mut callers = Callers::new(accounts)?.as_threads();
+    let mut callers = Callers::new(accounts)?.on_threads();
     callers.fill_blocking(&*store)?;
     let bare = Arc::new(Bare { folder: folder.path().join("bare"), json: json() });
     fs::create_dir(&bare.folder)?;
@@ -67,7 +67,8 @@ struct BareLoad(Arc<Bare>);
 #[async_trait]
 impl Call for BareLoad {
     async fn make(&self, _: usize, account: Account, _: &mut u64) -> Result<(), Failure> {
-        Ok(drop(fs::read(self.0.path(account))?))
+        fs::read(self.0.path(account))?;
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use hs_oauth_postgres::{PgStore, SqlxStore};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use super::calls::{CALLERS, SharedCall};
+use super::calls::{CALLERS, DEADLINE, SharedCall};
 use super::given::{HUB, json};
 use super::postgres_bare::{PgBare, SqlxBare};
 use super::subject::Subject;
@@ -144,10 +144,12 @@ impl Table {
     pub(super) fn store(&self, mode: Mode) -> Result<Arc<dyn AsyncTokenStore>, Failure> {
         Ok(match mode {
             Mode::QueryTyped | Mode::Prepared => {
-                Arc::new(PgStore::new(self.pool()?).table(&self.name)?.prepared(mode.is_prepared()))
+                let store = PgStore::new(self.pool()?).table(&self.name)?.deadline(DEADLINE);
+                Arc::new(store.prepared(mode.is_prepared()))
             }
             Mode::SqlxUnprepared | Mode::SqlxPrepared => {
-                Arc::new(SqlxStore::new(self.sqlx_pool()?).table(&self.name)?.prepared(mode.is_prepared()))
+                let store = SqlxStore::new(self.sqlx_pool()?).table(&self.name)?.deadline(DEADLINE);
+                Arc::new(store.prepared(mode.is_prepared()))
             }
         })
     }

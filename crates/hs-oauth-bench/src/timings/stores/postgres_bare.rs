@@ -96,10 +96,10 @@ impl PgBare {
     }
 }
 
-fn typed<'a, const N: usize>(
-    values: [&'a (dyn ToSql + Sync); N],
+fn typed<const N: usize>(
+    values: [&(dyn ToSql + Sync); N],
     types: [Type; N],
-) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+) -> Vec<(&(dyn ToSql + Sync), Type)> {
     values.into_iter().zip(types).collect()
 }
 

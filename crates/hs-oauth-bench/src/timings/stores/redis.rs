@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use hs_oauth_async::{Account, AsyncTokenStore};
 use hs_oauth_redis::{RedisStore, redis};
 use redis::aio::MultiplexedConnection;
-use redis::{Client, Script, Value};
+use redis::{AsyncConnectionConfig, Client, Script, Value};
 
-use super::calls::{Call, Callers, SharedCall};
+use super::calls::{Call, Callers, DEADLINE, SharedCall};
 use super::given::json;
 use super::subject::{Measured, Subject};
 use crate::work::Failure;
@@ -23,11 +23,12 @@ const SWAP: &str = include_str!("../../../../hs-oauth-redis/src/script/swap.lua"
 pub(super) async fn measure(url: &str, accounts: u64) -> Result<Measured, Failure> {
     let prefix = format!("timings_{}", std::process::id());
     let client = Client::open(url)?;
-    let mut connection = client.get_multiplexed_async_connection().await?;
+    let patient = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await?;
     let settings: (String, String) =
         redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async(&mut connection).await?;
-    let store: Arc<dyn AsyncTokenStore> =
-        Arc::new(RedisStore::new(client).prefix(&prefix)?.without_append_only_file());
+    let store = RedisStore::new(client).prefix(&prefix)?.deadline(DEADLINE).without_append_only_file();
+    let store: Arc<dyn AsyncTokenStore> = Arc::new(store);
     let mut callers = Callers::new(accounts)?;
     callers.fill(&*store).await?;
     let script = Script::new(SWAP);

@@ -63,12 +63,9 @@ impl Subject {
         };
         let measured = Measured { name, prototype, rates, bare };
         let [loads, swaps] = Which::BOTH.map(|which| {
-            format!(
-                "{} {} a second ({} times the bare)",
-                shown(which.of(rates).a_second),
-                which.name(),
-                measured.times_bare(which)
-            )
+            let rate = shown(which.of(rates).a_second);
+            let times = bare.map(|_| format!(" ({} times the bare)", measured.times_bare(which)));
+            format!("{rate} {} a second{}", which.name(), times.unwrap_or_default())
         });
         say(format!("measured: {}: {loads}, {swaps}", measured.name));
         Ok(measured)
