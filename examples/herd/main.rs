@@ -123,11 +123,7 @@ fn store_address(options: &Options, folder: &Path) -> Result<StoreAddress, BoxEr
 }
 
 /// Joins the histories of all processes into one file, and checks it.
-fn check_history(
-    file: &Path,
-    histories: &Path,
-    last: u32,
-) -> Result<Result<Checked, Violation>, BoxError> {
+fn check_history(file: &Path, histories: &Path, last: u32) -> Result<Result<Checked, Violation>, BoxError> {
     let mut operations = Vec::new();
     for process in 0..=last {
         operations.extend(history::read(process, &history_file(histories, process))?);

@@ -135,11 +135,10 @@ impl RunResult<'_> {
         let min_outage = self.timing.lease.saturating_sub(self.timing.request);
         let may_lose = self.options.rotation != Rotation::Keep;
         for hub_id in self.lost_accounts() {
-            let is_explained_by = |tokens| {
-                self.was_killed_before_save(tokens) || self.could_not_save(tokens, min_outage)
-            };
-            let is_explained = may_lose
-                && (store_may_lose || self.journal.lost_tokens(hub_id).is_some_and(is_explained_by));
+            let is_explained_by =
+                |tokens| self.was_killed_before_save(tokens) || self.could_not_save(tokens, min_outage);
+            let is_explained =
+                may_lose && (store_may_lose || self.journal.lost_tokens(hub_id).is_some_and(is_explained_by));
             check(
                 is_explained,
                 format!(

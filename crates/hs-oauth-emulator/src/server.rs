@@ -20,7 +20,7 @@ mod webhook_sender;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -237,8 +237,7 @@ impl ServerBuilder {
     /// if that cannot be used.
     pub fn start(self, address: impl ToSocketAddrs) -> io::Result<Server> {
         let Self { settings, clock, log, log_format, state_file, max_waiting } = self;
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
+        let listener = connections::listen(address)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut emulator = Emulator::new(settings.clone());
@@ -278,7 +277,7 @@ impl fmt::Debug for ServerBuilder {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::TcpStream;
+    use std::net::{TcpListener, TcpStream};
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::{Duration, Instant};
 
