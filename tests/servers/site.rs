@@ -154,13 +154,13 @@ impl Site {
 
     /// Ends the server, and moves its address to a standby of it.
     async fn move_to(&mut self, standby: Server) {
-        self.server.crash();
+        // From now on nobody reaches the server. Its end is not waited for: PostgreSQL takes up to five seconds.
+        self.relay.set_all(Network::Resets);
         standby.promote().await;
         self.relay.set_server(standby.address());
-        self.server = standby;
-        // The host of the connections that there were is gone.
-        self.relay.set_present(Network::Resets);
         self.relay.set_new(Network::Passes);
+        self.server.crash();
+        self.server = standby;
     }
 }
 

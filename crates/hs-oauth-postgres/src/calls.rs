@@ -1,7 +1,7 @@
 //! How a call is made: as a task of its own, with a deadline of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -18,8 +18,10 @@ pub(crate) struct Calls<D> {
     /// One place for each connection of the pool. A caller waits for a place, and may go away at any time. A call that has one goes on.
     places: Arc<Semaphore>,
     pub(crate) deadline: Duration,
-    /// How long a new connection may take.
+    /// How long a new connection may take at most.
     pub(crate) connect_deadline: Duration,
+    /// How many connects in a row took too long.
+    late_connects: Arc<AtomicU32>,
 }
 
 /// What is sent.
@@ -36,6 +38,7 @@ impl<D: Driver> Calls<D> {
             driver,
             deadline: Duration::from_secs(2),
             connect_deadline: Duration::from_secs(5),
+            late_connects: Arc::default(),
         }
     }
 
@@ -110,10 +113,20 @@ impl<D: Driver> Call<D> {
     async fn attempt(&self) -> (Result<Vec<D::Row>, Failure>, Option<D::Connection>) {
         let driver = &self.calls.driver;
         // It goes on after the caller's deadline: if new connections were given up when a server is slow, there would be ever more of them.
-        let mut connection = match timeout(self.calls.connect_deadline, driver.connection()).await {
-            Ok(Ok(connection)) => connection,
+        let late = self.calls.late_connects.load(Ordering::SeqCst);
+        let limit = connect_limit(self.calls.connect_deadline, late);
+        let mut connection = match timeout(limit, driver.connection()).await {
+            Ok(Ok(connection)) => {
+                self.calls.late_connects.store(0, Ordering::SeqCst);
+                connection
+            }
             Ok(Err(failure)) => return (Err(failure), None),
-            Err(_) => return (Err(Failure::Connection("no connection in time".into())), None),
+            Err(_) => {
+                // Those that began together count once.
+                let (next, order) = (late.saturating_add(1), Ordering::SeqCst);
+                let _ = self.calls.late_connects.compare_exchange(late, next, order, order);
+                return (Err(Failure::Connection("no connection in time".into())), None);
+            }
         };
         if Instant::now() >= self.deadline {
             return (Err(Failure::Late), Some(connection));
@@ -139,5 +152,25 @@ impl<D: Driver> Call<D> {
 
     fn is_read(&self) -> bool {
         matches!(&self.work, Work::Query(Statement { is_read: true, .. }, _))
+    }
+}
+
+/// Returns how long a new connection may take after so many in a row that took too long.
+///
+/// A connect that the network has swallowed gets no answer, however long it is waited for, while the next one may get through at once. So the
+/// first is given up early. A server that is slow gets more time with each.
+fn connect_limit(longest: Duration, late: u32) -> Duration {
+    (longest / 5).saturating_mul(2 << late.min(2)).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connect_has_less_time_at_first_and_the_whole_time_after_some_that_were_late() {
+        let limits = [0, 1, 2, 3, u32::MAX].map(|late| connect_limit(Duration::from_secs(5), late).as_secs());
+        assert_eq!(limits, [2, 4, 5, 5, 5]);
+        assert_eq!(connect_limit(Duration::MAX, u32::MAX), Duration::MAX);
     }
 }
