@@ -153,7 +153,7 @@ impl Site {
     }
 
     /// Ends the server, and moves its address to a standby of it.
-    async fn move_to(&mut self, standby: Server) {
+    async fn move_to(&mut self, mut standby: Server) {
         // From now on nobody reaches the server. Its end is not waited for: PostgreSQL takes up to five seconds.
         self.relay.set_all(Network::Resets);
         standby.promote().await;
@@ -225,7 +225,7 @@ impl Server {
         }
     }
 
-    async fn promote(&self) {
+    async fn promote(&mut self) {
         match self {
             Self::Postgres(server) => server.promote().await,
             Self::Redis(server) => server.promote(),
