@@ -69,6 +69,8 @@ pub(crate) const STORE_VARIABLE: &str = "HERD_STORE";
 
 /// The beginning of the `User-Agent` of a process. The number of the process follows.
 pub(crate) const USER_AGENT: &str = "herd/";
+/// Above 512 in all, the emulator closes one for each new one, maybe just when a process begins to use it.
+const MAX_IDLE_CONNECTIONS: usize = 32;
 const REPORT_INTERVAL: Duration = Duration::from_millis(200);
 /// A task asks for this many bearers and uses one of them for a call.
 const BEARERS_PER_CALL: u32 = 10;
@@ -113,7 +115,11 @@ async fn run_tasks(
     let app = App::hubspot(&config.client_id, ClientSecret::new(&config.client_secret)?)
         .with_api_base(&config.url)
         .build()?;
-    let http = http_builder().no_proxy().user_agent(format!("{USER_AGENT}{}", config.number)).build()?;
+    let http = http_builder()
+        .no_proxy()
+        .user_agent(format!("{USER_AGENT}{}", config.number))
+        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+        .build()?;
     let report = Arc::new(Mutex::new(Report::default()));
     let event_report = Arc::clone(&report);
     let manager = TokenManager::builder(Client::with_http(app, http.clone()), store.clone())

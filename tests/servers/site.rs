@@ -153,14 +153,14 @@ impl Site {
     }
 
     /// Ends the server, and moves its address to a standby of it.
-    async fn move_to(&mut self, standby: Server) {
-        self.server.crash();
+    async fn move_to(&mut self, mut standby: Server) {
+        // From now on nobody reaches the server. Its end is not waited for: PostgreSQL takes up to five seconds.
+        self.relay.set_all(Network::Resets);
         standby.promote().await;
         self.relay.set_server(standby.address());
-        self.server = standby;
-        // The host of the connections that there were is gone.
-        self.relay.set_present(Network::Resets);
         self.relay.set_new(Network::Passes);
+        self.server.crash();
+        self.server = standby;
     }
 }
 
@@ -225,7 +225,7 @@ impl Server {
         }
     }
 
-    async fn promote(&self) {
+    async fn promote(&mut self) {
         match self {
             Self::Postgres(server) => server.promote().await,
             Self::Redis(server) => server.promote(),

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -18,8 +19,10 @@ pub(crate) struct Calls<D> {
     /// One place for each connection of the pool. A caller waits for a place, and may go away at any time. A call that has one goes on.
     places: Arc<Semaphore>,
     pub(crate) deadline: Duration,
-    /// How long a new connection may take.
+    /// How long a new connection may take at most.
     pub(crate) connect_deadline: Duration,
+    /// How many connects in a row took too long.
+    late_connects: Arc<AtomicU32>,
 }
 
 /// What is sent.
@@ -36,6 +39,7 @@ impl<D: Driver> Calls<D> {
             driver,
             deadline: Duration::from_secs(2),
             connect_deadline: Duration::from_secs(5),
+            late_connects: Arc::default(),
         }
     }
 
@@ -136,8 +140,10 @@ impl<D: Driver> Call<D> {
     /// Returns a connection. It goes on after the caller's deadline: if new connections were given up when a server is slow, there would be
     /// ever more of them.
     async fn connection(&mut self) -> Result<D::Connection, Failure> {
-        let driver = self.calls.driver.clone();
-        let mut connection = pin!(timeout(self.calls.connect_deadline, driver.connection()));
+        let (driver, late_connects) = (self.calls.driver.clone(), Arc::clone(&self.calls.late_connects));
+        let late = late_connects.load(Ordering::SeqCst);
+        let limit = connect_limit(self.calls.connect_deadline, late);
+        let mut connection = pin!(timeout(limit, driver.connection()));
         let connection = match timeout_at(self.deadline.into(), connection.as_mut()).await {
             Ok(connection) => connection,
             Err(_) => {
@@ -145,7 +151,19 @@ impl<D: Driver> Call<D> {
                 connection.await
             }
         };
-        connection.unwrap_or_else(|_| Err(Failure::Connection("no connection in time".into())))
+        match connection {
+            Ok(Ok(connection)) => {
+                late_connects.store(0, Ordering::SeqCst);
+                Ok(connection)
+            }
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => {
+                // Those that began together count once.
+                let (next, order) = (late.saturating_add(1), Ordering::SeqCst);
+                let _ = late_connects.compare_exchange(late, next, order, order);
+                Err(Failure::Connection("no connection in time".into()))
+            }
+        }
     }
 
     fn answer(&mut self, result: Result<Vec<D::Row>, Failure>) {
@@ -162,5 +180,25 @@ impl<D: Driver> Call<D> {
 
     fn is_read(&self) -> bool {
         matches!(&self.work, Work::Query(Statement { is_read: true, .. }, _))
+    }
+}
+
+/// Returns how long a new connection may take after so many in a row that took too long.
+///
+/// A connect that the network has swallowed gets no answer, however long it is waited for, while the next one may get through at once. So the
+/// first is given up early. A server that is slow gets more time with each.
+fn connect_limit(longest: Duration, late: u32) -> Duration {
+    (longest / 5).saturating_mul(2 << late.min(2)).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connect_has_less_time_at_first_and_the_whole_time_after_some_that_were_late() {
+        let limits = [0, 1, 2, 3, u32::MAX].map(|late| connect_limit(Duration::from_secs(5), late).as_secs());
+        assert_eq!(limits, [2, 4, 5, 5, 5]);
+        assert_eq!(connect_limit(Duration::MAX, u32::MAX), Duration::MAX);
     }
 }

@@ -24,9 +24,10 @@ macro_rules! facade {
                 self
             }
 
-            /// Sets how long a new connection may take. The default is 5 seconds.
+            /// Sets how long a new connection may take at most. The default is 5 seconds.
             ///
-            /// It goes on when the call that asked for it has failed, and is there for the next one.
+            /// The first has two fifths of that, since the network may have swallowed it. After one that took too long, the next has more time.
+            /// A connect goes on when the call that asked for it has failed, and is there for the next one.
             #[must_use]
             pub fn connect_deadline(mut self, deadline: Duration) -> Self {
                 self.0.calls.connect_deadline = deadline;

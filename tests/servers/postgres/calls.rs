@@ -128,6 +128,25 @@ async fn a_caller_waits_for_a_connection_no_longer_than_its_deadline() {
     }
 }
 
+/// The connect that the network has swallowed does not stand in the way for as long as a slow server may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connect_that_went_dead_is_soon_followed_by_another_one() {
+    for mode in MODES {
+        let (relay, url, table) = table_behind_relay().await;
+        let limits = Limits { call: Duration::from_millis(50), connect: Duration::from_secs(5) };
+        let pooled = pooled(mode, &url, &table, 1, limits);
+        relay.set_new(Network::Swallows);
+        assert!(late(pooled.store.load(HUB).await), "{mode:?}");
+        relay.set_new(Network::Passes);
+        // Each of them takes 50 ms at least.
+        let mut failures = 0;
+        while pooled.store.load(HUB).await.is_err() {
+            failures += 1;
+        }
+        assert!(failures < 60, "{mode:?}: {failures} calls failed after the network had come back");
+    }
+}
+
 /// A new connection that gets no answer is given up after a time of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_is_not_taken_up_for_ever_by_connects_that_go_dead() {

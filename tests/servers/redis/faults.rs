@@ -255,7 +255,7 @@ async fn a_write_goes_on_when_its_caller_gives_up() {
 #[tokio::test]
 async fn after_a_failover_that_lost_the_last_writes_no_version_comes_back() {
     let server = Redis::start();
-    let replica = server.replica(server.address());
+    let mut replica = server.replica(server.address());
     let relay = Relay::start(server.address());
     let store = store(&relay);
     let Swapped::Stored(kept) = store.swap(ACCOUNT, None, &record(1)).await.unwrap() else { panic!() };
@@ -276,7 +276,7 @@ async fn after_a_failover_that_lost_the_last_writes_no_version_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn writers_go_on_after_a_failover_that_lost_the_last_writes() {
     let server = Redis::start();
-    let replica = server.replica(server.address());
+    let mut replica = server.replica(server.address());
     let relay = Relay::start(server.address());
     let writers = writers(&relay).await;
     wait_until(|| replica.run::<u64>("DBSIZE") == server.run::<u64>("DBSIZE"));
@@ -321,7 +321,7 @@ fn a_sync_store_lets_a_dead_connection_go() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failover_to_a_replica_that_has_everything_loses_nothing() {
     let server = Redis::with(&["min-replicas-to-write 1"]);
-    let replica = server.replica(server.address());
+    let mut replica = server.replica(server.address());
     // The server counts a replica only after its first acknowledgement.
     wait_until(|| server.info("replication").contains("min_slaves_good_slaves:1"));
     let relay = Relay::start(server.address());

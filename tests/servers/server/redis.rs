@@ -57,8 +57,9 @@ impl Redis {
         wait_until(|| offset(self, "master_repl_offset:") == offset(replica, "slave_repl_offset:"));
     }
 
-    /// Makes a replica the primary.
-    pub fn promote(&self) {
+    /// Makes a replica the primary, also when it begins again.
+    pub fn promote(&mut self) {
+        self.settings.retain(|setting| !setting.starts_with("replicaof "));
         self.run::<()>("REPLICAOF NO ONE");
     }
 

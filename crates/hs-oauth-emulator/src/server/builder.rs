@@ -1,6 +1,6 @@
 use std::fmt;
 use std::io;
-use std::net::{TcpListener, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use hs_oauth_core::Timestamp;
 use tokio::sync::watch;
 
 use super::Server;
-use super::connections::serve;
+use super::connections::{listen, serve};
 use super::log_line::LogFormat;
 use super::saver::Saver;
 use super::shared::{Phase, Shared};
@@ -105,8 +105,7 @@ impl ServerBuilder {
     /// if that cannot be used.
     pub fn start(self, address: impl ToSocketAddrs) -> io::Result<Server> {
         let Self { settings, clock, log, log_format, state_file, max_waiting } = self;
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
+        let listener = listen(address)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut emulator = Emulator::new(settings.clone());

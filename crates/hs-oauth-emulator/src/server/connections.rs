@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, ToSocketAddrs};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,6 +14,7 @@ use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -33,6 +34,20 @@ use crate::webhook::SignedWebhook;
 
 /// How long a client may take to send its headers, and again to send its body.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many clients can be connected before they are accepted. A system may have a lower limit of its own.
+///
+/// The standard library asks for 128. When a thousand tasks connect at the same moment, the system drops what does not fit, and those
+/// clients try again after a second, which looks like an outage.
+const MAX_UNACCEPTED: i32 = 4096;
+
+/// Begins to listen.
+pub(super) fn listen(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    SockRef::from(&listener).listen(MAX_UNACCEPTED)?;
+    Ok(listener)
+}
 
 /// Serves every connection until the phase is another one than [`Phase::Serving`], and then finishes as it says.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut phases: watch::Receiver<Phase>) {
@@ -212,3 +227,21 @@ impl fmt::Display for BreakConnection {
 }
 
 impl std::error::Error for BreakConnection {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    /// Other systems than Linux have lower limits of their own.
+    #[test]
+    fn five_hundred_clients_that_connect_at_once_are_all_let_in() {
+        let listener = listen("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // Nobody accepts them. A system that drops them lets them try until the time is over.
+        let connect = |_| TcpStream::connect_timeout(&address, Duration::from_secs(30)).unwrap();
+        let connected: Vec<TcpStream> = (0..500).map(connect).collect();
+        assert_eq!(connected.len(), 500);
+    }
+}
