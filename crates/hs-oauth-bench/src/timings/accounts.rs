@@ -58,7 +58,7 @@ fn latencies(count: i64) -> Result<Vec<f64>, Failure> {
     let asynchronous = asynchronous(store)?;
     let (mut one, mut all) = (RoundRobin(0, 1), RoundRobin(0, count));
     let (mut other, mut others) = (RoundRobin(0, 1), RoundRobin(0, count));
-    for hub_id in 0..count {
+    for hub_id in 1..=count {
         blocking.bearer(Account::hub(hub_id))?;
         runtime.block_on(asynchronous.bearer(Account::hub(hub_id)))?;
     }
@@ -93,7 +93,7 @@ struct RoundRobin(i64, i64);
 impl RoundRobin {
     fn next(&mut self) -> Account {
         self.0 = (self.0 + 7919) % self.1;
-        Account::hub(black_box(self.0))
+        Account::hub(black_box(self.0 + 1))
     }
 }
 
@@ -107,16 +107,16 @@ pub fn bytes_beyond_tokens(count: i64, allocated: impl Fn() -> usize) -> Result<
     let blocking = blocking(Arc::clone(&store))?;
     let (asynchronous, runtime) = (asynchronous(store)?, shared_runtime()?);
     // What is allocated once is not counted.
-    blocking.bearer(Account::hub(0))?;
-    runtime.block_on(asynchronous.bearer(Account::hub(0)))?;
+    blocking.bearer(Account::hub(1))?;
+    runtime.block_on(asynchronous.bearer(Account::hub(1)))?;
     let beyond =
         |before: usize, after: usize| (after - before) as f64 / (count - 1) as f64 - TOKEN_LENGTH as f64;
     let before = allocated();
-    for hub_id in 1..count {
+    for hub_id in 2..=count {
         blocking.bearer(Account::hub(hub_id))?;
     }
     let between = allocated();
-    for hub_id in 1..count {
+    for hub_id in 2..=count {
         runtime.block_on(asynchronous.bearer(Account::hub(hub_id)))?;
     }
     Ok([beyond(before, between), beyond(between, allocated())])
@@ -137,7 +137,7 @@ fn asynchronous(store: Arc<MemoryStore>) -> Result<hs_oauth_async::TokenManager,
 fn stored(count: i64) -> Result<MemoryStore, Failure> {
     let store = MemoryStore::new();
     let mut random = Random::from_os()?;
-    for hub_id in 0..count {
+    for hub_id in 1..=count {
         let token = AccessToken::new(format!("{hub_id:0>TOKEN_LENGTH$}"))?;
         let mut tokens = TokenSet::new(token, 86_400, SystemTime::now().into());
         tokens.refresh_token = Some(RefreshToken::new("na1-refresh")?);

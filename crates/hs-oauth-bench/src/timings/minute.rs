@@ -161,11 +161,12 @@ fn fill(store: &MemoryStore) -> Result<(), Failure> {
     let mut random = Random::from_os()?;
     let now = SystemTime::now();
     for index in 0..ACCOUNTS {
+        let account = account(index).ok_or("no account")?;
         let mut tokens = TokenSet::new(AccessToken::new(format!("old-{index}"))?, 1800, now.into());
         tokens.expires_at = (now + expires_after(index)).into();
-        tokens.refresh_token = Some(RefreshToken::new(format!("na1-{index}"))?);
+        tokens.refresh_token = Some(RefreshToken::new(format!("na1-{}", account.hub_id))?);
         let record = Record::new(GrantId::generate(&mut random), tokens);
-        store.swap(account(index).ok_or("no account")?, None, &record)?;
+        store.swap(account, None, &record)?;
     }
     Ok(())
 }
