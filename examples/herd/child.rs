@@ -13,6 +13,7 @@ use hs_oauth_async::{
 };
 use hs_oauth_core::Random;
 use hs_oauth_examples::{BoxError, Driver, StoreAddress};
+use http::StatusCode;
 use http::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -40,6 +41,8 @@ pub(crate) struct ChildConfig {
     pub(crate) tasks: u32,
     pub(crate) store_tasks: u32,
     pub(crate) store_task_accounts: u32,
+    /// How long the token of a bearer lives at least when a task gets it. It may end while a call is under way for longer.
+    pub(crate) safety_margin: Duration,
     /// How long a task waits between two calls, on average.
     pub(crate) pause: Duration,
 }
@@ -53,6 +56,8 @@ pub(crate) struct Report {
     pub(crate) late_bearers: u64,
     /// How many errors came in place of a bearer.
     pub(crate) failed_bearers: u64,
+    /// How many calls HubSpot rejected that were under way for longer than the safety margin.
+    pub(crate) overdue_calls: u64,
     /// The longest wait for a bearer or an error.
     pub(crate) longest_wait: Duration,
     pub(crate) store_calls: u64,
@@ -193,18 +198,24 @@ impl Worker {
                 if let Ok(bearer) = bearer
                     && call == 0
                 {
-                    self.call(bearer).await;
+                    self.call(bearer, Instant::now()).await;
                 }
             }
         }
     }
 
     /// Calls the API without the second try that the manager's `send` makes, so that the journal shows a rejected bearer.
-    async fn call(&self, bearer: http::HeaderValue) {
+    async fn call(&self, bearer: http::HeaderValue, begun: Instant) {
         let request = self.http.get(&self.url).header(AUTHORIZATION, bearer).timeout(CALL_TIMEOUT);
         match request.send().await {
             Ok(response) if response.status().is_success() => _ = response.bytes().await,
-            Ok(response) => locked(&self.report).count(format!("call: {}", response.status())),
+            Ok(response) => {
+                let status = response.status();
+                let is_overdue = begun.elapsed() > self.config.safety_margin;
+                let mut report = locked(&self.report);
+                report.overdue_calls += u64::from(status == StatusCode::UNAUTHORIZED && is_overdue);
+                report.count(format!("call: {status}"));
+            }
             Err(error) if error.is_timeout() => locked(&self.report).count("call: timed out"),
             Err(_) => locked(&self.report).count("call: no response"),
         }

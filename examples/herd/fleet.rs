@@ -42,6 +42,7 @@ pub(crate) struct Fleet {
 pub(crate) struct Totals {
     pub(crate) late_bearers: u64,
     pub(crate) failed_bearers: u64,
+    pub(crate) overdue_calls: u64,
     pub(crate) longest_wait: Duration,
     pub(crate) store_calls: u64,
     pub(crate) store_failures: u64,
@@ -251,6 +252,7 @@ impl Totals {
     fn add(&mut self, report: &Report) {
         self.late_bearers += report.late_bearers;
         self.failed_bearers += report.failed_bearers;
+        self.overdue_calls += report.overdue_calls;
         self.longest_wait = self.longest_wait.max(report.longest_wait);
         self.store_calls += report.store_calls;
         self.store_failures += report.store_failures;

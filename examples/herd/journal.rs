@@ -19,7 +19,7 @@ pub(crate) struct JournalReader {
     newest: BTreeMap<i64, Issued>,
     renewal_times: Vec<Timestamp>,
     duplicates: Vec<Duplicate>,
-    rejected_bearers: u64,
+    rejected_calls: u64,
     /// The accounts with a refused refresh, and their newest tokens when it was refused for the first time.
     refused_accounts: BTreeMap<i64, Option<Issued>>,
     last_number: u64,
@@ -49,7 +49,7 @@ impl JournalReader {
             newest: BTreeMap::new(),
             renewal_times: Vec::new(),
             duplicates: Vec::new(),
-            rejected_bearers: 0,
+            rejected_calls: 0,
             refused_accounts: BTreeMap::new(),
             last_number: 0,
             missed: 0,
@@ -76,8 +76,8 @@ impl JournalReader {
     }
 
     /// Returns how many calls of the API got a 401.
-    pub(crate) fn rejected_bearers(&self) -> u64 {
-        self.rejected_bearers
+    pub(crate) fn rejected_calls(&self) -> u64 {
+        self.rejected_calls
     }
 
     /// Returns the accounts with a refused refresh.
@@ -100,7 +100,7 @@ impl JournalReader {
         self.missed += entry.number.saturating_sub(self.last_number + 1);
         self.last_number = entry.number;
         match (entry.operation, entry.status, entry.hub_id) {
-            (Some(Target::AccountInfo), Some(401), _) => self.rejected_bearers += 1,
+            (Some(Target::AccountInfo), Some(401), _) => self.rejected_calls += 1,
             (Some(Target::ExchangeCode), Some(200), Some(hub_id)) => {
                 self.newest.insert(hub_id, Issued::from_entry(entry));
             }

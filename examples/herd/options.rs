@@ -67,13 +67,15 @@ Progress goes to standard error; the result is one line of JSON on standard outp
   bearers             bearers handed out, without those that a killed process had not yet reported
   renewals            refreshes for which HubSpot returned tokens
   duplicate_renewals  renewals before the last quarter of the newest token's life
-  rejected_bearers    calls for which HubSpot returned 401
+  rejected_bearers    calls for which HubSpot returned 401, without overdue_calls
   lost_accounts       accounts whose refresh was refused, or that cannot be renewed at the end
   corrupt_files       damaged files of the store, and records that cannot be read
   kills               killed processes
   longest_wait_ms     the longest wait for a bearer, or for the error in its place
   late_bearers        bearers that came after more than a second
   failed_bearers      errors in place of a bearer
+  overdue_calls       calls that took longer than the safety margin (with tokens of 10 seconds
+                      half a second), so that the token ended on the way, and got a 401
   store_calls         calls of the store by all processes, without those that a killed process had not yet reported
   store_failures      calls of the store that failed, or that their caller gave up
   longest_store_ms    the longest call of the store
