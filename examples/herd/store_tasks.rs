@@ -1,7 +1,7 @@
 //! Tasks that load, write and remove records as fast as the store answers. They have accounts of their own, whose records nobody renews.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hs_oauth_async::{AccessToken, Account, AsyncTokenStore, Record, Swapped, Timestamp, TokenSet};
 use hs_oauth_core::Random;
@@ -13,7 +13,9 @@ type TaskError = Box<dyn std::error::Error + Send + Sync>;
 /// A task that calls a store.
 pub(crate) struct StoreTask {
     random: Random,
-    accounts: i64,
+    accounts: u64,
+    /// The number of the period for which `seen` is.
+    period: u64,
     /// The versions that this task has seen, some of which are old by now.
     seen: BTreeMap<Account, u64>,
 }
@@ -21,12 +23,16 @@ pub(crate) struct StoreTask {
 /// The first of the accounts. Those of the managers are below it.
 const FIRST_HUB: i64 = 5_000_001;
 
+/// How many seconds the tasks use the same accounts. A write with an unknown outcome may take effect at any later time, so the search for an
+/// order of an account's calls would take the longer, the more calls follow it.
+const PERIOD: u64 = 5;
+
 /// How long a task waits after a failed call.
 pub(crate) const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
 
 impl StoreTask {
     pub(crate) fn new(accounts: u32, random: Random) -> Self {
-        Self { random, accounts: accounts.max(1).into(), seen: BTreeMap::new() }
+        Self { random, accounts: accounts.max(1).into(), period: 0, seen: BTreeMap::new() }
     }
 
     /// Loads the record of a random account. Then it writes the record, by the version that it has just loaded or by an old one, or removes
@@ -61,8 +67,14 @@ impl StoreTask {
     }
 
     fn account(&mut self) -> Result<Account, TaskError> {
-        let last = u64::try_from(self.accounts - 1)?;
-        Ok(Account::hub(FIRST_HUB + i64::try_from(self.random.up_to(last))?))
+        // The processes share a machine and so its clock.
+        let period = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs() / PERIOD;
+        if period != self.period {
+            self.seen.clear();
+            self.period = period;
+        }
+        let number = period * self.accounts + self.random.up_to(self.accounts - 1);
+        Ok(Account::hub(FIRST_HUB + i64::try_from(number)?))
     }
 
     fn remember(&mut self, account: Account, version: Option<u64>) {

@@ -160,11 +160,22 @@ pub(crate) struct Outcome {
 /// Prepares a run of `hs-oauth` with these arguments.
 pub(crate) fn hs_oauth(arguments: &[&str]) -> Run {
     let folder = new_folder();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hs-oauth"));
+    let mut command = program();
     command.args(arguments).env_clear().env("TMPDIR", &folder).current_dir(&folder);
     // Nothing is kept there, so that runs know nothing of each other and of the person who runs the tests.
     command.env("HOME", new_folder()).env("HS_OAUTH_KEYRING", "off");
     Run { command, stdin: String::new(), folder }
+}
+
+/// Returns the program. A signal ends it even if whoever runs the tests lets signals be ignored, as `nohup` and a script's `&` do.
+fn program() -> Command {
+    let path = env!("CARGO_BIN_EXE_hs-oauth");
+    if !cfg!(all(target_os = "linux", target_env = "gnu")) {
+        return Command::new(path);
+    }
+    let mut command = Command::new("/usr/bin/env");
+    command.args(["--default-signal=HUP,INT,TERM", path]);
+    command
 }
 
 /// Prepares a run for an app whose API is `server`.
