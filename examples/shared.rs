@@ -11,6 +11,7 @@
 //! # Ok::<(), hs_oauth_core::InvalidArgument>(())
 //! ```
 
+mod bearers;
 mod store_address;
 
 use std::env::VarError;
@@ -25,6 +26,7 @@ use hs_oauth_core::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub use bearers::Bearers;
 pub use store_address::{Driver, StoreAddress, pool};
 
 /// Any error that ends an example.

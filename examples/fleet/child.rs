@@ -1,17 +1,14 @@
 //! One process of the fleet. It has a manager over the shared store, and asks it for bearers if the run wants that.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hs_oauth_async::{
-    Account, App, Client, ClientSecret, Event, Sweep, TokenError, TokenManager, http_builder,
-};
+use hs_oauth_async::{Account, App, Client, ClientSecret, Event, Sweep, TokenManager, http_builder};
 use hs_oauth_core::Random;
-use hs_oauth_examples::{BoxError, peak_memory};
+use hs_oauth_examples::{Bearers, BoxError, peak_memory};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -55,28 +52,18 @@ pub(crate) enum Callers {
 /// What a process has done since it began.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
-    pub(crate) bearers: u64,
-    /// How many of the bearers came after more than a second.
-    pub(crate) late_bearers: u64,
-    /// How many errors came in place of a bearer.
-    pub(crate) failed_bearers: u64,
-    /// The longest wait for a bearer or an error.
-    pub(crate) longest_wait: Duration,
+    pub(crate) bearers: Bearers,
     pub(crate) loads: u64,
     pub(crate) swaps: u64,
     pub(crate) pages: u64,
     pub(crate) store_failures: u64,
     /// The most memory that it has had, in kilobytes.
     pub(crate) peak_memory: Option<u64>,
-    /// How often each error occurred.
-    pub(crate) errors: BTreeMap<String, u64>,
 }
 
 const REPORT_INTERVAL: Duration = Duration::from_millis(200);
 /// How many tasks ask for bearers of accounts by chance.
 const TASKS: u32 = 16;
-/// A bearer that comes later than this is late.
-const LATE: Duration = Duration::from_secs(1);
 
 /// Runs the process until its standard input is closed.
 pub(crate) fn run() -> Result<(), BoxError> {
@@ -117,8 +104,10 @@ async fn run_manager(
         TokenManager::builder(Client::with_http(app, http_builder().no_proxy().build()?), store)
             .with_replicas(NonZeroU32::new(config.replicas).ok_or("no processes")?)
             .on_event(move |event| match event {
-                Event::Failed { error, .. } => locked(&event_report).count(format!("renewal: {error}")),
-                Event::Gone { .. } => locked(&event_report).count("renewal: the grant is gone"),
+                Event::Failed { error, .. } => {
+                    locked(&event_report).bearers.count_error(format!("renewal: {error}"))
+                }
+                Event::Gone { .. } => locked(&event_report).bearers.count_error("renewal: the grant is gone"),
                 _ => {}
             });
     if let Some(rate) = config.rate.and_then(NonZeroU32::new) {
@@ -156,7 +145,7 @@ async fn run_manager(
     tasks.abort_all();
     while tasks.join_next().await.is_some() {}
     for _ in unsaved {
-        locked(&worker.report).count("tokens that could not be saved");
+        locked(&worker.report).bearers.count_error("tokens that could not be saved");
     }
     worker.send_report();
     Ok(())
@@ -181,7 +170,7 @@ impl Worker {
             let asked = Instant::now();
             let bearer = self.manager.bearer(Account::hub(hub_id)).await;
             if !*stopped.borrow() {
-                locked(&self.report).note_bearer(asked.elapsed(), &bearer);
+                locked(&self.report).bearers.note(asked.elapsed(), &bearer);
             }
         }
     }
@@ -192,7 +181,7 @@ impl Worker {
             let asked = Instant::now();
             let bearer = self.manager.refresh_now(account).await;
             if !*stopped.borrow() {
-                locked(&self.report).note_bearer(asked.elapsed(), &bearer);
+                locked(&self.report).bearers.note(asked.elapsed(), &bearer);
             }
         }
     }
@@ -213,37 +202,13 @@ impl Worker {
 }
 
 impl Report {
-    fn note_bearer<T>(&mut self, wait: Duration, bearer: &Result<T, TokenError>) {
-        self.longest_wait = self.longest_wait.max(wait);
-        match bearer {
-            Ok(_) => {
-                self.bearers += 1;
-                self.late_bearers += u64::from(wait > LATE);
-            }
-            Err(error) => {
-                self.failed_bearers += 1;
-                self.count(format!("bearer: {}", error.name()));
-            }
-        }
-    }
-
-    fn count(&mut self, error: impl Into<String>) {
-        *self.errors.entry(error.into()).or_default() += 1;
-    }
-
     /// Adds what another process has done. The memory of processes is not added.
     pub(crate) fn add(&mut self, other: &Self) {
-        self.bearers += other.bearers;
-        self.late_bearers += other.late_bearers;
-        self.failed_bearers += other.failed_bearers;
-        self.longest_wait = self.longest_wait.max(other.longest_wait);
+        self.bearers.add(&other.bearers);
         self.loads += other.loads;
         self.swaps += other.swaps;
         self.pages += other.pages;
         self.store_failures += other.store_failures;
-        for (error, count) in &other.errors {
-            *self.errors.entry(error.clone()).or_default() += count;
-        }
     }
 }
 

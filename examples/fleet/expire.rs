@@ -92,8 +92,8 @@ pub(crate) fn run(setup: &Setup<'_>, options: &ExpireOptions) -> Result<Outcome,
     };
     check(u64::try_from(margins.late)?, "tokens were renewed late or not at all");
     check(u64::try_from(margins.duplicates)?, "tokens were renewed although they were as good as new");
-    check(totals.late_bearers, "bearers came after more than a second");
-    check(totals.failed_bearers, "errors came in place of a bearer");
+    check(totals.bearers.late, "bearers came after more than a second");
+    check(totals.bearers.failed, "errors came in place of a bearer");
     let result = ResultLine {
         promise: "expire",
         accounts,
@@ -106,10 +106,10 @@ pub(crate) fn run(setup: &Setup<'_>, options: &ExpireOptions) -> Result<Outcome,
         least_margin_s: margins.least.map(|margin| margin.as_secs_f64()),
         duplicate_renewals: margins.duplicates,
         most_in_a_second: journal.most_in_a_second(),
-        bearers: totals.bearers,
-        late_bearers: totals.late_bearers,
-        failed_bearers: totals.failed_bearers,
-        longest_wait_ms: totals.longest_wait.as_millis(),
+        bearers: totals.bearers.got,
+        late_bearers: totals.bearers.late,
+        failed_bearers: totals.bearers.failed,
+        longest_wait_ms: totals.bearers.longest_wait.as_millis(),
         loads: totals.loads,
         swaps: totals.swaps,
         pages: totals.pages,

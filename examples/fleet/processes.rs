@@ -74,7 +74,7 @@ impl Processes {
                 print_progress(format_args!(
                     "{seconds:>5} s {:>8} renewals {:>8} bearers {:>8} loads {:>8} swaps {:>6} pages",
                     journal.renewals().len(),
-                    totals.bearers,
+                    totals.bearers.got,
                     totals.loads,
                     totals.swaps,
                     totals.pages
@@ -107,7 +107,7 @@ impl Processes {
             }
         }
         self.receive_reports();
-        for (error, count) in &self.totals().errors {
+        for (error, count) in &self.totals().bearers.errors {
             print_progress(format_args!("{count:>6} × {error}"));
         }
         Ok(())

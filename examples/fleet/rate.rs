@@ -78,8 +78,8 @@ pub(crate) fn run(setup: &Setup<'_>, options: &RateOptions) -> Result<Outcome, B
         violations
             .push(format!("{mean_per_second:.1} renewals a second are less than {LEAST} times the rate"));
     }
-    if totals.failed_bearers > 0 {
-        violations.push(format!("{} errors came in place of a bearer", totals.failed_bearers));
+    if totals.bearers.failed > 0 {
+        violations.push(format!("{} errors came in place of a bearer", totals.bearers.failed));
     }
     let result = ResultLine {
         promise: "rate",
@@ -89,7 +89,7 @@ pub(crate) fn run(setup: &Setup<'_>, options: &RateOptions) -> Result<Outcome, B
         renewals,
         mean_per_second,
         most_in_a_second,
-        failed_bearers: totals.failed_bearers,
+        failed_bearers: totals.bearers.failed,
         store_failures: totals.store_failures,
         peak_memory_kb: fleet.peak_memory(),
     };

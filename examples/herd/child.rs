@@ -1,18 +1,16 @@
 //! One process of the herd. It has a manager over the shared store, and many tasks that ask the manager for bearers and use
 //! them.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hs_oauth_async::{
-    Account, App, AsyncTokenStore, Client, ClientSecret, Event, TokenError, TokenManager, http_builder,
-    reqwest,
+    Account, App, AsyncTokenStore, Client, ClientSecret, Event, TokenManager, http_builder, reqwest,
 };
 use hs_oauth_core::Random;
-use hs_oauth_examples::{BoxError, Driver, StoreAddress};
+use hs_oauth_examples::{Bearers, BoxError, Driver, StoreAddress};
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};
@@ -50,23 +48,14 @@ pub(crate) struct ChildConfig {
 /// What a process did since its last report.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// How many bearers its tasks got.
-    pub(crate) bearers: u64,
-    /// How many of them came after more than a second.
-    pub(crate) late_bearers: u64,
-    /// How many errors came in place of a bearer.
-    pub(crate) failed_bearers: u64,
+    pub(crate) bearers: Bearers,
     /// How many calls HubSpot rejected that were under way for longer than the safety margin.
     pub(crate) overdue_calls: u64,
-    /// The longest wait for a bearer or an error.
-    pub(crate) longest_wait: Duration,
     pub(crate) store_calls: u64,
     pub(crate) store_failures: u64,
     /// The longest call of the store since the process began.
     pub(crate) longest_store_call: Duration,
     pub(crate) store_outages: Vec<Outage>,
-    /// How often each error occurred.
-    pub(crate) errors: BTreeMap<String, u64>,
 }
 
 /// The environment variable with the address of the store. An address may hold a password, and other users can read the arguments of a process.
@@ -80,8 +69,6 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(200);
 /// A task asks for this many bearers and uses one of them for a call.
 const BEARERS_PER_CALL: u32 = 10;
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// A bearer that comes later than this is late.
-const LATE: Duration = Duration::from_secs(1);
 
 /// Runs the process until its standard input is closed.
 pub(crate) fn run() -> Result<(), BoxError> {
@@ -129,8 +116,10 @@ async fn run_tasks(
     let event_report = Arc::clone(&report);
     let manager = TokenManager::builder(Client::with_http(app, http.clone()), store.clone())
         .on_event(move |event| match event {
-            Event::Failed { error, .. } => locked(&event_report).count(format!("renewal: {error}")),
-            Event::Gone { .. } => locked(&event_report).count("renewal: the grant is gone"),
+            Event::Failed { error, .. } => {
+                locked(&event_report).bearers.count_error(format!("renewal: {error}"))
+            }
+            Event::Gone { .. } => locked(&event_report).bearers.count_error("renewal: the grant is gone"),
             _ => {}
         })
         .build();
@@ -152,7 +141,7 @@ async fn run_tasks(
     }
     while tasks.join_next().await.is_some() {}
     for _ in worker.manager.shutdown().await {
-        locked(&worker.report).count("tokens that could not be saved");
+        locked(&worker.report).bearers.count_error("tokens that could not be saved");
     }
     worker.send_report();
     Ok(())
@@ -172,7 +161,7 @@ async fn run_store_task(
 ) {
     while !*stopped.borrow() {
         if let Err(error) = task.step(&store).await {
-            locked(&report).count(format!("store task: {error}"));
+            locked(&report).bearers.count_error(format!("store task: {error}"));
             let stop = stopped.wait_for(|stopped| *stopped);
             let _ = tokio::time::timeout(PAUSE_AFTER_FAILURE, stop).await;
         }
@@ -194,7 +183,7 @@ impl Worker {
                 let Some(hub_id) = self.config.hubs.get(index) else { return };
                 let asked = Instant::now();
                 let bearer = self.manager.bearer(Account::hub(*hub_id)).await;
-                locked(&self.report).note_bearer(asked.elapsed(), &bearer);
+                locked(&self.report).bearers.note(asked.elapsed(), &bearer);
                 if let Ok(bearer) = bearer
                     && call == 0
                 {
@@ -214,10 +203,10 @@ impl Worker {
                 let is_overdue = begun.elapsed() > self.config.safety_margin;
                 let mut report = locked(&self.report);
                 report.overdue_calls += u64::from(status == StatusCode::UNAUTHORIZED && is_overdue);
-                report.count(format!("call: {status}"));
+                report.bearers.count_error(format!("call: {status}"));
             }
-            Err(error) if error.is_timeout() => locked(&self.report).count("call: timed out"),
-            Err(_) => locked(&self.report).count("call: no response"),
+            Err(error) if error.is_timeout() => locked(&self.report).bearers.count_error("call: timed out"),
+            Err(_) => locked(&self.report).bearers.count_error("call: no response"),
         }
     }
 
@@ -232,26 +221,6 @@ impl Worker {
             // If nobody reads the report, standard input is closed too, and the process ends.
             let _ = writeln!(io::stdout(), "{line}");
         }
-    }
-}
-
-impl Report {
-    fn note_bearer<T>(&mut self, wait: Duration, bearer: &Result<T, TokenError>) {
-        self.longest_wait = self.longest_wait.max(wait);
-        match bearer {
-            Ok(_) => {
-                self.bearers += 1;
-                self.late_bearers += u64::from(wait > LATE);
-            }
-            Err(error) => {
-                self.failed_bearers += 1;
-                self.count(format!("bearer: {}", error.name()));
-            }
-        }
-    }
-
-    fn count(&mut self, error: impl Into<String>) {
-        *self.errors.entry(error.into()).or_default() += 1;
     }
 }
 

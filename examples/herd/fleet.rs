@@ -1,6 +1,5 @@
 //! Starts, kills and stops the processes of the herd, and receives their reports.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hs_oauth_async::Timestamp;
 use hs_oauth_core::Random;
-use hs_oauth_examples::{BoxError, StoreAddress, print_progress};
+use hs_oauth_examples::{Bearers, BoxError, StoreAddress, print_progress};
 
 use crate::child::{ChildConfig, Report, STORE_VARIABLE};
 use crate::observed_store::Outage;
@@ -29,7 +28,6 @@ pub(crate) struct Fleet {
     sender: Sender<Received>,
     receiver: Receiver<Received>,
     bearer_counts: Vec<(Timestamp, u64)>,
-    errors: BTreeMap<String, u64>,
     totals: Totals,
     /// The outages of the store, each with the number of the process that had it.
     outages: Vec<(u32, Outage)>,
@@ -38,12 +36,10 @@ pub(crate) struct Fleet {
 }
 
 /// What the processes have reported in all.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub(crate) struct Totals {
-    pub(crate) late_bearers: u64,
-    pub(crate) failed_bearers: u64,
+    pub(crate) bearers: Bearers,
     pub(crate) overdue_calls: u64,
-    pub(crate) longest_wait: Duration,
     pub(crate) store_calls: u64,
     pub(crate) store_failures: u64,
     pub(crate) longest_store_call: Duration,
@@ -86,7 +82,6 @@ impl Fleet {
             sender,
             receiver,
             bearer_counts: Vec::new(),
-            errors: BTreeMap::new(),
             totals: Totals::default(),
             outages: Vec::new(),
             kills: Vec::new(),
@@ -158,15 +153,10 @@ impl Fleet {
         // Gives the reader threads time to pass on the last reports.
         std::thread::sleep(POLL_INTERVAL);
         self.receive_reports();
-        for (error, count) in &self.errors {
+        for (error, count) in &self.totals.bearers.errors {
             print_progress(format_args!("{count:>6} × {error}"));
         }
         Ok(())
-    }
-
-    /// Returns how many bearers the processes have reported in all.
-    pub(crate) fn total_bearers(&self) -> u64 {
-        self.bearer_counts.iter().map(|(_, count)| count).sum()
     }
 
     /// Returns the number of bearers in each report, with the time at which the report came.
@@ -175,8 +165,8 @@ impl Fleet {
     }
 
     /// Returns what the processes have reported in all.
-    pub(crate) fn totals(&self) -> Totals {
-        self.totals
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
     }
 
     /// Returns the outages that the store had for a process.
@@ -226,12 +216,9 @@ impl Fleet {
 
     fn receive_reports(&mut self) {
         for Received { number, at, report } in self.receiver.try_iter() {
-            self.bearer_counts.push((at, report.bearers));
+            self.bearer_counts.push((at, report.bearers.got));
             self.totals.add(&report);
             self.outages.extend(report.store_outages.into_iter().map(|outage| (number, outage)));
-            for (error, count) in report.errors {
-                *self.errors.entry(error).or_default() += count;
-            }
         }
     }
 
@@ -250,10 +237,8 @@ impl Fleet {
 
 impl Totals {
     fn add(&mut self, report: &Report) {
-        self.late_bearers += report.late_bearers;
-        self.failed_bearers += report.failed_bearers;
+        self.bearers.add(&report.bearers);
         self.overdue_calls += report.overdue_calls;
-        self.longest_wait = self.longest_wait.max(report.longest_wait);
         self.store_calls += report.store_calls;
         self.store_failures += report.store_failures;
         self.longest_store_call = self.longest_store_call.max(report.longest_store_call);

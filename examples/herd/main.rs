@@ -252,11 +252,11 @@ fn watch(
             print_progress(format_args!(
                 "{:>4} s {:>8} bearers/s {:>6} renewals {:>4} kills",
                 elapsed.as_secs(),
-                (fleet.total_bearers() - last.1) / (elapsed.as_secs() - last.0),
+                (fleet.totals().bearers.got - last.1) / (elapsed.as_secs() - last.0),
                 journal.renewal_times().len(),
                 fleet.kills().len()
             ));
-            last = (elapsed.as_secs(), fleet.total_bearers());
+            last = (elapsed.as_secs(), fleet.totals().bearers.got);
         }
     }
     Ok(())
