@@ -43,12 +43,9 @@ pub fn record_from_json(account: Account, text: &[u8]) -> Result<Record, StoreEr
 /// Returns `value` as JSON.
 pub(crate) fn to_vec(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let failed = |error| StoreError::with_source(StoreErrorKind::Refused, error);
-    // A buffer that grows leaves copies of its content behind, so the size is counted first.
-    let mut size = ByteCount(0);
-    serde_json::to_writer(&mut size, value).map_err(failed)?;
-    let mut text = Zeroizing::new(Vec::with_capacity(size.0));
-    serde_json::to_writer(&mut *text, value).map_err(failed)?;
-    Ok(text)
+    let mut buffer = Buffer(Zeroizing::new(Vec::with_capacity(USUAL_SIZE)));
+    serde_json::to_writer(&mut buffer, value).map_err(failed)?;
+    Ok(buffer.0)
 }
 
 /// Reads JSON as a `T`. If that fails, reads it as a `P`, in which `format_of` finds the format number of the record.
@@ -56,7 +53,9 @@ pub(crate) fn from_slice<T: DeserializeOwned, P: DeserializeOwned>(
     text: &[u8],
     format_of: impl Fn(P) -> u64,
 ) -> Result<T, ReadError> {
-    serde_json::from_slice(text).map_err(|_| match serde_json::from_slice(text).map(format_of) {
+    // One check of the whole text for UTF-8 is cheaper than one for each string in it.
+    let text = str::from_utf8(text).map_err(|_| ReadError::Damaged)?;
+    serde_json::from_str(text).map_err(|_| match serde_json::from_str(text).map(format_of) {
         Ok(format) if format > u64::from(RECORD_FORMAT) => ReadError::NewerFormat(format),
         _ => ReadError::Damaged,
     })
@@ -70,13 +69,35 @@ pub(crate) fn newer_format_error(account: Account, format: u64) -> StoreError {
     StoreError::with_source(StoreErrorKind::Unreadable, message)
 }
 
-/// A writer that only counts the bytes it is given.
-struct ByteCount(usize);
+/// Enough for a record with tokens as HubSpot issues them.
+const USUAL_SIZE: usize = 1024;
 
-impl io::Write for ByteCount {
+/// A buffer that leaves no copy of its content behind when it grows.
+struct Buffer(Zeroizing<Vec<u8>>);
+
+impl Buffer {
+    #[cold]
+    fn make_room(&mut self, more: usize) {
+        let mut larger = Vec::with_capacity((self.0.len() + more).next_power_of_two());
+        larger.extend_from_slice(&self.0);
+        self.0 = Zeroizing::new(larger);
+    }
+}
+
+impl io::Write for Buffer {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    // serde_json writes many texts of a byte each.
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() > self.0.capacity() - self.0.len() {
+            self.make_room(bytes.len());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -90,11 +111,14 @@ mod tests {
     use crate::contract;
 
     #[test]
-    fn a_record_is_written_into_a_buffer_that_does_not_grow() {
-        let record = contract::full_record().unwrap();
-        let text = to_vec(&record).unwrap();
-        assert_eq!(text.len(), text.capacity());
-        assert_eq!(serde_json::from_slice::<Record>(&text).unwrap(), record);
+    fn a_record_of_any_size_is_written_whole() {
+        let (account, mut record) = (Account::hub(62515), contract::full_record().unwrap());
+        for size in [0, 1, USUAL_SIZE - 1, USUAL_SIZE, USUAL_SIZE + 1, 5 * USUAL_SIZE] {
+            assert!(record.unknown.insert("later", &"x".repeat(size)));
+            let text = to_vec(&record).unwrap();
+            assert_eq!(*text, serde_json::to_vec(&record).unwrap());
+            assert_eq!(record_from_json(account, &text).unwrap(), record);
+        }
     }
 
     #[test]
