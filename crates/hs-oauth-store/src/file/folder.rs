@@ -8,15 +8,17 @@ use std::{fmt, io};
 use hs_oauth_core::{Random, StoreError, StoreErrorKind};
 use zeroize::Zeroizing;
 
-use super::permissions;
+use super::permissions::{self, Identity};
 
 /// A folder that belongs to the user of this process and that no other user can enter or read.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    /// The folder itself, if it can be opened: only on Unix. As long as it is open, its number in the file system stays the same and
-    /// belongs to no other folder. On an overlay, the number of a folder that nobody has open may change.
+    /// The folder itself, if it can be opened: only on Unix.
     opened: Option<File>,
+    /// What tells the folder from others. As long as it is open, this stays the same and belongs to no other folder. On an overlay, the
+    /// number of a folder that nobody has open may change.
+    identity: Identity,
     owner: u32,
 }
 
@@ -32,7 +34,10 @@ impl Folder {
         let metadata = fs::metadata(&path).map_err(|error| io_error("look at", &path, error))?;
         check_is_folder(&path, &metadata)?;
         let opened = permissions::open_folder(&path).map_err(|error| io_error("open", &path, error))?;
-        let mut folder = Self { owner: permissions::owner(&metadata), path, opened };
+        let metadata = opened.as_ref().map_or(Ok(metadata), File::metadata);
+        let metadata = metadata.map_err(|error| io_error("look at", &path, error))?;
+        let (owner, identity) = (permissions::owner(&metadata), permissions::identity(&metadata));
+        let mut folder = Self { path, opened, identity, owner };
         folder.check()?;
         // The second check finds out whether the user of this process is the owner of the folder.
         folder.owner = folder.process_user()?;
@@ -45,9 +50,7 @@ impl Folder {
         let path = self.path.display();
         let metadata = fs::metadata(&self.path).map_err(|error| io_error("look at", &self.path, error))?;
         check_is_folder(&self.path, &metadata)?;
-        let opened = self.opened.as_ref().map(File::metadata).transpose();
-        let opened = opened.map_err(|error| io_error("look at", &self.path, error))?;
-        if opened.is_some_and(|opened| permissions::identity(&opened) != permissions::identity(&metadata)) {
+        if permissions::identity(&metadata) != self.identity {
             let message = format!("`{path}` is not the folder that was opened");
             return Err(StoreError::with_source(StoreErrorKind::Unavailable, message));
         }
