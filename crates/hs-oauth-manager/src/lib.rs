@@ -42,6 +42,7 @@ mod installed;
 mod metrics;
 mod outcome;
 mod queue;
+mod rate;
 mod received;
 mod recent_failures;
 mod settings;

@@ -3,19 +3,20 @@
 //! Tokens that were issued together expire together: those of accounts that connected at the same time, or that were all renewed when a
 //! service started. A rate spreads their renewals over the last part of a token's life, in which tokens are renewed ahead of time.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use hs_oauth_core::renewal::{Deadline, Input, RetryCause};
 use hs_oauth_core::{Account, Error, Timestamp};
 
+use crate::rate::Rate;
 use crate::throttle::Throttle;
 
 /// How many renewals a process begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most renewals that all replicas together begin in a second, or `None` for no limit.
+    /// The most refreshes that all replicas together send in a second, or `None` for no limit.
     pub per_second: Option<NonZeroU32>,
     /// How many replicas there are. Each begins an equal share of the renewals.
     pub replicas: NonZeroU32,
@@ -26,8 +27,8 @@ pub struct Limits {
 /// The queue in which renewals wait until they may begin.
 ///
 /// Renewals that a caller waits for come before all others, and those of the sweep after all others. Among equals, the one whose token
-/// expires soonest comes first. In any one second, at most as many renewals begin as the rate says; in any tenth of a second, at most a
-/// tenth of that, rounded up. Of several replicas, each begins its share. At no time are more in flight than the other limit says. None
+/// expires soonest comes first. In any one second, at most as many refreshes are sent as the rate says. In any tenth of a second, at most a
+/// tenth of that begins, rounded up. Of several replicas, each has its share. At no time are more in flight than the other limit says. None
 /// begins in the pause that a 429 asks for. In an outage one at a time does, and for the sweep one a minute.
 ///
 /// The queue has two sorts of entries. A *run* has begun and waits to be admitted. An *account* has no run yet: a worker takes it with
@@ -36,13 +37,11 @@ pub struct Limits {
 pub struct RenewalQueue<W> {
     rate: Option<Rate>,
     max_in_flight: usize,
-    /// The accounts whose renewals have begun and have not ended, each with the moment at which it began as long as no refresh was sent.
-    in_flight: HashMap<Account, Option<Timestamp>>,
+    /// The accounts whose renewals have begun and have not ended.
+    in_flight: HashMap<Account, Stage>,
     /// The accounts whose run ignores the pauses that HubSpot asks for.
     ignoring_pauses: HashSet<Account>,
     throttle: Throttle,
-    /// When each renewal began, as far back as the rate has to know.
-    begun: VecDeque<Timestamp>,
     order: BTreeSet<Rank>,
     entries: HashMap<Account, Entry<W>>,
     /// The accounts that a caller waits for and whose run has not joined yet.
@@ -92,15 +91,13 @@ impl Purpose {
     }
 }
 
-/// How many renewals may begin in which time.
-#[derive(Debug)]
-struct Rate([Span; 3]);
-
-/// The most renewals that begin in any span of this length.
+/// How far a renewal in flight has come.
 #[derive(Clone, Copy, Debug)]
-struct Span {
-    max: usize,
-    time: Duration,
+enum Stage {
+    /// It began at this moment, and no refresh was sent.
+    Begun(Timestamp),
+    /// A refresh was sent.
+    Sent,
 }
 
 #[derive(Debug)]
@@ -133,8 +130,6 @@ struct Rank {
 /// The most workers at once, and so the most renewals of queued accounts at once.
 const MAX_WORKERS: usize = 8;
 
-const SECOND: Duration = Duration::from_secs(1);
-
 impl Default for Limits {
     /// Returns no limit of the rate, and at most 64 renewals in flight.
     fn default() -> Self {
@@ -153,7 +148,6 @@ impl<W> RenewalQueue<W> {
             in_flight: HashMap::new(),
             ignoring_pauses: HashSet::new(),
             throttle: Throttle::default(),
-            begun: VecDeque::new(),
             order: BTreeSet::new(),
             entries: HashMap::new(),
             prioritized: HashSet::new(),
@@ -229,9 +223,8 @@ impl<W> RenewalQueue<W> {
     /// run that goes on is admitted anew. As long as no refresh was sent, the renewal does not count for the rate either. Returns the waker of
     /// the run now at the front, if a run is there.
     pub fn give_back(&mut self, account: Account) -> Option<&W> {
-        let unused = self.in_flight.remove(&account).flatten();
-        if let Some(index) = unused.and_then(|at| self.begun.iter().rposition(|begun| *begun == at)) {
-            self.begun.remove(index);
+        if let (Some(Stage::Begun(at)), Some(rate)) = (self.in_flight.remove(&account), &mut self.rate) {
+            rate.give_back(at);
         }
         self.front()
     }
@@ -277,7 +270,10 @@ impl<W> RenewalQueue<W> {
         if let Some(wait) = self.throttle.pause(now).filter(|_| !self.ignoring_pauses.contains(&account)) {
             return Some(Input::Paused { wait, cause: RetryCause::RateLimited });
         }
-        self.in_flight.entry(account).and_modify(|unused| *unused = None);
+        if let Some(stage @ Stage::Begun(_)) = self.in_flight.get_mut(&account) {
+            *stage = Stage::Sent;
+            self.rate.iter_mut().for_each(|rate| rate.sent(now));
+        }
         None
     }
 
@@ -392,57 +388,12 @@ impl<W> RenewalQueue<W> {
         if let Some(wait) = self.throttle.wait_of_sweep(now).filter(|_| purpose == Purpose::Sweep) {
             return Err(Wait::For(wait));
         }
-        self.take_from_rate(now)?;
-        self.in_flight.insert(account, Some(now));
+        if let Some(rate) = &mut self.rate {
+            rate.begin(now).map_err(Wait::For)?;
+        }
+        self.in_flight.insert(account, Stage::Begun(now));
         self.throttle.begin(account, now);
         Ok(())
-    }
-
-    /// Counts a renewal that begins now, if the rate allows it.
-    fn take_from_rate(&mut self, now: Timestamp) -> Result<(), Wait> {
-        let Some(Rate(spans)) = &self.rate else { return Ok(()) };
-        if self.begun.back().is_some_and(|last| *last > now) {
-            // The clock was set back, so the earlier moments mean nothing.
-            self.begun.clear();
-        }
-        let longest = spans.iter().map(|span| span.time).max().unwrap_or_default();
-        while self.begun.front().is_some_and(|begun| now.since(*begun) >= longest) {
-            self.begun.pop_front();
-        }
-        let wait = spans.iter().map(|span| span.wait(&self.begun, now)).max().unwrap_or_default();
-        if !wait.is_zero() {
-            return Err(Wait::For(wait));
-        }
-        self.begun.push_back(now);
-        Ok(())
-    }
-}
-
-impl Rate {
-    /// Returns the share that one of so many replicas has of this rate. Each begins as many renewals in so many seconds as all of them may
-    /// begin in one. A share of less than one in a second is one in several.
-    fn new(per_second: usize, replicas: usize) -> Self {
-        let seconds = |seconds: f64| Duration::from_secs_f64(seconds);
-        // A tenth of a second's share, rounded up, and the time in which the share allows so many.
-        let few = per_second.div_ceil(replicas.saturating_mul(10));
-        let few_time = match replicas {
-            1 => SECOND / 10,
-            replicas => seconds(few as f64 * replicas as f64 / per_second as f64),
-        };
-        Self([
-            Span { max: few, time: few_time },
-            Span { max: per_second.div_ceil(replicas), time: SECOND },
-            Span { max: per_second, time: seconds(replicas as f64) },
-        ])
-    }
-}
-
-impl Span {
-    /// Returns how long it takes until fewer than the most renewals have begun within the span that ends then. `begun` is when the last
-    /// ones began.
-    fn wait(self, begun: &VecDeque<Timestamp>, now: Timestamp) -> Duration {
-        let counted = begun.len().checked_sub(self.max).and_then(|index| begun.get(index));
-        counted.map_or(Duration::ZERO, |begun| begun.plus(self.time).since(now))
     }
 }
 
@@ -454,6 +405,7 @@ mod tests {
     use super::*;
 
     const START: Timestamp = Timestamp::from_secs(1_000_000);
+    const SECOND: Duration = Duration::from_secs(1);
 
     fn queue(per_second: u32) -> RenewalQueue<()> {
         RenewalQueue::new(Limits {
@@ -679,9 +631,8 @@ mod tests {
             assert!(matches!(queue.admit(hub(1), START, true), Ok(Input::Admit { .. })));
             assert!(!sends || queue.before_send(hub(1), START).is_none());
             queue.join_ahead(hub(2), at(200));
-            assert_eq!(
-                queue.admission(hub(2), START),
-                Admission::Wait(Wait::For(SECOND)),
+            assert!(
+                matches!(queue.admission(hub(2), START), Admission::Wait(Wait::For(_))),
                 "it may still send"
             );
             assert!(queue.end(hub(1)).is_some(), "the next one is woken");
