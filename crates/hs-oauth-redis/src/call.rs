@@ -1,21 +1,22 @@
-//! A call of the store: a task of its own with a deadline of its own.
+//! A call of the store, with a deadline of its own.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hs_oauth_store::StoreError;
 use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::connection::{Connection, Connections};
-use crate::error::{CallError, needs_other_connection, refused, unavailable};
+use crate::error::{CallError, is_no_script, needs_other_connection, refused, unavailable};
+use crate::script::Invocation;
 
 /// What a call does.
-pub(crate) trait Work: Send + Sync + 'static {
-    type Output: Send + 'static;
+pub(crate) trait Work: Send + Sync {
+    type Output;
 
     /// Whether it may be done a second time when the connection was lost.
     const IS_READ: bool;
@@ -25,61 +26,34 @@ pub(crate) trait Work: Send + Sync + 'static {
 
 /// The connection, as one call uses it.
 pub(crate) struct Line<'a> {
-    connections: &'a Connections,
-    connection: Connection,
+    runtime: Handle,
+    connections: &'a Arc<Connections>,
+    connection: Arc<Connection>,
     /// When the caller stops waiting. Nothing is sent after that.
     deadline: Instant,
     /// How long an answer may stay out before the connection counts as dead.
     patience: Duration,
 }
 
-/// Does the work in a task of its own. Waits for it until the deadline.
+/// Does the work, and waits for it until the deadline.
 ///
-/// The task goes on when its caller gives up. What it has sent by then is not cut off, and an answer that stays out for as long as
-/// a deadline ends the connection, however little time the caller had left.
+/// A caller that gives up cuts off nothing that was sent: see [`Unanswered`].
 pub(crate) async fn call<W: Work>(
     connections: &Arc<Connections>,
     deadline: Duration,
     work: W,
 ) -> Result<W::Output, StoreError> {
-    let Ok(runtime) = Handle::try_current() else {
-        return Err(refused("the store for Redis needs a tokio runtime around it"));
-    };
-    let connections = Arc::clone(connections);
-    let (sender, receiver) = oneshot::channel();
-    runtime.spawn(async move {
-        let patience = deadline;
-        let deadline = Instant::now() + patience;
-        let mut run = pin!(run(&connections, deadline, patience, work));
-        let result = timeout_at(deadline, run.as_mut()).await;
-        let is_over = result.is_ok();
-        // The caller may have given up.
-        let _ = sender.send(result.unwrap_or_else(|_| Err(connections.why_not_in_time().into())));
-        if !is_over {
-            let _ = run.await;
-        }
-    });
-    match receiver.await {
-        Ok(result) => result.map_err(StoreError::from),
-        Err(_) => Err(unavailable("the call ended with its runtime, or it panicked")),
-    }
-}
-
-async fn run<W: Work>(
-    connections: &Arc<Connections>,
-    deadline: Instant,
-    patience: Duration,
-    work: W,
-) -> Result<W::Output, CallError> {
+    let runtime =
+        Handle::try_current().map_err(|_| refused("the store for Redis needs a tokio runtime around it"))?;
+    let (patience, deadline) = (deadline, Instant::now() + deadline);
     let connection = connections.open(deadline).await?;
-    let mut line = Line { connections, connection, deadline, patience };
-    match work.run(&mut line).await {
-        Err(error) if W::IS_READ && error.is_lost_connection() => {
-            line.connection = connections.open(deadline).await?;
-            work.run(&mut line).await
-        }
-        result => result,
+    let mut line = Line { runtime, connections, connection, deadline, patience };
+    let mut result = work.run(&mut line).await;
+    if W::IS_READ && result.as_ref().is_err_and(CallError::is_lost_connection) {
+        line.connection = connections.open(deadline).await?;
+        result = work.run(&mut line).await;
     }
+    result.map_err(StoreError::from)
 }
 
 impl Line<'_> {
@@ -98,40 +72,110 @@ impl Line<'_> {
     }
 
     /// Sends a command. Returns the answer.
-    pub(crate) async fn query(&mut self, command: &Cmd) -> Result<Value, CallError> {
-        self.check_deadline()?;
-        let answer = timeout(self.patience, self.connection.redis.send_packed_command(command)).await;
-        self.answered(answer.map(|answer| answer.and_then(Value::extract_error)))
+    pub(crate) async fn query(&self, command: Cmd) -> Result<Value, CallError> {
+        let mut redis = self.connection.redis.clone();
+        self.answer(async move { redis.send_packed_command(&command).await?.extract_error() }).await
     }
 
     /// Sends as many commands as this at once. Returns the answers, errors among them.
-    pub(crate) async fn query_all(&mut self, commands: &Pipeline) -> Result<Vec<Value>, CallError> {
-        self.check_deadline()?;
-        let answers = self.connection.redis.send_packed_commands(commands, 0, commands.len());
-        let answers = timeout(self.patience, answers).await;
-        self.answered(answers)
+    pub(crate) async fn query_all(&self, commands: Pipeline) -> Result<Vec<Value>, CallError> {
+        let mut redis = self.connection.redis.clone();
+        self.answer(async move { redis.send_packed_commands(&commands, 0, commands.len()).await }).await
     }
 
-    fn check_deadline(&self) -> Result<(), CallError> {
-        if Instant::now() < self.deadline { Ok(()) } else { Err(self.connections.why_not_in_time().into()) }
+    /// Runs a script. A server that does not have it yet, or no more, gets its code. Returns the answer.
+    pub(crate) async fn run(&self, script: Arc<Invocation>) -> Result<Value, CallError> {
+        let (mut redis, deadline) = (self.connection.redis.clone(), self.deadline);
+        let answer = async move {
+            match redis.send_packed_command(&script.by_hash()).await?.extract_error() {
+                Err(error) if is_no_script(&error) && Instant::now() < deadline => {
+                    redis.send_packed_command(&script.with_code()).await?.extract_error()
+                }
+                result => result,
+            }
+        };
+        self.answer(answer).await
     }
 
-    fn answered<T>(
+    async fn answer<T: Send + 'static>(
         &self,
-        answer: Result<RedisResult<T>, tokio::time::error::Elapsed>,
+        answer: impl Future<Output = RedisResult<T>> + Send + 'static,
     ) -> Result<T, CallError> {
-        let error = match answer {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => error.into(),
-            Err(_) => CallError::Store(unavailable("Redis did not answer in time")),
-        };
-        let is_over = match &error {
-            CallError::Redis(error) => needs_other_connection(error),
-            CallError::Store(_) => true,
-        };
-        if is_over {
-            self.connections.discard(&self.connection);
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(self.connections.why_not_in_time().into());
         }
-        Err(error)
+        let unanswered = Unanswered {
+            answer: Some(Box::pin(answer)),
+            // A caller that had to wait for the connection has little time left, which says nothing of the connection.
+            limit: self.deadline.max(Instant::now() + self.patience * 9 / 10),
+            on: On { connection: Arc::clone(&self.connection), connections: Arc::clone(self.connections) },
+            runtime: self.runtime.clone(),
+        };
+        match timeout_at(self.deadline, unanswered).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(unavailable("Redis did not answer in time").into()),
+        }
+    }
+}
+
+/// The answer to what was sent. When the caller gives up, it is waited for by a task of its own.
+///
+/// So nothing that was sent is cut off, and an answer that stays out ends the connection, however little time the caller had left.
+struct Unanswered<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> {
+    /// Nothing when it has come.
+    answer: Option<Pin<Box<F>>>,
+    /// When the connection counts as dead.
+    limit: Instant,
+    on: On,
+    runtime: Handle,
+}
+
+/// The connection that something was sent on.
+#[derive(Clone)]
+struct On {
+    connection: Arc<Connection>,
+    connections: Arc<Connections>,
+}
+
+impl On {
+    fn discard(&self) {
+        self.connections.discard(&self.connection);
+    }
+
+    fn answered<T>(&self, answer: &RedisResult<T>) {
+        if answer.as_ref().is_err_and(needs_other_connection) {
+            self.discard();
+        }
+    }
+}
+
+impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Future for Unanswered<F, T> {
+    type Output = RedisResult<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<RedisResult<T>> {
+        let Some(answer) = &mut self.answer else { return Poll::Pending };
+        let poll = answer.as_mut().poll(context);
+        if let Poll::Ready(answer) = &poll {
+            self.answer = None;
+            self.on.answered(answer);
+        }
+        poll
+    }
+}
+
+impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Drop for Unanswered<F, T> {
+    fn drop(&mut self) {
+        let Some(answer) = self.answer.take() else { return };
+        let (limit, on) = (self.limit, self.on.clone());
+        if Instant::now() >= limit {
+            return on.discard();
+        }
+        self.runtime.spawn(async move {
+            match timeout_at(limit, answer).await {
+                Ok(answer) => on.answered(&answer),
+                Err(_) => on.discard(),
+            }
+        });
     }
 }

@@ -1,15 +1,21 @@
 //! The check of a server: what it says of itself, and a write.
 
+use std::sync::Arc;
+
 use crate::Warning;
 use crate::call::{Line, Work};
 use crate::error::CallError;
-use crate::script;
+use crate::script::{self, Invocation};
 use crate::server::Server;
 
 /// The call that asks a server what it is, and writes to it.
-pub(crate) struct Check {
-    /// The key that is written to.
-    pub(crate) key: String,
+pub(crate) struct Check(Arc<Invocation>);
+
+impl Check {
+    /// Returns the call that writes to this key.
+    pub(crate) fn new(key: String) -> Self {
+        Self(Arc::new(script::PROBE.with(key, [])))
+    }
 }
 
 impl Work for Check {
@@ -19,9 +25,9 @@ impl Work for Check {
     const IS_READ: bool = true;
 
     async fn run(&self, line: &mut Line<'_>) -> Result<Vec<Warning>, CallError> {
-        let server = Server::from_answers(line.query_all(&Server::commands()).await?)?;
+        let server = Server::from_answers(line.query_all(Server::commands()).await?)?;
         server.check(line.connections().accepts_no_append_only_file()).map_err(|unfit| unfit.error)?;
-        script::PROBE.run(line, &self.key, &[]).await?;
+        line.run(Arc::clone(&self.0)).await?;
         Ok(server.warnings())
     }
 }

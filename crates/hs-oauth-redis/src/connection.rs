@@ -28,7 +28,6 @@ pub(crate) struct Connections {
 }
 
 /// An open connection.
-#[derive(Clone)]
 pub(crate) struct Connection {
     id: u64,
     opened: Instant,
@@ -51,7 +50,7 @@ enum Place {
     Empty,
     /// The task with this number opens one. The last try failed with this error.
     Opening(u64, Option<StoreError>),
-    Open(Connection),
+    Open(Arc<Connection>),
     /// No connection may be used, and nothing changes that but the settings of the server or of the store.
     Refused(StoreError),
 }
@@ -76,10 +75,10 @@ impl Connections {
     }
 
     /// Returns the connection. Waits until it is open, or until the deadline.
-    pub(crate) async fn open(self: &Arc<Self>, deadline: Instant) -> Result<Connection, StoreError> {
+    pub(crate) async fn open(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Connection>, StoreError> {
         loop {
             if let Place::Open(connection) = &self.state.borrow().place {
-                return Ok(connection.clone());
+                return Ok(Arc::clone(connection));
             }
             self.begin_to_open();
             let mut states = self.state.subscribe();
@@ -87,7 +86,7 @@ impl Connections {
             // The sender is in `self`, so it is not closed.
             if let Ok(Ok(state)) = timeout_at(deadline, states.wait_for(is_decided)).await {
                 match &state.place {
-                    Place::Open(connection) => return Ok(connection.clone()),
+                    Place::Open(connection) => return Ok(Arc::clone(connection)),
                     Place::Refused(error) => return Err(error.clone()),
                     Place::Empty | Place::Opening(..) => {}
                 }
@@ -216,7 +215,7 @@ impl OpeningTask {
                 state.backoff.failed(Instant::now(), Duration::ZERO, jitter());
             }
             state.place = match result {
-                Ok(connection) => Place::Open(connection),
+                Ok(connection) => Place::Open(Arc::new(connection)),
                 Err(Unfit { error, may_pass: false }) => Place::Refused(error),
                 Err(Unfit { error, .. }) if is_waited_for => {
                     has_ended = false;

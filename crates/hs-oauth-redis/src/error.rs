@@ -142,6 +142,11 @@ pub(crate) fn lacks_resp3(error: &RedisError) -> bool {
     error.kind() == ErrorKind::RESP3NotSupported || error.code() == Some("NOPROTO") || is_not_allowed(error)
 }
 
+/// Returns whether the server does not have the script.
+pub(crate) fn is_no_script(error: &RedisError) -> bool {
+    error.kind() == ServerErrorKind::NoScript.into()
+}
+
 /// Returns whether the server does not know the command, or does not let this user run it.
 pub(crate) fn is_not_allowed(error: &RedisError) -> bool {
     error.kind() == ServerErrorKind::NoPerm.into()

@@ -83,7 +83,7 @@ impl ReadPage {
         let enough_time = now + line.deadline().saturating_duration_since(now) / 4;
         let mut accounts = BTreeSet::new();
         loop {
-            let (next, keys) = scanned(line.query(&self.command(cursor, limit)).await?)?;
+            let (next, keys) = scanned(line.query(self.command(cursor, limit)).await?)?;
             accounts.extend(keys.iter().filter_map(|key| self.keys.account(key)));
             cursor = next;
             if cursor == 0 || accounts.len() >= limit.div_ceil(2) || Instant::now() >= enough_time {
@@ -110,7 +110,7 @@ impl ReadPage {
         for account in accounts {
             commands.cmd("HMGET").arg(self.keys.key(*account)).arg(&reply::FIELDS);
         }
-        let answers = line.query_all(&commands).await?;
+        let answers = line.query_all(commands).await?;
         if answers.len() != accounts.len() {
             return Err(unexpected_answer().into());
         }

@@ -2,10 +2,8 @@
 
 use std::sync::LazyLock;
 
-use redis::{Cmd, ServerErrorKind, Value};
-
-use crate::call::Line;
-use crate::error::CallError;
+use redis::Cmd;
+use zeroize::Zeroizing;
 
 /// A script, and the hash under which a server keeps it.
 #[derive(Debug)]
@@ -18,34 +16,47 @@ pub(crate) static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(includ
 /// See `script/probe.lua`.
 pub(crate) static PROBE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("script/probe.lua")));
 
+/// A script with its key and its arguments.
+pub(crate) struct Invocation {
+    script: &'static Script,
+    key: String,
+    arguments: Vec<Zeroizing<Vec<u8>>>,
+}
+
 impl Script {
     fn new(code: &'static str) -> Self {
         Self(redis::Script::new(code), code)
     }
 
-    /// Runs the script on the key. A server that does not have it yet, or no more, gets its code.
-    pub(crate) async fn run(
-        &self,
-        line: &mut Line<'_>,
-        key: &str,
-        arguments: &[&[u8]],
-    ) -> Result<Value, CallError> {
-        let Self(script, code) = self;
-        match line.query(&command("EVALSHA", script.get_hash(), key, arguments)).await {
-            Err(CallError::Redis(error)) if error.kind() == ServerErrorKind::NoScript.into() => {
-                line.query(&command("EVAL", code, key, arguments)).await
-            }
-            result => result,
-        }
+    pub(crate) fn with<const N: usize>(
+        &'static self,
+        key: String,
+        arguments: [Zeroizing<Vec<u8>>; N],
+    ) -> Invocation {
+        Invocation { script: self, key, arguments: arguments.into() }
     }
 }
 
-fn command(name: &str, script: &str, key: &str, arguments: &[&[u8]]) -> Cmd {
-    let size = arguments.iter().fold(name.len() + script.len() + key.len() + 1, |sum, text| sum + text.len());
-    let mut command = Cmd::with_capacity(4 + arguments.len(), size);
-    command.arg(name).arg(script).arg(1).arg(key);
-    for argument in arguments {
-        command.arg(*argument);
+impl Invocation {
+    /// Returns the command for a server that has the script.
+    pub(crate) fn by_hash(&self) -> Cmd {
+        self.command("EVALSHA", self.script.0.get_hash())
     }
-    command
+
+    /// Returns the command that brings the script.
+    pub(crate) fn with_code(&self) -> Cmd {
+        self.command("EVAL", self.script.1)
+    }
+
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let Self { key, arguments, .. } = self;
+        let size =
+            arguments.iter().fold(name.len() + script.len() + key.len() + 1, |sum, text| sum + text.len());
+        let mut command = Cmd::with_capacity(4 + arguments.len(), size);
+        command.arg(name).arg(script).arg(1).arg(key);
+        for argument in arguments {
+            command.arg(argument.as_slice());
+        }
+        command
+    }
 }

@@ -15,7 +15,8 @@ use crate::connection::Connections;
 use crate::error::{CallError, unexpected_answer};
 use crate::key::Keys;
 use crate::page::{Place, ReadPage};
-use crate::{Warning, reply, script};
+use crate::script::{self, Invocation};
+use crate::{Warning, reply};
 
 /// A store in Redis: a hash for each account, with its record and its version.
 ///
@@ -35,12 +36,12 @@ use crate::{Warning, reply, script};
 ///
 /// # Deadlines
 ///
-/// Each call is a task of its own with a deadline of its own, 2 seconds unless [`deadline`](Self::deadline) says otherwise. All calls share
-/// one connection. When an answer stays out for as long as a deadline, the connection is given up: nothing is sent on it again, and the
-/// next call opens another one. One connect runs at a time, and all calls wait for it. The pause between two connects grows to half
-/// a second.
+/// Each call has a deadline of its own, 2 seconds unless [`deadline`](Self::deadline) says otherwise. All calls share one connection. When
+/// an answer stays out for as long as a deadline, the connection is given up: nothing is sent on it again, and the next call opens another
+/// one. One connect runs at a time, and all calls wait for it. The pause between two connects grows to half a second.
 ///
-/// A caller that gives up cuts off nothing: what it asked for is done, or not, as a whole.
+/// A caller that gives up cuts off nothing: a task of the store waits for the answer to what was sent, and what the caller asked for is done,
+/// or not, as a whole.
 ///
 /// # Versions
 ///
@@ -111,7 +112,7 @@ impl RedisStore {
     /// full, or does not let this user do what the store needs. [`Unavailable`](hs_oauth_store::StoreErrorKind::Unavailable) if it
     /// does not answer in time.
     pub async fn warnings(&self) -> Result<Vec<Warning>, StoreError> {
-        self.call(Check { key: self.keys.probe() }).await
+        self.call(Check::new(self.keys.probe())).await
     }
 
     async fn call<W: Work>(&self, work: W) -> Result<W::Output, StoreError> {
@@ -139,7 +140,8 @@ impl AsyncTokenStore for RedisStore {
     ) -> Result<Swapped, StoreError> {
         check_account(account)?;
         let expected = expected.map_or_else(String::new, |version| version.to_string());
-        self.call(Swap { key: self.keys.key(account), expected, record: record_to_json(record)? }).await
+        let arguments = [Zeroizing::new(expected.into_bytes()), record_to_json(record)?];
+        self.call(Swap(Arc::new(script::SWAP.with(self.keys.key(account), arguments)))).await
     }
 
     /// Reads a page by `SCAN`, which looks at every key of the Redis database: give the store a database or a server with few other keys.
@@ -150,7 +152,8 @@ impl AsyncTokenStore for RedisStore {
     }
 
     async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
-        self.call(Remove { key: self.keys.key(account), expected: expected.to_string() }).await
+        let arguments = [Zeroizing::new(expected.to_string().into_bytes())];
+        self.call(Remove(Arc::new(script::REMOVE.with(self.keys.key(account), arguments)))).await
     }
 
     /// Asks Redis whether a write would last, and writes to the key `<prefix>:{check}`. Its errors are those of
@@ -173,16 +176,12 @@ impl Work for Load {
     async fn run(&self, line: &mut Line<'_>) -> Result<Option<Stored>, CallError> {
         let mut command = redis::cmd("HMGET");
         command.arg(&self.key).arg(&reply::FIELDS);
-        reply::stored(self.account, line.query(&command).await?)
+        reply::stored(self.account, line.query(command).await?)
     }
 }
 
-struct Swap {
-    key: String,
-    /// The version, or nothing if no record is expected.
-    expected: String,
-    record: Zeroizing<Vec<u8>>,
-}
+/// Its arguments are the version, or nothing if no record is expected, and the record.
+struct Swap(Arc<Invocation>);
 
 impl Work for Swap {
     type Output = Swapped;
@@ -191,18 +190,15 @@ impl Work for Swap {
     const IS_READ: bool = false;
 
     async fn run(&self, line: &mut Line<'_>) -> Result<Swapped, CallError> {
-        let answer = script::SWAP.run(line, &self.key, &[self.expected.as_bytes(), &self.record]).await?;
-        match reply::bytes(answer)? {
+        match reply::bytes(line.run(Arc::clone(&self.0)).await?)? {
             None => Ok(Swapped::Conflict),
             Some(version) => Ok(Swapped::Stored(reply::version(&version).ok_or_else(unexpected_answer)?)),
         }
     }
 }
 
-struct Remove {
-    key: String,
-    expected: String,
-}
+/// Its argument is the version.
+struct Remove(Arc<Invocation>);
 
 impl Work for Remove {
     type Output = bool;
@@ -211,7 +207,7 @@ impl Work for Remove {
     const IS_READ: bool = false;
 
     async fn run(&self, line: &mut Line<'_>) -> Result<bool, CallError> {
-        match script::REMOVE.run(line, &self.key, &[self.expected.as_bytes()]).await? {
+        match line.run(Arc::clone(&self.0)).await? {
             Value::Int(removed) => Ok(removed == 1),
             _ => Err(unexpected_answer().into()),
         }

@@ -234,6 +234,36 @@ async fn all_callers_wait_for_one_connect_and_none_of_them_cuts_it_off() {
     assert_eq!(relay.accepted(), 1);
 }
 
+/// Otherwise a service whose requests time out sooner than the store would never get away from a dead connection.
+#[tokio::test]
+async fn a_dead_connection_is_let_go_although_each_caller_gives_up_before_the_deadline() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let store = store(&relay);
+    store.swap(ACCOUNT, None, &record(1)).await.unwrap();
+    relay.set_present(Network::Swallows);
+    let started = Instant::now();
+    while tokio::time::timeout(DEADLINE / 10, store.load(ACCOUNT)).await.is_err() {
+        assert!(started.elapsed() < PATIENCE);
+    }
+    assert_eq!(relay.accepted(), 2);
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_polls_any_more_holds_up_no_other_one() {
+    let server = Redis::start();
+    let store = super::store(&server.url(), "tokens");
+    store.swap(ACCOUNT, None, &record(1)).await.unwrap();
+    server.process().freeze();
+    let mut call = store.load(ACCOUNT);
+    tokio::time::timeout(Duration::from_millis(10), &mut call).await.unwrap_err();
+    server.process().thaw();
+    for _ in 0..100 {
+        store.load(ACCOUNT).await.unwrap();
+    }
+    call.await.unwrap();
+}
+
 /// A caller who gives up leaves the write alone: it is done, since it was sent.
 #[tokio::test]
 async fn a_write_goes_on_when_its_caller_gives_up() {
