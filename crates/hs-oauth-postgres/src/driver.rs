@@ -51,8 +51,14 @@ pub(crate) trait Row: Send + 'static {
     /// Returns the number in this column.
     fn number(&self, column: usize) -> Result<Option<i64>, Failure>;
 
+    /// Returns the boolean in this column.
+    fn flag(&self, column: usize) -> Result<Option<bool>, Failure>;
+
     /// Returns the text in this column.
     fn text(&self, column: usize) -> Result<Option<&str>, Failure>;
+
+    /// Returns the text of the JSON in this column.
+    fn json(&self, column: usize) -> Result<Option<&str>, Failure>;
 }
 
 /// Returns the text of an error that has no secret in it, with the texts of its causes.

@@ -59,14 +59,14 @@ impl<D: Driver> Store<D> {
         let mut rows = self.calls.query(&self.statements.load, key(account)).await?;
         // That there is nothing counts only if a primary says so.
         if rows.is_empty() {
-            let rest = self.calls.deadline.saturating_sub(begun.elapsed());
+            let rest = self.rest(begun);
             rows = self.calls.query_within(&self.statements.load_or_nothing, key(account), rest).await?;
         }
         let row = rows.first().ok_or_else(unexpected)?;
-        if row.text(0)? != Some("false") {
+        if row.flag(0)? != Some(false) {
             return Err(standby());
         }
-        match (row.number(1)?, row.text(2)?) {
+        match (row.number(1)?, row.json(2)?) {
             (Some(version), Some(json)) => stored(account, version, json).map(Some),
             _ => Ok(None),
         }
@@ -79,7 +79,7 @@ impl<D: Driver> Store<D> {
         record: &Record,
     ) -> Result<Swapped, StoreError> {
         check_account(account)?;
-        let json = record_to_json(record)?;
+        let json = Arc::new(record_to_json(record)?);
         let mut values = key(account);
         let statement = match expected.map(i64::try_from) {
             None => &self.statements.create,
@@ -90,7 +90,7 @@ impl<D: Driver> Store<D> {
             // No record has such a version.
             Some(Err(_)) => return Ok(Swapped::Conflict),
         };
-        values.push(Value::Record(Some(json.clone())));
+        values.push(Value::Record(Some(Arc::clone(&json))));
         match self.written(statement, values).await {
             Ok(Some(row)) => Ok(Swapped::Stored(version(row.number(0)?)?)),
             Ok(None) => Ok(Swapped::Conflict),
@@ -108,12 +108,22 @@ impl<D: Driver> Store<D> {
         Ok(self.written(&self.statements.remove, values).await?.is_some())
     }
 
-    /// Returns the row that a write has written, or `None` if it has written nothing.
+    /// Returns the row that a write has written, or `None` if it has written nothing. What it has written is durable.
     async fn written(&self, statement: &Statement, values: Vec<Value>) -> Result<Option<D::Row>, Failure> {
-        match self.calls.query(statement, values).await {
-            Err(failure) if failure.is_conflict() => Ok(None),
-            rows => Ok(rows?.pop()),
+        let begun = Instant::now();
+        let row = match self.calls.query(statement, values).await {
+            Err(failure) if failure.is_conflict() => return Ok(None),
+            rows => rows?.pop(),
+        };
+        if row.as_ref().map_or(Ok(None), |row| row.text(1))? == Some("off") {
+            self.calls.query_within(&self.statements.flush, Vec::new(), self.rest(begun)).await?;
         }
+        Ok(row)
+    }
+
+    /// Returns what is left of the deadline of a call that began then.
+    fn rest(&self, begun: Instant) -> Duration {
+        self.calls.deadline.saturating_sub(begun.elapsed())
     }
 
     /// The pages are in the order of the accounts.
@@ -170,7 +180,7 @@ fn entry(row: &impl Row) -> Result<Entry, StoreError> {
     let number = |column| row.number(column)?.ok_or_else(unexpected);
     let (hub_id, user_id) = (number(0)?, number(1)?);
     let account = if user_id == 0 { Account::hub(hub_id) } else { Account::user(hub_id, user_id) };
-    let json = row.text(3)?.ok_or_else(unexpected)?;
+    let json = row.json(3)?.ok_or_else(unexpected)?;
     Ok(Entry { account, stored: stored(account, number(2)?, json) })
 }
 

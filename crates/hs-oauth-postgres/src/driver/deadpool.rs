@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use deadpool_postgres::tokio_postgres;
-use deadpool_postgres::tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use deadpool_postgres::tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use deadpool_postgres::{Object, Pool, PoolError};
 
 use super::{Driver, Row, error_text};
@@ -87,8 +87,30 @@ impl Row for tokio_postgres::Row {
         self.try_get(column).map_err(|error| failure(&error))
     }
 
+    fn flag(&self, column: usize) -> Result<Option<bool>, Failure> {
+        self.try_get(column).map_err(|error| failure(&error))
+    }
+
     fn text(&self, column: usize) -> Result<Option<&str>, Failure> {
         self.try_get(column).map_err(|error| failure(&error))
+    }
+
+    fn json(&self, column: usize) -> Result<Option<&str>, Failure> {
+        let json: Option<Json<'_>> = self.try_get(column).map_err(|error| failure(&error))?;
+        Ok(json.map(|Json(text)| text))
+    }
+}
+
+/// JSON as the server sends it: its text.
+struct Json<'a>(&'a str);
+
+impl<'a> FromSql<'a> for Json<'a> {
+    fn from_sql(_: &Type, text: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(str::from_utf8(text)?))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::JSON
     }
 }
 
