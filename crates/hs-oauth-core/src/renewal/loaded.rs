@@ -55,11 +55,11 @@ pub(super) fn examine(
     if let Some(error) = requirements.other_account(tokens.hub_id, tokens.user_id, None) {
         return Loaded::Fail(error);
     }
-    if requirements.is_fresh(now, tokens) {
-        return Loaded::HandOut(tokens.clone());
-    }
     // The old tokens are handed out while they are usable, and a refresh cannot be sent.
     let usable = requirements.is_usable(now, tokens).then_some(tokens);
+    if usable.is_some() && !requirements.is_renewal_due(now, tokens) {
+        return Loaded::HandOut(tokens.clone());
+    }
     let hand_out_or = |other: Loaded| usable.map_or(other, |tokens| Loaded::HandOut(tokens.clone()));
     if tokens.refresh_token.is_none() {
         return hand_out_or(Loaded::Fail(TokenError::NotRenewable));

@@ -151,8 +151,11 @@ impl RenewalPolicy {
         let full = self.timing;
         // A token is renewed at least this long before its end. Replacing a dead holder must fit into it, with a twentieth to spare.
         let min_window = window(life(tokens)) * 3 / 4;
-        let needed = (full.lease + full.clock_margin) * 2 + full.request + full.safety;
-        let scale = (min_window.as_secs_f64() / (needed.as_secs_f64() * 1.05)).min(1.0);
+        let needed = ((full.lease + full.clock_margin) * 2 + full.request + full.safety) * 21 / 20;
+        if needed <= min_window {
+            return full;
+        }
+        let scale = min_window.as_secs_f64() / needed.as_secs_f64();
         let scaled = |full: Duration, min: Duration| full.mul_f64(scale).max(min.min(full));
         let request = scaled(full.request, MIN_TIMING.request);
         let save = scaled(full.save, MIN_TIMING.save);

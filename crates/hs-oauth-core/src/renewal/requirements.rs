@@ -84,11 +84,9 @@ impl Requirements {
             && self.policy.decide(now, tokens) != Decision::RenewNow
     }
 
-    /// Returns whether the tokens may be handed out and need no renewal. Tokens that replace a rejected one need none, however short they
-    /// live.
-    pub(super) fn is_fresh(&self, now: Timestamp, tokens: &TokenSet) -> bool {
-        let fresh = self.policy.decide(now, tokens) == Decision::Use || self.rejected.is_some();
-        self.is_usable(now, tokens) && fresh
+    /// Returns whether tokens that may be handed out are to be renewed. Those that replace a rejected one are not, however short they live.
+    pub(super) fn is_renewal_due(&self, now: Timestamp, tokens: &TokenSet) -> bool {
+        self.rejected.is_none() && self.policy.decide(now, tokens) != Decision::Use
     }
 
     /// Returns how long this run must not send a refresh, and the back-off that says so.
