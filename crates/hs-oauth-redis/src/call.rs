@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::connection::{Connection, Connections};
-use crate::error::{CallError, is_no_script, needs_other_connection, refused, unavailable};
+use crate::error::{CallError, is_no_script, refused, unavailable};
 use crate::script::Invocation;
 
 /// What a call does.
@@ -101,15 +101,16 @@ impl Line<'_> {
         &self,
         answer: impl Future<Output = RedisResult<T>> + Send + 'static,
     ) -> Result<T, CallError> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let now = Instant::now();
+        if now >= self.deadline {
             return Err(self.connections.why_not_in_time().into());
         }
         let unanswered = Unanswered {
             answer: Some(Box::pin(answer)),
             // A caller that had to wait for the connection has little time left, which says nothing of the connection.
-            limit: self.deadline.max(Instant::now() + self.patience * 9 / 10),
-            on: On { connection: Arc::clone(&self.connection), connections: Arc::clone(self.connections) },
+            limit: self.deadline.max(now + self.patience * 9 / 10),
+            connection: Arc::clone(&self.connection),
+            connections: Arc::clone(self.connections),
             runtime: self.runtime.clone(),
         };
         match timeout_at(self.deadline, unanswered).await {
@@ -127,27 +128,9 @@ struct Unanswered<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> 
     answer: Option<Pin<Box<F>>>,
     /// When the connection counts as dead.
     limit: Instant,
-    on: On,
-    runtime: Handle,
-}
-
-/// The connection that something was sent on.
-#[derive(Clone)]
-struct On {
     connection: Arc<Connection>,
     connections: Arc<Connections>,
-}
-
-impl On {
-    fn discard(&self) {
-        self.connections.discard(&self.connection);
-    }
-
-    fn answered<T>(&self, answer: &RedisResult<T>) {
-        if answer.as_ref().is_err_and(needs_other_connection) {
-            self.discard();
-        }
-    }
+    runtime: Handle,
 }
 
 impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Future for Unanswered<F, T> {
@@ -158,7 +141,7 @@ impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Future for Un
         let poll = answer.as_mut().poll(context);
         if let Poll::Ready(answer) = &poll {
             self.answer = None;
-            self.on.answered(answer);
+            self.connections.note_answer(&self.connection, answer);
         }
         poll
     }
@@ -167,14 +150,15 @@ impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Future for Un
 impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Drop for Unanswered<F, T> {
     fn drop(&mut self) {
         let Some(answer) = self.answer.take() else { return };
-        let (limit, on) = (self.limit, self.on.clone());
+        let (limit, connection) = (self.limit, Arc::clone(&self.connection));
+        let connections = Arc::clone(&self.connections);
         if Instant::now() >= limit {
-            return on.discard();
+            return connections.discard(&connection);
         }
         self.runtime.spawn(async move {
             match timeout_at(limit, answer).await {
-                Ok(answer) => on.answered(&answer),
-                Err(_) => on.discard(),
+                Ok(answer) => connections.note_answer(&connection, &answer),
+                Err(_) => connections.discard(&connection),
             }
         });
     }

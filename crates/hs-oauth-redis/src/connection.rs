@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use hs_oauth_store::StoreError;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ProtocolVersion, PushInfo, PushKind, RedisError};
+use redis::{AsyncConnectionConfig, Client, ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::backoff::Backoff;
-use crate::error::{lacks_resp3, store_error, unavailable};
+use crate::error::{lacks_resp3, needs_other_connection, store_error, unavailable};
 use crate::server::{Server, Unfit};
 
 /// The place of the connection, and what opens it.
@@ -96,6 +96,13 @@ impl Connections {
             if Instant::now() >= deadline {
                 return Err(self.why_not_in_time());
             }
+        }
+    }
+
+    /// Takes the connection out of its place if this answer says that another one may do better.
+    pub(crate) fn note_answer<T>(&self, connection: &Connection, answer: &RedisResult<T>) {
+        if answer.as_ref().is_err_and(needs_other_connection) {
+            self.discard(connection);
         }
     }
 
