@@ -50,7 +50,7 @@ impl Inner {
             Role::Leader(guard) => {
                 let flight = guard.flight();
                 // The lock is released before: a runtime that is shutting down drops the task at once, and the guard then takes the lock.
-                // tokio moves what it spawns six times. This has ten kilobytes, and a box has eight bytes.
+                // In a box, since tokio moves a future several times and this one is large.
                 runtime.spawn(Box::pin(Arc::clone(self).run(guard, demand.clone(), purpose)));
                 Ok((flight, true))
             }

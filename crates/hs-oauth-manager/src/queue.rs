@@ -13,12 +13,12 @@ use hs_oauth_core::{Account, Error, Timestamp};
 use crate::rate::Rate;
 use crate::throttle::Throttle;
 
-/// How many renewals a process begins.
+/// How many refreshes a process sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The most refreshes that all replicas together send in a second, or `None` for no limit.
     pub per_second: Option<NonZeroU32>,
-    /// How many replicas there are. Each begins an equal share of the renewals.
+    /// How many replicas there are. Each sends an equal share of the refreshes.
     pub replicas: NonZeroU32,
     /// The most renewals that are in flight at once: begun, and not ended.
     pub in_flight: NonZeroU32,
@@ -28,7 +28,7 @@ pub struct Limits {
 ///
 /// Renewals that a caller waits for come before all others, and those of the sweep after all others. Among equals, the one whose token
 /// expires soonest comes first. In any one second, at most as many refreshes are sent as the rate says. In any tenth of a second, at most a
-/// tenth of that begins, rounded up. Of several replicas, each has its share. At no time are more in flight than the other limit says. None
+/// tenth as many renewals begin, rounded up. Of several replicas, each has its share. At no time are more in flight than the other limit says. None
 /// begins in the pause that a 429 asks for. In an outage one at a time does, and for the sweep one a minute.
 ///
 /// The queue has two sorts of entries. A *run* has begun and waits to be admitted. An *account* has no run yet: a worker takes it with
@@ -94,7 +94,7 @@ impl Purpose {
 /// How far a renewal in flight has come.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
-    /// It began at this moment, and no refresh was sent.
+    /// The rate counts it as of this moment, and no refresh was sent.
     Begun(Timestamp),
     /// A refresh was sent.
     Sent,
@@ -270,9 +270,12 @@ impl<W> RenewalQueue<W> {
         if let Some(wait) = self.throttle.pause(now).filter(|_| !self.ignoring_pauses.contains(&account)) {
             return Some(Input::Paused { wait, cause: RetryCause::RateLimited });
         }
-        if let Some(stage @ Stage::Begun(_)) = self.in_flight.get_mut(&account) {
-            *stage = Stage::Sent;
-            self.rate.iter_mut().for_each(|rate| rate.sent(now));
+        let begun = match self.in_flight.insert(account, Stage::Sent) {
+            Some(Stage::Begun(at)) => Some(at),
+            Some(Stage::Sent) | None => None,
+        };
+        if let Some(rate) = &mut self.rate {
+            rate.send(begun, now);
         }
         None
     }
@@ -382,16 +385,19 @@ impl<W> RenewalQueue<W> {
         if let Some(wait) = self.throttle.pause(now).filter(|_| !self.ignoring_pauses.contains(&account)) {
             return Err(Wait::For(wait));
         }
-        if self.in_flight.len() >= self.throttle.max_in_flight(self.max_in_flight) {
+        // A run that is admitted again after it has sent a refresh does not wait for itself.
+        let others = self.in_flight.len() - usize::from(self.in_flight.contains_key(&account));
+        if others >= self.throttle.max_in_flight(self.max_in_flight) {
             return Err(Wait::UntilWoken);
         }
         if let Some(wait) = self.throttle.wait_of_sweep(now).filter(|_| purpose == Purpose::Sweep) {
             return Err(Wait::For(wait));
         }
-        if let Some(rate) = &mut self.rate {
-            rate.begin(now).map_err(Wait::For)?;
-        }
-        self.in_flight.insert(account, Stage::Begun(now));
+        let begun = match &mut self.rate {
+            Some(rate) => rate.begin(now).map_err(Wait::For)?,
+            None => now,
+        };
+        self.in_flight.insert(account, Stage::Begun(begun));
         self.throttle.begin(account, now);
         Ok(())
     }
@@ -620,6 +626,18 @@ mod tests {
         assert_eq!(queue.work(at(1)), Err(Some(SECOND)));
         queue.give_back(admitted.account);
         assert_eq!(queue.work(at(1)), Err(Some(SECOND)), "the renewal that began since is another one");
+    }
+
+    /// Its tokens were saved too late, and it looks whether another run renews them.
+    #[test]
+    fn a_run_that_has_sent_a_refresh_does_not_wait_for_itself() {
+        let mut queue = queue_in_flight(1);
+        for _ in 0..2 {
+            queue.join_ahead(hub(1), at(100));
+            assert_eq!(queue.admission(hub(1), START), Admission::Begin);
+        }
+        queue.join_ahead(hub(2), at(200));
+        assert_eq!(queue.admission(hub(2), START), Admission::Wait(Wait::UntilWoken));
     }
 
     /// Another replica may have renewed the account meanwhile. The rate counts what HubSpot sees.

@@ -20,7 +20,7 @@ pub struct Settings {
     pub user_level: bool,
     /// The application's callback.
     pub listener: Option<Box<Listener>>,
-    /// How many renewals begin in a second, and how many are in flight.
+    /// How many refreshes are sent in a second, and how many renewals are in flight.
     pub limits: Limits,
     /// When refusals count as a mass refusal, or `None` if they never do.
     pub mass_refusal_limit: Option<MassRefusalLimit>,
@@ -94,8 +94,8 @@ impl<M, R> TokenManagerBuilder<M, R> {
         self
     }
 
-    /// Sets the most renewals that the manager begins in any one second, together with its [replicas](Self::with_replicas). By default there is no
-    /// limit.
+    /// Sets the most refreshes that the manager sends in any one second, together with its [replicas](Self::with_replicas). By default there is
+    /// no limit.
     ///
     /// Renewals that nobody waits for begin in the order in which their tokens expire. Renewals that a caller waits for begin before
     /// them. A caller who can have the old token does not wait.
@@ -110,9 +110,9 @@ impl<M, R> TokenManagerBuilder<M, R> {
 
     /// Sets how many processes share the store, this one included. The default is 1.
     ///
-    /// Each of them begins an equal share of [`with_renewals_per_second`](Self::with_renewals_per_second): of a rate of 100 and 8 replicas,
-    /// each begins 12 or 13 renewals in a second, and 100 in eight seconds. A share is not handed on: what a replica does not use is not used
-    /// by others. If a replica is added, set the number for all of them. Until then they begin a little more together.
+    /// Each of them has an equal share of [`with_renewals_per_second`](Self::with_renewals_per_second): of a rate of 100 and 8 replicas,
+    /// each sends 12 or 13 refreshes in a second, and 100 in eight seconds. A share is not handed on: what a replica does not use is not used
+    /// by others. If a replica is added, set the number for all of them. Until then they send a little more together.
     ///
     /// A [sweep](Self::with_sweep) is told by it how many of the replicas look whether another has done its work.
     #[must_use]

@@ -43,7 +43,7 @@ pub fn record_from_json(account: Account, text: &[u8]) -> Result<Record, StoreEr
 /// Returns `value` as JSON.
 pub(crate) fn to_vec(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let failed = |error| StoreError::with_source(StoreErrorKind::Refused, error);
-    let mut buffer = Buffer(Zeroizing::new(Vec::with_capacity(USUAL_SIZE)));
+    let mut buffer = WipedBuffer(Zeroizing::new(Vec::with_capacity(USUAL_SIZE)));
     serde_json::to_writer(&mut buffer, value).map_err(failed)?;
     Ok(buffer.0)
 }
@@ -73,9 +73,9 @@ pub(crate) fn newer_format_error(account: Account, format: u64) -> StoreError {
 const USUAL_SIZE: usize = 1024;
 
 /// A buffer that leaves no copy of its content behind when it grows.
-struct Buffer(Zeroizing<Vec<u8>>);
+struct WipedBuffer(Zeroizing<Vec<u8>>);
 
-impl Buffer {
+impl WipedBuffer {
     #[cold]
     fn make_room(&mut self, more: usize) {
         let mut larger = Vec::with_capacity((self.0.len() + more).next_power_of_two());
@@ -84,7 +84,7 @@ impl Buffer {
     }
 }
 
-impl io::Write for Buffer {
+impl io::Write for WipedBuffer {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_all(bytes).map(|()| bytes.len())

@@ -55,7 +55,7 @@ pub(super) fn examine(
     if let Some(error) = requirements.other_account(tokens.hub_id, tokens.user_id, None) {
         return Loaded::Fail(error);
     }
-    // The old tokens are handed out while they are usable, and a refresh cannot be sent.
+    // If no refresh can be sent, the old tokens are handed out while they are usable.
     let usable = requirements.is_usable(now, tokens).then_some(tokens);
     if usable.is_some() && !requirements.is_renewal_due(now, tokens) {
         return Loaded::HandOut(tokens.clone());

@@ -16,8 +16,8 @@ pub(super) struct Folder {
     path: PathBuf,
     /// The folder itself, if it can be opened: only on Unix.
     opened: Option<File>,
-    /// What tells the folder from others. As long as it is open, this stays the same and belongs to no other folder. On an overlay, the
-    /// number of a folder that nobody has open may change.
+    /// The folder's device and inode on Unix. No other folder of a local file system gets them while this one is open. On an overlay, the
+    /// inode of a folder that nobody has open may change.
     identity: Identity,
     owner: u32,
 }
