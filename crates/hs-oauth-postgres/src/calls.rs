@@ -80,7 +80,7 @@ impl<D: Driver> Calls<D> {
         let Ok(Ok(place)) = place.await else { return Err(Failure::Late) };
         let (answer, answered) = oneshot::channel();
         let call = Call { calls: self.clone(), work, begun, deadline, answer: Some(answer) };
-        // tokio moves what it spawns six times. This has ten kilobytes with sqlx, and a box has eight bytes.
+        // In a box, since tokio moves a future several times and this one is large.
         runtime.spawn(Box::pin(call.run(place)));
         answered.await.unwrap_or_else(|_| {
             Err(Failure::Connection("the call was given up, since its runtime ends".into()))

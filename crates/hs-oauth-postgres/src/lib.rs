@@ -40,7 +40,7 @@
 //! - **Have a synchronous standby, or none.** A failover to an asynchronous one loses its last moments, usually less than a second of writes.
 //!   Even then no version comes back: each is at least the server's clock in microseconds, so a process that still knows a lost write gets a
 //!   conflict.
-//! - **Leave `fsync` on.** `synchronous_commit` may be off for the rest of the application: the store then flushes each of its writes itself.
+//! - **Leave `fsync` on.** `synchronous_commit` may be off for the rest of the application: each write of the store sets it on for itself.
 //! - **Name all hosts and `target_session_attrs=read-write`** where there is a failover. tokio-postgres understands both. With sqlx, which takes
 //!   one host, it is a load balancer or a name that follows the primary.
 //!

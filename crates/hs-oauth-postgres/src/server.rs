@@ -22,7 +22,7 @@ pub enum Warning {
     /// `synchronous_commit` is `local`: the server does not wait for the synchronous standbys that it has, so a failover loses as much as
     /// one to an asynchronous standby.
     SynchronousCommitLocal,
-    /// `synchronous_commit` is `off`. The store's own writes are durable all the same: it flushes each with a second statement.
+    /// `synchronous_commit` is `off`. The store's own writes are durable all the same: each sets it on for itself.
     SynchronousCommitOff,
 }
 

@@ -59,7 +59,7 @@ impl<D: Driver> Store<D> {
         let mut rows = self.calls.query(&self.statements.load, key(account)).await?;
         // That there is nothing counts only if a primary says so.
         if rows.is_empty() {
-            let rest = self.rest(begun);
+            let rest = self.calls.deadline.saturating_sub(begun.elapsed());
             rows = self.calls.query_within(&self.statements.load_or_nothing, key(account), rest).await?;
         }
         let row = rows.first().ok_or_else(unexpected)?;
@@ -108,22 +108,12 @@ impl<D: Driver> Store<D> {
         Ok(self.written(&self.statements.remove, values).await?.is_some())
     }
 
-    /// Returns the row that a write has written, or `None` if it has written nothing. What it has written is durable.
+    /// Returns the row that a write has written, or `None` if it has written nothing.
     async fn written(&self, statement: &Statement, values: Vec<Value>) -> Result<Option<D::Row>, Failure> {
-        let begun = Instant::now();
-        let row = match self.calls.query(statement, values).await {
-            Err(failure) if failure.is_conflict() => return Ok(None),
-            rows => rows?.pop(),
-        };
-        if row.as_ref().map_or(Ok(None), |row| row.text(1))? == Some("off") {
-            self.calls.query_within(&self.statements.flush, Vec::new(), self.rest(begun)).await?;
+        match self.calls.query(statement, values).await {
+            Err(failure) if failure.is_conflict() => Ok(None),
+            rows => Ok(rows?.pop()),
         }
-        Ok(row)
-    }
-
-    /// Returns what is left of the deadline of a call that began then.
-    fn rest(&self, begun: Instant) -> Duration {
-        self.calls.deadline.saturating_sub(begun.elapsed())
     }
 
     /// The pages are in the order of the accounts.

@@ -29,10 +29,10 @@ pub(crate) struct Line<'a> {
     runtime: Handle,
     connections: &'a Arc<Connections>,
     connection: Arc<Connection>,
-    /// When the caller stops waiting. Nothing is sent after that.
+    /// When the caller stops waiting. No command is begun after that.
     deadline: Instant,
-    /// How long an answer may stay out before the connection counts as dead.
-    patience: Duration,
+    /// How much time a call has. An answer that stays out for nine tenths of it ends the connection.
+    timeout: Duration,
 }
 
 /// Does the work, and waits for it until the deadline.
@@ -40,14 +40,14 @@ pub(crate) struct Line<'a> {
 /// A caller that gives up cuts off nothing that was sent: see [`Unanswered`].
 pub(crate) async fn call<W: Work>(
     connections: &Arc<Connections>,
-    deadline: Duration,
+    timeout: Duration,
     work: W,
 ) -> Result<W::Output, StoreError> {
     let runtime =
         Handle::try_current().map_err(|_| refused("the store for Redis needs a tokio runtime around it"))?;
-    let (patience, deadline) = (deadline, Instant::now() + deadline);
+    let deadline = Instant::now() + timeout;
     let connection = connections.open(deadline).await?;
-    let mut line = Line { runtime, connections, connection, deadline, patience };
+    let mut line = Line { runtime, connections, connection, deadline, timeout };
     let mut result = work.run(&mut line).await;
     if W::IS_READ && result.as_ref().is_err_and(CallError::is_lost_connection) {
         line.connection = connections.open(deadline).await?;
@@ -83,7 +83,7 @@ impl Line<'_> {
         self.answer(async move { redis.send_packed_commands(&commands, 0, commands.len()).await }).await
     }
 
-    /// Runs a script. A server that does not have it yet, or no more, gets its code. Returns the answer.
+    /// Runs a script, and sends its code, too, if the server does not have it. Returns the answer.
     pub(crate) async fn run(&self, script: Arc<Invocation>) -> Result<Value, CallError> {
         let (mut redis, deadline) = (self.connection.redis.clone(), self.deadline);
         let answer = async move {
@@ -105,26 +105,30 @@ impl Line<'_> {
         if now >= self.deadline {
             return Err(self.connections.why_not_in_time().into());
         }
-        let unanswered = Unanswered {
+        let mut unanswered = Unanswered {
             answer: Some(Box::pin(answer)),
-            // A caller that had to wait for the connection has little time left, which says nothing of the connection.
-            limit: self.deadline.max(now + self.patience * 9 / 10),
+            // The time before the connection was open does not count against it.
+            limit: self.deadline.max(now + self.timeout * 9 / 10),
             connection: Arc::clone(&self.connection),
             connections: Arc::clone(self.connections),
             runtime: self.runtime.clone(),
         };
-        match timeout_at(self.deadline, unanswered).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(unavailable("Redis did not answer in time").into()),
+        if let Ok(answer) = timeout_at(self.deadline, &mut unanswered).await {
+            return Ok(answer?);
         }
+        if Instant::now() >= unanswered.limit {
+            unanswered.answer = None;
+            self.connections.discard(&self.connection);
+        }
+        Err(unavailable("Redis did not answer in time").into())
     }
 }
 
-/// The answer to what was sent. When the caller gives up, it is waited for by a task of its own.
+/// A command that was sent, and the wait for its answer. When the caller gives up, a task of the store goes on with it.
 ///
 /// So nothing that was sent is cut off, and an answer that stays out ends the connection, however little time the caller had left.
 struct Unanswered<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> {
-    /// Nothing when it has come.
+    /// Nothing when it has come, or when it is waited for no more.
     answer: Option<Pin<Box<F>>>,
     /// When the connection counts as dead.
     limit: Instant,
@@ -137,29 +141,45 @@ impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Future for Un
     type Output = RedisResult<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<RedisResult<T>> {
-        let Some(answer) = &mut self.answer else { return Poll::Pending };
-        let poll = answer.as_mut().poll(context);
-        if let Poll::Ready(answer) = &poll {
-            self.answer = None;
-            self.connections.note_answer(&self.connection, answer);
+        // Taken out, so that it is dropped if it panics.
+        let Some(mut answer) = self.answer.take() else { return Poll::Pending };
+        match answer.as_mut().poll(context) {
+            Poll::Ready(answer) => {
+                self.connections.note_answer(&self.connection, &answer);
+                Poll::Ready(answer)
+            }
+            Poll::Pending => {
+                self.answer = Some(answer);
+                Poll::Pending
+            }
         }
-        poll
     }
 }
 
 impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Drop for Unanswered<F, T> {
     fn drop(&mut self) {
         let Some(answer) = self.answer.take() else { return };
-        let (limit, connection) = (self.limit, Arc::clone(&self.connection));
-        let connections = Arc::clone(&self.connections);
-        if Instant::now() >= limit {
-            return connections.discard(&connection);
-        }
+        let limit = self.limit;
+        let on_drop = DiscardOnDrop(Some((Arc::clone(&self.connections), Arc::clone(&self.connection))));
         self.runtime.spawn(async move {
-            match timeout_at(limit, answer).await {
-                Ok(answer) => connections.note_answer(&connection, &answer),
-                Err(_) => connections.discard(&connection),
+            let mut on_drop = on_drop;
+            // Also when the limit has passed, this sees an answer that is there.
+            if let Ok(answer) = timeout_at(limit, answer).await
+                && let Some((connections, connection)) = on_drop.0.take()
+            {
+                connections.note_answer(&connection, &answer);
             }
         });
+    }
+}
+
+/// Discards the connection when it is dropped: at the limit, or when the runtime of the task ends before the answer has come.
+struct DiscardOnDrop(Option<(Arc<Connections>, Arc<Connection>)>);
+
+impl Drop for DiscardOnDrop {
+    fn drop(&mut self) {
+        if let Some((connections, connection)) = &self.0 {
+            connections.discard(connection);
+        }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Check(Arc<Invocation>);
 impl Check {
     /// Returns the call that writes to this key.
     pub(crate) fn new(key: String) -> Self {
-        Self(Arc::new(script::PROBE.with(key, [])))
+        Self(Arc::new(script::PROBE.invocation(key, [])))
     }
 }
 

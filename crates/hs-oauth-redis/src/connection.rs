@@ -1,8 +1,8 @@
 //! The one connection that all calls of a store share.
 //!
 //! It is opened by a task of its own, for which all callers wait together, and no caller ends it. A connection on which an answer stayed out,
-//! or which broke, is taken out of its place here. Calls that still wait for an answer from it may get it. Nobody sends on it again, and
-//! it closes when the last of them gives up.
+//! or which broke, is taken out of its place here. Calls that still wait for an answer from it may get it. No new call sends on it, and it
+//! closes when the last of them gives up.
 
 use std::fmt;
 use std::sync::{Arc, Weak};

@@ -28,7 +28,7 @@ impl Script {
         Self(redis::Script::new(code), code)
     }
 
-    pub(crate) fn with<const N: usize>(
+    pub(crate) fn invocation<const N: usize>(
         &'static self,
         key: String,
         arguments: [Zeroizing<Vec<u8>>; N],
@@ -43,7 +43,7 @@ impl Invocation {
         self.command("EVALSHA", self.script.0.get_hash())
     }
 
-    /// Returns the command that brings the script.
+    /// Returns the command that has the script's code.
     pub(crate) fn with_code(&self) -> Cmd {
         self.command("EVAL", self.script.1)
     }

@@ -37,11 +37,10 @@ use crate::{Warning, reply};
 /// # Deadlines
 ///
 /// Each call has a deadline of its own, 2 seconds unless [`deadline`](Self::deadline) says otherwise. All calls share one connection. When
-/// an answer stays out for as long as a deadline, the connection is given up: nothing is sent on it again, and the next call opens another
-/// one. One connect runs at a time, and all calls wait for it. The pause between two connects grows to half a second.
+/// an answer stays out for nine tenths of a deadline, the connection is given up: no new call sends on it, and the next one opens another.
+/// One connect runs at a time, and all calls wait for it. The pause between two connects grows to half a second.
 ///
-/// A caller that gives up cuts off nothing: a task of the store waits for the answer to what was sent, and what the caller asked for is done,
-/// or not, as a whole.
+/// A caller may give up. A task of the store then goes on with the command, which takes effect as a whole or not at all.
 ///
 /// # Versions
 ///
@@ -141,7 +140,7 @@ impl AsyncTokenStore for RedisStore {
         check_account(account)?;
         let expected = expected.map_or_else(String::new, |version| version.to_string());
         let arguments = [Zeroizing::new(expected.into_bytes()), record_to_json(record)?];
-        self.call(Swap(Arc::new(script::SWAP.with(self.keys.key(account), arguments)))).await
+        self.call(Swap(Arc::new(script::SWAP.invocation(self.keys.key(account), arguments)))).await
     }
 
     /// Reads a page by `SCAN`, which looks at every key of the Redis database: give the store a database or a server with few other keys.
@@ -153,7 +152,7 @@ impl AsyncTokenStore for RedisStore {
 
     async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
         let arguments = [Zeroizing::new(expected.to_string().into_bytes())];
-        self.call(Remove(Arc::new(script::REMOVE.with(self.keys.key(account), arguments)))).await
+        self.call(Remove(Arc::new(script::REMOVE.invocation(self.keys.key(account), arguments)))).await
     }
 
     /// Asks Redis whether a write would last, and writes to the key `<prefix>:{check}`. Its errors are those of

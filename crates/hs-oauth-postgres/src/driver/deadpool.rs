@@ -101,7 +101,7 @@ impl Row for tokio_postgres::Row {
     }
 }
 
-/// JSON as the server sends it: its text.
+/// JSON as the server sends it: its text. An owner may have given the column the type of a text.
 struct Json<'a>(&'a str);
 
 impl<'a> FromSql<'a> for Json<'a> {
@@ -110,7 +110,7 @@ impl<'a> FromSql<'a> for Json<'a> {
     }
 
     fn accepts(ty: &Type) -> bool {
-        *ty == Type::JSON
+        [Type::JSON, Type::TEXT, Type::VARCHAR].contains(ty)
     }
 }
 

@@ -147,7 +147,7 @@ impl Row for PgRow {
         self.try_get(column).map_err(|error| failure(&error))
     }
 
-    /// The driver takes JSON for no text, although it is sent as one.
+    /// Reads it unchecked: sqlx does not read JSON as text, although the server sends it as text.
     fn json(&self, column: usize) -> Result<Option<&str>, Failure> {
         self.try_get_unchecked(column).map_err(|error| failure(&error))
     }
