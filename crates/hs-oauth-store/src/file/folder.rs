@@ -83,14 +83,14 @@ impl Folder {
                 // The store creates no links. It must not read what a link leads to, nor change its permissions.
                 return Err(io::Error::new(ErrorKind::Unsupported, "it is a symbolic link"));
             }
-            let mut file = File::open(path)?;
+            let file = File::open(path)?;
             let metadata = file.metadata()?;
             permissions::restrict_to_owner(&file, &metadata)?;
-            // A buffer that grows leaves copies of its content behind. One byte more than the file has is enough to reach the
-            // end of the file without growing.
+            // A buffer that grows leaves copies of its content behind. With one byte more than the file has, it does not.
             let size = usize::try_from(metadata.len()).unwrap_or_default().saturating_add(1);
             let mut content = Zeroizing::new(Vec::with_capacity(size));
-            file.read_to_end(&mut content)?;
+            // No file of the store grows, so nobody has to ask for its end.
+            file.take(metadata.len()).read_to_end(&mut content)?;
             Ok(content)
         };
         match read() {
