@@ -35,7 +35,7 @@ pub(crate) struct ExpireOptions {
     /// How many processes share them
     #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = value_parser!(u32).range(1..=256))]
     pub(crate) processes: u32,
-    /// The most renewals that all processes together begin in a second
+    /// The most refreshes that all processes together send in a second
     #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = value_parser!(u32).range(1..))]
     pub(crate) rate: u32,
     /// When the first token ends, after the processes have started
@@ -76,7 +76,7 @@ pub(crate) struct RateOptions {
     /// How many processes share the rate
     #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = value_parser!(u32).range(1..=256))]
     pub(crate) processes: u32,
-    /// The most renewals that all processes together begin in a second
+    /// The most refreshes that all processes together send in a second
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = value_parser!(u32).range(1..))]
     pub(crate) rate: u32,
     /// How long it is measured
