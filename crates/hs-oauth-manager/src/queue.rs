@@ -28,8 +28,8 @@ pub struct Limits {
 ///
 /// Renewals that a caller waits for come before all others, and those of the sweep after all others. Among equals, the one whose token
 /// expires soonest comes first. In any one second, at most as many refreshes are sent as the rate says. In any tenth of a second, at most a
-/// tenth as many renewals begin, rounded up. Of several replicas, each has its share. At no time are more in flight than the other limit says. None
-/// begins in the pause that a 429 asks for. In an outage one at a time does, and for the sweep one a minute.
+/// tenth as many renewals begin, rounded up. Of several replicas, each has its share. At no time are more in flight than the other limit
+/// says. None begins in the pause that a 429 asks for. In an outage one at a time does, and for the sweep one a minute.
 ///
 /// The queue has two sorts of entries. A *run* has begun and waits to be admitted. An *account* has no run yet: a worker takes it with
 /// [`next`](Self::next) and then begins one. `W` wakes a run that waits.

@@ -21,11 +21,14 @@ pub(crate) trait Work: Send + Sync {
     /// Whether it may be done a second time when the connection was lost.
     const IS_READ: bool;
 
-    fn run(&self, line: &mut Line<'_>) -> impl Future<Output = Result<Self::Output, CallError>> + Send;
+    fn run(
+        &self,
+        connection: &CallConnection<'_>,
+    ) -> impl Future<Output = Result<Self::Output, CallError>> + Send;
 }
 
 /// The connection, as one call uses it.
-pub(crate) struct Line<'a> {
+pub(crate) struct CallConnection<'a> {
     runtime: Handle,
     connections: &'a Arc<Connections>,
     connection: Arc<Connection>,
@@ -47,16 +50,16 @@ pub(crate) async fn call<W: Work>(
         Handle::try_current().map_err(|_| refused("the store for Redis needs a tokio runtime around it"))?;
     let deadline = Instant::now() + timeout;
     let connection = connections.open(deadline).await?;
-    let mut line = Line { runtime, connections, connection, deadline, timeout };
-    let mut result = work.run(&mut line).await;
+    let mut connection = CallConnection { runtime, connections, connection, deadline, timeout };
+    let mut result = work.run(&connection).await;
     if W::IS_READ && result.as_ref().is_err_and(CallError::is_lost_connection) {
-        line.connection = connections.open(deadline).await?;
-        result = work.run(&mut line).await;
+        connection.connection = connections.open(deadline).await?;
+        result = work.run(&connection).await;
     }
     result.map_err(StoreError::from)
 }
 
-impl Line<'_> {
+impl CallConnection<'_> {
     /// Returns the ID that the server gave itself when it started, if it tells.
     pub(crate) fn run_id(&self) -> Option<&str> {
         self.connection.server.run_id()
@@ -74,19 +77,19 @@ impl Line<'_> {
     /// Sends a command. Returns the answer.
     pub(crate) async fn query(&self, command: Cmd) -> Result<Value, CallError> {
         let mut redis = self.connection.redis.clone();
-        self.answer(async move { redis.send_packed_command(&command).await?.extract_error() }).await
+        self.answer_to(async move { redis.send_packed_command(&command).await?.extract_error() }).await
     }
 
     /// Sends as many commands as this at once. Returns the answers, errors among them.
     pub(crate) async fn query_all(&self, commands: Pipeline) -> Result<Vec<Value>, CallError> {
         let mut redis = self.connection.redis.clone();
-        self.answer(async move { redis.send_packed_commands(&commands, 0, commands.len()).await }).await
+        self.answer_to(async move { redis.send_packed_commands(&commands, 0, commands.len()).await }).await
     }
 
     /// Runs a script, and sends its code, too, if the server does not have it. Returns the answer.
     pub(crate) async fn run(&self, script: Arc<Invocation>) -> Result<Value, CallError> {
         let (mut redis, deadline) = (self.connection.redis.clone(), self.deadline);
-        let answer = async move {
+        let sent = async move {
             match redis.send_packed_command(&script.by_hash()).await?.extract_error() {
                 Err(error) if is_no_script(&error) && Instant::now() < deadline => {
                     redis.send_packed_command(&script.with_code()).await?.extract_error()
@@ -94,19 +97,20 @@ impl Line<'_> {
                 result => result,
             }
         };
-        self.answer(answer).await
+        self.answer_to(sent).await
     }
 
-    async fn answer<T: Send + 'static>(
+    /// Waits for the answer to what this future sends.
+    async fn answer_to<T: Send + 'static>(
         &self,
-        answer: impl Future<Output = RedisResult<T>> + Send + 'static,
+        sent: impl Future<Output = RedisResult<T>> + Send + 'static,
     ) -> Result<T, CallError> {
         let now = Instant::now();
         if now >= self.deadline {
             return Err(self.connections.why_not_in_time().into());
         }
         let mut unanswered = Unanswered {
-            answer: Some(Box::pin(answer)),
+            answer: Some(Box::pin(sent)),
             // The time before the connection was open does not count against it.
             limit: self.deadline.max(now + self.timeout * 9 / 10),
             connection: Arc::clone(&self.connection),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::Warning;
-use crate::call::{Line, Work};
+use crate::call::{CallConnection, Work};
 use crate::error::CallError;
 use crate::script::{self, Invocation};
 use crate::server::Server;
@@ -24,10 +24,10 @@ impl Work for Check {
     /// A second write does no harm.
     const IS_READ: bool = true;
 
-    async fn run(&self, line: &mut Line<'_>) -> Result<Vec<Warning>, CallError> {
-        let server = Server::from_answers(line.query_all(Server::commands()).await?)?;
-        server.check(line.connections().accepts_no_append_only_file()).map_err(|unfit| unfit.error)?;
-        line.run(Arc::clone(&self.0)).await?;
+    async fn run(&self, connection: &CallConnection<'_>) -> Result<Vec<Warning>, CallError> {
+        let server = Server::from_answers(connection.query_all(Server::commands()).await?)?;
+        server.check(connection.connections().accepts_no_append_only_file()).map_err(|unfit| unfit.error)?;
+        connection.run(Arc::clone(&self.0)).await?;
         Ok(server.warnings())
     }
 }

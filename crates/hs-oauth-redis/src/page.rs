@@ -9,7 +9,7 @@ use hs_oauth_store::{Account, Cursor, Entry, Page, StoreError};
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
-use crate::call::{Line, Work};
+use crate::call::{CallConnection, Work};
 use crate::error::{CallError, refused, unexpected_answer};
 use crate::key::Keys;
 use crate::reply;
@@ -57,12 +57,12 @@ impl Work for ReadPage {
 
     const IS_READ: bool = true;
 
-    async fn run(&self, line: &mut Line<'_>) -> Result<Page, CallError> {
-        let (accounts, next) = self.scan(line).await?;
+    async fn run(&self, connection: &CallConnection<'_>) -> Result<Page, CallError> {
+        let (accounts, next) = self.scan(connection).await?;
         let mut entries = Vec::with_capacity(accounts.len());
         let accounts: Vec<Account> = accounts.into_iter().collect();
         for accounts in accounts.chunks(RECORDS_AT_ONCE) {
-            self.read(line, accounts, &mut entries).await?;
+            self.read(connection, accounts, &mut entries).await?;
         }
         Ok(Page { entries, next: next.map(|place| place.to_cursor()) })
     }
@@ -70,8 +70,11 @@ impl Work for ReadPage {
 
 impl ReadPage {
     /// Returns about as many accounts as the limit says, and where the others are.
-    async fn scan(&self, line: &mut Line<'_>) -> Result<(BTreeSet<Account>, Option<Place>), CallError> {
-        let run_id = line.run_id().ok_or_else(|| {
+    async fn scan(
+        &self,
+        connection: &CallConnection<'_>,
+    ) -> Result<(BTreeSet<Account>, Option<Place>), CallError> {
+        let run_id = connection.run_id().ok_or_else(|| {
             refused("the Redis user may not run `INFO`, without which the store cannot read pages: see the README")
         })?;
         let run_id = run_id.to_owned();
@@ -80,10 +83,10 @@ impl ReadPage {
         let limit = self.limit.clamp(1, MAX_SCANNED);
         // Among keys of others, a page may find few of its own. It ends early enough to answer in time.
         let now = Instant::now();
-        let enough_time = now + line.deadline().saturating_duration_since(now) / 4;
+        let enough_time = now + connection.deadline().saturating_duration_since(now) / 4;
         let mut accounts = BTreeSet::new();
         loop {
-            let (next, keys) = scanned(line.query(self.command(cursor, limit)).await?)?;
+            let (next, keys) = scanned(connection.query(self.command(cursor, limit)).await?)?;
             accounts.extend(keys.iter().filter_map(|key| self.keys.account(key)));
             cursor = next;
             if cursor == 0 || accounts.len() >= limit.div_ceil(2) || Instant::now() >= enough_time {
@@ -102,7 +105,7 @@ impl ReadPage {
     /// Reads the records of these accounts. Leaves out those that have none.
     async fn read(
         &self,
-        line: &mut Line<'_>,
+        connection: &CallConnection<'_>,
         accounts: &[Account],
         entries: &mut Vec<Entry>,
     ) -> Result<(), CallError> {
@@ -110,7 +113,7 @@ impl ReadPage {
         for account in accounts {
             commands.cmd("HMGET").arg(self.keys.key(*account)).arg(&reply::FIELDS);
         }
-        let answers = line.query_all(commands).await?;
+        let answers = connection.query_all(commands).await?;
         if answers.len() != accounts.len() {
             return Err(unexpected_answer().into());
         }

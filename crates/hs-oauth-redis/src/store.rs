@@ -9,7 +9,7 @@ use hs_oauth_store::{
 use redis::{Client, Value};
 use zeroize::Zeroizing;
 
-use crate::call::{Line, Work, call};
+use crate::call::{CallConnection, Work, call};
 use crate::check::Check;
 use crate::connection::Connections;
 use crate::error::{CallError, unexpected_answer};
@@ -172,10 +172,10 @@ impl Work for Load {
 
     const IS_READ: bool = true;
 
-    async fn run(&self, line: &mut Line<'_>) -> Result<Option<Stored>, CallError> {
+    async fn run(&self, connection: &CallConnection<'_>) -> Result<Option<Stored>, CallError> {
         let mut command = redis::cmd("HMGET");
         command.arg(&self.key).arg(&reply::FIELDS);
-        reply::stored(self.account, line.query(command).await?)
+        reply::stored(self.account, connection.query(command).await?)
     }
 }
 
@@ -188,8 +188,8 @@ impl Work for Swap {
     /// A second try would conflict with the first one.
     const IS_READ: bool = false;
 
-    async fn run(&self, line: &mut Line<'_>) -> Result<Swapped, CallError> {
-        match reply::bytes(line.run(Arc::clone(&self.0)).await?)? {
+    async fn run(&self, connection: &CallConnection<'_>) -> Result<Swapped, CallError> {
+        match reply::bytes(connection.run(Arc::clone(&self.0)).await?)? {
             None => Ok(Swapped::Conflict),
             Some(version) => Ok(Swapped::Stored(reply::version(&version).ok_or_else(unexpected_answer)?)),
         }
@@ -205,8 +205,8 @@ impl Work for Remove {
     /// A second try would not find what the first one removed.
     const IS_READ: bool = false;
 
-    async fn run(&self, line: &mut Line<'_>) -> Result<bool, CallError> {
-        match line.run(Arc::clone(&self.0)).await? {
+    async fn run(&self, connection: &CallConnection<'_>) -> Result<bool, CallError> {
+        match connection.run(Arc::clone(&self.0)).await? {
             Value::Int(removed) => Ok(removed == 1),
             _ => Err(unexpected_answer().into()),
         }

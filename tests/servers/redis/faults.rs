@@ -249,6 +249,45 @@ async fn a_dead_connection_is_let_go_although_each_caller_gives_up_before_the_de
     assert_eq!(relay.accepted(), 2);
 }
 
+/// The task that waits on behalf of the caller ends with that runtime.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_connection_is_let_go_when_the_runtime_of_its_last_caller_ends() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let store = store(&relay);
+    store.swap(ACCOUNT, None, &record(1)).await.unwrap();
+    relay.set_present(Network::Swallows);
+    let other = store.clone();
+    let caller = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let load = async { tokio::time::timeout(Duration::from_millis(10), other.load(ACCOUNT)).await };
+        runtime.block_on(load).unwrap_err();
+    });
+    caller.join().unwrap();
+    store.load(ACCOUNT).await.unwrap();
+    assert_eq!(relay.accepted(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_whose_answer_came_while_nobody_looked() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let store = store(&relay);
+    store.swap(ACCOUNT, None, &record(1)).await.unwrap();
+    server.process().freeze();
+    let mut call = store.load(ACCOUNT);
+    tokio::time::timeout(Duration::from_millis(10), &mut call).await.unwrap_err();
+    server.process().thaw();
+    store.load(ACCOUNT).await.unwrap();
+    // Until the deadline of the call that nobody polls.
+    tokio::time::sleep(DEADLINE).await;
+    drop(call);
+    for _ in 0..10 {
+        store.load(ACCOUNT).await.unwrap();
+    }
+    assert_eq!(relay.accepted(), 1);
+}
+
 #[tokio::test]
 async fn a_call_that_nobody_polls_any_more_holds_up_no_other_one() {
     let server = Redis::start();
