@@ -18,14 +18,13 @@ use std::str::FromStr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use subtle::ConstantTimeEq;
 
 use base64url::base64url;
 pub use code_verifier::CodeVerifier;
 pub use rules::MAX_SECRET_SIZE;
 pub(crate) use rules::{check, is_printable};
 use rules::{is_any, is_visible};
-use secret_type::{masked, secret_type, wiped};
+use secret_type::{are_equal, masked, secret_type, wiped};
 
 use crate::invalid_argument::InvalidArgument;
 
@@ -132,10 +131,19 @@ mod tests {
 
     #[test]
     fn secrets_are_equal_only_if_their_whole_texts_are() {
-        let token = |text: &str| RefreshToken::new(text).unwrap();
-        assert_eq!(token("na1-abc"), token("na1-abc"));
-        assert_ne!(token("na1-abc"), token("na1-abd"));
-        assert_ne!(token("na1-abc"), token("na1-ab"));
+        let token = |text: String| RefreshToken::new(text).unwrap();
+        for length in 1..=40 {
+            let same = "a".repeat(length);
+            assert_eq!(token(same.clone()), token(same.clone()));
+            for longer in 1..=8 {
+                assert_ne!(token(same.clone()), token("a".repeat(length + longer)));
+            }
+            for at in 0..length {
+                let mut other = same.clone();
+                other.replace_range(at..=at, "b");
+                assert_ne!(token(same.clone()), token(other));
+            }
+        }
     }
 
     #[test]
