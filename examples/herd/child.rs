@@ -4,15 +4,15 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hs_oauth_async::{
-    Account, App, AsyncTokenStore, Client, ClientSecret, Event, TokenManager, http_builder, reqwest,
+    Account, App, AsyncTokenStore, Client, ClientSecret, Event, Timestamp, TokenManager, http_builder,
+    reqwest,
 };
 use hs_oauth_core::Random;
 use hs_oauth_examples::{Bearers, BoxError, Driver, StoreAddress};
-use http::StatusCode;
-use http::header::AUTHORIZATION;
+use http::header::{self, AUTHORIZATION};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -39,8 +39,6 @@ pub(crate) struct ChildConfig {
     pub(crate) tasks: u32,
     pub(crate) store_tasks: u32,
     pub(crate) store_task_accounts: u32,
-    /// How long the token of a bearer lives at least when a task gets it. It may end while a call is under way for longer.
-    pub(crate) safety_margin: Duration,
     /// How long a task waits between two calls, on average.
     pub(crate) pause: Duration,
 }
@@ -49,8 +47,6 @@ pub(crate) struct ChildConfig {
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) bearers: Bearers,
-    /// How many calls HubSpot rejected that were under way for longer than the safety margin.
-    pub(crate) overdue_calls: u64,
     pub(crate) store_calls: u64,
     pub(crate) store_failures: u64,
     /// The longest call of the store since the process began.
@@ -61,7 +57,8 @@ pub(crate) struct Report {
 /// The environment variable with the address of the store. An address may hold a password, and other users can read the arguments of a process.
 pub(crate) const STORE_VARIABLE: &str = "HERD_STORE";
 
-/// The beginning of the `User-Agent` of a process. The number of the process follows.
+/// The beginning of the `User-Agent` of a process. The number of the process follows, and in a call of the API the time at which the task got
+/// its bearer, in milliseconds.
 pub(crate) const USER_AGENT: &str = "herd/";
 /// Above 512 in all, the emulator closes one for each new one, maybe just when a process begins to use it.
 const MAX_IDLE_CONNECTIONS: usize = 32;
@@ -187,23 +184,23 @@ impl Worker {
                 if let Ok(bearer) = bearer
                     && call == 0
                 {
-                    self.call(bearer, Instant::now()).await;
+                    self.call(bearer).await;
                 }
             }
         }
     }
 
-    /// Calls the API without the second try that the manager's `send` makes, so that the journal shows a rejected bearer.
-    async fn call(&self, bearer: http::HeaderValue, begun: Instant) {
-        let request = self.http.get(&self.url).header(AUTHORIZATION, bearer).timeout(CALL_TIMEOUT);
-        match request.send().await {
+    /// Calls the API without the second try that the manager's `send` makes, so that the journal shows a rejected bearer, and when the task
+    /// got it.
+    async fn call(&self, bearer: http::HeaderValue) {
+        let now = Timestamp::from(SystemTime::now());
+        let sender = format!("{USER_AGENT}{} {}", self.config.number, now.as_millis());
+        let request =
+            self.http.get(&self.url).header(AUTHORIZATION, bearer).header(header::USER_AGENT, sender);
+        match request.timeout(CALL_TIMEOUT).send().await {
             Ok(response) if response.status().is_success() => _ = response.bytes().await,
             Ok(response) => {
-                let status = response.status();
-                let is_overdue = begun.elapsed() > self.config.safety_margin;
-                let mut report = locked(&self.report);
-                report.overdue_calls += u64::from(status == StatusCode::UNAUTHORIZED && is_overdue);
-                report.bearers.count_error(format!("call: {status}"));
+                locked(&self.report).bearers.count_error(format!("call: {}", response.status()));
             }
             Err(error) if error.is_timeout() => locked(&self.report).bearers.count_error("call: timed out"),
             Err(_) => locked(&self.report).bearers.count_error("call: no response"),

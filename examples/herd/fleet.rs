@@ -39,7 +39,6 @@ pub(crate) struct Fleet {
 #[derive(Default)]
 pub(crate) struct Totals {
     pub(crate) bearers: Bearers,
-    pub(crate) overdue_calls: u64,
     pub(crate) store_calls: u64,
     pub(crate) store_failures: u64,
     pub(crate) longest_store_call: Duration,
@@ -238,7 +237,6 @@ impl Fleet {
 impl Totals {
     fn add(&mut self, report: &Report) {
         self.bearers.add(&report.bearers);
-        self.overdue_calls += report.overdue_calls;
         self.store_calls += report.store_calls;
         self.store_failures += report.store_failures;
         self.longest_store_call = self.longest_store_call.max(report.longest_store_call);

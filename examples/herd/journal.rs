@@ -19,7 +19,10 @@ pub(crate) struct JournalReader {
     newest: BTreeMap<i64, Issued>,
     renewal_times: Vec<Timestamp>,
     duplicates: Vec<Duplicate>,
-    rejected_calls: u64,
+    /// How long the token of a bearer lives at least when a task gets it.
+    safety_margin: Duration,
+    rejected_bearers: u64,
+    overdue_calls: u64,
     /// The accounts with a refused refresh, and their newest tokens when it was refused for the first time.
     refused_accounts: BTreeMap<i64, Option<Issued>>,
     last_number: u64,
@@ -49,7 +52,9 @@ impl JournalReader {
             newest: BTreeMap::new(),
             renewal_times: Vec::new(),
             duplicates: Vec::new(),
-            rejected_calls: 0,
+            safety_margin: timing.safety,
+            rejected_bearers: 0,
+            overdue_calls: 0,
             refused_accounts: BTreeMap::new(),
             last_number: 0,
             missed: 0,
@@ -75,9 +80,14 @@ impl JournalReader {
         &self.duplicates
     }
 
-    /// Returns how many calls of the API got a 401.
-    pub(crate) fn rejected_calls(&self) -> u64 {
-        self.rejected_calls
+    /// Returns how many calls of the API got a 401, without those that were overdue.
+    pub(crate) fn rejected_bearers(&self) -> u64 {
+        self.rejected_bearers
+    }
+
+    /// Returns how many calls got a 401 since they came so long after the task had its bearer that the token could end on the way.
+    pub(crate) fn overdue_calls(&self) -> u64 {
+        self.overdue_calls
     }
 
     /// Returns the accounts with a refused refresh.
@@ -100,7 +110,10 @@ impl JournalReader {
         self.missed += entry.number.saturating_sub(self.last_number + 1);
         self.last_number = entry.number;
         match (entry.operation, entry.status, entry.hub_id) {
-            (Some(Target::AccountInfo), Some(401), _) => self.rejected_calls += 1,
+            (Some(Target::AccountInfo), Some(401), _) => match Sender::of(entry).had_bearer_at {
+                Some(at) if entry.at > at.plus(self.safety_margin) => self.overdue_calls += 1,
+                _ => self.rejected_bearers += 1,
+            },
             (Some(Target::ExchangeCode), Some(200), Some(hub_id)) => {
                 self.newest.insert(hub_id, Issued::from_entry(entry));
             }
@@ -127,7 +140,23 @@ impl JournalReader {
 
 impl Issued {
     fn from_entry(entry: &Entry) -> Self {
-        let number = entry.user_agent.as_deref().and_then(|agent| agent.strip_prefix(USER_AGENT));
-        Self { at: entry.at, process: number.and_then(|number| number.parse().ok()) }
+        Self { at: entry.at, process: Sender::of(entry).process }
+    }
+}
+
+/// What the `User-Agent` of a request says.
+struct Sender {
+    process: Option<u32>,
+    had_bearer_at: Option<Timestamp>,
+}
+
+impl Sender {
+    fn of(entry: &Entry) -> Self {
+        let agent = entry.user_agent.as_deref().and_then(|agent| agent.strip_prefix(USER_AGENT));
+        let mut words = agent.unwrap_or("").split(' ');
+        Self {
+            process: words.next().and_then(|number| number.parse().ok()),
+            had_bearer_at: words.next().and_then(|at| at.parse().ok()).map(Timestamp::from_millis),
+        }
     }
 }

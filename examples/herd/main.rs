@@ -85,8 +85,7 @@ fn run(options: &Options) -> Result<ExitCode, BoxError> {
     runtime.block_on(install(options, &hubspot, &client, &store))?;
     journal.read(&hubspot);
 
-    let mut fleet =
-        Fleet::start(options, &address, child_config(options, timing, &hubspot, histories.clone()))?;
+    let mut fleet = Fleet::start(options, &address, child_config(options, &hubspot, histories.clone()))?;
     let started = Timestamp::from(SystemTime::now());
     watch(options, &hubspot, &mut fleet, &mut journal)?;
     fleet.stop(timing.lease + Duration::from_secs(10), || journal.read(&hubspot))?;
@@ -202,12 +201,7 @@ async fn connect(hubspot: &Server, manager: &TokenManager, hub_id: i64) -> Resul
     Ok(())
 }
 
-fn child_config(
-    options: &Options,
-    timing: Timing,
-    hubspot: &Server,
-    histories: Option<PathBuf>,
-) -> ChildConfig {
+fn child_config(options: &Options, hubspot: &Server, histories: Option<PathBuf>) -> ChildConfig {
     let settings = hubspot.settings();
     let tasks = f64::from(options.processes) * f64::from(options.tasks);
     ChildConfig {
@@ -221,7 +215,6 @@ fn child_config(
         tasks: options.tasks,
         store_tasks: options.store_tasks,
         store_task_accounts: options.store_task_accounts(),
-        safety_margin: timing.safety,
         pause: Duration::from_secs_f64(tasks / f64::from(options.rate)),
     }
 }

@@ -69,7 +69,7 @@ impl RunResult<'_> {
     /// Returns the three numbers that count.
     pub(crate) fn verdict(&self) -> Verdict {
         Verdict {
-            rejected_bearers: self.rejected_bearers(),
+            rejected_bearers: self.journal.rejected_bearers(),
             lost_accounts: self.lost_accounts().len(),
             duplicate_renewals: self.journal.duplicates().len(),
             is_as_promised: self.violations().is_empty(),
@@ -86,14 +86,14 @@ impl RunResult<'_> {
             bearers: totals.bearers.got,
             renewals: self.journal.renewal_times().len(),
             duplicate_renewals: self.journal.duplicates().len(),
-            rejected_bearers: self.rejected_bearers(),
+            rejected_bearers: self.journal.rejected_bearers(),
             lost_accounts: self.lost_accounts().len(),
             corrupt_files: self.audit.corrupt_files,
             kills: self.fleet.kills().len(),
             longest_wait_ms: totals.bearers.longest_wait.as_millis(),
             late_bearers: totals.bearers.late,
             failed_bearers: totals.bearers.failed,
-            overdue_calls: totals.overdue_calls,
+            overdue_calls: self.journal.overdue_calls(),
             store_calls: totals.store_calls,
             store_failures: totals.store_failures,
             longest_store_ms: totals.longest_store_call.as_millis(),
@@ -150,7 +150,7 @@ impl RunResult<'_> {
         }
         // With `strict`, the access tokens of a lost account end with its grant.
         let may_reject = self.options.rotation == Rotation::Strict && !self.lost_accounts().is_empty();
-        let rejected = self.rejected_bearers();
+        let rejected = self.journal.rejected_bearers();
         check(rejected == 0 || may_reject, format!("{rejected} bearers were rejected"));
         check(
             self.audit.corrupt_files == 0,
@@ -168,11 +168,6 @@ impl RunResult<'_> {
             format!("only {renewals} renewals, at least {min_renewals} were expected"),
         );
         violations
-    }
-
-    /// Returns how many calls HubSpot rejected, but for those that were under way for longer than the safety margin.
-    fn rejected_bearers(&self) -> u64 {
-        self.journal.rejected_calls().saturating_sub(self.fleet.totals().overdue_calls)
     }
 
     /// Returns the accounts that the journal or the check at the end shows to be lost.
