@@ -160,3 +160,29 @@ impl Sender {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use hs_oauth_emulator::{Emulator, Settings};
+
+    use super::*;
+
+    #[test]
+    fn a_call_that_was_under_way_for_longer_than_the_safety_margin_is_overdue_and_its_bearer_not_rejected() {
+        let options = Options::parse_from(["herd"]);
+        let timing = crate::timing(&options).unwrap();
+        let mut journal = JournalReader::new(&options, timing);
+        let mut emulator = Emulator::new(Settings::random().unwrap());
+        let had_bearer_at = Timestamp::from_secs(1_790_000_000);
+        let in_time = had_bearer_at.plus(timing.safety);
+        for now in [in_time, in_time.plus(Duration::from_millis(1))] {
+            let request = http::Request::get("http://localhost/account-info/v3/details")
+                .header("user-agent", format!("{USER_AGENT}7 {}", had_bearer_at.as_millis()))
+                .header("authorization", "Bearer expired");
+            emulator.handle(now, request.body(Vec::new()).unwrap());
+        }
+        emulator.journal().for_each(|entry| journal.count(entry));
+        assert_eq!((journal.rejected_bearers(), journal.overdue_calls()), (1, 1));
+    }
+}
