@@ -114,7 +114,7 @@ impl<M, R> TokenManagerBuilder<M, R> {
     /// each sends 12 or 13 refreshes in a second, and 100 in eight seconds. A share is not handed on: what a replica does not use is not used
     /// by others. If a replica is added, set the number for all of them. Until then they send a little more together.
     ///
-    /// A [sweep](Self::with_sweep) is told by it how many of the replicas look whether another has done its work.
+    /// A [sweep](Self::with_sweep) uses it so that about two other replicas look whether an account was looked after.
     #[must_use]
     pub fn with_replicas(mut self, replicas: NonZeroU32) -> Self {
         self.settings.limits.replicas = replicas;

@@ -25,6 +25,10 @@ pub(crate) struct Calls<D> {
     late_connects: Arc<AtomicU32>,
 }
 
+/// What the application may set as a deadline. A time beyond all ends could not be counted from now.
+pub(crate) const SHORTEST_DEADLINE: Duration = Duration::from_millis(1);
+pub(crate) const LONGEST_DEADLINE: Duration = Duration::from_secs(60);
+
 /// What is sent.
 #[derive(Clone, Debug)]
 enum Work {

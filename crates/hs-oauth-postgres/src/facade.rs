@@ -14,23 +14,23 @@ macro_rules! facade {
                 Ok(Self(self.0.with_table(name)?))
             }
 
-            /// Sets how long a call may take. The default is 2 seconds.
+            /// Sets how long a call may take: from a millisecond to a minute. The default is 2 seconds.
             ///
             /// A call that takes longer fails with [`StoreErrorKind::Unavailable`](hs_oauth_store::StoreErrorKind::Unavailable). Its connection is closed without another word to
             /// the server, and so are the idle connections on which nothing was heard since the call began. A write may still take effect.
             #[must_use]
             pub fn deadline(mut self, deadline: Duration) -> Self {
-                self.0.calls.deadline = deadline;
+                self.0.calls.deadline = deadline.clamp(SHORTEST_DEADLINE, LONGEST_DEADLINE);
                 self
             }
 
-            /// Sets how long a new connection may take at most. The default is 5 seconds.
+            /// Sets how long a new connection may take at most: from a millisecond to a minute. The default is 5 seconds.
             ///
             /// The first has two fifths of that, since the network may have swallowed it. After one that took too long, the next has more time.
             /// A connect goes on when the call that asked for it has failed, and is there for the next one.
             #[must_use]
             pub fn connect_deadline(mut self, deadline: Duration) -> Self {
-                self.0.calls.connect_deadline = deadline;
+                self.0.calls.connect_deadline = deadline.clamp(SHORTEST_DEADLINE, LONGEST_DEADLINE);
                 self
             }
 

@@ -6,6 +6,7 @@ use hs_oauth_store::{
 };
 
 use crate::Warning;
+use crate::calls::{LONGEST_DEADLINE, SHORTEST_DEADLINE};
 use crate::driver::deadpool::Deadpool;
 use crate::facade::facade;
 use crate::store::Store;
@@ -60,6 +61,14 @@ mod tests {
         let error = poll_once(store().load(Account::hub(62_515))).unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Refused);
         assert!(error.to_string().contains("BlockOn"), "{error}");
+    }
+
+    #[test]
+    fn no_deadline_is_too_long_to_be_counted() {
+        let store = store().deadline(Duration::MAX).connect_deadline(Duration::MAX);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(store.load(Account::hub(62_515))).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The SQL of the store. Both drivers send the same texts, and each call is one statement that commits itself.
+//! The SQL of the store. Both drivers send the same texts. Each call is one statement that commits itself, but for the writes of sqlx without
+//! prepared statements, which need a transaction.
 
 use std::fmt;
 use std::sync::Arc;

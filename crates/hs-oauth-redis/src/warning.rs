@@ -26,6 +26,21 @@ pub enum Warning {
     ),
 }
 
+impl Warning {
+    /// Returns the name for programs and logs, such as `synced_every_second`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SyncedEverySecond => "synced_every_second",
+            Self::NeverSynced => "never_synced",
+            Self::NoAppendOnlyFile => "no_append_only_file",
+            Self::EvictsKeysThatExpire => "evicts_keys_that_expire",
+            Self::ReplicasMayLag => "replicas_may_lag",
+            Self::LastSaveFailed => "last_save_failed",
+            Self::NotChecked(_) => "not_checked",
+        }
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

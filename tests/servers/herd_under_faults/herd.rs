@@ -41,6 +41,7 @@ impl Drop for Process {
 pub(crate) struct HerdResult {
     pub(crate) renewals: u32,
     pub(crate) rejected_bearers: u64,
+    pub(crate) overdue_calls: u64,
     pub(crate) lost_accounts: u32,
     pub(crate) corrupt_files: u32,
     pub(crate) kills: u32,
