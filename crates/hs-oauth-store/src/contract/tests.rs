@@ -1,15 +1,16 @@
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::records::FULL_RECORD;
 use super::*;
 use crate::{Cursor, Entry, MemoryStore, Page, StoreError, check_account};
 
-/// A store with one fault.
+/// A handle on a store with one fault.
+#[derive(Clone)]
 struct FaultyStore {
     fault: Fault,
-    versions: Mutex<HashMap<Account, u64>>,
-    stored: Mutex<HashMap<Account, Stored>>,
+    versions: Arc<Mutex<HashMap<Account, u64>>>,
+    stored: Arc<Mutex<HashMap<Account, Stored>>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -39,7 +40,7 @@ enum Fault {
 }
 
 fn faulty_store(fault: Fault) -> FaultyStore {
-    FaultyStore { fault, versions: Mutex::default(), stored: Mutex::default() }
+    FaultyStore { fault, versions: Arc::default(), stored: Arc::default() }
 }
 
 impl FaultyStore {
@@ -181,6 +182,137 @@ fn every_fault_is_found_and_reported_with_the_rule_that_it_violates() {
         assert!(violation.rule.contains(rule), "{violation}");
         assert!(violation.to_string().contains(violation.rule) && !violation.found.is_empty());
     }
+}
+
+/// A handle with a fault that only two handles show.
+struct FaultyHandle {
+    fault: HandleFault,
+    store: FaultyStore,
+    /// What this handle has seen of each account.
+    seen: Mutex<HashMap<Account, Option<Stored>>>,
+    /// The versions that this handle may give out.
+    sequence: Mutex<std::ops::Range<u64>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum HandleFault {
+    /// It does not see what was written through another handle.
+    ReadsFromACache,
+    /// Each handle takes some versions in advance, as connections do with a sequence of PostgreSQL that is declared with `cache 32`.
+    VersionsFromACachedSequence,
+}
+
+impl FaultyHandle {
+    fn two(fault: HandleFault) -> [Self; 2] {
+        let store = faulty_store(Fault::None);
+        let handle = |first| Self {
+            fault,
+            store: store.clone(),
+            seen: Mutex::default(),
+            sequence: Mutex::new(first..first + 100_000),
+        };
+        [handle(1), handle(100_001)]
+    }
+}
+
+impl TokenStore for FaultyHandle {
+    fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
+        let loaded = self.store.load(account)?;
+        match self.fault {
+            HandleFault::ReadsFromACache => {
+                Ok(self.seen.lock().unwrap().entry(account).or_insert(loaded).clone())
+            }
+            HandleFault::VersionsFromACachedSequence => Ok(loaded),
+        }
+    }
+
+    fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError> {
+        if self.fault == HandleFault::VersionsFromACachedSequence {
+            let next = self.sequence.lock().unwrap().next().unwrap();
+            // The store adds one to what was given out last.
+            self.store.versions.lock().unwrap().insert(account, next - 1);
+        }
+        self.store.swap(account, expected, record)
+    }
+
+    fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        self.store.page(cursor, limit)
+    }
+
+    fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
+        self.store.remove(account, expected)
+    }
+}
+
+#[test]
+fn a_fault_that_shows_between_two_handles_is_found() {
+    for (fault, rule) in [
+        (HandleFault::ReadsFromACache, "created only where there is none"),
+        (HandleFault::VersionsFromACachedSequence, "each swap gives a greater one"),
+    ] {
+        let [first, second] = FaultyHandle::two(fault);
+        let violation = check_shared(&first, &second).unwrap_err();
+        assert!(violation.rule.contains(rule), "{violation}");
+    }
+}
+
+/// An async store that removes a record before it writes the next one.
+#[cfg(feature = "async")]
+struct WritesInTwoSteps(FaultyStore);
+
+#[cfg(feature = "async")]
+#[crate::async_trait]
+impl crate::AsyncTokenStore for WritesInTwoSteps {
+    async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
+        self.0.load(account)
+    }
+
+    async fn swap(
+        &self,
+        account: Account,
+        expected: Option<u64>,
+        record: &Record,
+    ) -> Result<Swapped, StoreError> {
+        if account != DROPPED {
+            return self.0.swap(account, expected, record);
+        }
+        if self.0.load(account)?.map(|stored| stored.version) != expected {
+            return Ok(Swapped::Conflict);
+        }
+        self.0.stored.lock().unwrap().remove(&account);
+        let mut has_waited = false;
+        std::future::poll_fn(|context| {
+            context.waker().wake_by_ref();
+            if std::mem::replace(&mut has_waited, true) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        self.0.swap(account, None, record)
+    }
+
+    async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        self.0.page(cursor, limit)
+    }
+
+    async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
+        self.0.remove(account, expected)
+    }
+}
+
+/// RENEWAL.md C10.
+#[cfg(feature = "async")]
+#[test]
+fn a_store_that_a_dropped_call_leaves_with_half_a_write_is_found() {
+    let store = WritesInTwoSteps(faulty_store(Fault::None));
+    let mut result = pin!(check_async(&store));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    // Each of its waits ends at the next poll.
+    let violation = loop {
+        if let Poll::Ready(result) = result.as_mut().poll(&mut context) {
+            break result.unwrap_err();
+        }
+    };
+    assert!(violation.rule.contains("writes all or nothing"), "{violation}");
+    assert_eq!(violation.found, "the record is gone");
 }
 
 #[test]
