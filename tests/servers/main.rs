@@ -4,4 +4,5 @@ mod command_line;
 mod managers;
 mod postgres;
 mod redis;
+mod sealed;
 mod writers;

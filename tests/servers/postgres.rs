@@ -9,4 +9,4 @@ mod faults;
 mod managers;
 mod records;
 mod secrets;
-mod stores;
+pub(crate) mod stores;

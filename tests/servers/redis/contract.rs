@@ -1,7 +1,7 @@
 //! The contract that every store must pass, through two handles with connections of their own.
 
 use hs_oauth_redis::BlockOn;
-use hs_oauth_store::{Keys, Sealed, SealingKey, contract};
+use hs_oauth_store::contract;
 use hs_oauth_test_servers::server::free_address;
 use hs_oauth_test_servers::server::redis::{Redis, new_prefix, shared_url};
 use hs_oauth_test_servers::wait::wait_until;
@@ -19,16 +19,6 @@ fn it_passes_the_contract_as_a_sync_store() {
     let (url, prefix) = (shared_url(), new_prefix());
     let handle = || BlockOn::new(store(&url, &prefix)).unwrap();
     contract::check_shared(&handle(), &handle()).unwrap();
-}
-
-#[tokio::test]
-async fn it_passes_the_contract_sealed() {
-    let (url, prefix) = (shared_url(), new_prefix());
-    let handle = || {
-        let keys = Keys::new(SealingKey::new("2026-09", [7; 32]).unwrap());
-        Sealed::new(store(&url, &prefix), keys)
-    };
-    contract::check_async_shared(&handle(), &handle()).await.unwrap();
 }
 
 /// Some servers and proxies know the older protocol only.

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use hs_oauth_redis::{RedisStore, Warning, redis};
 use hs_oauth_store::{Account, AsyncTokenStore, StoreErrorKind, contract};
+use hs_oauth_test_servers::server::free_address;
 use hs_oauth_test_servers::server::redis::Redis;
 use hs_oauth_test_servers::wait::wait_until;
 
@@ -197,13 +198,28 @@ async fn a_wrong_password_is_refused_and_is_in_no_message() {
     }
 }
 
+/// Returns a node of a cluster, and the port on which the other nodes reach it.
+fn node() -> (Redis, u16) {
+    let port = free_address().port();
+    let settings =
+        ["cluster-enabled yes", "cluster-require-full-coverage no", &format!("cluster-port {port}")];
+    (Redis::with(&settings), port)
+}
+
 #[tokio::test]
-async fn a_node_of_a_cluster_that_has_only_some_keys_is_refused() {
-    let server = Redis::with(&[
-        "cluster-enabled yes",
-        "cluster-require-full-coverage no",
-        &format!("cluster-port {}", hs_oauth_test_servers::server::free_address().port()),
-    ]);
+async fn one_of_several_nodes_of_a_cluster_is_refused() {
+    let [(server, _), (other, port)] = [node(), node()];
+    server.run::<()>("CLUSTER ADDSLOTSRANGE 0 8191");
+    other.run::<()>("CLUSTER ADDSLOTSRANGE 8192 16383");
+    let address = other.address();
+    server.run::<()>(&format!("CLUSTER MEET {} {} {port}", address.ip(), address.port()));
+    wait_until(|| server.run::<String>("CLUSTER INFO").contains("cluster_size:2"));
+    assert_refused(&store(&server), "one of 2 nodes of a cluster").await;
+}
+
+#[tokio::test]
+async fn a_cluster_in_which_nobody_has_some_of_the_keys_is_not_used() {
+    let (server, _) = node();
     server.run::<()>("CLUSTER ADDSLOTSRANGE 0 1");
     wait_until(|| server.run::<String>("CLUSTER INFO").contains("cluster_state:ok"));
     let error = store(&server).load(ACCOUNT).await.unwrap_err();
