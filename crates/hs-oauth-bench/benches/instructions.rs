@@ -34,15 +34,17 @@ fn compare(check: bool) -> Result<ExitCode, Failure> {
             counts.push(count(task, *who, server.url(), allocations)?);
         }
         let ours = counts.first().copied().flatten().ok_or("ours was not counted")?;
-        over.extend(over_bounds(task, ours));
+        let bound = bound(task, &counts);
+        over.extend(over_bounds(task, ours, bound));
         multiples.push((task.name().to_owned(), multiples_of_ours(&counts, ours)));
         instructions.row(row(
             task,
+            bound,
             &counts,
             |count| instructions_cell(count.instructions, ours.instructions),
             |bound| Some(format!("≤ {}", thousands(bound.instructions))),
         ));
-        memory.row(row(task, &counts, allocations_cell, |bound| {
+        memory.row(row(task, bound, &counts, allocations_cell, |bound| {
             bound.allocations.map(|max| format!("≤ {max}"))
         }));
     }
@@ -72,12 +74,13 @@ fn table(what: &str) -> Table {
 
 fn row(
     task: Task,
+    bound: Option<counts::Bound>,
     counts: &[Option<Count>],
     cell: impl Fn(Count) -> String,
     bound_of: impl Fn(counts::Bound) -> Option<String>,
 ) -> Vec<String> {
     let mut cells: Vec<String> = counts.iter().map(|count| count.map_or("–".to_owned(), &cell)).collect();
-    cells.insert(1, bound(task).and_then(bound_of).unwrap_or("–".to_owned()));
+    cells.insert(1, bound.and_then(bound_of).unwrap_or("–".to_owned()));
     cells.insert(0, task.name().to_owned());
     cells
 }
@@ -103,8 +106,8 @@ fn allocations_cell(count: Count) -> String {
     }
 }
 
-fn over_bounds(task: Task, ours: Count) -> Vec<String> {
-    let Some(bound) = bound(task) else { return Vec::new() };
+fn over_bounds(task: Task, ours: Count, bound: Option<counts::Bound>) -> Vec<String> {
+    let Some(bound) = bound else { return Vec::new() };
     let allocations = ours.allocations + ours.reallocations;
     let mut over = Vec::new();
     if ours.instructions > bound.instructions {

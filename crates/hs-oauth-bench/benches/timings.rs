@@ -25,8 +25,9 @@ fn main() -> Result<(), Failure> {
     }
     let allocations = Path::new(env!("CARGO_BIN_EXE_allocations"));
     type Report<'a> = &'a dyn Fn() -> Result<(), Failure>;
-    let sections: [(&str, Report<'_>); 9] = [
-        ("loopback", &loopback::report),
+    let sections: [(&str, Report<'_>); 10] = [
+        ("async", &loopback::report_async),
+        ("blocking", &loopback::report_blocking),
         ("bearers", &bearers::report),
         ("growth", &growth::report),
         ("storms", &storms::report),
@@ -36,6 +37,10 @@ fn main() -> Result<(), Failure> {
         ("program", &program::report),
         ("stores", &|| report_stores(rows.clone(), updates)),
     ];
+    if let Some(unknown) = asked.iter().find(|asked| !sections.iter().any(|(name, _)| name == asked)) {
+        let names = sections.map(|(name, _)| name).join(", ");
+        return Err(format!("there is no section `{unknown}`; the sections are {names}").into());
+    }
     for (name, report) in sections {
         if asked.is_empty() || asked.iter().any(|argument| argument == name) {
             report()?;
