@@ -128,11 +128,15 @@ impl Recorder {
 }
 
 /// Reads the calls of one process from its file. A last line that is cut off was being written when the process was killed: that call had
-/// not begun, or nobody learned how it ended.
+/// not begun, or nobody learned how it ended. A process that was killed before it opened its store has no file, and made no call.
 pub(crate) fn read(process: u32, path: &Path) -> Result<Vec<Operation>, BoxError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        file => file?,
+    };
     let mut calls = BTreeMap::new();
     let mut ended = Vec::new();
-    let mut lines = BufReader::new(File::open(path)?).lines().peekable();
+    let mut lines = BufReader::new(file).lines().peekable();
     while let Some(line) = lines.next() {
         match serde_json::from_str(&line?) {
             Ok(Line::Begin { number, begin, account, call }) => {
@@ -167,4 +171,15 @@ fn now() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_was_killed_before_it_opened_its_store_has_made_no_call() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(read(1, &folder.path().join("1.jsonl")).unwrap().is_empty());
+    }
 }

@@ -13,6 +13,7 @@ mod trace;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::ops::Range;
 use std::time::Duration;
 
 use hs_oauth_core::renewal::{
@@ -89,6 +90,8 @@ struct Process {
     /// What HubSpot's last responses say about its next renewals, and whether it is being shut down.
     queue: RenewalQueue<()>,
     is_shut_down: bool,
+    /// The pause that HubSpot's last 429 asked for, by the clock of the process.
+    asked_to_pause: Range<u64>,
     /// It looks after the account even if nobody asks for it.
     sweep: Option<SweepPlan>,
     /// How many sweeps it has started.
@@ -233,7 +236,7 @@ impl Simulator {
         let all_at_once = (self.random.up_to(3) == 0).then(|| self.random.up_to(span));
         self.sweep = match self.random.up_to(5) {
             0 => Some(Sweep::keep_warm()),
-            1 => Some(Sweep::check_every(Duration::from_millis(span / 4))),
+            1 => Some(Sweep::check_every(self.sweep_period())),
             _ => None,
         };
         for process in 0..=self.random.up_to(2) as usize {
@@ -250,6 +253,7 @@ impl Simulator {
                 unsaved: None,
                 queue: RenewalQueue::new(Limits::default()),
                 is_shut_down: false,
+                asked_to_pause: 0..0,
                 sweep: None,
                 sweeps_started: 0,
             });

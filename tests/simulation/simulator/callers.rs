@@ -14,7 +14,7 @@ impl Simulator {
     pub(super) fn ask(&mut self, process: usize, task: usize, is_last: bool) {
         let clock = self.clock(process);
         if is_last {
-            self.check_warm(process);
+            self.check_sweep(process);
         }
         if !self.processes[process].is_up || self.processes[process].is_shut_down {
             return self.ask_later(process, task);

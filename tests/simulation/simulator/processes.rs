@@ -41,7 +41,7 @@ impl Simulator {
         let crashed = &mut self.processes[process];
         (crashed.is_up, crashed.cached, crashed.renewal, crashed.pause_until) = (false, None, None, 0);
         (crashed.queue, crashed.is_shut_down) = (RenewalQueue::new(Limits::default()), false);
-        crashed.sweep = None;
+        (crashed.sweep, crashed.asked_to_pause) = (None, 0..0);
         for caller in std::mem::take(&mut crashed.waiting) {
             self.ask_later(process, caller.task);
         }

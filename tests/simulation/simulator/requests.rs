@@ -9,6 +9,7 @@ use http::Response;
 use super::super::hubspot::{Deployment, HUB, at};
 use super::super::renewal_run::Ending;
 use super::super::rules::{OTHER_ACCOUNT, Window, refresh_token};
+use super::super::writer::Patience;
 use super::events::{Crossed, Delivery, Event, Outcome, Request};
 use super::{RunKind, SECOND, Simulator, millis};
 
@@ -22,6 +23,13 @@ impl Simulator {
         was_paused: bool,
     ) {
         let Some(active) = self.runs.get_mut(&run) else { return };
+        let process = &self.processes[active.process];
+        if process.is_shut_down {
+            self.rules.violate("a process that is shut down sent a refresh");
+        }
+        if process.asked_to_pause.contains(&clock) && !matches!(active.patience, Patience::Impatient) {
+            self.rules.violate("a process sent a refresh in the pause that HubSpot had asked for");
+        }
         active.sends += 1;
         let (sends, grant, deployment) = (active.sends, active.grant, active.deployment);
         let has_client_id = active.loaded.as_ref().is_some_and(|loaded| loaded.has_client_id);

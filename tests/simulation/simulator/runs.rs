@@ -6,6 +6,7 @@ use hs_oauth_core::renewal::{
     CurrentTokens, Deadline, Input, Record, RetryCause, Run as _, Step, TokenError,
 };
 use hs_oauth_core::{Endpoint as _, TokenSet};
+use http::Response;
 
 use hs_oauth_manager::{Purpose, Standing, Wait};
 
@@ -53,6 +54,12 @@ impl Loaded {
             retry: record.retry.clone(),
         }
     }
+}
+
+/// Returns the pause that a 429 asks for.
+fn pause_of(response: &Response<Vec<u8>>) -> Option<u64> {
+    let seconds = response.headers().get("retry-after").filter(|_| response.status() == 429)?;
+    Some(seconds.to_str().ok()?.parse::<u64>().ok()? * SECOND)
 }
 
 impl Simulator {
@@ -109,6 +116,11 @@ impl Simulator {
             Delivery::Input(input) => input,
             // As in the worst transport, the life of the token counts from reading the response.
             Delivery::Response(refresh, response) => {
+                if let Some(pause) = pause_of(&response) {
+                    let from = self.clock(active.process);
+                    let asked = &mut self.processes[active.process].asked_to_pause;
+                    *asked = from..asked.end.max(from + pause);
+                }
                 let response = refresh.read_response(&self.hubspot.app, clock, &response);
                 let _ = self.processes[active.process].queue.note_response(Some(ACCOUNT), &response, clock);
                 active.is_mass_refusal = self.occurs(self.faults.mass_refusal);

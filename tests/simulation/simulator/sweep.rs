@@ -1,15 +1,22 @@
 //! The sweep of a process: it looks after the account even if nobody asks for it.
 
-use hs_oauth_core::renewal::{Decision, Demand, GrantState};
+use std::time::Duration;
+
+use hs_oauth_core::renewal::{AccountState, Demand};
 use hs_oauth_core::{StoreError, StoreErrorKind};
 use hs_oauth_manager::{Standing, Sweep, SweepPlan, SweepStep};
 use hs_oauth_store::{Entry, Page};
 
 use super::super::hubspot::{ACCOUNT, Deployment, at};
 use super::events::Event;
-use super::{Process, SECOND, Simulator, millis};
+use super::{Process, SECOND, START, Simulator, millis};
 
 impl Simulator {
+    /// Returns how often a sweep checks the account.
+    pub(super) fn sweep_period(&self) -> Duration {
+        Duration::from_millis((self.faults_end_at - START) / 4)
+    }
+
     /// Gives a process that starts a plan that knows nothing.
     pub(super) fn start_sweep(&mut self, process: usize) {
         let Some(sweep) = self.sweep else { return };
@@ -66,18 +73,28 @@ impl Simulator {
         }
     }
 
-    /// Checks, long after the last fault, that the token of an account that is kept warm needs no renewal before it can be handed out.
-    pub(super) fn check_warm(&mut self, process: usize) {
-        let is_swept = self.sweep == Some(Sweep::keep_warm()) && self.processes[process].is_up;
+    /// Checks, long after the last fault, that the account was looked after: the token of one that is kept warm needs no renewal before it can
+    /// be handed out, and another account had a fresh token in the last two periods.
+    pub(super) fn check_sweep(&mut self, process: usize) {
         let is_right = self.processes.iter().all(|process| process.deployment == Deployment::Right);
-        let Some(stored) = self.stored.as_ref().filter(|_| is_swept && is_right) else { return };
-        let record = &stored.record;
-        let Some(tokens) = record.tokens.as_ref().filter(|_| record.state == GrantState::Live) else {
+        let (Some(sweep), Some(stored)) = (self.sweep, &self.stored) else { return };
+        if !is_right || !self.processes[process].is_up {
+            return;
+        }
+        let Standing { state, schedule: Some(schedule), retry_at: None, is_renewable: true, .. } =
+            Standing::of(&stored.record, &self.policy)
+        else {
             return;
         };
-        let is_renewable = tokens.refresh_token.is_some() && record.retry.is_none();
-        if is_renewable && self.policy.decide(at(self.clock(process)), tokens) == Decision::RenewNow {
+        if state != AccountState::Live {
+            return;
+        }
+        let now = at(self.clock(process));
+        if sweep == Sweep::keep_warm() && now >= schedule.usable_until {
             self.rules.violate("the token of an account that is kept warm has expired");
+        }
+        if sweep != Sweep::keep_warm() && now >= schedule.renew_from.plus(2 * self.sweep_period()) {
+            self.rules.violate("nobody looked after an account for two periods");
         }
     }
 }
