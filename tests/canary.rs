@@ -11,6 +11,7 @@ use hs_oauth_core::{
     Uninstall,
 };
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::both::Client;
 use crate::raw_server::{RawServer, Reply, refused_port};
@@ -167,8 +168,11 @@ impl<'w> MakeWriter<'w> for Log {
 /// Returns all that `work` writes to `tracing` on this thread.
 pub(crate) fn logged(work: impl FnOnce()) -> String {
     let log = Log::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_writer(log.clone()).with_max_level(tracing::Level::TRACE).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(log.clone())
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(FmtSpan::CLOSE)
+        .finish();
     // While there is only one subscriber, tracing remembers for each log line whether the first thread to reach it has one. Another
     // test's thread has none.
     let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(io::sink).finish());

@@ -17,10 +17,29 @@ use hs_oauth_emulator::{Fault, Settings, Target};
 
 use super::clock::Clock;
 use super::setup::{HUB, Manager, Operation, Setup, both, long_times};
+use crate::canary::logged;
 use crate::wait::{in_parallel, wait_until};
 
 fn secret(text: &str) -> ClientSecret {
     ClientSecret::new(text).unwrap()
+}
+
+/// Two writes, a load and a request.
+#[test]
+fn the_span_of_a_renewal_has_the_account_and_what_the_renewal_cost() {
+    for index in [0, 1] {
+        let setup = Setup::new(index, Settings::new([3; 32]), ApiVersion::LATEST, long_times());
+        setup.install_ending_in(1800);
+        let logged = logged(|| match &setup.manager {
+            Manager::Async(_, manager) => {
+                let this_thread = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                this_thread.block_on(manager.refresh_now(HUB)).unwrap();
+            }
+            Manager::Blocking(manager) => _ = manager.refresh_now(HUB).unwrap(),
+        });
+        let span = "account{account=62515 store_calls=3 requests=1}";
+        assert!(logged.lines().any(|line| line.contains(span) && line.contains("close")), "{logged}");
+    }
 }
 
 #[test]
