@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hs_oauth_async::{
-    Account, App, AsyncTokenStore, Client, ClientSecret, Event, Timestamp, TokenManager, http_builder,
-    reqwest,
+    Account, App, AsyncTokenStore, Client, ClientSecret, Error, Event, Timestamp, TokenError, TokenManager,
+    http_builder, reqwest,
 };
 use hs_oauth_core::Random;
 use hs_oauth_examples::{Bearers, BoxError, Driver, StoreAddress};
@@ -52,6 +52,15 @@ pub(crate) struct Report {
     /// The longest call of the store since the process began.
     pub(crate) longest_store_call: Duration,
     pub(crate) store_outages: Vec<Outage>,
+    pub(crate) lost_responses: Vec<LostResponse>,
+}
+
+/// A refresh that was sent, and whose response did not come in time. HubSpot may have issued tokens that nobody has.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct LostResponse {
+    pub(crate) hub_id: i64,
+    /// When the process gave up the request, or somewhat later.
+    pub(crate) given_up_at: Timestamp,
 }
 
 /// The environment variable with the address of the store. An address may hold a password, and other users can read the arguments of a process.
@@ -113,8 +122,15 @@ async fn run_tasks(
     let event_report = Arc::clone(&report);
     let manager = TokenManager::builder(Client::with_http(app, http.clone()), store.clone())
         .on_event(move |event| match event {
-            Event::Failed { error, .. } => {
-                locked(&event_report).bearers.count_error(format!("renewal: {error}"))
+            Event::Failed { account, error, .. } => {
+                let mut report = locked(&event_report);
+                report.bearers.count_error(format!("renewal: {error}"));
+                if let TokenError::Call(Error::Transport(error)) = error
+                    && !error.kind().surely_unsent()
+                {
+                    let given_up_at = SystemTime::now().into();
+                    report.lost_responses.push(LostResponse { hub_id: account.hub_id, given_up_at });
+                }
             }
             Event::Gone { .. } => locked(&event_report).bearers.count_error("renewal: the grant is gone"),
             _ => {}

@@ -9,7 +9,7 @@ use hs_oauth_async::Timestamp;
 use hs_oauth_core::Random;
 use hs_oauth_examples::{Bearers, BoxError, StoreAddress, print_progress};
 
-use crate::child::{ChildConfig, Report, STORE_VARIABLE};
+use crate::child::{ChildConfig, LostResponse, Report, STORE_VARIABLE};
 use crate::observed_store::Outage;
 use crate::options::Options;
 
@@ -31,6 +31,7 @@ pub(crate) struct Fleet {
     totals: Totals,
     /// The outages of the store, each with the number of the process that had it.
     outages: Vec<(u32, Outage)>,
+    lost_responses: Vec<(u32, LostResponse)>,
     kills: Vec<Kill>,
     process_failures: Vec<String>,
 }
@@ -83,6 +84,7 @@ impl Fleet {
             bearer_counts: Vec::new(),
             totals: Totals::default(),
             outages: Vec::new(),
+            lost_responses: Vec::new(),
             kills: Vec::new(),
             process_failures: Vec::new(),
         };
@@ -173,6 +175,11 @@ impl Fleet {
         self.outages.iter().filter(move |outage| outage.0 == number).map(|outage| outage.1)
     }
 
+    /// Returns the refreshes whose responses did not reach their processes in time, each with the number of its process.
+    pub(crate) fn lost_responses(&self) -> &[(u32, LostResponse)] {
+        &self.lost_responses
+    }
+
     /// Returns the number of the process that was started last.
     pub(crate) fn last_number(&self) -> u32 {
         self.config.number
@@ -218,6 +225,7 @@ impl Fleet {
             self.bearer_counts.push((at, report.bearers.got));
             self.totals.add(&report);
             self.outages.extend(report.store_outages.into_iter().map(|outage| (number, outage)));
+            self.lost_responses.extend(report.lost_responses.into_iter().map(|lost| (number, lost)));
         }
     }
 

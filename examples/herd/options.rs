@@ -76,6 +76,7 @@ Progress goes to standard error; the result is one line of JSON on standard outp
   failed_bearers      errors in place of a bearer
   overdue_calls       calls that took longer than the safety margin (with tokens of 10 seconds
                       half a second), so that the token ended on the way, and got a 401
+  lost_responses      refreshes whose response did not come in time, as on a machine that is too busy
   store_calls         calls of the store by all processes, without those that a killed process had not yet reported
   store_failures      calls of the store that failed, or that their caller gave up
   longest_store_ms    the longest call of the store
@@ -83,9 +84,10 @@ Progress goes to standard error; the result is one line of JSON on standard outp
 
 duplicate_renewals, rejected_bearers, lost_accounts and corrupt_files should be 0. With --kill, a
 process can die after HubSpot's response and before the save. Then one more renewal is needed. With
---rotation rotate or strict the account is lost, and no client can prevent that. So it is if a store
-is out of reach for longer than the rest of a lease after the response (with tokens of 10 seconds:
-2 seconds at least). The process that has the tokens goes on to save them, and the account may live.
+--rotation rotate or strict the account is lost, and no client can prevent that. The same is true of
+a response that does not come in time, and of a store that is out of reach for longer than the rest
+of a lease after the response (with tokens of 10 seconds: 2 seconds at least). The process that has
+the tokens goes on to save them, and the account may live.
 
 Exit status: 0 as promised, 1 not as promised (standard error says why), 2 could not run.";
 

@@ -41,6 +41,7 @@ struct ResultLine {
     late_bearers: u64,
     failed_bearers: u64,
     overdue_calls: u64,
+    lost_responses: usize,
     store_calls: u64,
     store_failures: u64,
     longest_store_ms: u128,
@@ -94,6 +95,7 @@ impl RunResult<'_> {
             late_bearers: totals.bearers.late,
             failed_bearers: totals.bearers.failed,
             overdue_calls: self.journal.overdue_calls(),
+            lost_responses: self.fleet.lost_responses().len(),
             store_calls: totals.store_calls,
             store_failures: totals.store_failures,
             longest_store_ms: totals.longest_store_call.as_millis(),
@@ -123,9 +125,10 @@ impl RunResult<'_> {
             check(
                 store_may_lose
                     || self.was_killed_before_save(earlier)
+                    || self.response_was_lost(duplicate.hub_id, earlier)
                     || self.could_not_save(earlier, Duration::ZERO),
                 format!(
-                    "account {} was renewed by {} and {:?} later by {}, and no killed process and no outage of the store explain that",
+                    "account {} was renewed by {} and {:?} later by {}, and no killed process, no lost response and no outage of the store explain that",
                     duplicate.hub_id,
                     earlier,
                     later.at.since(earlier.at),
@@ -137,14 +140,17 @@ impl RunResult<'_> {
         let min_outage = self.timing.lease.saturating_sub(self.timing.request);
         let may_lose = self.options.rotation != Rotation::Keep;
         for hub_id in self.lost_accounts() {
-            let is_explained_by =
-                |tokens| self.was_killed_before_save(tokens) || self.could_not_save(tokens, min_outage);
+            let is_explained_by = |tokens| {
+                self.was_killed_before_save(tokens)
+                    || self.response_was_lost(hub_id, tokens)
+                    || self.could_not_save(tokens, min_outage)
+            };
             let is_explained =
                 may_lose && (store_may_lose || self.journal.lost_tokens(hub_id).is_some_and(is_explained_by));
             check(
                 is_explained,
                 format!(
-                    "account {hub_id} is lost, and no killed process and no outage longer than the rest of a lease explain that"
+                    "account {hub_id} is lost, and no killed process, no lost response and no outage longer than the rest of a lease explain that"
                 ),
             );
         }
@@ -184,6 +190,17 @@ impl RunResult<'_> {
                     && outage.from <= issued.at.plus(lease)
                     && outage.until.since(outage.from) >= min
             })
+        })
+    }
+
+    /// Returns whether the process to which these tokens of the account were issued gave up before it had them. On a machine that is too busy, a
+    /// response can come too late.
+    fn response_was_lost(&self, hub_id: i64, issued: Issued) -> bool {
+        self.fleet.lost_responses().iter().any(|(number, lost)| {
+            Some(*number) == issued.process
+                && lost.hub_id == hub_id
+                && lost.given_up_at >= issued.at
+                && lost.given_up_at <= issued.at.plus(self.timing.lease)
         })
     }
 

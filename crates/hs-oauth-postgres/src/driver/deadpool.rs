@@ -118,7 +118,8 @@ impl Value {
     const fn sql_type(&self) -> Type {
         match self {
             Self::BigInt(_) => Type::INT8,
-            Self::Text(_) | Self::Record(_) => Type::TEXT,
+            Self::Text(_) => Type::TEXT,
+            Self::Record(_) => Type::JSON,
         }
     }
 }
@@ -129,12 +130,16 @@ impl ToSql for Value {
         match self {
             Self::BigInt(number) => number.to_sql(ty, out),
             Self::Text(text) => text.to_sql(ty, out),
-            Self::Record(record) => record.as_ref().map(|json| json.as_slice()).to_sql(ty, out),
+            Self::Record(None) => Ok(IsNull::Yes),
+            Self::Record(Some(json)) => {
+                out.extend_from_slice(json);
+                Ok(IsNull::No)
+            }
         }
     }
 
     fn accepts(ty: &Type) -> bool {
-        *ty == Type::INT8 || *ty == Type::TEXT
+        [Type::INT8, Type::TEXT, Type::JSON].contains(ty)
     }
 
     to_sql_checked!();

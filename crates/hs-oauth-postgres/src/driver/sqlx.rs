@@ -2,9 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use sqlx::encode::{Encode, IsNull};
+use sqlx::error::BoxDynError;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgRow, PgTypeInfo};
 use sqlx::query::Query;
+use sqlx::types::Type;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgPool, Postgres, Row as _};
 use tokio::time::timeout;
 
@@ -49,14 +53,14 @@ impl Driver for Sqlx {
         values: &[Value],
     ) -> Result<Vec<PgRow>, Failure> {
         if self.is_prepared {
-            let rows = bound(statement, values)?.fetch_all(&mut **connection).await;
+            let rows = bound(statement, values).fetch_all(&mut **connection).await;
             return rows.map_err(|error| failure(&error));
         }
         if let Some(sql) = without_parameters(statement, values) {
             let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut **connection).await;
             return rows.map_err(|error| failure(&error));
         }
-        let query = bound(statement, values)?.persistent(false);
+        let query = bound(statement, values).persistent(false);
         self.batch(connection, BEGIN).await?;
         match query.fetch_all(&mut **connection).await {
             Ok(rows) => {
@@ -115,23 +119,30 @@ fn without_parameters(statement: &Statement, values: &[Value]) -> Option<String>
     Some(sql)
 }
 
-fn bound<'q>(
-    statement: &Statement,
-    values: &'q [Value],
-) -> Result<Query<'q, Postgres, PgArguments>, Failure> {
-    let mut query = sqlx::query(AssertSqlSafe(statement.sql.clone()));
-    for value in values {
-        query = match value {
-            Value::BigInt(number) => query.bind(number),
-            Value::Text(text) => query.bind(text),
-            Value::Record(None) => query.bind(None::<&str>),
-            Value::Record(Some(json)) => {
-                let json = std::str::from_utf8(json);
-                query.bind(json.map_err(|_| Failure::Setup("the record's JSON is not UTF-8".into()))?)
-            }
-        };
+fn bound<'q>(statement: &Statement, values: &'q [Value]) -> Query<'q, Postgres, PgArguments> {
+    let query = sqlx::query(AssertSqlSafe(statement.sql.clone()));
+    values.iter().fold(query, |query, value| match value {
+        Value::BigInt(number) => query.bind(number),
+        Value::Text(text) => query.bind(text),
+        Value::Record(json) => query.bind(json.as_deref().map(|json| Json(json))),
+    })
+}
+
+/// JSON as it is sent: its text.
+struct Json<'a>(&'a [u8]);
+
+impl Type<Postgres> for Json<'_> {
+    fn type_info() -> PgTypeInfo {
+        const JSON: Oid = Oid(114);
+        PgTypeInfo::with_oid(JSON)
     }
-    Ok(query)
+}
+
+impl Encode<'_, Postgres> for Json<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        buffer.extend_from_slice(self.0);
+        Ok(IsNull::No)
+    }
 }
 
 impl Row for PgRow {
