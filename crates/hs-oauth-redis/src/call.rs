@@ -34,7 +34,8 @@ pub(crate) struct CallConnection<'a> {
     connection: Arc<Connection>,
     /// When the caller stops waiting. No command is begun after that.
     deadline: Instant,
-    /// How much time a call has. An answer that stays out for nine tenths of it ends the connection.
+    /// How much time a call has. When an answer stays out for half of it, new calls take another connection: calls on one that is dead would all
+    /// fail, while one that is slow still gives its answers to those that wait.
     timeout: Duration,
 }
 
@@ -112,17 +113,20 @@ impl CallConnection<'_> {
         let mut unanswered = Unanswered {
             answer: Some(Box::pin(sent)),
             // The time before the connection was open does not count against it.
-            limit: self.deadline.max(now + self.timeout * 9 / 10),
+            limit: now + self.timeout / 2,
             connection: Arc::clone(&self.connection),
             connections: Arc::clone(self.connections),
             runtime: self.runtime.clone(),
         };
-        if let Ok(answer) = timeout_at(self.deadline, &mut unanswered).await {
+        if let Ok(answer) = timeout_at(self.deadline.min(unanswered.limit), &mut unanswered).await {
             return Ok(answer?);
         }
-        if Instant::now() >= unanswered.limit {
-            unanswered.answer = None;
+        if unanswered.limit <= self.deadline {
             self.connections.discard(&self.connection);
+            if let Ok(answer) = timeout_at(self.deadline, &mut unanswered).await {
+                return Ok(answer?);
+            }
+            unanswered.answer = None;
         }
         Err(unavailable("Redis did not answer in time").into())
     }
@@ -134,7 +138,7 @@ impl CallConnection<'_> {
 struct Unanswered<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> {
     /// Nothing when it has come, or when it is waited for no more.
     answer: Option<Pin<Box<F>>>,
-    /// When the connection counts as dead.
+    /// Until when the answer has to be there, or the connection counts as dead.
     limit: Instant,
     connection: Arc<Connection>,
     connections: Arc<Connections>,

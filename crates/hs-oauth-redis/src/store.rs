@@ -37,7 +37,8 @@ use crate::{Warning, reply};
 /// # Deadlines
 ///
 /// Each call has a deadline of its own, 2 seconds unless [`deadline`](Self::deadline) says otherwise. All calls share one connection. When
-/// an answer stays out for nine tenths of a deadline, the connection is given up: no new call sends on it, and the next one opens another.
+/// an answer stays out for half of a deadline, no new call sends on the connection, and the next one opens another. Calls that were sent on it
+/// go on to wait for their answers.
 /// One connect runs at a time, and all calls wait for it. The pause between two connects grows to half a second.
 ///
 /// A caller may give up. A task of the store then goes on with the command, which takes effect as a whole or not at all.

@@ -10,6 +10,7 @@ use hs_oauth_test_servers::relay::{Network, Relay};
 use hs_oauth_test_servers::server::redis::{Redis, url};
 use hs_oauth_test_servers::site::{Fault, Server, Site};
 use hs_oauth_test_servers::wait::{PATIENCE, wait_until};
+use tokio::time::timeout;
 
 use super::{DEADLINE, record};
 use crate::writers::{Writers, number};
@@ -176,6 +177,24 @@ async fn a_connection_that_is_dead_without_a_word_is_let_go_and_never_used_again
     assert!(!before.is_empty() && after[0].0 == *before, "nothing was sent on it again");
     assert_eq!(relay.accepted(), 2);
     wait_until(|| relay.swallowed()[0].1);
+}
+
+/// The call that was sent on it waits on, since its answer may only be late.
+#[tokio::test(flavor = "multi_thread")]
+async fn new_calls_leave_a_connection_on_which_an_answer_stays_out_for_half_a_deadline() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let store = store(&relay).deadline(5 * DEADLINE);
+    store.swap(ACCOUNT, None, &record(1)).await.unwrap();
+    relay.set_present(Network::Swallows);
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.load(ACCOUNT).await }
+    });
+    wait_until(|| !relay.swallowed()[0].0.is_empty());
+    while !matches!(timeout(DEADLINE / 20, store.load(ACCOUNT)).await, Ok(Ok(_))) {}
+    assert!(!waiting.is_finished() && relay.accepted() == 2);
+    waiting.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
