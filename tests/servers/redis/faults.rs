@@ -244,7 +244,7 @@ async fn all_callers_wait_for_one_connect_and_none_of_them_cuts_it_off() {
     relay.set_new(Network::Stalls);
     let mut callers = Vec::new();
     for _ in 0..50 {
-        let call = tokio::time::timeout(Duration::from_millis(10), store.load(ACCOUNT));
+        let call = timeout(Duration::from_millis(10), store.load(ACCOUNT));
         callers.push(call.await.is_err());
     }
     assert!(callers.iter().all(|gave_up| *gave_up));
@@ -262,7 +262,7 @@ async fn a_dead_connection_is_let_go_although_each_caller_gives_up_before_the_de
     store.swap(ACCOUNT, None, &record(1)).await.unwrap();
     relay.set_present(Network::Swallows);
     let started = Instant::now();
-    while tokio::time::timeout(DEADLINE / 10, store.load(ACCOUNT)).await.is_err() {
+    while timeout(DEADLINE / 10, store.load(ACCOUNT)).await.is_err() {
         assert!(started.elapsed() < PATIENCE);
     }
     assert_eq!(relay.accepted(), 2);
@@ -279,7 +279,7 @@ async fn a_dead_connection_is_let_go_when_the_runtime_of_its_last_caller_ends() 
     let other = store.clone();
     let caller = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let load = async { tokio::time::timeout(Duration::from_millis(10), other.load(ACCOUNT)).await };
+        let load = async { timeout(Duration::from_millis(10), other.load(ACCOUNT)).await };
         runtime.block_on(load).unwrap_err();
     });
     caller.join().unwrap();
@@ -295,7 +295,7 @@ async fn a_connection_is_kept_whose_answer_came_while_nobody_looked() {
     store.swap(ACCOUNT, None, &record(1)).await.unwrap();
     server.process().freeze();
     let mut call = store.load(ACCOUNT);
-    tokio::time::timeout(Duration::from_millis(10), &mut call).await.unwrap_err();
+    timeout(Duration::from_millis(10), &mut call).await.unwrap_err();
     server.process().thaw();
     store.load(ACCOUNT).await.unwrap();
     // Until the deadline of the call that nobody polls.
@@ -314,7 +314,7 @@ async fn a_call_that_nobody_polls_any_more_holds_up_no_other_one() {
     store.swap(ACCOUNT, None, &record(1)).await.unwrap();
     server.process().freeze();
     let mut call = store.load(ACCOUNT);
-    tokio::time::timeout(Duration::from_millis(10), &mut call).await.unwrap_err();
+    timeout(Duration::from_millis(10), &mut call).await.unwrap_err();
     server.process().thaw();
     for _ in 0..100 {
         store.load(ACCOUNT).await.unwrap();
@@ -331,7 +331,7 @@ async fn a_write_goes_on_when_its_caller_gives_up() {
     server.process().freeze();
     let record = record(7);
     let write = store.swap(ACCOUNT, None, &record);
-    tokio::time::timeout(Duration::from_millis(50), write).await.unwrap_err();
+    timeout(Duration::from_millis(50), write).await.unwrap_err();
     server.process().thaw();
     let started = Instant::now();
     while store.load(ACCOUNT).await.unwrap().is_none() {
