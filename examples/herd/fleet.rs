@@ -31,6 +31,7 @@ pub(crate) struct Fleet {
     totals: Totals,
     /// The outages of the store, each with the number of the process that had it.
     outages: Vec<(u32, Outage)>,
+    /// The refreshes whose responses came too late, each with the number of the process that sent it.
     lost_responses: Vec<(u32, LostResponse)>,
     kills: Vec<Kill>,
     process_failures: Vec<String>,

@@ -20,14 +20,14 @@ pub(crate) struct Calls<D> {
     places: Arc<Semaphore>,
     pub(crate) deadline: Duration,
     /// How long a new connection may take at most.
-    pub(crate) connect_deadline: Duration,
+    connect_deadline: Duration,
     /// How many connects in a row took too long.
     late_connects: Arc<AtomicU32>,
 }
 
 /// What the application may set as a deadline. A time beyond all ends could not be counted from now.
-pub(crate) const SHORTEST_DEADLINE: Duration = Duration::from_millis(1);
-pub(crate) const LONGEST_DEADLINE: Duration = Duration::from_secs(60);
+const SHORTEST_DEADLINE: Duration = Duration::from_millis(1);
+const LONGEST_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What is sent.
 #[derive(Clone, Debug)]
@@ -45,6 +45,14 @@ impl<D: Driver> Calls<D> {
             connect_deadline: Duration::from_secs(5),
             late_connects: Arc::default(),
         }
+    }
+
+    pub(crate) fn set_deadline(&mut self, deadline: Duration) {
+        self.deadline = deadline.clamp(SHORTEST_DEADLINE, LONGEST_DEADLINE);
+    }
+
+    pub(crate) fn set_connect_deadline(&mut self, deadline: Duration) {
+        self.connect_deadline = deadline.clamp(SHORTEST_DEADLINE, LONGEST_DEADLINE);
     }
 
     pub(crate) fn driver_mut(&mut self) -> &mut D {

@@ -20,7 +20,7 @@ macro_rules! facade {
             /// the server, and so are the idle connections on which nothing was heard since the call began. A write may still take effect.
             #[must_use]
             pub fn deadline(mut self, deadline: Duration) -> Self {
-                self.0.calls.deadline = deadline.clamp(SHORTEST_DEADLINE, LONGEST_DEADLINE);
+                self.0.calls.set_deadline(deadline);
                 self
             }
 
@@ -30,7 +30,7 @@ macro_rules! facade {
             /// A connect goes on when the call that asked for it has failed, and is there for the next one.
             #[must_use]
             pub fn connect_deadline(mut self, deadline: Duration) -> Self {
-                self.0.calls.connect_deadline = deadline.clamp(SHORTEST_DEADLINE, LONGEST_DEADLINE);
+                self.0.calls.set_connect_deadline(deadline);
                 self
             }
 

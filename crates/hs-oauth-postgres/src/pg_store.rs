@@ -6,7 +6,6 @@ use hs_oauth_store::{
 };
 
 use crate::Warning;
-use crate::calls::{LONGEST_DEADLINE, SHORTEST_DEADLINE};
 use crate::driver::deadpool::Deadpool;
 use crate::facade::facade;
 use crate::store::Store;

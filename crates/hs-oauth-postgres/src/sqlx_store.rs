@@ -6,7 +6,6 @@ use hs_oauth_store::{
 use sqlx::PgPool;
 
 use crate::Warning;
-use crate::calls::{LONGEST_DEADLINE, SHORTEST_DEADLINE};
 use crate::driver::sqlx::Sqlx;
 use crate::facade::facade;
 use crate::store::Store;

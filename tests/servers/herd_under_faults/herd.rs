@@ -42,6 +42,7 @@ pub(crate) struct HerdResult {
     pub(crate) renewals: u32,
     pub(crate) rejected_bearers: u64,
     pub(crate) overdue_calls: u64,
+    pub(crate) lost_responses: u64,
     pub(crate) lost_accounts: u32,
     pub(crate) corrupt_files: u32,
     pub(crate) kills: u32,

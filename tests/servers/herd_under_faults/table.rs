@@ -7,8 +7,8 @@ use crate::herd::{Finished, HerdResult};
 use crate::options::{Engine, Rotation};
 
 pub(crate) const HEAD: &str = "\
-| engine | rotation | fault | seconds | renewals | share | rejected | overdue | lost | unreadable | late | failed | longest wait | store failures | kills | checked calls | verdict |
-|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|";
+| engine | rotation | fault | seconds | renewals | share | rejected | overdue | lost responses | lost | unreadable | late | failed | longest wait | store failures | kills | checked calls | verdict |
+|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|";
 
 /// The least share of the renewals of a run without a fault.
 const MIN_SHARE: f64 = 0.8;
@@ -56,6 +56,7 @@ impl fmt::Display for Row {
         let counts = [
             result.rejected_bearers,
             result.overdue_calls,
+            result.lost_responses,
             result.lost_accounts.into(),
             result.corrupt_files.into(),
             result.late_bearers,

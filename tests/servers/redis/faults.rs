@@ -198,6 +198,23 @@ async fn new_calls_leave_a_connection_on_which_an_answer_stays_out_for_half_a_de
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_late_reaches_the_call_that_waits_for_it_on_a_connection_that_others_have_left() {
+    let server = Redis::start();
+    let relay = Relay::start(server.address());
+    let store = store(&relay).deadline(5 * DEADLINE);
+    store.swap(ACCOUNT, None, &record(1)).await.unwrap();
+    relay.set_present(Network::Stalls);
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.load(ACCOUNT).await }
+    });
+    while !matches!(timeout(DEADLINE / 20, store.load(ACCOUNT)).await, Ok(Ok(_))) {}
+    relay.set_present(Network::Passes);
+    assert_eq!(number(&waiting.await.unwrap().unwrap().unwrap().record), 1);
+    assert_eq!(relay.accepted(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_that_go_dead_without_a_word_again_and_again_cost_a_deadline_each() {
     let server = Redis::start();
     let relay = Relay::start(server.address());

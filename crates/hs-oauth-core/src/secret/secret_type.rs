@@ -96,7 +96,8 @@ pub(super) fn wiped(text: String) -> Vec<u8> {
     bytes
 }
 
-/// Compares in a time that depends on the lengths alone. Eight bytes at a time, since `subtle` takes as long for a byte.
+/// Returns whether both are the same, in a time that depends on their lengths alone. It compares eight bytes at a time, since `subtle` takes as
+/// long for one.
 pub(super) fn are_equal(one: &[u8], other: &[u8]) -> bool {
     let (words, rest) = one.as_chunks();
     let (other_words, other_rest) = other.as_chunks();

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use super::records::FULL_RECORD;
@@ -6,11 +7,14 @@ use super::*;
 use crate::{Cursor, Entry, MemoryStore, Page, StoreError, check_account};
 
 /// A handle on a store with one fault.
-#[derive(Clone)]
 struct FaultyStore {
     fault: Fault,
     versions: Arc<Mutex<HashMap<Account, u64>>>,
     stored: Arc<Mutex<HashMap<Account, Stored>>>,
+    /// What this handle has seen of each account.
+    seen: Mutex<HashMap<Account, Option<Stored>>>,
+    /// The versions that this handle may give out.
+    sequence: Mutex<Range<u64>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -37,13 +41,29 @@ enum Fault {
     MinusZeroLost,
     NulRefused,
     LoadFails,
+    /// A handle does not see what was written through another one.
+    ReadsFromACache,
+    /// Each handle takes some versions in advance, as connections do with a sequence of PostgreSQL that is declared with a cache.
+    VersionsFromACachedSequence,
 }
 
 fn faulty_store(fault: Fault) -> FaultyStore {
-    FaultyStore { fault, versions: Arc::default(), stored: Arc::default() }
+    FaultyStore {
+        fault,
+        versions: Arc::default(),
+        stored: Arc::default(),
+        seen: Mutex::default(),
+        sequence: Mutex::new(1..100_000),
+    }
 }
 
 impl FaultyStore {
+    /// Returns another handle on the same store.
+    fn second_handle(&self) -> Self {
+        let (versions, stored) = (Arc::clone(&self.versions), Arc::clone(&self.stored));
+        Self { versions, stored, sequence: Mutex::new(100_000..200_000), ..faulty_store(self.fault) }
+    }
+
     fn has(&self, fault: Fault) -> bool {
         self.fault == fault
     }
@@ -75,7 +95,11 @@ impl TokenStore for FaultyStore {
         if self.has(Fault::LoadFails) {
             return Err(StoreError::new(StoreErrorKind::Unavailable));
         }
-        Ok(self.stored.lock().unwrap().get(&self.key(account)).cloned())
+        let loaded = self.stored.lock().unwrap().get(&self.key(account)).cloned();
+        match self.has(Fault::ReadsFromACache) {
+            true => Ok(self.seen.lock().unwrap().entry(account).or_insert(loaded).clone()),
+            false => Ok(loaded),
+        }
     }
 
     fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError> {
@@ -106,6 +130,9 @@ impl TokenStore for FaultyStore {
             () if self.has(Fault::VersionsRestartAfterRemoval) => *version = current.unwrap_or_default() + 1,
             () if self.has(Fault::VersionNeverGrows) => *version = 1,
             () if self.has(Fault::VersionsTooGreat) => *version += 1 << 54,
+            () if self.has(Fault::VersionsFromACachedSequence) => {
+                *version = self.sequence.lock().unwrap().next().unwrap();
+            }
             () => *version += 1,
         }
         stored.insert(account, Stored { version: *version, record: self.stored_form(record) });
@@ -184,74 +211,14 @@ fn every_fault_is_found_and_reported_with_the_rule_that_it_violates() {
     }
 }
 
-/// A handle with a fault that only two handles show.
-struct FaultyHandle {
-    fault: HandleFault,
-    store: FaultyStore,
-    /// What this handle has seen of each account.
-    seen: Mutex<HashMap<Account, Option<Stored>>>,
-    /// The versions that this handle may give out.
-    sequence: Mutex<std::ops::Range<u64>>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum HandleFault {
-    /// It does not see what was written through another handle.
-    ReadsFromACache,
-    /// Each handle takes some versions in advance, as connections do with a sequence of PostgreSQL that is declared with `cache 32`.
-    VersionsFromACachedSequence,
-}
-
-impl FaultyHandle {
-    fn two(fault: HandleFault) -> [Self; 2] {
-        let store = faulty_store(Fault::None);
-        let handle = |first| Self {
-            fault,
-            store: store.clone(),
-            seen: Mutex::default(),
-            sequence: Mutex::new(first..first + 100_000),
-        };
-        [handle(1), handle(100_001)]
-    }
-}
-
-impl TokenStore for FaultyHandle {
-    fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
-        let loaded = self.store.load(account)?;
-        match self.fault {
-            HandleFault::ReadsFromACache => {
-                Ok(self.seen.lock().unwrap().entry(account).or_insert(loaded).clone())
-            }
-            HandleFault::VersionsFromACachedSequence => Ok(loaded),
-        }
-    }
-
-    fn swap(&self, account: Account, expected: Option<u64>, record: &Record) -> Result<Swapped, StoreError> {
-        if self.fault == HandleFault::VersionsFromACachedSequence {
-            let next = self.sequence.lock().unwrap().next().unwrap();
-            // The store adds one to what was given out last.
-            self.store.versions.lock().unwrap().insert(account, next - 1);
-        }
-        self.store.swap(account, expected, record)
-    }
-
-    fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
-        self.store.page(cursor, limit)
-    }
-
-    fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
-        self.store.remove(account, expected)
-    }
-}
-
 #[test]
 fn a_fault_that_shows_between_two_handles_is_found() {
     for (fault, rule) in [
-        (HandleFault::ReadsFromACache, "created only where there is none"),
-        (HandleFault::VersionsFromACachedSequence, "each swap gives a greater one"),
+        (Fault::ReadsFromACache, "created only where there is none"),
+        (Fault::VersionsFromACachedSequence, "each swap gives a greater one"),
     ] {
-        let [first, second] = FaultyHandle::two(fault);
-        let violation = check_shared(&first, &second).unwrap_err();
+        let store = faulty_store(fault);
+        let violation = check_shared(&store, &store.second_handle()).unwrap_err();
         assert!(violation.rule.contains(rule), "{violation}");
     }
 }
