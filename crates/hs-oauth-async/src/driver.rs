@@ -55,7 +55,7 @@ impl Inner {
             let input = match step {
                 Step::Load { timeout } => loaded(self.load(account, timeout).await),
                 Step::Swap { expected, record, timeout } => {
-                    let swap = async { self.store.swap(account, expected, &record).await };
+                    let swap = async { self.store().swap(account, expected, &record).await };
                     swapped(StoreCall::begin("swap").end_swap(with_timeout(timeout, swap).await))
                 }
                 Step::Send { refresh, timeout } => match self.shared.before_send(account) {
@@ -89,6 +89,11 @@ impl Inner {
         }
     }
 
+    /// Returns the store itself. A call of the box that holds it would put the future into one more box.
+    fn store(&self) -> &dyn AsyncTokenStore {
+        &*self.store
+    }
+
     /// Loads the account's record, within `timeout` and the application's own limit, and notes whether the store works.
     pub(crate) async fn load(
         &self,
@@ -97,7 +102,7 @@ impl Inner {
     ) -> Result<Option<Stored>, StoreError> {
         let timeout = timeout.min(self.shared.settings.store_timeout);
         let call = StoreCall::begin("load");
-        let result = call.end(with_timeout(timeout, async { self.store.load(account).await }).await);
+        let result = call.end(with_timeout(timeout, async { self.store().load(account).await }).await);
         self.shared.note_load(account, &result, self.now());
         result
     }
@@ -105,14 +110,14 @@ impl Inner {
     /// Reads a page of the store.
     pub(crate) async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
         let call = StoreCall::begin("page");
-        call.end(with_timeout(STORE_TIMEOUT, async { self.store.page(cursor, limit).await }).await)
+        call.end(with_timeout(STORE_TIMEOUT, async { self.store().page(cursor, limit).await }).await)
     }
 
     /// Checks that the store takes writes, within the application's limit.
     pub(crate) async fn check(&self) -> Result<(), TokenError> {
         let timeout = self.shared.settings.store_timeout;
         let call = StoreCall::begin("check");
-        call.end(with_timeout(timeout, async { self.store.check().await }).await).map_err(TokenError::Store)
+        call.end(with_timeout(timeout, async { self.store().check().await }).await).map_err(TokenError::Store)
     }
 
     /// Returns the current time.

@@ -49,8 +49,8 @@
 //!
 //! # A call
 //!
-//! A call is one statement that commits itself; only a write of `SqlxStore` without prepared statements is in a transaction. It is a task of
-//! its own with a deadline of its own, 2 seconds unless it is [set](PgStore::deadline). A caller that goes away stops no write half-way and
+//! Each statement commits itself; only a write of `SqlxStore` without prepared statements is in a transaction. A call is a task of its own
+//! with a deadline of its own, 2 seconds unless it is [set](PgStore::deadline). A caller that goes away stops no write half-way and
 //! cancels no connection that is being made. A connection whose answer stayed out is closed without another word, and never used again; idle
 //! connections on which nothing was heard since that call began are closed with it. So a network that has forgotten the connections costs one
 //! call, and a server that stands still gets no more connects than the pool has places.

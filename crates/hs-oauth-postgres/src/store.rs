@@ -7,6 +7,7 @@ use hs_oauth_store::{
     Account, Cursor, Entry, Page, Record, StoreError, StoreErrorKind, Stored, Swapped, check_account,
     record_from_json, record_to_json,
 };
+use zeroize::Zeroizing;
 
 use crate::Warning;
 use crate::calls::Calls;
@@ -59,8 +60,10 @@ impl<D: Driver> Store<D> {
         let mut rows = self.calls.query(&self.statements.load, key(account)).await?;
         // That there is nothing counts only if a primary says so.
         if rows.is_empty() {
-            let rest = self.calls.deadline.saturating_sub(begun.elapsed());
-            rows = self.calls.query_within(&self.statements.load_or_nothing, key(account), rest).await?;
+            rows = self
+                .calls
+                .query_within(&self.statements.load_or_nothing, key(account), self.rest(begun))
+                .await?;
         }
         let row = rows.first().ok_or_else(unexpected)?;
         if row.flag(0)? != Some(false) {
@@ -80,18 +83,17 @@ impl<D: Driver> Store<D> {
     ) -> Result<Swapped, StoreError> {
         check_account(account)?;
         let json = Arc::new(record_to_json(record)?);
-        let mut values = key(account);
-        let statement = match expected.map(i64::try_from) {
-            None => &self.statements.create,
-            Some(Ok(expected)) => {
-                values.push(Value::BigInt(expected));
-                &self.statements.replace
+        let written = match expected.map(i64::try_from) {
+            None => {
+                let mut values = key(account);
+                values.push(Value::Record(Some(Arc::clone(&json))));
+                self.written(&self.statements.create, values, self.calls.deadline).await
             }
+            Some(Ok(expected)) => self.replace(account, expected, &json).await,
             // No record has such a version.
             Some(Err(_)) => return Ok(Swapped::Conflict),
         };
-        values.push(Value::Record(Some(Arc::clone(&json))));
-        match self.written(statement, values).await {
+        match written {
             Ok(Some(row)) => Ok(Swapped::Stored(version(row.number(0)?)?)),
             Ok(None) => Ok(Swapped::Conflict),
             Err(failure) => Err(failure.without_texts_of(&json).into()),
@@ -105,12 +107,38 @@ impl<D: Driver> Store<D> {
         }
         let mut values = key(account);
         values.push(Value::BigInt(expected));
-        Ok(self.written(&self.statements.remove, values).await?.is_some())
+        Ok(self.written(&self.statements.remove, values, self.calls.deadline).await?.is_some())
+    }
+
+    async fn replace(
+        &self,
+        account: Account,
+        expected: i64,
+        json: &Arc<Zeroizing<Vec<u8>>>,
+    ) -> Result<Option<D::Row>, Failure> {
+        let values = || {
+            let mut values = key(account);
+            values.extend([expected, expected.saturating_add(1)].map(Value::BigInt));
+            values.push(Value::Record(Some(Arc::clone(json))));
+            values
+        };
+        let begun = Instant::now();
+        let replaced = self.written(&self.statements.replace, values(), self.calls.deadline).await?;
+        if replaced.is_some() {
+            return Ok(replaced);
+        }
+        // Either the version is another one, or commits do not last.
+        self.written(&self.statements.replace_durably, values(), self.rest(begun)).await
     }
 
     /// Returns the row that a write has written, or `None` if it has written nothing.
-    async fn written(&self, statement: &Statement, values: Vec<Value>) -> Result<Option<D::Row>, Failure> {
-        match self.calls.query(statement, values).await {
+    async fn written(
+        &self,
+        statement: &Statement,
+        values: Vec<Value>,
+        within: Duration,
+    ) -> Result<Option<D::Row>, Failure> {
+        match self.calls.query_within(statement, values, within).await {
             Err(failure) if failure.is_conflict() => Ok(None),
             rows => Ok(rows?.pop()),
         }
@@ -131,13 +159,18 @@ impl<D: Driver> Store<D> {
         Ok(Page { entries, next })
     }
 
+    /// Returns the time that is left of a call.
+    fn rest(&self, begun: Instant) -> Duration {
+        self.calls.deadline.saturating_sub(begun.elapsed())
+    }
+
     /// Asks the server about itself, and writes to it.
     pub(crate) async fn check(&self) -> Result<Server, StoreError> {
         let server = self.server().await?;
         server.check()?;
         let mut values = key(CHECKED);
         values.push(Value::Record(None));
-        self.written(&self.statements.create, values).await?;
+        self.written(&self.statements.create, values, self.calls.deadline).await?;
         Ok(server)
     }
 

@@ -34,8 +34,8 @@ async fn a_version_never_comes_back_after_a_removal() {
         assert_eq!((row.get::<_, i64>(0), row.get::<_, bool>(1)), (HUB.hub_id, true));
         assert!(!store.remove(HUB, far).await.unwrap());
         assert_eq!(store.swap(HUB, Some(far), &record(2)).await.unwrap(), Swapped::Conflict);
-        assert_eq!(version(store.swap(HUB, None, &record(2)).await.unwrap()), far + 1);
-        assert_eq!(version(store.swap(HUB, Some(far + 1), &record(3)).await.unwrap()), far + 2);
+        assert_eq!(version(store.swap(HUB, None, &record(2)).await.unwrap()), far + 2);
+        assert_eq!(version(store.swap(HUB, Some(far + 2), &record(3)).await.unwrap()), far + 3);
     }
 }
 
