@@ -61,8 +61,7 @@ impl Received {
     }
 
     /// Adds the tokens of a renewal, or what a run has left of an install that was here, for the next flight to save. Returns whether they are
-    /// kept. Those of a
-    /// renewal are dropped for an install, which is newer. Those of an install are dropped if they were removed meanwhile.
+    /// kept. Those of a renewal are dropped for an install, which is newer. Those of an install are dropped if they were removed meanwhile.
     pub(crate) fn add(&mut self, account: Account, unsaved: Unsaved) -> bool {
         let is_kept = match &unsaved {
             Unsaved::Install(install) => self.has_install(account, install),
