@@ -66,8 +66,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<ExitCode, BoxError> {
-    // A chart that cannot be written is better known before the run.
-    let chart = options.chart.as_deref().map(File::create).transpose()?;
+    // A file that cannot be written is better known before the run.
+    let chart = options.chart.as_deref().map(create).transpose()?;
+    options.history.as_deref().map(create).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let folder = tempfile::Builder::new().prefix("hs-oauth-herd-").tempdir()?;
     let histories = options.history.is_some().then(|| folder.path().join("histories"));
@@ -116,6 +117,11 @@ fn store_address(options: &Options, folder: &Path) -> Result<StoreAddress, BoxEr
         Some(address) => StoreAddress::parse(&address),
         None => Ok(StoreAddress::File(folder.join("tokens"))),
     }
+}
+
+/// Creates a file. The error has its path.
+fn create(path: &Path) -> Result<File, String> {
+    File::create(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Joins the histories of all processes into one file, and checks it.

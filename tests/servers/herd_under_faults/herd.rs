@@ -1,6 +1,7 @@
 //! The herd: a program of its own, which judges itself.
 
 use std::error::Error;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -91,6 +92,7 @@ impl Herd {
             command.arg("--store-may-lose");
         }
         if let Some(folder) = &options.history {
+            fs::create_dir_all(folder)?;
             let name = format!("{engine}-{rotation}-{case}-{seconds}.jsonl").to_lowercase();
             command.arg("--history").arg(folder.join(name));
         }
