@@ -18,10 +18,10 @@ pub(crate) struct Statements {
     pub(crate) load_or_nothing: Statement,
     /// Writes a record where there is none.
     pub(crate) create: Statement,
-    /// Replaces a record of the expected version, where commits last. Its last parameter is the next version: to add one here would cost the
-    /// server 3 percent where the statement is not prepared.
+    /// Replaces a record of the expected version, if commits last. The next version is a parameter: to add one here would cost the server
+    /// 3 percent where the statement is not prepared.
     pub(crate) replace: Statement,
-    /// Does the same, and lets the commit last. It costs a tenth more, so it is for a write that [`replace`](Self::replace) has not done.
+    /// Does the same, and lets the commit last where others do not. It costs the server more, so it comes after a `replace` that wrote nothing.
     pub(crate) replace_durably: Statement,
     pub(crate) remove: Statement,
     pub(crate) page: Statement,
@@ -61,7 +61,7 @@ const NOW: &str = "(extract(epoch from current_timestamp) * 1e6)::bigint";
 
 /// Lets this one statement be durable where the setting is that none is. A second statement would come too late: others see a record before it
 /// lasts, and a crash between the two goes unnoticed.
-const DURABLY: &str = "case current_setting('synchronous_commit') when 'off' then set_config('synchronous_commit', 'on', true) end";
+const DURABLE: &str = "case current_setting('synchronous_commit') when 'off' then set_config('synchronous_commit', 'on', true) end";
 
 impl Statements {
     pub(crate) fn new(table: &Table) -> Self {
@@ -87,17 +87,17 @@ impl Statements {
                  on conflict (hub_id, user_id) do update \
                  set version = greatest(stored.version + 1, excluded.version), record = excluded.record \
                  where stored.record is null \
-                 returning version, {DURABLY}"
+                 returning version, {DURABLE}"
             )),
             replace: write(format!(
                 "{replace} and current_setting('synchronous_commit') <> 'off' returning version"
             )),
-            replace_durably: write(format!("{replace} returning version, {DURABLY}")),
+            replace_durably: write(format!("{replace} returning version, {DURABLE}")),
             // The removal has a version of its own, so a replacement need not look at the record.
             remove: write(format!(
                 "update {table} set version = greatest(version + 1, {NOW}), record = null \
                  where hub_id = $1 and user_id = $2 and version = $3 and record is not null \
-                 returning version, {DURABLY}"
+                 returning version, {DURABLE}"
             )),
             page: read(format!(
                 "select hub_id, user_id, version, record from {table} \

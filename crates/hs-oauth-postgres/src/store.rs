@@ -60,10 +60,8 @@ impl<D: Driver> Store<D> {
         let mut rows = self.calls.query(&self.statements.load, key(account)).await?;
         // That there is nothing counts only if a primary says so.
         if rows.is_empty() {
-            rows = self
-                .calls
-                .query_within(&self.statements.load_or_nothing, key(account), self.rest(begun))
-                .await?;
+            let rest = self.rest(begun);
+            rows = self.calls.query_within(&self.statements.load_or_nothing, key(account), rest).await?;
         }
         let row = rows.first().ok_or_else(unexpected)?;
         if row.flag(0)? != Some(false) {
@@ -110,6 +108,7 @@ impl<D: Driver> Store<D> {
         Ok(self.written(&self.statements.remove, values, self.calls.deadline).await?.is_some())
     }
 
+    /// Replaces the record of this version. Returns the row, or `None` if the version is another one.
     async fn replace(
         &self,
         account: Account,
