@@ -96,7 +96,8 @@ impl Transport {
         let sent = send(self.http.clone(), self.url(&request), request, timeout);
         let sent = match &self.runtime {
             None => sent.await,
-            Some(runtime) => run_on(runtime, sent)
+            // In a box, since all futures around this one would have room for it twice.
+            Some(runtime) => run_on(runtime, Box::pin(sent))
                 .await
                 .unwrap_or_else(|| Err(TransportError::new(TransportErrorKind::Interrupted).into())),
         };

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
+use hs_oauth_store::SecretBytes;
 
 use crate::table::Table;
 
@@ -42,7 +42,7 @@ pub(crate) enum Value {
     BigInt(i64),
     Text(String),
     /// The JSON of a record. It is sent as the type `json`: a text would have to be cast, which costs the server 3 percent of a write.
-    Record(Option<Arc<Zeroizing<Vec<u8>>>>),
+    Record(Option<Arc<SecretBytes>>),
 }
 
 impl fmt::Debug for Value {

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hs_oauth_store::{
-    Account, Cursor, Entry, Page, Record, StoreError, StoreErrorKind, Stored, Swapped, check_account,
-    record_from_json, record_to_json,
+    Account, Cursor, Entry, Page, Record, SecretBytes, StoreError, StoreErrorKind, Stored, Swapped,
+    check_account, record_from_json, record_to_json,
 };
-use zeroize::Zeroizing;
 
 use crate::Warning;
 use crate::calls::Calls;
@@ -113,7 +112,7 @@ impl<D: Driver> Store<D> {
         &self,
         account: Account,
         expected: i64,
-        json: &Arc<Zeroizing<Vec<u8>>>,
+        json: &Arc<SecretBytes>,
     ) -> Result<Option<D::Row>, Failure> {
         let values = || {
             let mut values = key(account);

@@ -52,12 +52,12 @@ pub(crate) async fn call<W: Work>(
     let deadline = Instant::now() + timeout;
     let connection = connections.open(deadline).await?;
     let mut connection = CallConnection { runtime, connections, connection, deadline, timeout };
-    let mut result = work.run(&connection).await;
-    if W::IS_READ && result.as_ref().is_err_and(CallError::is_lost_connection) {
-        connection.connection = connections.open(deadline).await?;
-        result = work.run(&connection).await;
+    match work.run(&connection).await {
+        Err(error) if W::IS_READ && error.is_lost_connection() => {}
+        result => return result.map_err(StoreError::from),
     }
-    result.map_err(StoreError::from)
+    connection.connection = connections.open(deadline).await?;
+    work.run(&connection).await.map_err(StoreError::from)
 }
 
 impl CallConnection<'_> {
@@ -78,45 +78,47 @@ impl CallConnection<'_> {
     /// Sends a command. Returns the answer.
     pub(crate) async fn query(&self, command: Cmd) -> Result<Value, CallError> {
         let mut redis = self.connection.redis.clone();
-        self.answer_to(async move { redis.send_packed_command(&command).await?.extract_error() }).await
+        self.answer_to(Box::pin(async move { redis.send_packed_command(&command).await?.extract_error() }))
+            .await
     }
 
     /// Sends as many commands as this at once. Returns the answers, errors among them.
     pub(crate) async fn query_all(&self, commands: Pipeline) -> Result<Vec<Value>, CallError> {
         let mut redis = self.connection.redis.clone();
-        self.answer_to(async move { redis.send_packed_commands(&commands, 0, commands.len()).await }).await
+        self.answer_to(Box::pin(
+            async move { redis.send_packed_commands(&commands, 0, commands.len()).await },
+        ))
+        .await
     }
 
     /// Runs a script, and sends its code, too, if the server does not have it. Returns the answer.
     pub(crate) async fn run(&self, script: Arc<Invocation>) -> Result<Value, CallError> {
         let (mut redis, deadline) = (self.connection.redis.clone(), self.deadline);
-        let sent = async move {
+        let sent = Box::pin(async move {
             match redis.send_packed_command(&script.by_hash()).await?.extract_error() {
                 Err(error) if is_no_script(&error) && Instant::now() < deadline => {
                     redis.send_packed_command(&script.with_code()).await?.extract_error()
                 }
                 result => result,
             }
-        };
+        });
         self.answer_to(sent).await
     }
 
-    /// Waits for the answer to what this future sends.
+    /// Waits for the answer to what this future sends. It is in a box from the start, since each future around it would have room for it twice.
     async fn answer_to<T: Send + 'static>(
         &self,
-        sent: impl Future<Output = RedisResult<T>> + Send + 'static,
+        sent: Pin<Box<impl Future<Output = RedisResult<T>> + Send + 'static>>,
     ) -> Result<T, CallError> {
         let now = Instant::now();
         if now >= self.deadline {
             return Err(self.connections.why_not_in_time().into());
         }
         let mut unanswered = Unanswered {
-            answer: Some(Box::pin(sent)),
+            answer: Some(sent),
             // The time before the connection was open does not count against it.
             limit: now + self.timeout / 2,
-            connection: Arc::clone(&self.connection),
-            connections: Arc::clone(self.connections),
-            runtime: self.runtime.clone(),
+            call: self,
         };
         if let Ok(answer) = timeout_at(self.deadline.min(unanswered.limit), &mut unanswered).await {
             return Ok(answer?);
@@ -135,17 +137,15 @@ impl CallConnection<'_> {
 /// A command that was sent, and the wait for its answer. When the caller gives up, a task of the store goes on with it.
 ///
 /// So nothing that was sent is cut off, and an answer that stays out ends the connection, however little time the caller had left.
-struct Unanswered<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> {
+struct Unanswered<'a, F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> {
     /// Nothing when it has come, or when it is waited for no more.
     answer: Option<Pin<Box<F>>>,
     /// Until when the answer has to be there, or the connection counts as dead.
     limit: Instant,
-    connection: Arc<Connection>,
-    connections: Arc<Connections>,
-    runtime: Handle,
+    call: &'a CallConnection<'a>,
 }
 
-impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Future for Unanswered<F, T> {
+impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Future for Unanswered<'_, F, T> {
     type Output = RedisResult<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<RedisResult<T>> {
@@ -153,7 +153,7 @@ impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Future for Un
         let Some(mut answer) = self.answer.take() else { return Poll::Pending };
         match answer.as_mut().poll(context) {
             Poll::Ready(answer) => {
-                self.connections.note_answer(&self.connection, &answer);
+                self.call.connections.note_answer(&self.call.connection, &answer);
                 Poll::Ready(answer)
             }
             Poll::Pending => {
@@ -164,12 +164,12 @@ impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Future for Un
     }
 }
 
-impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Drop for Unanswered<F, T> {
+impl<F: Future<Output = RedisResult<T>> + Send + 'static, T: Send> Drop for Unanswered<'_, F, T> {
     fn drop(&mut self) {
         let Some(answer) = self.answer.take() else { return };
-        let limit = self.limit;
-        let on_drop = DiscardOnDrop(Some((Arc::clone(&self.connections), Arc::clone(&self.connection))));
-        self.runtime.spawn(async move {
+        let (limit, call) = (self.limit, self.call);
+        let on_drop = DiscardOnDrop(Some((Arc::clone(call.connections), Arc::clone(&call.connection))));
+        call.runtime.spawn(async move {
             let mut on_drop = on_drop;
             // Also when the limit has passed, this sees an answer that is there.
             if let Ok(answer) = timeout_at(limit, answer).await

@@ -1,8 +1,7 @@
 //! Answers of Redis, read without a copy. The client's own conversions quote an answer that does not fit, and it may hold a token.
 
-use hs_oauth_store::{Account, StoreError, StoreErrorKind, Stored, record_from_json};
+use hs_oauth_store::{Account, SecretBytes, StoreError, StoreErrorKind, Stored, record_from_json};
 use redis::{RedisError, Value};
-use zeroize::Zeroizing;
 
 use crate::error::{CallError, unexpected_answer};
 
@@ -25,10 +24,10 @@ pub(crate) fn stored(account: Account, answer: Value) -> Result<Option<Stored>, 
 }
 
 /// Returns the string in an answer, or `None` for nil.
-pub(crate) fn bytes(answer: Value) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+pub(crate) fn bytes(answer: Value) -> Result<Option<SecretBytes>, StoreError> {
     match answer {
         Value::Nil => Ok(None),
-        Value::BulkString(bytes) => Ok(Some(Zeroizing::new(bytes))),
+        Value::BulkString(bytes) => Ok(Some(SecretBytes::from(bytes))),
         _ => Err(unexpected_answer()),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
+use hs_oauth_store::SecretBytes;
 use redis::Cmd;
-use zeroize::Zeroizing;
 
 /// A script, and the hash under which a server keeps it.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) static PROBE: LazyLock<Script> = LazyLock::new(|| Script::new(include
 pub(crate) struct Invocation {
     script: &'static Script,
     key: String,
-    arguments: Vec<Zeroizing<Vec<u8>>>,
+    arguments: Vec<SecretBytes>,
 }
 
 impl Script {
@@ -31,7 +31,7 @@ impl Script {
     pub(crate) fn invocation<const N: usize>(
         &'static self,
         key: String,
-        arguments: [Zeroizing<Vec<u8>>; N],
+        arguments: [SecretBytes; N],
     ) -> Invocation {
         Invocation { script: self, key, arguments: arguments.into() }
     }

@@ -3,11 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hs_oauth_store::{
-    Account, AsyncTokenStore, Cursor, Page, Record, StoreError, Stored, Swapped, async_trait, check_account,
-    record_to_json,
+    Account, AsyncTokenStore, Cursor, Page, Record, SecretBytes, StoreError, Stored, Swapped, async_trait,
+    check_account, record_to_json,
 };
 use redis::{Client, Value};
-use zeroize::Zeroizing;
 
 use crate::call::{CallConnection, Work, call};
 use crate::check::Check;
@@ -140,7 +139,7 @@ impl AsyncTokenStore for RedisStore {
     ) -> Result<Swapped, StoreError> {
         check_account(account)?;
         let expected = expected.map_or_else(String::new, |version| version.to_string());
-        let arguments = [Zeroizing::new(expected.into_bytes()), record_to_json(record)?];
+        let arguments = [SecretBytes::from(expected.into_bytes()), record_to_json(record)?];
         self.call(Swap(Arc::new(script::SWAP.invocation(self.keys.key(account), arguments)))).await
     }
 
@@ -152,7 +151,7 @@ impl AsyncTokenStore for RedisStore {
     }
 
     async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
-        let arguments = [Zeroizing::new(expected.to_string().into_bytes())];
+        let arguments = [SecretBytes::from(expected.to_string().into_bytes())];
         self.call(Remove(Arc::new(script::REMOVE.invocation(self.keys.key(account), arguments)))).await
     }
 

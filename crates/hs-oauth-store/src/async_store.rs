@@ -1,3 +1,4 @@
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -154,33 +155,58 @@ impl AsyncTokenStore for MemoryStore {
     }
 }
 
+/// What the attribute makes of an async method's result.
+type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// A pointer hands out the futures of its store. Written as async methods, these would put each of them into one more box.
 macro_rules! delegate {
     ($pointer:ty) => {
-        #[async_trait]
         impl<S: AsyncTokenStore + ?Sized> AsyncTokenStore for $pointer {
-            async fn load(&self, account: Account) -> Result<Option<Stored>, StoreError> {
-                (**self).load(account).await
+            fn load<'a, 'f>(&'a self, account: Account) -> Call<'f, Option<Stored>>
+            where
+                'a: 'f,
+                Self: 'f,
+            {
+                (**self).load(account)
             }
 
-            async fn swap(
-                &self,
+            fn swap<'a, 'b, 'f>(
+                &'a self,
                 account: Account,
                 expected: Option<u64>,
-                record: &Record,
-            ) -> Result<Swapped, StoreError> {
-                (**self).swap(account, expected, record).await
+                record: &'b Record,
+            ) -> Call<'f, Swapped>
+            where
+                'a: 'f,
+                'b: 'f,
+                Self: 'f,
+            {
+                (**self).swap(account, expected, record)
             }
 
-            async fn page(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
-                (**self).page(cursor, limit).await
+            fn page<'a, 'b, 'f>(&'a self, cursor: Option<&'b Cursor>, limit: usize) -> Call<'f, Page>
+            where
+                'a: 'f,
+                'b: 'f,
+                Self: 'f,
+            {
+                (**self).page(cursor, limit)
             }
 
-            async fn remove(&self, account: Account, expected: u64) -> Result<bool, StoreError> {
-                (**self).remove(account, expected).await
+            fn remove<'a, 'f>(&'a self, account: Account, expected: u64) -> Call<'f, bool>
+            where
+                'a: 'f,
+                Self: 'f,
+            {
+                (**self).remove(account, expected)
             }
 
-            async fn check(&self) -> Result<(), StoreError> {
-                (**self).check().await
+            fn check<'a, 'f>(&'a self) -> Call<'f, ()>
+            where
+                'a: 'f,
+                Self: 'f,
+            {
+                (**self).check()
             }
         }
     };

@@ -1,13 +1,12 @@
-//! Records as JSON in buffers that are wiped when they are dropped, and what is wrong with JSON that is not a record. An error
-//! message never quotes the JSON, because it may hold a part of a token.
-
-use std::io;
+//! Records as JSON, and what is wrong with JSON that is not a record. An error message never quotes the JSON, because it may hold a part of
+//! a token.
 
 use hs_oauth_core::renewal::{RECORD_FORMAT, Record};
 use hs_oauth_core::{Account, StoreError, StoreErrorKind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+
+use crate::secret_bytes::SecretBytes;
 
 /// Why JSON could not be read as the expected type.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub(crate) struct AnyFormat {
 }
 
 /// Returns the record's JSON, for the crates of stores that keep text.
-pub fn record_to_json(record: &Record) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+pub fn record_to_json(record: &Record) -> Result<SecretBytes, StoreError> {
     to_vec(record)
 }
 
@@ -41,11 +40,11 @@ pub fn record_from_json(account: Account, text: &[u8]) -> Result<Record, StoreEr
 }
 
 /// Returns `value` as JSON.
-pub(crate) fn to_vec(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+pub(crate) fn to_vec(value: &impl Serialize) -> Result<SecretBytes, StoreError> {
     let failed = |error| StoreError::with_source(StoreErrorKind::Refused, error);
-    let mut buffer = WipedBuffer(Zeroizing::new(Vec::with_capacity(USUAL_SIZE)));
+    let mut buffer = SecretBytes::with_capacity(USUAL_SIZE);
     serde_json::to_writer(&mut buffer, value).map_err(failed)?;
-    Ok(buffer.0)
+    Ok(buffer)
 }
 
 /// Reads JSON as a `T`. If that fails, reads it as a `P`, in which `format_of` finds the format number of the record.
@@ -69,41 +68,8 @@ pub(crate) fn newer_format_error(account: Account, format: u64) -> StoreError {
     StoreError::with_source(StoreErrorKind::Unreadable, message)
 }
 
-/// Enough for a record with tokens as HubSpot issues them.
-const USUAL_SIZE: usize = 1024;
-
-/// A buffer that leaves no copy of its content behind when it grows.
-struct WipedBuffer(Zeroizing<Vec<u8>>);
-
-impl WipedBuffer {
-    #[cold]
-    fn make_room(&mut self, more: usize) {
-        let mut larger = Vec::with_capacity((self.0.len() + more).next_power_of_two());
-        larger.extend_from_slice(&self.0);
-        self.0 = Zeroizing::new(larger);
-    }
-}
-
-impl io::Write for WipedBuffer {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes).map(|()| bytes.len())
-    }
-
-    // serde_json writes many texts of a byte each.
-    #[inline]
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if bytes.len() > self.0.capacity() - self.0.len() {
-            self.make_room(bytes.len());
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+/// Enough for a record with tokens as HubSpot issues them, also while it has a lease.
+const USUAL_SIZE: usize = 1536;
 
 #[cfg(test)]
 mod tests {
@@ -116,7 +82,7 @@ mod tests {
         for size in [0, 1, USUAL_SIZE - 1, USUAL_SIZE, USUAL_SIZE + 1, 5 * USUAL_SIZE] {
             assert!(record.unknown.insert("later", &"x".repeat(size)));
             let text = to_vec(&record).unwrap();
-            assert_eq!(*text, serde_json::to_vec(&record).unwrap());
+            assert_eq!(**text, serde_json::to_vec(&record).unwrap());
             assert_eq!(record_from_json(account, &text).unwrap(), record);
         }
     }

@@ -37,6 +37,7 @@ mod memory;
 mod page;
 #[cfg(feature = "sealed")]
 mod sealed;
+mod secret_bytes;
 mod store;
 mod stripe;
 
@@ -60,6 +61,8 @@ pub use memory::MemoryStore;
 pub use page::{Cursor, Entry, Page, check_account};
 #[cfg(feature = "sealed")]
 pub use sealed::{InvalidKey, Keys, Resealed, Sealed, SealingKey};
+#[doc(hidden)]
+pub use secret_bytes::SecretBytes;
 pub use store::{Swapped, TokenStore};
 #[doc(hidden)]
 pub use stripe::{STRIPES, stripe_of};

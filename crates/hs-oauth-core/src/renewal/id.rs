@@ -70,9 +70,9 @@ mod hexadecimal {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
         let Text(text) = Text::deserialize(deserializer)?;
         // `from_str_radix` would also take a sign, and fewer digits.
-        let has_32_digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = u128::from_str_radix(&text, 16).ok().filter(|_| has_32_digits);
-        number.ok_or_else(|| D::Error::custom("not 32 hexadecimal digits"))
+        let digit = |byte| char::from(byte).to_digit(16).map(u128::from);
+        let number = text.bytes().try_fold(0_u128, |number, byte| Some(number << 4 | digit(byte)?));
+        number.filter(|_| text.len() == 32).ok_or_else(|| D::Error::custom("not 32 hexadecimal digits"))
     }
 }
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
 use hs_oauth_core::{Random, StoreError, StoreErrorKind};
-use zeroize::Zeroizing;
 
 use super::permissions::{self, Identity};
+use crate::secret_bytes::SecretBytes;
 
 /// A folder that belongs to the user of this process and that no other user can enter or read.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Folder {
     }
 
     /// Returns the content of the file, or `None` if there is no file.
-    pub(super) fn read(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    pub(super) fn read(&self, path: &Path) -> Result<Option<SecretBytes>, StoreError> {
         let read = || -> io::Result<_> {
             if fs::symlink_metadata(path)?.is_symlink() {
                 // The store creates no links. It must not read what a link leads to, nor change its permissions.
@@ -88,7 +88,7 @@ impl Folder {
             permissions::restrict_to_owner(&file, &metadata)?;
             // A buffer that grows leaves copies of its content behind. With one byte more than the file has, it does not.
             let size = usize::try_from(metadata.len()).unwrap_or_default().saturating_add(1);
-            let mut content = Zeroizing::new(Vec::with_capacity(size));
+            let mut content = SecretBytes::with_capacity(size);
             // No file of the store grows, so nobody has to ask for its end.
             file.take(metadata.len()).read_to_end(&mut content)?;
             Ok(content)

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use hs_oauth_core::renewal::{Record, Stored};
 use hs_oauth_core::{Account, StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::folder::Folder;
 use super::lock::StripeLock;
 use crate::json::{self, AnyFormat, ReadError};
+use crate::secret_bytes::SecretBytes;
 
 /// The file of an account, as it was read.
 pub(super) enum RecordFile {
@@ -80,11 +80,7 @@ pub(super) fn parse(account: Account, text: &[u8]) -> RecordFile {
 }
 
 /// Returns the content of the account's file.
-pub(super) fn to_json(
-    account: Account,
-    version: u64,
-    record: &Record,
-) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+pub(super) fn to_json(account: Account, version: u64, record: &Record) -> Result<SecretBytes, StoreError> {
     json::to_vec(&Content { account, version, record })
 }
 

@@ -7,7 +7,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hs_oauth_core::renewal::Record;
 use hs_oauth_core::{Account, StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::key::{self, Keys, SealingKey};
 use crate::json::{self, AnyFormat, ReadError};
@@ -61,7 +60,7 @@ impl Keys {
         let opened = nonce
             .zip(ciphertext)
             .and_then(|(nonce, ciphertext)| key.open(&nonce, &associated_data(account, key), &ciphertext));
-        let opened: Zeroizing<Vec<u8>> = opened.ok_or_else(|| damaged(account))?;
+        let opened = opened.ok_or_else(|| damaged(account))?;
         json::from_slice(&opened, |any: AnyFormat| any.format).map_err(|error| match error {
             ReadError::NewerFormat(format) => json::newer_format_error(account, format),
             ReadError::Damaged => damaged(account),

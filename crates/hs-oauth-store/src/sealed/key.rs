@@ -5,6 +5,8 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hs_oauth_core::NextStep;
 use zeroize::Zeroizing;
 
+use crate::secret_bytes::SecretBytes;
+
 /// The size of a nonce in bytes. It is large enough that random nonces never repeat, however much is written.
 pub(super) const NONCE_SIZE: usize = 24;
 
@@ -83,9 +85,9 @@ impl SealingKey {
         nonce: &[u8; NONCE_SIZE],
         associated_data: &str,
         ciphertext: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
+    ) -> Option<SecretBytes> {
         let payload = Payload { msg: ciphertext, aad: associated_data.as_bytes() };
-        self.cipher().decrypt(&XNonce::from(*nonce), payload).ok().map(Zeroizing::new)
+        self.cipher().decrypt(&XNonce::from(*nonce), payload).ok().map(SecretBytes::from)
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
