@@ -81,8 +81,8 @@ struct Entry {
     paused_until: Arc<AtomicU64>,
 }
 
-/// With a hundred thousand accounts, a write copies a few hundred entries.
-const SHARDS: usize = 256;
+/// With a hundred thousand accounts, a write copies about a hundred entries. An empty cache takes about a hundred kilobytes.
+const SHARDS: usize = 1024;
 
 impl Cache {
     /// Returns an empty cache for tokens that are renewed by this policy.
@@ -125,19 +125,21 @@ impl Cache {
 
     /// Returns the bearer, if it may still be handed out and meets the demand.
     pub(crate) fn usable(&self, account: Account, demand: &Demand, now: Timestamp) -> Option<HeaderValue> {
-        let Entry { bearer, schedule, .. } = self.entry(account)?;
-        (schedule.decide(now) != Decision::RenewNow && is_met(demand, &bearer)).then_some(bearer)
+        self.with_entry(account, |Entry { bearer, schedule, .. }| {
+            let is_usable = schedule.decide(now) != Decision::RenewNow && is_met(demand, bearer);
+            is_usable.then(|| bearer.clone())
+        })?
     }
 
     /// Returns until when the bearer may be handed out.
     pub fn usable_until(&self, account: Account) -> Option<Timestamp> {
-        self.entry(account).map(|entry| entry.schedule.usable_until)
+        self.with_entry(account, |entry| entry.schedule.usable_until)
     }
 
     /// Returns the state of an account now. It is compared with the state at the end of a flight that begins now.
     pub fn snapshot(&self, account: Account) -> Snapshot {
         let evictions = self.shard(Key::new(account)).map_or(0, |shard| *shard.evictions());
-        Snapshot { evictions, version: self.entry(account).map(|entry| entry.version) }
+        Snapshot { evictions, version: self.with_entry(account, |entry| entry.version) }
     }
 
     /// Puts tokens into the cache unless newer ones are there. `version` is that of the record in which they are stored.
@@ -162,11 +164,11 @@ impl Cache {
         if *evictions != snapshot.evictions {
             return false;
         }
-        let is_newer = |entry: Entry| match snapshot.version == Some(entry.version) {
+        let is_newer = |entry: &Entry| match snapshot.version == Some(entry.version) {
             true => entry.version != version || entry.bearer != bearer,
             false => entry.version < version,
         };
-        if self.entry(account).map_or(adds, is_newer) {
+        if self.with_entry(account, is_newer).unwrap_or(adds) {
             let entry = Entry {
                 bearer,
                 schedule: self.policy.schedule(tokens),
@@ -184,7 +186,7 @@ impl Cache {
         let Some(shard) = self.shard(Key::new(account)) else { return };
         let mut evictions = shard.evictions();
         *evictions += 1;
-        if self.entry(account).is_some() {
+        if self.with_entry(account, |_| ()).is_some() {
             shard.change(|map| _ = map.remove(&Key::new(account)));
         }
     }
@@ -194,7 +196,7 @@ impl Cache {
     pub(crate) fn evict_seen(&self, account: Account, snapshot: Snapshot) -> bool {
         let Some(shard) = self.shard(Key::new(account)) else { return false };
         let _evictions = shard.evictions();
-        let version = self.entry(account).map(|entry| entry.version);
+        let version = self.with_entry(account, |entry| entry.version);
         let was_seen = version.is_some() && version == snapshot.version;
         if was_seen {
             shard.change(|map| _ = map.remove(&Key::new(account)));
@@ -205,12 +207,12 @@ impl Cache {
     /// Begins a pause in which no caller receives [`Cached::RenewSoon`] for the account. To be called after a flight that renewed nothing.
     /// `random` spreads the pauses of many processes.
     pub(crate) fn pause(&self, account: Account, now: Timestamp, random: u64) {
-        if let Some(entry) = self.entry(account) {
-            // Between 0.5 and 1.5.
-            let spread = (random % 1024) as f64 / 1024.0 + 0.5;
+        // Between 0.5 and 1.5.
+        let spread = (random % 1024) as f64 / 1024.0 + 0.5;
+        self.with_entry(account, |entry| {
             let pause = entry.pause.mul_f64(spread).max(MIN_PAUSE);
             entry.paused_until.store(now.plus(pause).as_millis(), Ordering::Relaxed);
-        }
+        });
     }
 
     /// Returns how long no 401 may lead to a renewal of the account's token, or `None` if one may. Without such a wait, an API that rejects
@@ -235,14 +237,15 @@ impl Cache {
         SlotKey { cache: self.number, account, generation }
     }
 
-    fn entry(&self, account: Account) -> Option<Entry> {
+    /// Calls `read` with the account's entry, if there is one, and returns its result.
+    fn with_entry<T>(&self, account: Account, read: impl FnOnce(&Entry) -> T) -> Option<T> {
         let key = Key::new(account);
-        self.shard(key)?.map.load().get(&key).cloned()
+        self.shard(key)?.map.load().get(&key).map(read)
     }
 
     fn shard(&self, key: Key) -> Option<&Shard> {
-        // The maps use the lowest and the highest bits.
-        self.shards.get(usize::from((key.hash >> 48) as u8))
+        // The maps use the lowest and the highest bits, and the threads' slots those from the 40th.
+        self.shards.get((key.hash >> 46) as usize % SHARDS)
     }
 }
 
@@ -374,7 +377,7 @@ mod tests {
     impl Cache {
         /// Returns the bearer, even if it may not be handed out any more.
         fn held(&self, account: Account) -> Option<HeaderValue> {
-            Some(self.entry(account)?.bearer)
+            self.with_entry(account, |entry| entry.bearer.clone())
         }
     }
 

@@ -56,11 +56,12 @@ impl<D: Driver> Store<D> {
             return Ok(None);
         }
         let begun = Instant::now();
-        let mut rows = self.calls.query(&self.statements.load, key(account)).await?;
+        let mut rows = self.calls.query(&self.statements.load, values(account, [])).await?;
         // That there is nothing counts only if a primary says so.
         if rows.is_empty() {
             let rest = self.rest(begun);
-            rows = self.calls.query_within(&self.statements.load_or_nothing, key(account), rest).await?;
+            rows =
+                self.calls.query_within(&self.statements.load_or_nothing, values(account, []), rest).await?;
         }
         let row = rows.first().ok_or_else(unexpected)?;
         if row.flag(0)? != Some(false) {
@@ -82,8 +83,7 @@ impl<D: Driver> Store<D> {
         let json = Arc::new(record_to_json(record)?);
         let written = match expected.map(i64::try_from) {
             None => {
-                let mut values = key(account);
-                values.push(Value::Record(Some(Arc::clone(&json))));
+                let values = values(account, [Value::Record(Some(Arc::clone(&json)))]);
                 self.written(&self.statements.create, values, self.calls.deadline).await
             }
             Some(Ok(expected)) => self.replace(account, expected, &json).await,
@@ -102,8 +102,7 @@ impl<D: Driver> Store<D> {
         if check_account(account).is_err() {
             return Ok(false);
         }
-        let mut values = key(account);
-        values.push(Value::BigInt(expected));
+        let values = values(account, [Value::BigInt(expected)]);
         Ok(self.written(&self.statements.remove, values, self.calls.deadline).await?.is_some())
     }
 
@@ -114,11 +113,10 @@ impl<D: Driver> Store<D> {
         expected: i64,
         json: &Arc<SecretBytes>,
     ) -> Result<Option<D::Row>, Failure> {
+        let next = expected.saturating_add(1);
         let values = || {
-            let mut values = key(account);
-            values.extend([expected, expected.saturating_add(1)].map(Value::BigInt));
-            values.push(Value::Record(Some(Arc::clone(json))));
-            values
+            let record = Value::Record(Some(Arc::clone(json)));
+            values(account, [Value::BigInt(expected), Value::BigInt(next), record])
         };
         let begun = Instant::now();
         let replaced = self.written(&self.statements.replace, values(), self.calls.deadline).await?;
@@ -147,7 +145,7 @@ impl<D: Driver> Store<D> {
         let limit = limit.clamp(1, MAX_PAGE);
         let mut values = match cursor {
             None => vec![Value::BigInt(0), Value::BigInt(i64::MIN)],
-            Some(cursor) => key(cursor.account()?),
+            Some(cursor) => values(cursor.account()?, []),
         };
         values.push(Value::BigInt(i64::try_from(limit).unwrap_or(i64::MAX)));
         let rows = self.calls.query(&self.statements.page, values).await?;
@@ -166,8 +164,7 @@ impl<D: Driver> Store<D> {
     pub(crate) async fn check(&self) -> Result<Server, StoreError> {
         let server = self.server().await?;
         server.check()?;
-        let mut values = key(CHECKED);
-        values.push(Value::Record(None));
+        let values = values(CHECKED, [Value::Record(None)]);
         self.written(&self.statements.create, values, self.calls.deadline).await?;
         Ok(server)
     }
@@ -193,8 +190,10 @@ impl<D: Driver> Store<D> {
     }
 }
 
-fn key(account: Account) -> Vec<Value> {
-    vec![Value::BigInt(account.hub_id), Value::BigInt(account.user_id.unwrap_or(0))]
+/// Returns the key of an account, and the other parameters of a statement.
+fn values<const N: usize>(account: Account, others: [Value; N]) -> Vec<Value> {
+    let key = [account.hub_id, account.user_id.unwrap_or(0)].map(Value::BigInt);
+    key.into_iter().chain(others).collect()
 }
 
 fn entry(row: &impl Row) -> Result<Entry, StoreError> {
