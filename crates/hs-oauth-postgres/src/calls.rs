@@ -138,7 +138,7 @@ impl<D: Driver> Call<D> {
         if Instant::now() >= self.deadline {
             return (Err(Failure::Late), Some(connection));
         }
-        let sent = timeout_at(self.deadline.into(), self.send(&mut connection)).await;
+        let sent = timeout_at(self.deadline.into(), pin!(self.send(&mut connection))).await;
         match sent.unwrap_or(Err(Failure::Late)) {
             Err(failure) if failure.ends_connection() => {
                 let driver = &self.calls.driver;
@@ -156,7 +156,8 @@ impl<D: Driver> Call<D> {
         let (driver, late_connects) = (self.calls.driver.clone(), Arc::clone(&self.calls.late_connects));
         let late = late_connects.load(Ordering::SeqCst);
         let limit = connect_limit(self.calls.connect_deadline, late);
-        let mut connection = pin!(timeout(limit, driver.connection()));
+        let connecting = pin!(driver.connection());
+        let mut connection = pin!(timeout(limit, connecting));
         let connection = match timeout_at(self.deadline.into(), connection.as_mut()).await {
             Ok(connection) => connection,
             Err(_) => {
