@@ -56,12 +56,11 @@ impl<D: Driver> Store<D> {
             return Ok(None);
         }
         let begun = Instant::now();
-        let mut rows = self.calls.query(&self.statements.load, values(account, [])).await?;
+        let mut rows = self.calls.query(&self.statements.load, parameters(account, [])).await?;
         // That there is nothing counts only if a primary says so.
         if rows.is_empty() {
-            let rest = self.rest(begun);
-            rows =
-                self.calls.query_within(&self.statements.load_or_nothing, values(account, []), rest).await?;
+            let (statement, rest) = (&self.statements.load_or_nothing, self.rest(begun));
+            rows = self.calls.query_within(statement, parameters(account, []), rest).await?;
         }
         let row = rows.first().ok_or_else(unexpected)?;
         if row.flag(0)? != Some(false) {
@@ -83,7 +82,7 @@ impl<D: Driver> Store<D> {
         let json = Arc::new(record_to_json(record)?);
         let written = match expected.map(i64::try_from) {
             None => {
-                let values = values(account, [Value::Record(Some(Arc::clone(&json)))]);
+                let values = parameters(account, [Value::Record(Some(Arc::clone(&json)))]);
                 self.written(&self.statements.create, values, self.calls.deadline).await
             }
             Some(Ok(expected)) => self.replace(account, expected, &json).await,
@@ -102,7 +101,7 @@ impl<D: Driver> Store<D> {
         if check_account(account).is_err() {
             return Ok(false);
         }
-        let values = values(account, [Value::BigInt(expected)]);
+        let values = parameters(account, [Value::BigInt(expected)]);
         Ok(self.written(&self.statements.remove, values, self.calls.deadline).await?.is_some())
     }
 
@@ -116,7 +115,7 @@ impl<D: Driver> Store<D> {
         let next = expected.saturating_add(1);
         let values = || {
             let record = Value::Record(Some(Arc::clone(json)));
-            values(account, [Value::BigInt(expected), Value::BigInt(next), record])
+            parameters(account, [Value::BigInt(expected), Value::BigInt(next), record])
         };
         let begun = Instant::now();
         let replaced = self.written(&self.statements.replace, values(), self.calls.deadline).await?;
@@ -145,7 +144,7 @@ impl<D: Driver> Store<D> {
         let limit = limit.clamp(1, MAX_PAGE);
         let mut values = match cursor {
             None => vec![Value::BigInt(0), Value::BigInt(i64::MIN)],
-            Some(cursor) => values(cursor.account()?, []),
+            Some(cursor) => parameters(cursor.account()?, []),
         };
         values.push(Value::BigInt(i64::try_from(limit).unwrap_or(i64::MAX)));
         let rows = self.calls.query(&self.statements.page, values).await?;
@@ -164,7 +163,7 @@ impl<D: Driver> Store<D> {
     pub(crate) async fn check(&self) -> Result<Server, StoreError> {
         let server = self.server().await?;
         server.check()?;
-        let values = values(CHECKED, [Value::Record(None)]);
+        let values = parameters(CHECKED, [Value::Record(None)]);
         self.written(&self.statements.create, values, self.calls.deadline).await?;
         Ok(server)
     }
@@ -190,8 +189,8 @@ impl<D: Driver> Store<D> {
     }
 }
 
-/// Returns the key of an account, and the other parameters of a statement.
-fn values<const N: usize>(account: Account, others: [Value; N]) -> Vec<Value> {
+/// Returns the parameters of a statement: the key of an account, and the others.
+fn parameters<const N: usize>(account: Account, others: [Value; N]) -> Vec<Value> {
     let key = [account.hub_id, account.user_id.unwrap_or(0)].map(Value::BigInt);
     key.into_iter().chain(others).collect()
 }

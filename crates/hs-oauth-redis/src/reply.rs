@@ -43,9 +43,10 @@ pub(crate) fn text(answer: Value) -> Option<String> {
 
 /// Reads a version as a script writes it.
 pub(crate) fn version(text: &[u8]) -> Option<u64> {
-    let version: u64 = str::from_utf8(text).ok()?.parse().ok()?;
-    // The scripts compare texts, so a version has one form only.
-    ((1..=MAX_VERSION).contains(&version) && version.to_string().as_bytes() == text).then_some(version)
+    // The scripts compare texts, so a version has one form only: without a sign, and without zeros before it.
+    let [b'1'..=b'9', ..] = text else { return None };
+    let version = str::from_utf8(text).ok()?.parse().ok()?;
+    (version <= MAX_VERSION).then_some(version)
 }
 
 /// The numbers of Lua are exact up to this one.

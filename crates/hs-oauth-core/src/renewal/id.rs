@@ -94,7 +94,10 @@ mod tests {
 
     #[test]
     fn an_identifier_is_read_from_32_hexadecimal_digits_and_from_nothing_else() {
-        for text in ["+000000000000000000000000000000f", "f", "", "0000000000000000000000000000000g"] {
+        let too_long = "f".repeat(33);
+        for text in
+            ["+000000000000000000000000000000f", "f", "", "0000000000000000000000000000000g", &too_long]
+        {
             assert!(serde_json::from_value::<GrantId>(json!(text)).is_err(), "{text}");
         }
         let text = "0000000000000000C8B5ac27f7d5f7cd";

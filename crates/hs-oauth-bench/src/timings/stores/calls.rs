@@ -16,8 +16,9 @@ pub(super) const CALLERS: usize = 16;
 /// How long a call may take. On a machine that is busy, the stores' own deadline could end the run.
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
-const ROUNDS: usize = 5;
-const ROUND: Duration = Duration::from_secs(1);
+/// Many and short, so that what else the machine does for a second or two affects the store and the bare statement alike.
+const ROUNDS: usize = 21;
+const ROUND: Duration = Duration::from_millis(250);
 
 /// A call that is measured.
 #[async_trait]
