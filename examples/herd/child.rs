@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::observed_store::{Observed, ObservedStore, Outage};
-use crate::store_tasks::{PAUSE_AFTER_FAILURE, StoreTask};
+use crate::store_tasks::{PAUSE_AFTER_FAILURE, Period, StoreTask};
 
 /// The configuration of a process: one line on its standard input, because other processes can read its arguments. The process
 /// ends when its standard input is closed. The address of the store is in the environment.
@@ -173,7 +173,7 @@ async fn run_store_task(
     report: Arc<Mutex<Report>>,
 ) {
     while !*stopped.borrow() {
-        if let Err(error) = task.step(&store).await {
+        if let Err(error) = task.step(Period::now(), &store).await {
             locked(&report).bearers.count_error(format!("store task: {error}"));
             let stop = stopped.wait_for(|stopped| *stopped);
             let _ = tokio::time::timeout(PAUSE_AFTER_FAILURE, stop).await;

@@ -14,31 +14,36 @@ type TaskError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) struct StoreTask {
     random: Random,
     accounts: u64,
-    /// The number of the period for which `seen` is.
-    period: u64,
+    /// The period for which `seen` is.
+    period: Period,
     /// The versions that this task has seen, some of which are old by now.
     seen: BTreeMap<Account, u64>,
 }
 
+/// A few seconds, in which the tasks use the same accounts. A write with an unknown outcome may take effect at any later time, so the search for
+/// an order of an account's calls would take the longer, the more calls follow it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Period(u64);
+
 /// The first of the accounts. Those of the managers are below it.
 const FIRST_HUB: i64 = 5_000_001;
-
-/// How many seconds the tasks use the same accounts. A write with an unknown outcome may take effect at any later time, so the search for an
-/// order of an account's calls would take the longer, the more calls follow it.
-const PERIOD: u64 = 5;
 
 /// How long a task waits after a failed call.
 pub(crate) const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
 
 impl StoreTask {
     pub(crate) fn new(accounts: u32, random: Random) -> Self {
-        Self { random, accounts: accounts.max(1).into(), period: 0, seen: BTreeMap::new() }
+        Self { random, accounts: accounts.max(1).into(), period: Period::default(), seen: BTreeMap::new() }
     }
 
-    /// Loads the record of a random account. Then it writes the record, by the version that it has just loaded or by an old one, or removes
-    /// it, or leaves it as it is.
-    pub(crate) async fn step(&mut self, store: &impl AsyncTokenStore) -> Result<(), TaskError> {
-        let account = self.account()?;
+    /// Loads the record of a random account of this period. Then it writes the record, by the version that it has just loaded or by an old one,
+    /// or removes it, or leaves it as it is.
+    pub(crate) async fn step(
+        &mut self,
+        period: Period,
+        store: &impl AsyncTokenStore,
+    ) -> Result<(), TaskError> {
+        let account = self.account(period)?;
         let loaded = store.load(account).await?.map(|stored| stored.version);
         let old = self.seen.get(&account).copied();
         self.remember(account, loaded);
@@ -66,14 +71,12 @@ impl StoreTask {
         Ok(())
     }
 
-    fn account(&mut self) -> Result<Account, TaskError> {
-        // The processes share a machine and so its clock.
-        let period = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs() / PERIOD;
+    fn account(&mut self, period: Period) -> Result<Account, TaskError> {
         if period != self.period {
             self.seen.clear();
             self.period = period;
         }
-        let number = period * self.accounts + self.random.up_to(self.accounts - 1);
+        let number = period.0 * self.accounts + self.random.up_to(self.accounts - 1);
         Ok(Account::hub(FIRST_HUB + i64::try_from(number)?))
     }
 
@@ -81,5 +84,15 @@ impl StoreTask {
         if let Some(version) = version {
             self.seen.insert(account, version);
         }
+    }
+}
+
+impl Period {
+    const SECONDS: u64 = 5;
+
+    /// Returns the period that it is now. The processes share a machine and so its clock.
+    pub(crate) fn now() -> Self {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self(since_1970.as_secs() / Self::SECONDS)
     }
 }

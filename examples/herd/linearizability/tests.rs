@@ -11,7 +11,7 @@ use hs_oauth_core::Random;
 use super::*;
 use crate::history;
 use crate::observed_store::ObservedStore;
-use crate::store_tasks::StoreTask;
+use crate::store_tasks::{Period, StoreTask};
 
 const HUB: Account = Account::hub(1);
 
@@ -166,7 +166,7 @@ impl Work {
                     let mut task = StoreTask::new(self.accounts, Random::new([thread + 1; 32]));
                     for _ in 0..self.steps {
                         // A call that fails is one with an unknown outcome.
-                        let _ = runtime.block_on(task.step(store));
+                        let _ = runtime.block_on(task.step(Period::default(), store));
                     }
                 });
             }
