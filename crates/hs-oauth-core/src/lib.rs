@@ -113,6 +113,8 @@ pub use random::Random;
 pub use random::RandomnessError;
 pub use retry::RetryPolicy;
 pub use scope::{Scope, Scopes};
+#[doc(hidden)]
+pub use secret::wipe;
 pub use secret::{
     AccessToken, ClientAssertion, ClientSecret, Code, CodeVerifier, IdToken, MAX_SECRET_SIZE, RefreshToken,
     Signature, State,

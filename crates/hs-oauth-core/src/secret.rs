@@ -24,6 +24,7 @@ pub use code_verifier::CodeVerifier;
 pub use rules::MAX_SECRET_SIZE;
 pub(crate) use rules::{check, is_printable};
 use rules::{is_any, is_visible};
+pub use secret_type::wipe;
 use secret_type::{are_equal, masked, secret_type, wiped};
 
 use crate::invalid_argument::InvalidArgument;

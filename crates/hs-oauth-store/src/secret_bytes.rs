@@ -3,11 +3,11 @@
 use std::ops::{Deref, DerefMut};
 use std::{fmt, io};
 
+use hs_oauth_core::wipe;
+
 /// Bytes that may hold tokens, for the crates of stores. They are overwritten with zeros when they are dropped, their spare capacity too.
 ///
-/// This is what `zeroize::Zeroizing` does, but in one step and not byte by byte. Writing to it leaves no copy behind when it grows; changing
-/// the vector itself may.
-#[derive(Default)]
+/// Writing to it leaves no copy behind when it grows; changing the vector itself may.
 pub struct SecretBytes(Vec<u8>);
 
 impl SecretBytes {
@@ -63,14 +63,6 @@ impl io::Write for SecretBytes {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Overwrites the whole capacity with zeros.
-fn wipe(bytes: &mut Vec<u8>) {
-    let capacity = bytes.capacity();
-    bytes.clear();
-    bytes.resize(capacity, 0);
-    zeroize::optimization_barrier(bytes.as_slice());
 }
 
 impl Drop for SecretBytes {

@@ -85,14 +85,20 @@ macro_rules! secret_type {
 }
 pub(super) use secret_type;
 
-/// Overwrites the whole capacity of the text with zeros. This is what `Zeroize` does, but in one step and not byte by byte.
+/// Overwrites the whole capacity with zeros. This is what `Zeroize` does, but in one step and not byte by byte.
 #[inline]
-pub(super) fn wiped(text: String) -> Vec<u8> {
-    let mut bytes = text.into_bytes();
+pub fn wipe(bytes: &mut Vec<u8>) {
     let capacity = bytes.capacity();
     bytes.clear();
     bytes.resize(capacity, 0);
     zeroize::optimization_barrier(bytes.as_slice());
+}
+
+/// Returns the bytes of the text, overwritten with zeros.
+#[inline]
+pub(super) fn wiped(text: String) -> Vec<u8> {
+    let mut bytes = text.into_bytes();
+    wipe(&mut bytes);
     bytes
 }
 
